@@ -1,0 +1,22 @@
+"""The service: `gunicorn app:app`, `python app.py` (the same) or `flask --app app run`."""
+
+import logging.config
+import os
+import sys
+
+from visage.errors import SetupError
+from visage.log import log_config
+from visage.settings import Settings
+from visage.web import create_app
+
+if __name__ == "__main__":
+    # In place of this process, so that signals reach gunicorn.
+    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "app:app"])  # noqa: S606
+
+try:
+    settings = Settings.from_environment()
+    logging.config.dictConfig(log_config(settings.log_level))
+    app = create_app(settings)
+except SetupError as error:
+    # One sentence in place of a traceback: this is for whoever starts the service.
+    sys.exit(f"visage cannot start: {error}")

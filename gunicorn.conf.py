@@ -1,0 +1,59 @@
+"""How gunicorn runs Visage. Read by gunicorn itself, from the directory that it is started in."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from visage.errors import SettingsError
+from visage.log import log_config
+from visage.settings import Settings
+
+try:
+    settings = Settings.from_environment()
+except SettingsError as error:
+    raise SystemExit(f"visage cannot start: {error}") from None
+
+_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+_METRICS_PREFIX = "visage-metrics-"
+
+# Workers leave their counts in files that `/metrics` sums up. A reload reads this file again and keeps the directory.
+if _METRICS not in os.environ:
+    os.environ[_METRICS] = tempfile.mkdtemp(prefix=_METRICS_PREFIX)
+
+bind = f"{settings.host}:{settings.port}"
+workers = settings.workers
+worker_class = "gthread"
+# Every photo that is worked on or waits holds a thread; the rest answer health checks and refuse what is too much.
+threads = settings.slots + settings.queue + 8
+# Nets that are loaded and warmed up before the fork are shared by the workers.
+preload_app = True
+# A worker whose main loop has not reported for this long is replaced; photos are worked on in other threads.
+timeout = 60
+graceful_timeout = 30
+keepalive = 5
+# The heartbeat file lies in memory: on a slow disk a worker could be taken for dead.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+logconfig_dict = log_config(settings.log_level)
+control_socket_disable = True
+
+
+def post_worker_init(worker: Any) -> None:
+    """Warm up once more in the worker: its memory is its own only now. It accepts nothing before this returns."""
+    worker.wsgi.extensions["engine"].warm_up()
+
+
+def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001
+    """Keep what a dead worker has counted and drop what it was doing."""
+    # The package decides by the variable above, when it is imported, how it counts.
+    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(server: Any) -> None:  # noqa: ARG001
+    """Leave nothing behind."""
+    directory = Path(os.environ[_METRICS])
+    if directory.name.startswith(_METRICS_PREFIX):
+        shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,155 @@
+"""The few fixtures: packs, the engine once a session, the client once a test, a real gunicorn once a session."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import requests
+from flask import Flask
+from flask.testing import FlaskClient
+from numpy.typing import NDArray
+
+from tests.tiny_pack import BLUISH, MAGENTA, REDDISH, draw, write_tiny_pack
+from visage.engine import Engine
+from visage.settings import Settings
+from visage.web import create_app
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+# Three faces whose squares lie exactly where the tiny detector has a prior, so that its boxes are known to the pixel.
+TINY_FACES = {(48, 48, 144, 144): MAGENTA, (240, 176, 336, 272): REDDISH, (48, 240, 144, 336): BLUISH}
+
+
+@pytest.fixture(scope="session")
+def tiny_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pack of tiny nets that take coloured squares for faces."""
+    return write_tiny_pack(tmp_path_factory.mktemp("packs") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_photo() -> NDArray[np.uint8]:
+    """(384, 384, 3) BGR with the three squares of `TINY_FACES`."""
+    return draw(faces=TINY_FACES)
+
+
+@pytest.fixture(scope="session")
+def tiny_png(tiny_photo: NDArray[np.uint8]) -> bytes:
+    return cv2.imencode(".png", tiny_photo)[1].tobytes()
+
+
+@pytest.fixture(scope="session")
+def tiny_jpeg(tiny_photo: NDArray[np.uint8]) -> bytes:
+    return cv2.imencode(".jpg", tiny_photo, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+
+
+@pytest.fixture(scope="session")
+def engine(tiny_pack: Path) -> Engine:
+    engine = Engine(Settings(pack=str(tiny_pack), slots=2, queue=1000, wait_seconds=60))
+    engine.warm_up()
+    return engine
+
+
+@pytest.fixture(scope="session")
+def app(tiny_pack: Path) -> Flask:
+    return create_app(Settings(pack=str(tiny_pack), max_body_bytes=2**20, max_image_pixels=4_000_000))
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def reference_pack() -> Path:
+    """The three real nets; tests that need them are skipped where they do not lie beside the repo."""
+    pack = SHARED / "packs" / "reference"
+    if not pack.is_dir():
+        pytest.skip("needs real nets: there is no ../shared/packs/reference beside this repo")
+    return pack
+
+
+@pytest.fixture(scope="session")
+def photos() -> Path:
+    """The real photographs; tests that need them are skipped where they do not lie beside the repo."""
+    folder = SHARED / "photos"
+    if not folder.is_dir():
+        pytest.skip("needs real photographs: there is no ../shared/photos beside this repo")
+    return folder
+
+
+@dataclass(frozen=True)
+class Service:
+    """A gunicorn that serves on loopback."""
+
+    url: str
+    process: "subprocess.Popen[str]"
+    log: Path
+
+    def post(self, photo: bytes, route: str = "/predict", **query: str) -> requests.Response:
+        return requests.post(self.url + route, params=query, files={"image": photo}, timeout=60)
+
+
+@contextmanager
+def serving(log: Path, pack: Path, *command: str, **environment: str) -> Iterator[Service]:
+    """Run the service with `pack` until the block ends, ready from the start. `command` replaces `python app.py`."""
+    port = _free_port()
+    with log.open("w") as log_file:
+        process = subprocess.Popen(
+            [sys.executable, *(command or ("app.py",))],
+            cwd=ROOT,
+            env=os.environ | {"VISAGE_PACK": str(pack), "PORT": str(port), "VISAGE_HOST": "127.0.0.1"} | environment,
+            stdout=log_file,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    service = Service(f"http://127.0.0.1:{port}", process, log)
+    try:
+        _wait_until_ready(service)
+        yield service
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _wait_until_ready(service: Service) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and service.process.poll() is None:
+        try:
+            if requests.get(service.url + "/readyz", timeout=5).status_code == 200:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.05)
+    raise AssertionError(f"The service did not get ready:\n{service.log.read_text()}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def service(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A real gunicorn with two workers and the tiny pack."""
+    log = tmp_path_factory.mktemp("service") / "log"
+    with serving(log, tiny_pack, WEB_CONCURRENCY="2", VISAGE_MAX_BODY_BYTES=str(2**20), VISAGE_QUEUE="64") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def reference_service(reference_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A real gunicorn with two workers and the real nets."""
+    log = tmp_path_factory.mktemp("reference_service") / "log"
+    with serving(log, reference_pack, WEB_CONCURRENCY="2", VISAGE_QUEUE="64", VISAGE_WAIT_SECONDS="60") as service:
+        yield service

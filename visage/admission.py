@@ -1,0 +1,56 @@
+"""Who may work, who may wait, who is turned away: the guard before the slots."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from visage.errors import QueueFull, WaitTimeout
+
+
+class Admission:
+    """A semaphore of `slots` with at most `queue` callers waiting for it, none of them longer than `wait_seconds`."""
+
+    def __init__(
+        self, slots: int, queue: int, wait_seconds: float, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._semaphore = threading.BoundedSemaphore(slots)
+        self._queue = queue
+        self._wait_seconds = wait_seconds
+        self._clock = clock
+        self._waiting = 0
+        self._lock = threading.Lock()
+
+    @property
+    def waiting(self) -> int:
+        """How many callers wait at this moment."""
+        return self._waiting
+
+    @contextmanager
+    def slot(self) -> Iterator[float]:
+        """Hold a slot; yields the seconds that were waited for it.
+
+        Raises:
+            QueueFull: as many callers as are allowed wait already.
+            WaitTimeout: no slot came free in time.
+        """
+        started = self._clock()
+        if not self._semaphore.acquire(blocking=False):
+            self._wait()
+        try:
+            yield self._clock() - started
+        finally:
+            self._semaphore.release()
+
+    def _wait(self) -> None:
+        with self._lock:
+            if self._waiting >= self._queue:
+                raise QueueFull("Too many photos are waiting already; try again in a second.")
+            self._waiting += 1
+        try:
+            acquired = self._semaphore.acquire(timeout=self._wait_seconds)
+        finally:
+            with self._lock:
+                self._waiting -= 1
+        if not acquired:
+            raise WaitTimeout(f"No slot came free within {self._wait_seconds:g} seconds; try again in a moment.")

@@ -1,0 +1,101 @@
+"""A photo's pixels to a list of faces."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visage.face_search import Detail, find_faces, pass_sizes
+from visage.faces import Box, Face
+from visage.images import Photo
+from visage.nets import Classifier, Detections, FaceDetector
+from visage.packs import Pack
+from visage.stopwatch import Stopwatch
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the caller wants of an analysis.
+
+    `min_confidence` (0..1; the pack's own where None) is what a box needs to be a face, `max_faces` keeps the largest,
+    `min_face_size` is the least shorter side of a box in pixels of the original.
+    """
+
+    min_confidence: float | None = None
+    max_faces: int | None = None
+    min_face_size: int = 0
+    detail: Detail = Detail.AUTO
+
+
+class Analyzer:
+    """Three nets of its own; one photo at a time, by one thread at a time."""
+
+    def __init__(self, pack: Pack) -> None:
+        self._pack = pack
+        self._detector = FaceDetector(pack.face)
+        self._gender = Classifier(pack.gender)
+        self._age = Classifier(pack.age)
+
+    def analyze(self, photo: Photo, options: Options, stopwatch: Stopwatch) -> tuple[Face, ...]:
+        """The faces of `photo`, largest first; `stopwatch` gets the laps `detect` and `attributes`."""
+        found = find_faces(self._detector, self._pack.face, photo.pixels, options.detail)
+        chosen = self._choose(found, photo, options)
+        stopwatch.lap("detect")
+        genders = self._gender.classify(photo.pixels, chosen.boxes)
+        ages = self._age.classify(photo.pixels, chosen.boxes)
+        stopwatch.lap("attributes")
+        return tuple(
+            self._face(box, float(confidence), gender, age, photo)
+            for box, confidence, gender, age in zip(chosen.boxes, chosen.confidences, genders, ages, strict=True)
+        )
+
+    def warm_up(self) -> None:
+        """Run every net at every size of a pass and at several batch sizes: no request pays for a first time."""
+        grey = np.full((max(self._pack.face.input),) * 2 + (3,), 127, np.uint8)
+        for size in pass_sizes(self._pack.face):
+            self._detector.detect(grey, size)
+        box = np.array([0, 0, *grey.shape[:2]], np.float32)
+        for count in (2, 1):
+            self._gender.classify(grey, np.tile(box, (count, 1)))
+            self._age.classify(grey, np.tile(box, (count, 1)))
+
+    def _choose(self, found: Detections, photo: Photo, options: Options) -> Detections:
+        """The boxes that the caller wants, largest first."""
+        least = self._pack.face.min_confidence if options.min_confidence is None else options.min_confidence
+        sides = (found.boxes[:, 2:] - found.boxes[:, :2]) / photo.scale
+        wanted = np.flatnonzero((found.confidences >= least) & (sides.min(axis=1) >= options.min_face_size))
+        # A stable sort: of equally large faces the more confident comes first.
+        largest_first = wanted[np.argsort(-sides[wanted].prod(axis=1), kind="stable")][: options.max_faces]
+        return Detections(found.boxes[largest_first], found.confidences[largest_first])
+
+    def _face(
+        self,
+        box: NDArray[np.float32],
+        confidence: float,
+        gender: NDArray[np.float32],
+        age: NDArray[np.float32],
+        photo: Photo,
+    ) -> Face:
+        ranges = self._pack.age.ranges
+        middles = [(first + last) / 2 for first, last in ranges]
+        return Face(
+            box=original_box(box, photo),
+            confidence=confidence,
+            gender_probabilities=_by_label(self._gender.labels, gender),
+            age_probabilities=_by_label(self._age.labels, age),
+            age_range=ranges[int(age.argmax())],
+            age_years=float(np.dot(age, middles) / age.sum()),
+        )
+
+
+def original_box(box: NDArray[np.float32], photo: Photo) -> Box:
+    """A box (4,) in decoded pixels as whole pixels of the upright original, at least 1 x 1 and inside it."""
+    x1, y1, x2, y2 = (float(edge) / photo.scale for edge in box)
+    left, top = min(max(0, round(x1)), photo.width - 1), min(max(0, round(y1)), photo.height - 1)
+    right, bottom = min(max(left + 1, round(x2)), photo.width), min(max(top + 1, round(y2)), photo.height)
+    return Box(left, top, right, bottom)
+
+
+def _by_label(labels: Sequence[str], probabilities: NDArray[np.float32]) -> dict[str, float]:
+    return dict(zip(labels, map(float, probabilities), strict=True))

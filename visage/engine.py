@@ -1,0 +1,118 @@
+"""The slots: as many analyzers as may work at once, behind a semaphore. Usable as a library, without HTTP.
+
+with open("photo.jpg", "rb") as file:
+    analysis = Engine(Settings(pack="classic")).analyze(file.read())
+"""
+
+import queue
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from visage.admission import Admission
+from visage.analyzer import Analyzer, Options
+from visage.annotate import annotate
+from visage.errors import PackError
+from visage.face_search import Detail
+from visage.faces import Face
+from visage.images import Photo, decode, encode_jpeg, inspect
+from visage.packs import find_pack
+from visage.settings import Settings
+from visage.stopwatch import Stopwatch
+
+# A photo whose longer side is at least twice this is decoded at 1/2, 1/4 or 1/8 unless every detail is wanted. The
+# closest look that `auto` takes feeds 1200 pixels to res10: twice that leaves each face the pixels that its attributes
+# need.
+ENOUGH_SIDE = 2400
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The answer to one photo.
+
+    `width` and `height` are those of the upright original, to which the faces' boxes refer. `annotated` is a JPEG at
+    `annotated_scale` of the original's size, or None where it was not asked for. `seconds` tells where the time went:
+    `wait`, `decode`, `detect`, `attributes`, `annotate`, `encode`.
+    """
+
+    width: int
+    height: int
+    faces: tuple[Face, ...]
+    annotated: bytes | None
+    annotated_scale: float
+    seconds: Mapping[str, float]
+
+
+class Engine:
+    """Loads a pack's nets once a slot and answers photos with them, from as many threads as you like."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        """Load the pack that `settings` name.
+
+        Raises:
+            PackError: the pack is missing, incomplete, altered or not what its manifest says.
+        """
+        self.settings = settings or Settings()
+        self.pack = find_pack(self.settings.pack, self.settings.models_dir)
+        self.admission = Admission(self.settings.slots, self.settings.queue, self.settings.wait_seconds)
+        self.ready = False
+        self._analyzers: queue.SimpleQueue[Analyzer] = queue.SimpleQueue()
+        for _ in range(self.settings.slots):
+            self._analyzers.put(Analyzer(self.pack))
+
+    def warm_up(self) -> None:
+        """Run every net of every slot, and the JPEG encoder and decoder, so that the first photo is not the slowest.
+
+        To be called before the first photo, and again in each process that was forked since.
+
+        Raises:
+            PackError: the nets do not run as their manifest says.
+        """
+        # One thread: the process may fork after this, and OpenCV's other threads would be missing in its children.
+        cv2.setNumThreads(1)
+        for _ in range(self.settings.slots):
+            with self._analyzer() as analyzer:
+                try:
+                    analyzer.warm_up()
+                except cv2.error as error:
+                    raise PackError(f"The nets in {self.pack.folder} do not fit their manifest: {error.err}.") from None
+        blank = encode_jpeg(np.full((600, 800, 3), 127, np.uint8), self.settings.jpeg_quality)
+        decode(blank, inspect(blank, self.settings.max_image_pixels))
+        self.ready = True
+
+    def analyze(self, data: bytes, options: Options | None = None, *, annotated: bool = True) -> Analysis:
+        """The faces in the bytes of a JPEG, PNG, WebP or BMP; with `annotated`, the picture with the faces marked too.
+
+        Raises:
+            RequestError: the bytes are no picture, too large a picture or a damaged one.
+            BusyError: every slot is taken, and too many wait or the wait took too long.
+        """
+        options = options or Options()
+        header = inspect(data, self.settings.max_image_pixels)
+        with self.admission.slot() as waited, self._analyzer() as analyzer:
+            cv2.setNumThreads(self.settings.opencv_threads)
+            stopwatch = Stopwatch()
+            photo = decode(data, header, None if options.detail is Detail.HIGH else ENOUGH_SIDE)
+            stopwatch.lap("decode")
+            faces = analyzer.analyze(photo, options, stopwatch)
+            picture = self._annotate(photo, faces, stopwatch) if annotated else None
+        return Analysis(photo.width, photo.height, faces, picture, photo.scale, stopwatch.seconds | {"wait": waited})
+
+    @contextmanager
+    def _analyzer(self) -> Iterator[Analyzer]:
+        """An analyzer that nobody else has meanwhile. The admission lets in no more callers than there are."""
+        analyzer = self._analyzers.get()
+        try:
+            yield analyzer
+        finally:
+            self._analyzers.put(analyzer)
+
+    def _annotate(self, photo: Photo, faces: tuple[Face, ...], stopwatch: Stopwatch) -> bytes:
+        drawn = annotate(photo.pixels, faces, photo.scale)
+        stopwatch.lap("annotate")
+        picture = encode_jpeg(drawn, self.settings.jpeg_quality)
+        stopwatch.lap("encode")
+        return picture

@@ -1,0 +1,176 @@
+"""What a picture says of itself before any decoder runs: type, size, orientation, transparency.
+
+Only the bytes count, never a file name or a declared type. Everything here reads a few header bytes and slices of the
+input; nothing is decoded, so a picture of 50,000 x 50,000 pixels costs no more to judge than a small one.
+"""
+
+import re
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from visage.errors import UndecodableImage, UnsupportedType
+
+ACCEPTED = "JPEG, PNG, WebP or BMP"
+
+# Magic bytes of what people send by mistake, so that the refusal can name it.
+_REFUSED: tuple[tuple[str, re.Pattern[bytes]], ...] = (
+    ("GIF", re.compile(rb"GIF8[79]a")),
+    ("TIFF", re.compile(rb"II\*\0|MM\0\*|II\+\0|MM\0\+")),
+    ("HEIC", re.compile(rb"(?s:....)ftyp(?:hei[cxms]|hev[cxm]|mif1|msf1)")),
+    ("AVIF", re.compile(rb"(?s:....)ftypavi[fs]")),
+    ("JPEG 2000", re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51")),
+    ("JPEG XL", re.compile(rb"\0\0\0\x0cJXL |\xff\x0a")),
+    ("PDF", re.compile(rb"\s*%PDF-")),
+    ("SVG", re.compile(rb"(?s)(?:\xef\xbb\xbf)?\s*<(?:\?xml.{0,512}?<svg|!--.{0,512}?<svg|!DOCTYPE svg|svg)\b")),
+    ("ZIP", re.compile(rb"PK\x03\x04")),
+)
+
+# Sizes of the BMP information header that name a version of it (Windows SDK, wingdi.h; OS/2 1.x is 12).
+_BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """`width` and `height` in pixels as stored; `orientation` is EXIF's, 1 to 8, 1 being upright."""
+
+    format: str
+    width: int
+    height: int
+    orientation: int = 1
+    has_alpha: bool = False
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height once the orientation is applied: 5 to 8 lie on their side."""
+        return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
+
+
+def read_header(data: bytes) -> ImageHeader:
+    """Judge a picture by its first bytes.
+
+    Raises:
+        UnsupportedType: not one of the accepted types.
+        UndecodableImage: one of them, but its header is damaged.
+    """
+    for magic, read in _READERS:
+        if magic.match(data):
+            try:
+                header = read(data)
+            except (struct.error, IndexError):
+                raise UndecodableImage("The picture ends within its header; send the whole file.") from None
+            if header.width < 1 or header.height < 1:
+                raise UndecodableImage("The picture says that it has no pixels; send another file.")
+            return header
+    named = next((name for name, magic in _REFUSED if magic.match(data)), "This kind of file")
+    raise UnsupportedType(f"{named} is not accepted; send the photo as {ACCEPTED}.")
+
+
+def _read_jpeg(data: bytes) -> ImageHeader:
+    orientation = 1
+    for marker, start, end in _jpeg_segments(data):
+        if marker == 0xE1 and data[start : start + 6] == b"Exif\0\0":
+            orientation = _exif_orientation(data[start + 6 : end])
+        # SOF0 to SOF15, without DHT (C4), JPG (C8) and DAC (CC), which share the range (ITU T.81, table B.1).
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">HH", data, start + 1)
+            return ImageHeader("JPEG", width, height, orientation)
+    raise UndecodableImage("The JPEG has no picture in it; send the whole file.")
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield marker, start and end of the payload of each segment before the first scan."""
+    at = 2
+    while True:
+        if data[at] != 0xFF:
+            raise UndecodableImage("The JPEG is damaged in its header; send the original file.")
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill bytes may precede a marker (ITU T.81, B.1.1.2)
+            at += 1
+            continue
+        if marker in (0xD9, 0xDA):
+            return
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        if length < 2:
+            raise UndecodableImage("The JPEG is damaged in its header; send the original file.")
+        yield marker, at + 4, at + 2 + length
+        at += 2 + length
+
+
+def _read_png(data: bytes) -> ImageHeader:
+    if data[12:16] != b"IHDR":
+        raise UndecodableImage("The PNG is damaged in its header; send the original file.")
+    width, height = struct.unpack_from(">II", data, 16)
+    has_alpha = data[25] in (4, 6)  # colour types: grey with alpha, RGB with alpha (PNG, 11.2.2)
+    orientation = 1
+    at = 8
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"IDAT":
+            break
+        if kind == b"tRNS":
+            has_alpha = True
+        if kind == b"eXIf":
+            orientation = _exif_orientation(data[at + 8 : at + 8 + length])
+        at += 12 + length
+    return ImageHeader("PNG", width, height, orientation, has_alpha)
+
+
+def _read_webp(data: bytes) -> ImageHeader:
+    kind = data[12:16]
+    if kind == b"VP8 " and data[23:26] == b"\x9d\x01\x2a":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return ImageHeader("WebP", width & 0x3FFF, height & 0x3FFF)
+    if kind == b"VP8L" and data[20] == 0x2F:
+        (bits,) = struct.unpack_from("<I", data, 21)
+        return ImageHeader("WebP", (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, 1, bool(bits >> 28 & 1))
+    if kind == b"VP8X":
+        width = int.from_bytes(data[24:27], "little") + 1
+        height = int.from_bytes(data[27:30], "little") + 1
+        return ImageHeader("WebP", width, height, _webp_orientation(data), bool(data[20] & 0x10))
+    raise UndecodableImage("The WebP is damaged in its header; send the original file.")
+
+
+def _webp_orientation(data: bytes) -> int:
+    at = 12
+    while at + 8 <= len(data):
+        kind, length = struct.unpack_from("<4sI", data, at)
+        if kind == b"EXIF":
+            content = data[at + 8 : at + 8 + length]
+            return _exif_orientation(content.removeprefix(b"Exif\0\0"))
+        at += 8 + length + (length & 1)
+    return 1
+
+
+def _read_bmp(data: bytes) -> ImageHeader:
+    (header_size,) = struct.unpack_from("<I", data, 14)
+    if header_size not in _BMP_HEADERS:
+        raise UnsupportedType(f"This kind of file is not accepted; send the photo as {ACCEPTED}.")
+    width, height = struct.unpack_from("<HH" if header_size == 12 else "<ii", data, 18)
+    # A negative height says that the rows run from the top (Windows SDK, BITMAPINFOHEADER).
+    return ImageHeader("BMP", width, abs(height))
+
+
+def _exif_orientation(tiff: bytes) -> int:
+    """Tag 0x0112 of the first directory of an EXIF block; 1 where it is absent or makes no sense (EXIF 2.3, 4.6.4)."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
+    if order is None:
+        return 1
+    try:
+        (directory,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (count,) = struct.unpack_from(f"{order}H", tiff, directory)
+        for entry in range(directory + 2, directory + 2 + 12 * count, 12):
+            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", tiff, entry)
+            if (tag, kind) == (0x0112, 3):
+                return value if 1 <= value <= 8 else 1
+    except struct.error:
+        return 1
+    return 1
+
+
+_READERS: tuple[tuple[re.Pattern[bytes], Callable[[bytes], ImageHeader]], ...] = (
+    (re.compile(rb"\xff\xd8\xff"), _read_jpeg),
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), _read_png),
+    (re.compile(rb"(?s)RIFF....WEBP"), _read_webp),
+    (re.compile(rb"BM"), _read_bmp),
+)

@@ -1,0 +1,129 @@
+"""Bytes to pixels and back, with every limit on the way."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from visage.errors import EmptyImage, ImageTooLarge, UndecodableImage
+from visage.image_headers import ImageHeader, read_header
+
+Pixels = NDArray[np.uint8]
+
+_REDUCED_FLAGS = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+
+# How to make a stored picture upright, by EXIF orientation (EXIF 2.3, 4.6.4): a turn, then a mirroring left to right.
+_TURNS = {3: cv2.ROTATE_180, 4: cv2.ROTATE_180, 5: cv2.ROTATE_90_CLOCKWISE, 6: cv2.ROTATE_90_CLOCKWISE}
+_TURNS |= {7: cv2.ROTATE_90_COUNTERCLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
+_MIRRORED = (2, 4, 5, 7)
+
+# Rows that are blended at a time: the 16-bit products of a 50-megapixel picture at once would take 300 MB.
+_STRIP = 256
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded picture.
+
+    `pixels` is (h, w, 3) uint8 BGR, upright, transparency laid on white. `width` and `height` are those of the upright
+    original; `scale` is decoded size over original size, 1 or about 1/2, 1/4 or 1/8.
+    """
+
+    pixels: Pixels
+    width: int
+    height: int
+    scale: float
+
+
+def inspect(data: bytes, max_pixels: int) -> ImageHeader:
+    """Judge a picture before it costs anything.
+
+    Raises:
+        EmptyImage: no bytes at all.
+        UnsupportedType: not JPEG, PNG, WebP or BMP, by its magic bytes.
+        UndecodableImage: a damaged header.
+        ImageTooLarge: more than `max_pixels` pixels.
+    """
+    if not data:
+        raise EmptyImage("The picture is empty; send the bytes of a photo.")
+    header = read_header(data)
+    if header.width * header.height > max_pixels:
+        raise ImageTooLarge(
+            f"The picture has {header.width} x {header.height} pixels; at most {max_pixels:,} in all are accepted. "
+            "Send a smaller version."
+        )
+    return header
+
+
+def decode(data: bytes, header: ImageHeader, enough_side: int | None = None) -> Photo:
+    """Decode `data`, whose header was inspected before.
+
+    With `enough_side`, a larger picture is decoded at the greatest of the reductions 1/2, 1/4 and 1/8 that leaves its
+    longer side at `enough_side` pixels or more.
+
+    Raises:
+        UndecodableImage: the picture is cut short or damaged. What a decoder made of it is never passed on.
+    """
+    reduction = _reduction(header, enough_side)
+    try:
+        pixels = _imdecode(data, header, reduction)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise UndecodableImage(f"The {header.format} is cut short or damaged; send the whole original file.")
+    width, height = header.upright_size
+    pixels = _upright(pixels, header.orientation)
+    if reduction == 1 and pixels.shape[:2] != (height, width):
+        raise UndecodableImage(f"The {header.format} contradicts its own size; send the original file.")
+    return Photo(pixels, width, height, pixels.shape[1] / width if width >= height else pixels.shape[0] / height)
+
+
+def encode_jpeg(pixels: Pixels, quality: int) -> bytes:
+    """JPEG of (h, w, 3) uint8 BGR pixels, `quality` 1..100: nothing but pixels, so no metadata of the input."""
+    _, buffer = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return buffer.tobytes()
+
+
+def _reduction(header: ImageHeader, enough_side: int | None) -> int:
+    if enough_side is None or header.has_alpha:
+        return 1
+    longer = max(header.width, header.height)
+    return max(factor for factor in _REDUCED_FLAGS if factor == 1 or longer // factor >= enough_side)
+
+
+def _imdecode(data: bytes, header: ImageHeader, reduction: int) -> Pixels | None:
+    buffer = np.frombuffer(data, np.uint8)
+    if header.has_alpha:
+        stored = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
+        return None if stored is None else _on_white(stored)
+    # OpenCV 4.12 applies the orientation of JPEG and PNG but not of WebP: one reading of it, ours, serves all.
+    return cv2.imdecode(buffer, _REDUCED_FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION)  # type: ignore[return-value]
+
+
+def _on_white(stored: NDArray[Any]) -> Pixels:
+    """Lay (h, w) or (h, w, 3 or 4) uint8 or uint16 pixels on white, as a browser would show them."""
+    if stored.dtype == np.uint16:
+        stored = (stored >> 8).astype(np.uint8)
+    if stored.ndim == 2:
+        return cv2.cvtColor(stored, cv2.COLOR_GRAY2BGR).astype(np.uint8, copy=False)
+    if stored.shape[2] == 3:
+        return stored
+    laid = np.empty((*stored.shape[:2], 3), np.uint8)
+    for top in range(0, len(stored), _STRIP):
+        strip = stored[top : top + _STRIP]
+        opaque = strip[..., 3:].astype(np.uint16)
+        laid[top : top + _STRIP] = (strip[..., :3] * opaque + 255 * (255 - opaque) + 127) // 255
+    return laid
+
+
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
+    if orientation in _TURNS:
+        pixels = cv2.rotate(pixels, _TURNS[orientation])  # type: ignore[assignment]
+    return cv2.flip(pixels, 1) if orientation in _MIRRORED else pixels  # type: ignore[return-value]

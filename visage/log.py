@@ -1,0 +1,43 @@
+"""The log: one event a line, as JSON, without pictures and without names of files."""
+
+import json
+import logging
+import traceback
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+logger = logging.getLogger("visage")
+
+# What ties the lines of one request together; empty outside of one.
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one line of JSON; what was passed as `extra={"fields": {...}}` becomes fields of it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        event: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+        }
+        if request_id.get():
+            event["request_id"] = request_id.get()
+        event |= getattr(record, "fields", {})
+        if record.exc_info:
+            event["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+        return json.dumps(event)
+
+
+def log_config(level: str) -> dict[str, Any]:
+    """A `logging.config` dictionary that writes Visage's and gunicorn's events to standard error."""
+    own = {"level": level.upper(), "handlers": ["standard_error"], "propagate": False}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": JsonFormatter}},
+        "handlers": {"standard_error": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "loggers": {"visage": own, "gunicorn.error": own, "gunicorn.access": own | {"handlers": []}},
+        "root": {"level": "WARNING", "handlers": ["standard_error"]},
+    }

@@ -1,0 +1,296 @@
+"""Model packs: a folder with a `pack.toml` and the files that it names, read and verified.
+
+The manifest alone decides preprocessing and labels, so that other nets never need other code.
+"""
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from visage.errors import PackError
+from visage.settings import BUNDLED_MODELS
+
+MANIFEST = "pack.toml"
+ROLES = ("face", "gender", "age")
+
+
+@dataclass(frozen=True)
+class PackFile:
+    """One file of a pack and what it must be.
+
+    `algorithm` is `sha256`, or `git_blob` (the SHA-1 that git gives the content) where only that is published.
+    `url`, `size` (bytes) and `licence` (in words) are known only for packs that can be fetched.
+    """
+
+    path: Path
+    algorithm: str
+    checksum: str
+    url: str | None = None
+    size: int | None = None
+    licence: str = ""
+
+    def digest(self, content: bytes) -> str:
+        """The checksum of `content` by this file's algorithm, in hexadecimal."""
+        if self.algorithm == "git_blob":
+            return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+        return hashlib.sha256(content).hexdigest()
+
+    def read(self) -> bytes:
+        """The content, verified: what is returned is what the manifest promises.
+
+        Raises:
+            PackError: missing, unreadable, truncated or altered; the sentence says which, what was expected and
+                the command that mends it.
+        """
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            raise PackError(f"{self.path} is missing; expected {self._expected()}. {self._remedy()}") from None
+        except OSError as error:
+            raise PackError(f"{self.path} cannot be read ({error.strerror}). {self._remedy()}") from None
+        if self.size is not None and len(content) < self.size:
+            raise PackError(f"{self.path} is cut short: {len(content):,} of {self.size:,} bytes. {self._remedy()}")
+        found = self.digest(content)
+        if found != self.checksum:
+            raise PackError(
+                f"{self.path} is altered: {self.algorithm} {found}; expected {self._expected()}. {self._remedy()}"
+            )
+        return content
+
+    def _expected(self) -> str:
+        size = f"{self.size:,} bytes with " if self.size is not None else ""
+        return f"{size}{self.algorithm} {self.checksum}"
+
+    def _remedy(self) -> str:
+        name = self.path.parent.name
+        if self.url:
+            return f"Run: visage models fetch {name}"
+        return f"Copy it again from where the pack came from, then run: visage models verify {self.path.parent}"
+
+
+@dataclass(frozen=True)
+class NetSpec:
+    """How one net is fed: `input` (width, height) in pixels; `blob = (pixels - mean) * scale`, RGB if `swap_rb`."""
+
+    prototxt: PackFile
+    weights: PackFile
+    input: tuple[int, int]
+    mean: tuple[float, float, float]
+    scale: float
+    swap_rb: bool
+
+
+@dataclass(frozen=True)
+class FaceSpec(NetSpec):
+    """The face detector. `min_confidence` in 0..1 is the confidence from which a box counts as a face."""
+
+    min_confidence: float
+
+
+@dataclass(frozen=True)
+class ClassifierSpec(NetSpec):
+    """A classifier of face crops.
+
+    `crop_scale` is the side of the square crop over the longer side of the face box, around the box's centre.
+    `ranges` holds the inclusive years of each label of the age net; it is empty for the gender net.
+    """
+
+    crop_scale: float
+    labels: tuple[str, ...]
+    ranges: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A whole pack, as its manifest describes it; no file but the manifest has been read yet."""
+
+    name: str
+    version: str
+    description: str
+    folder: Path
+    face: FaceSpec
+    gender: ClassifierSpec
+    age: ClassifierSpec
+
+    @property
+    def files(self) -> tuple[PackFile, ...]:
+        """Every file that the manifest names, prototxt before weights, in the order face, gender, age."""
+        return tuple(file for spec in (self.face, self.gender, self.age) for file in (spec.prototxt, spec.weights))
+
+
+def find_pack(name: str, models_dir: Path = BUNDLED_MODELS) -> Pack:
+    """The pack of that name under `models_dir`, else among those that come with Visage, else at that path.
+
+    Raises:
+        PackError: there is none, or its manifest is not valid.
+    """
+    candidates = [models_dir / name, BUNDLED_MODELS / name] if Path(name).name == name else []
+    for folder in [*candidates, Path(name)]:
+        if (folder / MANIFEST).is_file():
+            return read_pack(folder)
+    known = ", ".join(folder.name for folder in pack_folders(models_dir)) or "none"
+    searched = " or ".join(dict.fromkeys(map(str, candidates or [Path(name)])))
+    raise PackError(
+        f"There is no model pack {name!r}: no {MANIFEST} in {searched}. "
+        f"Packs here: {known}. Set VISAGE_PACK to one of them (visage models fetch NAME downloads its files) "
+        "or to the path of a pack."
+    )
+
+
+def pack_folders(models_dir: Path = BUNDLED_MODELS) -> list[Path]:
+    """The folders that hold a manifest, those under `models_dir` before those that come with Visage, by name."""
+    found: dict[str, Path] = {}
+    for root in (models_dir, BUNDLED_MODELS):
+        for manifest in sorted(root.glob(f"*/{MANIFEST}")):
+            found.setdefault(manifest.parent.name, manifest.parent)
+    return [found[name] for name in sorted(found)]
+
+
+def read_pack(folder: Path) -> Pack:
+    """Read and check the manifest in `folder`.
+
+    Raises:
+        PackError: the manifest is missing, not TOML, or a key is missing or holds what it must not.
+    """
+    manifest = folder / MANIFEST
+    try:
+        table = tomllib.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise PackError(f"{manifest} cannot be read: {error}.") from None
+    top = _Table(manifest, "", table)
+    roles = {role: top.table(role) for role in ROLES}
+    return Pack(
+        name=top.text("name"),
+        version=top.text("version"),
+        description=top.text("description", ""),
+        folder=folder,
+        face=_face_spec(roles["face"]),
+        gender=_classifier_spec(roles["gender"]),
+        age=_classifier_spec(roles["age"], with_ranges=True),
+    )
+
+
+def _face_spec(role: "_Table") -> FaceSpec:
+    return FaceSpec(**_net_fields(role), min_confidence=role.number("min_confidence", 0, 1))
+
+
+def _classifier_spec(role: "_Table", with_ranges: bool = False) -> ClassifierSpec:
+    labels = role.list_of("labels", str)
+    if not labels:
+        raise role.fault("labels", "at least one label")
+    ranges: tuple[tuple[int, int], ...] = ()
+    if with_ranges:
+        ranges = tuple((low, high) for low, high in role.pairs("ranges"))
+        if len(ranges) != len(labels):
+            raise role.fault("ranges", f"as many pairs as there are labels ({len(labels)})")
+    return ClassifierSpec(
+        **_net_fields(role), crop_scale=role.number("crop_scale", 0.5, 4), labels=tuple(labels), ranges=ranges
+    )
+
+
+def _net_fields(role: "_Table") -> dict[str, Any]:
+    width, height = role.list_of("input", int, 2)
+    if min(width, height) < 1:
+        raise role.fault("input", "two sizes of at least 1 pixel")
+    mean = role.list_of("mean", float, 3)
+    return {
+        "prototxt": _pack_file(role, "prototxt", "prototxt_sha256", "prototxt_source"),
+        "weights": _pack_file(role, "weights", "sha256", "source"),
+        "input": (width, height),
+        "mean": (mean[0], mean[1], mean[2]),
+        "scale": role.number("scale", 0, 1e6),
+        "swap_rb": role.flag("swap_rb"),
+    }
+
+
+def _pack_file(role: "_Table", key: str, checksum_key: str, source_key: str) -> PackFile:
+    name = role.text(key)
+    if Path(name).name != name:
+        raise role.fault(key, "a file name without a folder")
+    source = role.table(source_key, {})
+    sha256 = role.text(checksum_key, "") or source.text("sha256", "")
+    git_blob = source.text("git_blob", "")
+    if not sha256 and not git_blob:
+        raise role.fault(checksum_key, "the SHA-256 of the file")
+    return PackFile(
+        path=role.manifest.parent / name,
+        algorithm="sha256" if sha256 else "git_blob",
+        checksum=(sha256 or git_blob).lower(),
+        url=source.text("url", "") or None,
+        size=source.integer("size") if "size" in source.content else None,
+        licence=source.text("licence", ""),
+    )
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table of the manifest whose values are checked as they are taken."""
+
+    manifest: Path
+    name: str
+    content: Mapping[str, Any]
+
+    def fault(self, key: str, wanted: str) -> PackError:
+        where = f"[{self.name}] {key}" if self.name else key
+        found = f"is {self.content[key]!r}" if key in self.content else "is missing"
+        return PackError(f"{self.manifest}: {where} {found}; it must be {wanted}.")
+
+    def table(self, key: str, default: Mapping[str, Any] | None = None) -> "_Table":
+        content = self.content.get(key, default)
+        if not isinstance(content, Mapping):
+            raise self.fault(key, "a table")
+        return _Table(self.manifest, f"{self.name}.{key}" if self.name else key, content)
+
+    def text(self, key: str, default: str | None = None) -> str:
+        value = self.content.get(key, default)
+        if not isinstance(value, str) or (default is None and not value):
+            raise self.fault(key, "text")
+        return value
+
+    def number(self, key: str, above: float, most: float) -> float:
+        value = self.content.get(key)
+        if not _is_number(value) or not above < value <= most:
+            raise self.fault(key, f"a number above {above:g} and at most {most:g}")
+        return float(value)
+
+    def integer(self, key: str) -> int:
+        value = self.content.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise self.fault(key, "a whole number")
+        return value
+
+    def flag(self, key: str) -> bool:
+        value = self.content.get(key)
+        if not isinstance(value, bool):
+            raise self.fault(key, "true or false")
+        return value
+
+    def list_of(self, key: str, kind: type, length: int | None = None) -> list[Any]:
+        value = self.content.get(key)
+        fits = _is_number if kind is float else lambda each: isinstance(each, kind) and not isinstance(each, bool)
+        if not isinstance(value, list) or length not in (None, len(value)) or not all(map(fits, value)):
+            word = {str: "texts", int: "whole numbers", float: "numbers"}[kind]
+            raise self.fault(key, f"a list of {f'{length} ' if length else ''}{word}")
+        return [kind(each) for each in value]
+
+    def pairs(self, key: str) -> list[tuple[int, int]]:
+        value = self.content.get(key)
+        if not isinstance(value, list) or not all(map(_is_range, value)):
+            raise self.fault(key, "a list of [first, last] years")
+        return [(first, last) for first, last in value]
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_range(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(isinstance(year, int) for year in value)
+        and 0 <= value[0] <= value[1]
+    )

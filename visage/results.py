@@ -1,0 +1,34 @@
+"""An analysis as plain data, the same in every answer and on the command line."""
+
+from typing import Any
+
+from visage.engine import Analysis
+from visage.faces import Face
+from visage.packs import Pack
+
+
+def as_json(analysis: Analysis, pack: Pack) -> dict[str, Any]:
+    """The answer without its picture, as plain data."""
+    return {
+        "image": {"width": analysis.width, "height": analysis.height},
+        "faces": [face_as_json(face) for face in analysis.faces],
+        "model": {"pack": pack.name, "version": pack.version},
+        "timings_ms": {stage: round(seconds * 1000, 2) for stage, seconds in analysis.seconds.items()},
+        "annotated_scale": round(analysis.annotated_scale, 6),
+    }
+
+
+def face_as_json(face: Face) -> dict[str, Any]:
+    """One face as plain data; probabilities with four decimals, more than the nets are worth."""
+    return {
+        "bbox": [face.box.x1, face.box.y1, face.box.x2, face.box.y2],
+        "confidence": round(face.confidence, 4),
+        "gender": face.gender,
+        "gender_confidence": round(face.gender_confidence, 4),
+        "age": face.age,
+        "age_range": list(face.age_range),
+        "age_confidence": round(face.age_confidence, 4),
+        "age_years": round(face.age_years, 1),
+        "gender_probabilities": {label: round(value, 4) for label, value in face.gender_probabilities.items()},
+        "age_probabilities": {label: round(value, 4) for label, value in face.age_probabilities.items()},
+    }

@@ -1,0 +1,149 @@
+"""The one table of settings: each is read from the environment variable that its row names."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from visage.errors import SettingsError
+
+T = TypeVar("T")
+
+BUNDLED_MODELS = Path(__file__).resolve().parent.parent / "models"
+
+
+def available_cores() -> int:
+    """The number of cores that this process may run on (affinity respected), at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1
+
+
+def _integer(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        value = int(text)
+        if not least <= value <= most:
+            raise ValueError
+        return value
+
+    parse.__doc__ = f"a whole number from {least} to {most}"
+    return parse
+
+
+def _seconds(text: str) -> float:
+    """a number of seconds from 0 to 3600"""
+    value = float(text)
+    if not 0 <= value <= 3600:
+        raise ValueError
+    return value
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """a list separated by commas"""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _text(text: str) -> str:
+    """text"""
+    return text
+
+
+def _log_level(text: str) -> str:
+    """debug, info, warning or error"""
+    if text.lower() not in ("debug", "info", "warning", "error"):
+        raise ValueError
+    return text.lower()
+
+
+def _row(name: str, parse: Callable[[str], T], default: T | Callable[[], T], help: str, shown: str | None = None) -> T:
+    """One row of the table. `shown` words the default where the value itself would say little."""
+    metadata = {"name": name, "parse": parse, "help": help, "shown": shown}
+    made: Any = (
+        field(default_factory=default, metadata=metadata)
+        if callable(default)
+        else field(default=default, metadata=metadata)
+    )
+    return made  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that an operator can choose. A field's row names its variable, default and meaning."""
+
+    pack: str = _row("VISAGE_PACK", _text, "compact", "Model pack: a name under the models directory, or a path.")
+    models_dir: Path = _row(
+        "VISAGE_MODELS_DIR", Path, BUNDLED_MODELS, "Directory where fetched packs lie.", shown="models/"
+    )
+    mirror: str = _row("VISAGE_MIRROR", _text, "", "Base URL that packs are fetched from, as `<mirror>/<pack>/<file>`.")
+    slots: int = _row("VISAGE_SLOTS", _integer(1, 64), 1, "Analyzers a worker: photos worked on at the same time.")
+    opencv_threads: int = _row(
+        "VISAGE_OPENCV_THREADS", _integer(1, 64), 1, "OpenCV threads that each analyzer may use."
+    )
+    queue: int = _row("VISAGE_QUEUE", _integer(0, 1000), 8, "Requests a worker that may wait for a slot; more get 429.")
+    wait_seconds: float = _row("VISAGE_WAIT_SECONDS", _seconds, 5.0, "Longest wait for a slot; then 503.")
+    max_body_bytes: int = _row(
+        "VISAGE_MAX_BODY_BYTES",
+        _integer(1024, 2**31 - 1),
+        10 * 2**20,
+        "Largest request body.",
+        shown="10485760 (10 MiB)",
+    )
+    max_image_pixels: int = _row(
+        "VISAGE_MAX_IMAGE_PIXELS", _integer(1, 2**30), 50_000_000, "Largest picture, width times height."
+    )
+    body_seconds: float = _row("VISAGE_BODY_SECONDS", _seconds, 10.0, "Longest time to receive a body; then 408.")
+    jpeg_quality: int = _row("VISAGE_JPEG_QUALITY", _integer(1, 100), 90, "Quality of the annotated JPEG.")
+    api_token: str = _row(
+        "VISAGE_API_TOKEN", _text, "", "Bearer token that the photo routes and `/metrics` ask for; empty asks for none."
+    )
+    cors_origins: tuple[str, ...] = _row(
+        "VISAGE_CORS_ORIGINS", _names, (), "Origins that browsers may call from, separated by commas; `*` is any."
+    )
+    log_level: str = _row("VISAGE_LOG_LEVEL", _log_level, "info", "Least level of what is logged.")
+    host: str = _row("VISAGE_HOST", _text, "0.0.0.0", "Address to listen on.")  # noqa: S104
+    port: int = _row("PORT", _integer(1, 65535), 8080, "Port to listen on.")
+    workers: int = _row(
+        "WEB_CONCURRENCY", _integer(1, 256), available_cores, "Worker processes.", shown="number of cores"
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Read every row from `environment`; an unset or empty variable keeps its default.
+
+        Raises:
+            SettingsError: a value is not what its row takes; the sentence names variable, value and what fits.
+        """
+        values: dict[str, Any] = {}
+        for row in rows():
+            text = environment.get(row.name, "").strip()
+            if not text:
+                continue
+            try:
+                values[row.field] = row.parse(text)
+            except ValueError:
+                raise SettingsError(f"{row.name} is {text!r}; it must be {row.parse.__doc__}.") from None
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting as people see it: variable, default in words, meaning."""
+
+    field: str
+    name: str
+    parse: Callable[[str], Any]
+    default: str
+    help: str
+
+
+def rows() -> list[Row]:
+    """The table of settings, in order."""
+    return [_as_row(each) for each in fields(Settings)]
+
+
+def _as_row(each: "Field[Any]") -> Row:
+    shown = each.metadata["shown"]
+    if shown is None:
+        shown = "none" if each.default in ("", ()) else str(each.default)
+    return Row(each.name, each.metadata["name"], each.metadata["parse"], shown, each.metadata["help"])

@@ -1,0 +1,39 @@
+"""The HTTP service: `create_app` builds it around an engine."""
+
+from flask import Flask
+from flask_cors import CORS
+
+from visage.engine import Engine
+from visage.settings import Settings
+from visage.web import access, failures, journal, metrics, routes
+from visage.web.request_body import PhotoRequest
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The app, with its nets loaded and warmed up; a test passes settings of its own.
+
+    Raises:
+        SetupError: a setting or the model pack cannot be used.
+    """
+    settings = settings or Settings.from_environment()
+    app = Flask(__name__)
+    app.request_class = PhotoRequest
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.config.update(MAX_CONTENT_LENGTH=settings.max_body_bytes, MAX_FORM_PARTS=32)
+    engine = Engine(settings)
+    engine.warm_up()
+    app.extensions["engine"] = engine
+    journal.install(app)
+    metrics.install(app)
+    access.install(app, settings.api_token)
+    failures.install(app)
+    app.register_blueprint(routes.blueprint)
+    if settings.cors_origins:
+        CORS(
+            app,
+            origins=list(settings.cors_origins),
+            methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", journal.REQUEST_ID],
+            expose_headers=[journal.REQUEST_ID, "X-Face-Count", "Retry-After"],
+        )
+    return app

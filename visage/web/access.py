@@ -1,0 +1,37 @@
+"""Who may call, and what every answer tells browsers and caches."""
+
+import hmac
+
+from flask import Flask, Response, request
+
+from visage.errors import Unauthorized
+
+# What works or tells of work; the rest (health, the contract, the page) is open.
+_GUARDED = ("photos.predict", "photos.analyze", "photos.metrics_text")
+
+# The page loads its own style sheet and shows pictures; nothing else may run or load, from anywhere.
+_PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+
+
+def install(app: Flask, api_token: str) -> None:
+    """Guard the photo routes of `app` with `api_token`, if there is one, and set the headers of every answer."""
+
+    @app.before_request
+    def check_token() -> None:
+        if not api_token or request.endpoint not in _GUARDED or request.method == "OPTIONS":
+            return
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), api_token.encode()):
+            raise Unauthorized("This service asks for a token; send it as `Authorization: Bearer TOKEN`.")
+
+    @app.after_request
+    def protect(response: Response) -> Response:
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        if request.endpoint != "static":
+            response.headers["Cache-Control"] = "no-store"
+        if response.mimetype == "text/html":
+            response.headers["Content-Security-Policy"] = _PAGE_POLICY
+            response.headers["Referrer-Policy"] = "no-referrer"
+        return response

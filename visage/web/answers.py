@@ -1,0 +1,45 @@
+"""An analysis as the body of an answer: JSON, the bare picture, or both."""
+
+import base64
+import json
+import uuid
+from typing import Any
+
+from flask import Response, jsonify
+
+from visage.engine import Analysis
+from visage.packs import Pack
+from visage.results import as_json
+from visage.web.parameters import Format
+
+
+def answer(analysis: Analysis, pack: Pack, format: Format) -> Response:
+    """The 200 for `analysis` in the wanted `format`; `Format.JPEG` and `Format.BOTH` need the annotated picture."""
+    picture = analysis.annotated
+    content = as_json(analysis, pack)
+    if format is Format.JSON or picture is None:
+        if picture is not None:
+            content["annotated_jpeg"] = base64.b64encode(picture).decode()
+        response = jsonify(content)
+    elif format is Format.JPEG:
+        response = Response(picture, mimetype="image/jpeg")
+        response.headers["X-Face-Count"] = str(len(analysis.faces))
+    else:
+        response = _both(content, picture)
+    response.vary.add("Accept")
+    return response
+
+
+def _both(content: dict[str, Any], picture: bytes) -> Response:
+    """JSON and JPEG as the two raw parts of a multipart/mixed body (RFC 2046, 5.1.3)."""
+    boundary = uuid.uuid4().hex
+    body = b"".join(
+        (
+            f"--{boundary}\r\nContent-Type: application/json\r\n\r\n".encode(),
+            json.dumps(content, separators=(",", ":")).encode(),
+            f"\r\n--{boundary}\r\nContent-Type: image/jpeg\r\n\r\n".encode(),
+            picture,
+            f"\r\n--{boundary}--\r\n".encode(),
+        )
+    )
+    return Response(body, content_type=f"multipart/mixed; boundary={boundary}")

@@ -1,0 +1,53 @@
+"""Every failure as the one error shape: `{"error": sentence, "code": name}`."""
+
+from flask import Flask, Response, jsonify
+from werkzeug.exceptions import HTTPException
+
+from visage.errors import BusyError, Unauthorized, VisageError
+from visage.log import logger
+
+# What Flask itself refuses, by status.
+_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+_SENTENCES = {
+    404: "There is nothing at this address; GET /openapi.json tells what there is.",
+    405: "This method is not possible here; the Allow header names those that are.",
+}
+
+
+def install(app: Flask) -> None:
+    """Have `app` answer every exception in this shape, with no detail of an unforeseen one outside the log."""
+    app.register_error_handler(VisageError, _foreseen)
+    app.register_error_handler(HTTPException, _of_flask)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def _foreseen(error: VisageError) -> Response:
+    response = _shape(str(error), error.code, error.status)
+    if isinstance(error, BusyError):
+        response.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, Unauthorized):
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _of_flask(error: HTTPException) -> Response:
+    status = error.code or 500
+    if status >= 500:
+        return _unforeseen(error)
+    sentence = _SENTENCES.get(status, "The request cannot be understood; GET /openapi.json tells what is expected.")
+    response = _shape(sentence, _CODES.get(status, "bad_request"), status)
+    for name, value in error.get_headers():
+        if name == "Allow":
+            response.headers[name] = value
+    return response
+
+
+def _unforeseen(error: Exception) -> Response:
+    logger.error("internal_error", exc_info=error)
+    return _shape("Something went wrong here; try again, and report the request id if it stays.", "internal_error", 500)
+
+
+def _shape(sentence: str, code: str, status: int) -> Response:
+    response = jsonify(error=sentence, code=code)
+    response.status_code = status
+    return response

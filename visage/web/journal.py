@@ -1,0 +1,38 @@
+"""A line in the log for every request, and the request ids that tie lines and answers together."""
+
+import re
+import time
+import uuid
+
+from flask import Flask, Response, g, request
+
+from visage.log import logger, request_id
+
+REQUEST_ID = "X-Request-ID"
+
+# A caller's id is taken over when it is short and harmless in a log; else it gets a new one.
+_ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def install(app: Flask) -> None:
+    """Give every request of `app` an id and write a line when it was answered."""
+
+    @app.before_request
+    def begin() -> None:
+        sent = request.headers.get(REQUEST_ID, "")
+        request_id.set(sent if _ACCEPTABLE_ID.fullmatch(sent) else uuid.uuid4().hex)
+        g.started = time.perf_counter()
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        response.headers[REQUEST_ID] = request_id.get()
+        fields = {
+            "method": request.method,
+            # The rule, never the path that was asked for: that is the caller's text.
+            "route": request.url_rule.rule if request.url_rule else None,
+            "status": response.status_code,
+            "milliseconds": round((time.perf_counter() - g.started) * 1000, 1),
+            "faces": g.get("face_count"),
+        }
+        logger.info("request", extra={"fields": fields})
+        return response

@@ -1,0 +1,110 @@
+"""What a caller can ask for, in the query or in the form; a value that does not fit is named with its range."""
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+
+from flask import Request
+
+from visage.analyzer import Options
+from visage.errors import BadParameter, NotAcceptable
+from visage.face_search import Detail
+
+
+class Format(Enum):
+    """The forms of an answer and their media types."""
+
+    JSON = "json"
+    JPEG = "jpeg"
+    BOTH = "both"
+
+    @property
+    def media_type(self) -> str:
+        return {"json": "application/json", "jpeg": "image/jpeg", "both": "multipart/mixed"}[self.value]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A caller's wish: how to look, and what to answer."""
+
+    options: Options
+    format: Format
+    annotated: bool
+
+
+def read_wish(request: Request, default: Format) -> Wish:
+    """The parameters of a request.
+
+    Raises:
+        BadParameter: a value is not one of those that fit; the sentence names them.
+        NotAcceptable: none of the types in `Accept` can be given.
+    """
+    parameters = _Parameters(request)
+    return Wish(
+        options=Options(
+            min_confidence=parameters.number("min_confidence", 0.01, 1),
+            max_faces=parameters.integer("max_faces", 1, 1000),
+            min_face_size=parameters.integer("min_face_size", 0, 100_000) or 0,
+            detail=Detail(parameters.choice("detail", [each.value for each in Detail]) or Detail.AUTO),
+        ),
+        format=_format(request, parameters, default),
+        annotated=parameters.choice("annotated", ["true", "false"]) != "false",
+    )
+
+
+def _format(request: Request, parameters: "_Parameters", default: Format) -> Format:
+    named = parameters.choice("format", [each.value for each in Format])
+    if named:
+        return Format(named)
+    offered = [default, *(each for each in Format if each is not default)]
+    if not request.accept_mimetypes:
+        return default
+    best = request.accept_mimetypes.best_match([each.media_type for each in offered])
+    if best is None:
+        raise NotAcceptable(
+            "None of the types in Accept can be given; ask for application/json, image/jpeg or multipart/mixed."
+        )
+    return next(each for each in offered if each.media_type == best)
+
+
+class _Parameters:
+    """Reads named values out of the query, else out of the form. An empty value counts as not given."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def choice(self, name: str, allowed: list[str]) -> str | None:
+        text = self._text(name)
+        if text is not None and text not in allowed:
+            raise _misfit(name, text, f"one of {', '.join(allowed)}")
+        return text
+
+    def number(self, name: str, least: float, most: float) -> float | None:
+        text = self._text(name)
+        if text is None:
+            return None
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            raise _misfit(name, text, f"a number from {least:g} to {most:g}")
+        return value
+
+    def integer(self, name: str, least: int, most: int) -> int | None:
+        text = self._text(name)
+        if text is None:
+            return None
+        # Shorter than any number that int() would refuse or take long for.
+        value = int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else -1
+        if not least <= value <= most:
+            raise _misfit(name, text, f"a whole number from {least} to {most}")
+        return value
+
+    def _text(self, name: str) -> str | None:
+        return self._request.args.get(name) or self._request.form.get(name) or None
+
+
+def _misfit(name: str, text: str, wanted: str) -> BadParameter:
+    shown = text if len(text) <= 40 else f"{text[:40]}…"
+    return BadParameter(f"{name} is {shown!r}; it must be {wanted}.")

@@ -1,0 +1,125 @@
+"""The photo out of a request: multipart or raw, within size and time, never through a file."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from typing import IO, Any
+
+from flask import Request
+from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from visage.errors import (
+    BodyTimeout,
+    BodyTooLarge,
+    EmptyImage,
+    LengthRequired,
+    NoImage,
+    RequestError,
+    UnsupportedType,
+)
+
+FIELDS = ("image", "file")
+
+HOW_TO_SEND = "Send the photo as the multipart field 'image', or its bytes as the body with the type image/jpeg."
+
+
+class PhotoRequest(Request):
+    """A request whose uploads stay in memory: a photo never touches the disk, not even a temporary file."""
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,  # noqa: ARG002
+        content_type: str | None,  # noqa: ARG002
+        filename: str | None = None,  # noqa: ARG002
+        content_length: int | None = None,  # noqa: ARG002
+    ) -> IO[bytes]:
+        return BytesIO()
+
+
+def read_photo(request: Request, body_seconds: float) -> bytes:
+    """The bytes of the photo; afterwards `request.form` holds the other fields.
+
+    Raises:
+        NoImage, EmptyImage: no photo was sent, or one without bytes.
+        BodyTimeout: the body took longer than `body_seconds` to come.
+        BodyTooLarge: it is larger than the app's limit.
+        LengthRequired: a raw body does not say its length.
+        UnsupportedType: the body is compressed.
+        RequestError: it is not what its own headers say.
+    """
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise UnsupportedType("A compressed body is not accepted; send it without Content-Encoding.")
+    if request.mimetype == "multipart/form-data":
+        with _deadline(request, body_seconds):
+            fields = [request.files.getlist(name) for name in FIELDS]
+        return _field_content([each for field in fields for each in field])
+    if request.mimetype.startswith("image/") or request.mimetype == "application/octet-stream":
+        if request.content_length is None:
+            raise LengthRequired("A raw body needs a Content-Length header; send one, or use a multipart form.")
+        with _deadline(request, body_seconds):
+            photo = request.get_data(cache=False)
+        if not photo:
+            raise EmptyImage("The body is empty; send the bytes of a photo.")
+        return photo
+    raise NoImage(HOW_TO_SEND)
+
+
+def _field_content(photos: list[FileStorage]) -> bytes:
+    if not photos:
+        raise NoImage(HOW_TO_SEND)
+    if len(photos) > 1:
+        raise RequestError(f"One photo a request: this one has {len(photos)}. Send them one by one.")
+    content = photos[0].stream.read()
+    if not content:
+        raise EmptyImage(f"The field {photos[0].name!r} is empty; choose a photo for it.")
+    return content
+
+
+@contextmanager
+def _deadline(request: Request, seconds: float) -> Iterator[None]:
+    """Read a body in here: when time is up the reading side of the connection is shut, and the read ends."""
+    cut = _Cut(_connection(request.environ))
+    timer = threading.Timer(seconds, cut.now)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except RequestEntityTooLarge:
+        raise BodyTooLarge(
+            f"The body is larger than {request.max_content_length:,} bytes, or one of its fields is too long; "
+            "send a smaller photo."
+        ) from None
+    except (HTTPException, OSError, ValueError, EOFError) as error:
+        if cut.done:
+            raise BodyTimeout(f"The body did not arrive within {seconds:g} seconds; send it faster.") from error
+        raise RequestError("The body is not what its headers say; send the request again.") from error
+    finally:
+        timer.cancel()
+        cut.never()
+
+
+class _Cut:
+    """Shuts the reading side of a connection, unless it is too late for that."""
+
+    def __init__(self, connection: socket.socket | None) -> None:
+        self.done = False
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    def now(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self.done = True
+                self._connection.shutdown(socket.SHUT_RD)
+
+    def never(self) -> None:
+        with self._lock:
+            self._connection = None
+
+
+def _connection(environ: dict[str, Any]) -> socket.socket | None:
+    """The client's connection, where the server tells it: gunicorn and Flask's own server do."""
+    return environ.get("gunicorn.socket") or environ.get("werkzeug.socket")

@@ -1,0 +1,82 @@
+"""The routes."""
+
+from flask import Blueprint, Response, current_app, g, jsonify, request
+
+from visage.engine import Engine
+from visage.errors import NotReady
+from visage.web import metrics
+from visage.web.answers import answer
+from visage.web.parameters import Format, read_wish
+from visage.web.request_body import read_photo
+
+blueprint = Blueprint("photos", __name__)
+
+
+@blueprint.post("/predict")
+def predict() -> Response:
+    """A photo in, its faces out: JSON unless something else is asked for."""
+    return _analyze(Format.JSON)
+
+
+@blueprint.post("/analyze")
+def analyze() -> Response:
+    """The same, with the annotated picture unless something else is asked for."""
+    return _analyze(Format.JPEG)
+
+
+@blueprint.get("/healthz")
+def healthz() -> Response:
+    """The process lives."""
+    return jsonify(status="ok")
+
+
+@blueprint.get("/readyz")
+def readyz() -> Response:
+    """Warm, and able to answer photos."""
+    if not _engine().ready:
+        raise NotReady("The nets are still being warmed up; try again in a second.")
+    return jsonify(status="ready", pack=_engine().pack.name)
+
+
+@blueprint.get("/metrics")
+def metrics_text() -> Response:
+    """What Prometheus scrapes."""
+    return metrics.exposition()
+
+
+@blueprint.get("/openapi.json")
+def openapi() -> Response:
+    """The contract of this service."""
+    return _packaged("openapi.json", "application/json")
+
+
+@blueprint.get("/")
+def page() -> Response:
+    """The page: choose a photo, see it annotated."""
+    return _packaged("page.html", "text/html; charset=utf-8")
+
+
+def _analyze(default: Format) -> Response:
+    engine = _engine()
+    photo = read_photo(request, engine.settings.body_seconds)
+    wish = read_wish(request, default)
+    wants_picture = wish.annotated or wish.format is not Format.JSON
+    with metrics.photo_in_flight():
+        analysis = engine.analyze(photo, wish.options, annotated=wants_picture)
+    metrics.record(analysis)
+    g.face_count = len(analysis.faces)
+    return answer(analysis, engine.pack, wish.format)
+
+
+def _engine() -> Engine:
+    engine: Engine = current_app.extensions["engine"]
+    return engine
+
+
+def _packaged(name: str, content_type: str) -> Response:
+    """A file that comes with the package, read once an app."""
+    cache = current_app.extensions.setdefault("packaged_files", {})
+    if name not in cache:
+        with current_app.open_resource(name) as file:
+            cache[name] = file.read()
+    return Response(cache[name], content_type=content_type)
