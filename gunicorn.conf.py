@@ -1,5 +1,6 @@
 """How gunicorn runs Visage. Read by gunicorn itself, from the directory that it is started in."""
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -16,11 +17,25 @@ except SettingsError as error:
     raise SystemExit(f"visage cannot start: {error}") from None
 
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
-_METRICS_PREFIX = "visage-metrics-"
 
-# Workers leave their counts in files that `/metrics` sums up. A reload reads this file again and keeps the directory.
+
+def _make_metrics_directory() -> None:
+    """Make the directory where workers leave their counts, which `/metrics` sums up; it goes when this process ends."""
+    directory = tempfile.mkdtemp(prefix="visage-metrics-")
+    os.environ[_METRICS] = directory
+    owner = os.getpid()
+
+    def remove() -> None:
+        # Workers inherit this when they are forked, and end before their master.
+        if os.getpid() == owner:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    atexit.register(remove)
+
+
+# A reload reads this file again and keeps the directory.
 if _METRICS not in os.environ:
-    os.environ[_METRICS] = tempfile.mkdtemp(prefix=_METRICS_PREFIX)
+    _make_metrics_directory()
 
 bind = f"{settings.host}:{settings.port}"
 workers = settings.workers
@@ -50,10 +65,3 @@ def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001
     from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
 
     mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
-
-
-def on_exit(server: Any) -> None:  # noqa: ARG001
-    """Leave nothing behind."""
-    directory = Path(os.environ[_METRICS])
-    if directory.name.startswith(_METRICS_PREFIX):
-        shutil.rmtree(directory, ignore_errors=True)

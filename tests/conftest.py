@@ -101,11 +101,11 @@ class Service:
 
 @contextmanager
 def serving(log: Path, pack: Path, *command: str, **environment: str) -> Iterator[Service]:
-    """Run the service with `pack` until the block ends, ready from the start. `command` replaces `python app.py`."""
-    port = _free_port()
+    """Run the service with `pack` until the block ends, ready from the start. `command` replaces `app.py`."""
+    port = free_port()
     with log.open("w") as log_file:
         process = subprocess.Popen(
-            [sys.executable, *(command or ("app.py",))],
+            [sys.executable, *(part.replace("{port}", str(port)) for part in command or ("app.py",))],
             cwd=ROOT,
             env=os.environ | {"VISAGE_PACK": str(pack), "PORT": str(port), "VISAGE_HOST": "127.0.0.1"} | environment,
             stdout=log_file,
@@ -132,7 +132,7 @@ def _wait_until_ready(service: Service) -> None:
     raise AssertionError(f"The service did not get ready:\n{service.log.read_text()}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -17,6 +17,10 @@ from visage.packs import ClassifierSpec, FaceSpec, NetSpec
 # alone, 2.7 in a batch of 8, 3.6 in one of 100) but 100 faces at once hold 236 MB, 16 hold 40.
 LARGEST_BATCH = 16
 
+# A picture that is thinner than this part of the net's input is padded: the last layers of an SSD have nothing left of
+# a strip (res10 fails below 16 pixels). Panoramas of up to 3 to 1 are fed as they are.
+_THINNEST_INPUT = 3
+
 # A box that is thinner than this many pixels has nothing in it that could be classified.
 _THINNEST_BOX = 2.0
 
@@ -42,10 +46,20 @@ class FaceDetector:
         Clamped to the picture, degenerate ones dropped; of every confidence and with the overlaps that the net's own
         NMS leaves. No face is an empty array.
         """
-        return self._postprocess(self._infer(self._preprocess(pixels, size)), pixels.shape[1], pixels.shape[0])
+        blob = self._preprocess(pixels, size)
+        height, width = pixels.shape[:2]
+        # What the whole blob, its padding included, stands for in pixels of the picture.
+        seen = (blob.shape[3] * width / size[0], blob.shape[2] * height / size[1])
+        return self._postprocess(self._infer(blob), seen, (width, height))
 
     def _preprocess(self, pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:
-        return _blob([_resize(pixels, size)], self._spec)
+        blob = _blob([_resize(pixels, size)], self._spec)
+        least = min(self._spec.input) // _THINNEST_INPUT
+        missing = [max(0, least - side) for side in blob.shape[2:]]
+        if not any(missing):
+            return blob
+        # Zero is the mean: what is padded shows the net nothing.
+        return np.pad(blob, ((0, 0), (0, 0), (0, missing[0]), (0, missing[1])))
 
     def _infer(self, blob: NDArray[np.float32]) -> NDArray[np.float32]:
         self._net.setInput(blob)
@@ -54,9 +68,9 @@ class FaceDetector:
             raise PackError(f"{self._spec.prototxt.path} is no SSD: its output has the shape {output.shape}.")
         return output
 
-    def _postprocess(self, output: NDArray[np.float32], width: int, height: int) -> Detections:
+    def _postprocess(self, output: NDArray[np.float32], seen: tuple[float, float], size: tuple[int, int]) -> Detections:
         rows = output[0, 0]
-        boxes = np.clip(rows[:, 3:7], 0, 1) * np.array([width, height, width, height], np.float32)
+        boxes = np.clip(rows[:, 3:7] * np.array(seen * 2, np.float32), 0, np.array(size * 2, np.float32))
         sides = boxes[:, 2:] - boxes[:, :2]
         # NaN compares false, so a box that holds one is dropped too.
         kept = (sides >= _THINNEST_BOX).all(axis=1) & (rows[:, 2] > 0)

@@ -1,0 +1,67 @@
+"""Admission: exact counts of who works, who waits and who is turned away."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from visage.admission import Admission
+from visage.errors import QueueFull, WaitTimeout
+
+
+def test_a_free_slot_is_had_at_once() -> None:
+    admission = Admission(slots=1, queue=0, wait_seconds=0)
+
+    with admission.slot() as waited:
+        assert waited < 0.1
+
+
+def test_of_ten_callers_two_work_three_wait_and_five_are_turned_away() -> None:
+    admission = Admission(slots=2, queue=3, wait_seconds=30)
+    turned_away = threading.Semaphore(0)
+    finish = threading.Event()
+
+    def call() -> str:
+        try:
+            with admission.slot():
+                finish.wait(30)
+                return "worked"
+        except QueueFull:
+            turned_away.release()
+            return "turned away"
+
+    with ThreadPoolExecutor(10) as pool:
+        calls = [pool.submit(call) for _ in range(10)]
+        for _ in range(5):
+            assert turned_away.acquire(timeout=30)
+        waiting = admission.waiting
+        finish.set()
+        outcomes = [each.result() for each in calls]
+
+    assert waiting == 3
+    assert outcomes.count("worked") == 5
+    assert outcomes.count("turned away") == 5
+
+
+def test_a_wait_that_is_too_long_ends_in_a_timeout() -> None:
+    admission = Admission(slots=1, queue=1, wait_seconds=0.01)
+
+    with admission.slot(), pytest.raises(WaitTimeout, match=r"within 0\.01 seconds"), admission.slot():
+        pass
+
+    assert admission.waiting == 0
+
+
+def test_a_slot_is_given_back_when_its_work_fails() -> None:
+    admission = Admission(slots=1, queue=0, wait_seconds=0)
+
+    with pytest.raises(RuntimeError), admission.slot():
+        raise RuntimeError
+
+    with admission.slot():
+        pass
+
+
+def test_both_refusals_say_when_to_come_back() -> None:
+    assert (QueueFull.status, QueueFull("").retry_after) == (429, 1)
+    assert (WaitTimeout.status, WaitTimeout("").retry_after) == (503, 1)

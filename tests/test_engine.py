@@ -1,0 +1,203 @@
+"""The engine as a library: faces out of bytes, from any number of threads, without HTTP."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.conftest import TINY_FACES
+from tests.tiny_pack import BLUISH, MAGENTA, draw
+from visage.analyzer import Options, original_box
+from visage.engine import ENOUGH_SIDE, Engine
+from visage.errors import EmptyImage, ImageTooLarge, PackError, QueueFull
+from visage.face_search import Detail
+from visage.faces import Box, Face
+from visage.images import Photo
+from visage.settings import Settings
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+def edges(face: Face) -> tuple[int, int, int, int]:
+    return face.box.x1, face.box.y1, face.box.x2, face.box.y2
+
+
+def test_faces_come_with_box_gender_and_age(engine: Engine, tiny_png: bytes) -> None:
+    faces = engine.analyze(tiny_png).faces
+
+    assert sorted(map(edges, faces)) == sorted(TINY_FACES)
+    genders = {edges(face): face.gender for face in faces}
+    assert genders[240, 176, 336, 272] == "Female"
+    assert genders[48, 240, 144, 336] == "Male"
+
+
+def test_probabilities_sum_to_one_and_the_years_are_their_expectation(engine: Engine, tiny_png: bytes) -> None:
+    face = engine.analyze(tiny_png).faces[0]
+
+    middles = {"(0-9)": 4.5, "(10-49)": 29.5, "(50-99)": 74.5}
+    assert sum(face.gender_probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert sum(face.age_probabilities.values()) == pytest.approx(1, abs=1e-5)
+    expectation = sum(middles[label] * value for label, value in face.age_probabilities.items())
+    assert face.age_years == pytest.approx(expectation, abs=1e-3)
+
+
+def test_the_age_range_is_that_of_the_likeliest_group(engine: Engine, tiny_png: bytes) -> None:
+    ranges = {"(0-9)": (0, 9), "(10-49)": (10, 49), "(50-99)": (50, 99)}
+
+    faces = engine.analyze(tiny_png).faces
+
+    assert [face.age_range for face in faces] == [ranges[face.age] for face in faces]
+    assert len({face.age for face in faces}) == 2
+
+
+def test_the_largest_face_comes_first(engine: Engine) -> None:
+    large, small = (48, 48, 144, 144), (260, 260, 308, 308)
+    photo = png(draw(faces={small: MAGENTA, large: MAGENTA}))
+
+    faces = engine.analyze(photo, Options(detail=Detail.HIGH, min_confidence=0.99)).faces
+
+    areas = [face.box.area for face in faces]
+    assert areas == sorted(areas, reverse=True)
+    assert edges(faces[0]) == large
+
+
+def test_a_photo_without_a_face_gives_an_empty_list_and_a_picture(engine: Engine) -> None:
+    analysis = engine.analyze(png(draw()))
+
+    assert analysis.faces == ()
+    assert analysis.annotated is not None
+
+
+def test_max_faces_keeps_the_first(engine: Engine, tiny_png: bytes) -> None:
+    everyone = engine.analyze(tiny_png).faces
+
+    assert engine.analyze(tiny_png, Options(max_faces=2)).faces == everyone[:2]
+
+
+def test_small_faces_are_left_out_on_request(engine: Engine, tiny_png: bytes) -> None:
+    assert len(engine.analyze(tiny_png, Options(min_face_size=96)).faces) == 3
+    assert len(engine.analyze(tiny_png, Options(min_face_size=97)).faces) == 0
+
+
+def test_a_stricter_confidence_keeps_a_part_of_the_faces(engine: Engine, tiny_png: bytes) -> None:
+    everyone = engine.analyze(tiny_png, Options(min_confidence=0.01)).faces
+    strict = engine.analyze(tiny_png, Options(min_confidence=0.999)).faces
+
+    assert 0 < len(strict) < len(everyone)
+    assert set(map(edges, strict)) < set(map(edges, everyone))
+
+
+def test_the_picture_is_left_out_on_request(engine: Engine, tiny_png: bytes) -> None:
+    analysis = engine.analyze(tiny_png, annotated=False)
+
+    assert analysis.annotated is None
+    assert set(analysis.seconds) == {"wait", "decode", "detect", "attributes"}
+
+
+def test_the_annotated_picture_has_the_size_of_the_photo(engine: Engine, tiny_png: bytes) -> None:
+    annotated = engine.analyze(tiny_png).annotated
+
+    picture = cv2.imdecode(np.frombuffer(annotated or b"", np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    assert picture.shape == (384, 384, 3)
+
+
+def test_a_large_photo_is_decoded_smaller_and_its_boxes_refer_to_the_original(engine: Engine) -> None:
+    # 16 times the tiny photo: 6144 pixels, so decoded at 1/2.
+    faces = {(16 * x1, 16 * y1, 16 * x2, 16 * y2): colour for (x1, y1, x2, y2), colour in TINY_FACES.items()}
+    photo = cv2.imencode(".jpg", draw(16 * 384, 16 * 384, faces))[1].tobytes()
+
+    analysis = engine.analyze(photo)
+
+    assert (analysis.width, analysis.height, analysis.annotated_scale) == (6144, 6144, 0.5)
+    assert 6144 * analysis.annotated_scale >= ENOUGH_SIDE
+    found = sorted(map(edges, analysis.faces))
+    np.testing.assert_allclose(found, sorted(faces), atol=16)
+
+
+def test_all_detail_keeps_a_large_photo_at_full_size(engine: Engine) -> None:
+    photo = cv2.imencode(".jpg", draw(2 * ENOUGH_SIDE, 100))[1].tobytes()
+
+    assert engine.analyze(photo, Options(detail=Detail.AUTO)).annotated_scale == 0.5
+    assert engine.analyze(photo, Options(detail=Detail.HIGH)).annotated_scale == 1
+
+
+def test_boxes_stay_in_the_original_when_scaled_back() -> None:
+    photo = Photo(np.zeros((50, 51, 3), np.uint8), width=101, height=99, scale=0.5)
+
+    box = original_box(np.array([49.9, 48, 51, 50], np.float32), photo)
+
+    assert box == Box(100, 96, 101, 99)
+
+
+def test_many_threads_get_the_answers_that_one_gets(engine: Engine) -> None:
+    photos = [
+        png(draw(300 + 7 * index, 400 - 5 * index, {(48, 48 + index, 144, 144 + index): (MAGENTA, BLUISH)[index % 2]}))
+        for index in range(12)
+    ]
+    serial = [engine.analyze(photo).faces for photo in photos]
+
+    with ThreadPoolExecutor(8) as pool:
+        parallel = list(pool.map(lambda photo: engine.analyze(photo).faces, photos * 10))
+
+    assert parallel == serial * 10
+
+
+def test_a_bad_photo_costs_no_slot(tiny_pack: Path) -> None:
+    engine = Engine(Settings(pack=str(tiny_pack), queue=0, wait_seconds=0))
+
+    with engine.admission.slot(), pytest.raises(EmptyImage):
+        engine.analyze(b"")
+
+
+def test_a_photo_too_many_is_refused(tiny_pack: Path, tiny_png: bytes) -> None:
+    engine = Engine(Settings(pack=str(tiny_pack), queue=0, wait_seconds=0))
+
+    with engine.admission.slot(), pytest.raises(QueueFull):
+        engine.analyze(tiny_png)
+
+    assert len(engine.analyze(tiny_png).faces) == 3
+
+
+def test_the_pixel_limit_counts_the_whole_picture(tiny_pack: Path, tiny_png: bytes) -> None:
+    limit = 384 * 384
+    exact = Engine(Settings(pack=str(tiny_pack), max_image_pixels=limit))
+    less = Engine(Settings(pack=str(tiny_pack), max_image_pixels=limit - 1))
+
+    assert len(exact.analyze(tiny_png).faces) == 3
+    with pytest.raises(ImageTooLarge, match="384 x 384 pixels; at most 147,455"):
+        less.analyze(tiny_png)
+
+
+def test_an_engine_is_ready_once_it_is_warm(tiny_pack: Path) -> None:
+    engine = Engine(Settings(pack=str(tiny_pack)))
+    assert not engine.ready
+
+    engine.warm_up()
+
+    assert engine.ready
+
+
+def test_a_manifest_that_does_not_fit_its_nets_stops_the_warm_up(tiny_pack: Path, tmp_path: Path) -> None:
+    for file in tiny_pack.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    manifest = (tmp_path / "pack.toml").read_text().replace('labels = ["Male", "Female"]', 'labels = ["Male"]')
+    (tmp_path / "pack.toml").write_text(manifest)
+
+    with pytest.raises(PackError, match="gives 2 values a face, but its manifest names 1 label"):
+        Engine(Settings(pack=str(tmp_path))).warm_up()
+
+
+def test_flask_is_not_imported_for_the_engine() -> None:
+    code = "import sys, visage.engine; print(sorted({'flask', 'requests', 'click', 'gunicorn'} & set(sys.modules)))"
+
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert printed.strip() == "[]"

@@ -1,0 +1,154 @@
+"""The search for faces: when a closer look pays, how tiles cover a photo, how boxes are merged."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.conftest import TINY_FACES
+from tests.tiny_pack import MAGENTA, draw
+from visage.face_search import Detail, _spans, find_faces, merge
+from visage.nets import Detections, FaceDetector
+from visage.packs import FaceSpec, read_pack
+
+
+def detections(*rows: tuple[float, float, float, float, float]) -> Detections:
+    table = np.array(rows, np.float32).reshape(-1, 5)
+    return Detections(table[:, :4], table[:, 4])
+
+
+def as_rows(found: Detections) -> list[list[float]]:
+    return [
+        [*map(float, box), round(float(confidence), 3)]
+        for box, confidence in zip(found.boxes, found.confidences, strict=True)
+    ]
+
+
+class RecordingDetector(FaceDetector):
+    """The tiny detector, with a note of every size that it is asked to look at."""
+
+    def __init__(self, spec: FaceSpec) -> None:
+        super().__init__(spec)
+        self.sizes: list[tuple[int, int]] = []
+
+    def detect(self, pixels: NDArray[np.uint8], size: tuple[int, int]) -> Detections:
+        self.sizes.append(size)
+        return super().detect(pixels, size)
+
+
+@pytest.fixture
+def spec(tiny_pack: Path) -> FaceSpec:
+    return read_pack(tiny_pack).face
+
+
+@pytest.fixture
+def detector(spec: FaceSpec) -> RecordingDetector:
+    return RecordingDetector(spec)
+
+
+def test_boxes_of_one_face_are_merged_into_the_most_confident() -> None:
+    found = merge(detections((10, 10, 50, 50, 0.8)), detections((12, 10, 52, 50, 0.9), (11, 11, 49, 49, 0.7)))
+
+    assert as_rows(found) == [[12, 10, 52, 50, 0.9]]
+
+
+def test_faces_side_by_side_both_stay() -> None:
+    found = merge(detections((10, 10, 50, 50, 0.8), (45, 10, 85, 50, 0.9)))
+
+    assert len(found.boxes) == 2
+
+
+def test_a_box_inside_a_face_does_not_outdo_it() -> None:
+    found = merge(detections((0, 0, 100, 100, 0.9), (40, 60, 70, 90, 0.99)))
+
+    assert as_rows(found) == [[0, 0, 100, 100, 0.99]]
+
+
+def test_a_vague_box_around_sure_faces_goes() -> None:
+    found = merge(detections((0, 0, 100, 100, 0.3), (5, 5, 30, 30, 0.9), (60, 5, 90, 30, 0.95)))
+
+    assert as_rows(found) == [[60, 5, 90, 30, 0.95], [5, 5, 30, 30, 0.9]]
+
+
+def test_nothing_merged_with_nothing_is_nothing() -> None:
+    found = merge(detections(), detections())
+
+    assert found.boxes.shape == (0, 4)
+
+
+def test_equal_confidences_keep_one_order() -> None:
+    rows = [(10.0, 10.0, 20.0, 20.0, 0.9), (50.0, 10.0, 60.0, 20.0, 0.9), (10.0, 50.0, 20.0, 60.0, 0.9)]
+
+    assert as_rows(merge(detections(*rows))) == as_rows(merge(detections(*reversed(rows))))
+
+
+@pytest.mark.parametrize("length", [1, 100, 101, 150, 180, 181, 999, 5000])
+def test_spans_cover_everything_with_enough_overlap(length: int) -> None:
+    spans = _spans(length, side=100, overlap=20)
+
+    assert spans[0][0] == 0
+    assert spans[-1][1] == length
+    assert all(last - first <= 101 for first, last in spans)
+    assert all(before[1] - after[0] >= 19 for before, after in itertools.pairwise(spans))
+
+
+def test_sure_faces_are_left_at_one_look(detector: RecordingDetector, spec: FaceSpec) -> None:
+    find_faces(detector, spec, draw(faces=TINY_FACES), Detail.AUTO)
+
+    assert detector.sizes == [(96, 96)]
+
+
+def test_a_photo_without_a_face_gets_a_second_closer_look(detector: RecordingDetector, spec: FaceSpec) -> None:
+    find_faces(detector, spec, draw(), Detail.AUTO)
+
+    assert detector.sizes == [(96, 96), (192, 192)]
+
+
+def test_a_face_that_is_too_small_for_the_first_look_is_found_by_the_second(
+    detector: RecordingDetector, spec: FaceSpec
+) -> None:
+    # 48 pixels of 384 are 12 for the first look and 24, the size of a prior, for the second.
+    photo = draw(faces={(104, 104, 152, 152): MAGENTA})
+
+    fast = find_faces(detector, spec, photo, Detail.FAST)
+    auto = find_faces(detector, spec, photo, Detail.AUTO)
+
+    assert (fast.confidences > 0.5).sum() == 0
+    assert (auto.confidences > 0.5).sum() > 0
+
+
+def test_a_quick_look_is_one_look(detector: RecordingDetector, spec: FaceSpec) -> None:
+    find_faces(detector, spec, draw(), Detail.FAST)
+
+    assert detector.sizes == [(96, 96)]
+
+
+def test_the_closest_look_goes_through_large_photos_in_tiles(detector: RecordingDetector, spec: FaceSpec) -> None:
+    find_faces(detector, spec, draw(1600, 800), Detail.HIGH)
+
+    assert detector.sizes[:2] == [(96, 48), (192, 96)]
+    assert len(detector.sizes) > 6
+    assert all(max(size) <= 96 * 680 / 300 + 1 for size in detector.sizes)
+
+
+def test_a_small_photo_is_not_blown_up_for_the_closest_look(detector: RecordingDetector, spec: FaceSpec) -> None:
+    find_faces(detector, spec, draw(60, 40), Detail.HIGH)
+
+    assert detector.sizes == [(96, 64), (192, 128)]
+
+
+def test_the_aspect_of_a_photo_is_kept(detector: RecordingDetector, spec: FaceSpec) -> None:
+    find_faces(detector, spec, draw(300, 900), Detail.FAST)
+
+    assert detector.sizes == [(32, 96)]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (3, 2)])
+def test_extreme_shapes_are_searched_without_a_fault(
+    detector: RecordingDetector, spec: FaceSpec, size: tuple[int, int]
+) -> None:
+    found = find_faces(detector, spec, draw(*size), Detail.HIGH)
+
+    assert found.boxes.shape[1] == 4

@@ -1,0 +1,220 @@
+"""Nets: what goes in, what comes out, and what is mended on the way."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.conftest import TINY_FACES
+from tests.tiny_pack import MAGENTA, draw
+from visage.errors import PackError
+from visage.nets import LARGEST_BATCH, Classifier, FaceDetector, mend_prior_steps, square_crop
+from visage.packs import read_pack
+
+FloatBox = NDArray[np.float32]
+
+
+def box(*edges: float) -> FloatBox:
+    return np.array(edges, np.float32)
+
+
+@pytest.fixture(scope="module")
+def detector(tiny_pack: Path) -> FaceDetector:
+    return FaceDetector(read_pack(tiny_pack).face)
+
+
+@pytest.fixture(scope="module")
+def gender(tiny_pack: Path) -> Classifier:
+    return Classifier(read_pack(tiny_pack).gender)
+
+
+def test_the_detector_gives_boxes_in_pixels_of_the_picture(detector: FaceDetector) -> None:
+    found = detector.detect(draw(faces=TINY_FACES), (96, 96))
+
+    sure = found.boxes[found.confidences > 0.5]
+
+    assert sorted(map(tuple, sure.round().tolist())) == sorted(TINY_FACES)
+
+
+def test_boxes_are_clamped_to_the_picture(detector: FaceDetector) -> None:
+    corner = draw(faces={(0, 0, 64, 64): MAGENTA})
+
+    found = detector.detect(corner, (96, 96))
+
+    assert len(found.boxes) > 0
+    assert found.boxes.min() >= 0
+    assert found.boxes.max() <= 384
+
+
+def test_degenerate_boxes_are_dropped(detector: FaceDetector) -> None:
+    thin = draw(width=1, height=384, faces={(0, 0, 1, 384): MAGENTA})
+
+    found = detector.detect(thin, (96, 96))
+
+    assert found.boxes.shape == (0, 4)
+
+
+def test_a_strip_is_padded_and_its_faces_found_where_they_are(detector: FaceDetector) -> None:
+    strip = draw(960, 120, {(360, 0, 480, 120): MAGENTA})
+
+    found = detector.detect(strip, (128, 16))
+
+    best = found.boxes[found.confidences.argmax()]
+    assert found.confidences.max() > 0.5
+    np.testing.assert_allclose(best, [330, 0, 510, 120], atol=1)
+
+
+def test_no_face_is_an_empty_array(detector: FaceDetector) -> None:
+    found = detector.detect(draw(), (96, 96))
+
+    assert found.boxes.shape == (0, 4)
+    assert found.confidences.shape == (0,)
+
+
+def test_a_detection_leaves_the_pixels_alone(detector: FaceDetector) -> None:
+    pixels = draw(faces=TINY_FACES)
+    before = pixels.copy()
+
+    detector.detect(pixels, (96, 96))
+
+    np.testing.assert_array_equal(pixels, before)
+
+
+def test_a_classifier_gives_each_face_its_probabilities(gender: Classifier) -> None:
+    boxes = np.array(list(TINY_FACES), np.float32)
+
+    probabilities = gender.classify(draw(faces=TINY_FACES), boxes)
+
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(probabilities[:, 0], [0.5, 0.0047, 0.9953], atol=1e-3)
+
+
+def test_no_box_gives_no_probabilities(gender: Classifier) -> None:
+    assert gender.classify(draw(), np.empty((0, 4), np.float32)).shape == (0, 2)
+
+
+@pytest.mark.parametrize("count", [2, LARGEST_BATCH, LARGEST_BATCH + 1, 3 * LARGEST_BATCH])
+def test_a_batch_answers_as_its_faces_do_alone(gender: Classifier, count: int) -> None:
+    random = np.random.default_rng(count)
+    pixels = random.integers(0, 256, (200, 200, 3), np.uint8)
+    corners = random.uniform(0, 150, (count, 2))
+    boxes = np.hstack([corners, corners + random.uniform(5, 50, (count, 2))]).astype(np.float32)
+
+    together = gender.classify(pixels, boxes)
+
+    alone = np.concatenate([gender.classify(pixels, boxes[index : index + 1]) for index in range(count)])
+    np.testing.assert_array_equal(together, alone)
+
+
+def test_all_faces_of_a_photo_go_through_in_one_forward(gender: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[int] = []
+    infer = Classifier._infer
+
+    def note(self: Classifier, blob: NDArray[np.float32]) -> NDArray[np.float32]:
+        batches.append(len(blob))
+        return infer(self, blob)
+
+    monkeypatch.setattr(Classifier, "_infer", note)
+
+    gender.classify(draw(faces=TINY_FACES), np.array(list(TINY_FACES), np.float32))
+
+    assert batches == [3]
+
+
+def test_an_earlier_answer_is_not_overwritten_by_the_next(gender: Classifier) -> None:
+    pixels = draw(faces=TINY_FACES)
+    boxes = np.array(list(TINY_FACES), np.float32)
+    first = gender.classify(pixels, boxes[1:2])
+    copy = first.copy()
+
+    gender.classify(pixels, boxes[2:3])
+
+    np.testing.assert_array_equal(first, copy)
+
+
+def test_labels_that_do_not_fit_the_net_are_refused(tiny_pack: Path) -> None:
+    spec = replace(read_pack(tiny_pack).gender, labels=("Male", "Female", "Other"))
+
+    with pytest.raises(PackError, match=r"gives 2 values a face, but its manifest names 3 labels"):
+        Classifier(spec).classify(draw(), np.array([[0, 0, 9, 9]], np.float32))
+
+
+def test_a_net_that_is_no_detector_is_refused(tiny_pack: Path) -> None:
+    pack = read_pack(tiny_pack)
+    spec = replace(pack.face, prototxt=pack.gender.prototxt, weights=pack.gender.weights, input=(16, 16))
+
+    with pytest.raises(PackError, match="is no SSD"):
+        FaceDetector(spec).detect(draw(), (16, 16))
+
+
+def test_files_that_opencv_cannot_read_are_refused_by_name(tiny_pack: Path) -> None:
+    pack = read_pack(tiny_pack)
+    spec = replace(pack.gender, weights=pack.face.prototxt)
+
+    with pytest.raises(PackError, match=r"OpenCV cannot read .*gender\.prototxt with .*face\.prototxt"):
+        Classifier(spec)
+
+
+def test_prior_steps_that_are_true_strides_stay() -> None:
+    prototxt = b"prior_box_param { step: 8 } prior_box_param { step: 16.0 } prior_box_param {\n step: 64\n}"
+
+    assert mend_prior_steps(prototxt) == prototxt
+
+
+def test_prior_steps_that_fit_one_input_size_only_are_removed() -> None:
+    prototxt = b"min_size: 213.0\n    step: 100\n    offset: 0.5\n min_size: 264.0\n step: 300\n"
+
+    assert re.findall(rb"step|100|300", mend_prior_steps(prototxt)) == []
+
+
+def test_a_convolution_keeps_its_stride() -> None:
+    prototxt = b"convolution_param { kernel_size: 3 stride: 3 }"
+
+    assert mend_prior_steps(prototxt) == prototxt
+
+
+def test_a_crop_is_the_scaled_square_around_the_box() -> None:
+    pixels = draw(200, 200, {(60, 60, 140, 140): MAGENTA})
+
+    crop = square_crop(pixels, box(80, 90, 120, 110), 2.0, (40, 40))
+
+    np.testing.assert_array_equal(crop, np.full((40, 40, 3), MAGENTA, np.uint8))
+
+
+def test_a_crop_beyond_the_edge_repeats_the_edge() -> None:
+    pixels = np.tile(np.arange(100, dtype=np.uint8)[None, :, None], (100, 1, 3))
+
+    crop = square_crop(pixels, box(80, 40, 120, 80), 1.0, (40, 40))
+
+    assert crop.shape == (40, 40, 3)
+    assert (crop[:, 20:] == 99).all()
+    np.testing.assert_array_equal(crop[0, :20, 0], np.arange(80, 100))
+
+
+@pytest.mark.parametrize(
+    "edges", [(0, 0, 1, 1), (-50, -50, -10, -10), (99, 99, 100, 100), (0, 0, 100, 3), (-1000, -1000, 1000, 1000)]
+)
+def test_a_crop_always_has_the_size_of_the_net(edges: tuple[float, ...]) -> None:
+    pixels = draw(100, 100)
+
+    assert square_crop(pixels, box(*edges), 1.5, (16, 24)).shape == (24, 16, 3)
+
+
+def test_pixels_reach_the_net_in_the_manifest_s_order(tiny_pack: Path) -> None:
+    spec = read_pack(tiny_pack).gender
+    boxes = np.array([[0, 0, 50, 50]], np.float32)
+    red = np.full((50, 50, 3), (0, 0, 255), np.uint8)
+
+    as_bgr = Classifier(spec).classify(red, boxes)
+    as_rgb = Classifier(replace(spec, swap_rb=True)).classify(red, boxes)
+
+    np.testing.assert_allclose(as_bgr, as_rgb[:, ::-1], atol=1e-6)
+    assert as_bgr[0, 1] > 0.99
+
+
+def test_opencv_still_reads_caffe() -> None:
+    assert hasattr(cv2.dnn, "readNetFromCaffe")

@@ -1,0 +1,188 @@
+"""The service as its operators run it: start, failing start, stop, and answers under parallel requests."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.conftest import ROOT, Service, free_port, serving
+from tests.tiny_pack import write_tiny_pack
+
+
+def start(pack: Path | str, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run a start that is expected to fail."""
+    return subprocess.run(
+        [sys.executable, *(command or ("app.py",))],
+        cwd=ROOT,
+        env=os.environ | {"VISAGE_PACK": str(pack), "PORT": str(free_port())} | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def faces(answer: requests.Response) -> Any:
+    assert answer.status_code == 200, answer.text
+    return answer.json()["faces"]
+
+
+def workers(service: Service) -> set[int]:
+    children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text()
+    return set(map(int, children.split()))
+
+
+def test_the_service_answers_a_photo(service: Service, tiny_png: bytes) -> None:
+    answer = service.post(tiny_png)
+
+    assert len(faces(answer)) == 3
+
+
+def test_two_requests_at_once_get_what_one_gets(service: Service, tiny_png: bytes) -> None:
+    alone = faces(service.post(tiny_png))
+
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(lambda _: faces(service.post(tiny_png)), range(2)))
+
+    assert together == [alone, alone]
+
+
+def test_forty_requests_from_eight_connections_get_what_one_gets(
+    service: Service, tiny_png: bytes, tiny_jpeg: bytes
+) -> None:
+    alone = {photo: service.post(photo, annotated="false").json()["faces"] for photo in (tiny_png, tiny_jpeg)}
+    photos = [tiny_png, tiny_jpeg] * 20
+
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda photo: faces(service.post(photo)), photos))
+
+    assert together == [alone[photo] for photo in photos]
+
+
+def test_every_answer_has_its_own_request_id(service: Service) -> None:
+    ids = {requests.get(service.url + "/healthz", timeout=10).headers["X-Request-ID"] for _ in range(20)}
+
+    assert len(ids) == 20
+
+
+def test_metrics_are_summed_over_the_workers(service: Service, tiny_png: bytes) -> None:
+    def faces_so_far() -> float:
+        lines = requests.get(service.url + "/metrics", timeout=10).text.splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith("visage_faces_total "))
+
+    before = faces_so_far()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: service.post(tiny_png), range(16)))
+
+    assert faces_so_far() == before + 16 * 3
+
+
+def test_the_log_has_one_line_of_json_a_request_and_no_file_names(service: Service, tiny_png: bytes) -> None:
+    files = {"image": ("holiday-in-rome.png", tiny_png)}
+    requests.post(service.url + "/predict", files=files, headers={"X-Request-ID": "log-test-1"}, timeout=10)
+    time.sleep(0.1)
+
+    lines = [line for line in service.log.read_text().splitlines() if "log-test-1" in line]
+
+    assert len(lines) == 1
+    assert '"status": 200' in lines[0]
+    assert '"faces": 3' in lines[0]
+    assert "holiday-in-rome" not in service.log.read_text()
+
+
+def test_a_kept_alive_connection_serves_many_requests(service: Service, tiny_png: bytes) -> None:
+    with requests.Session() as session:
+        statuses = [session.post(service.url + "/predict", files={"image": tiny_png}).status_code for _ in range(20)]
+
+    assert statuses == [200] * 20
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("app.py",),
+        ("-m", "gunicorn", "app:app"),
+        # Flask's own server takes its port as an option.
+        ("-m", "flask", "--app", "app", "run", "--port", "{port}"),
+    ],
+    ids=["python app.py", "gunicorn app:app", "flask run"],
+)
+def test_each_way_to_start_serves(tiny_pack: Path, tmp_path: Path, tiny_png: bytes, command: tuple[str, ...]) -> None:
+    with serving(tmp_path / "log", tiny_pack, *command, WEB_CONCURRENCY="1") as service:
+        assert len(faces(service.post(tiny_png))) == 3
+
+
+def test_a_wish_to_stop_is_obeyed_at_once_and_leaves_nothing_behind(tiny_pack: Path, tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+
+    with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="2", TMPDIR=str(temporary)) as service:
+        while_serving = list(temporary.iterdir())
+        service.process.send_signal(signal.SIGTERM)
+        status = service.process.wait(10)
+
+    assert status == 0
+    assert len(while_serving) == 1
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_killed_worker_is_replaced(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
+    with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1") as service:
+        (victim,) = workers(service)
+        os.kill(victim, signal.SIGKILL)
+        deadline = time.monotonic() + 20
+        while workers(service) in ({victim}, set()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+        assert len(faces(service.post(tiny_png))) == 3
+        assert victim not in workers(service)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("app.py",), ("-m", "gunicorn", "app:app"), ("-m", "flask", "--app", "app", "run", "--port", "18432")],
+    ids=["python app.py", "gunicorn app:app", "flask run"],
+)
+def test_a_missing_pack_stops_the_start_with_one_sentence(command: tuple[str, ...]) -> None:
+    ended = start("no-such-pack", *command)
+
+    assert ended.returncode != 0
+    assert "visage cannot start: There is no model pack 'no-such-pack'" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_an_altered_pack_stops_the_start_with_one_sentence(tmp_path: Path) -> None:
+    pack = write_tiny_pack(tmp_path / "tiny")
+    with (pack / "gender.caffemodel").open("ab") as weights:
+        weights.write(b"\0")
+
+    ended = start(pack)
+
+    assert ended.returncode != 0
+    assert "gender.caffemodel is altered" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr.count("cannot start") == 1
+
+
+@pytest.mark.parametrize("variable", ["VISAGE_QUEUE", "PORT"])
+def test_a_wrong_setting_stops_the_start_with_one_sentence(tiny_pack: Path, variable: str) -> None:
+    ended = start(tiny_pack, **{variable: "lots"})
+
+    assert ended.returncode != 0
+    assert f"visage cannot start: {variable} is 'lots'; it must be" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_failed_start_leaves_nothing_behind(tmp_path: Path) -> None:
+    start("no-such-pack", TMPDIR=str(tmp_path))
+
+    assert list(tmp_path.iterdir()) == []
+    assert tempfile.gettempdir() != str(tmp_path)

@@ -1,0 +1,70 @@
+"""Settings: one table, read from the environment, documented where people look."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from visage.errors import SettingsError
+from visage.settings import Row, Settings, rows
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    settings = Settings.from_environment({})
+
+    assert settings == Settings()
+    assert (settings.slots, settings.queue, settings.wait_seconds) == (1, 8, 5.0)
+    assert (settings.max_body_bytes, settings.max_image_pixels, settings.body_seconds) == (10 * 2**20, 50_000_000, 10.0)
+
+
+def test_every_kind_of_value_is_read() -> None:
+    settings = Settings.from_environment(
+        {
+            "VISAGE_PACK": "classic",
+            "VISAGE_MODELS_DIR": "/srv/models",
+            "VISAGE_QUEUE": "0",
+            "VISAGE_WAIT_SECONDS": "0.5",
+            "VISAGE_CORS_ORIGINS": "https://a.example, https://b.example",
+            "WEB_CONCURRENCY": "3",
+            "VISAGE_LOG_LEVEL": "DEBUG",
+        }
+    )
+
+    assert (settings.pack, settings.models_dir) == ("classic", Path("/srv/models"))
+    assert (settings.queue, settings.wait_seconds, settings.workers) == (0, 0.5, 3)
+    assert settings.cors_origins == ("https://a.example", "https://b.example")
+    assert settings.log_level == "debug"
+
+
+def test_an_empty_variable_counts_as_unset() -> None:
+    assert Settings.from_environment({"PORT": " "}).port == 8080
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "wanted"),
+    [
+        ("VISAGE_SLOTS", "0", "a whole number from 1 to 64"),
+        ("VISAGE_QUEUE", "many", "a whole number from 0 to 1000"),
+        ("VISAGE_WAIT_SECONDS", "-1", "a number of seconds from 0 to 3600"),
+        ("VISAGE_WAIT_SECONDS", "nan", "a number of seconds from 0 to 3600"),
+        ("VISAGE_LOG_LEVEL", "loud", "debug, info, warning or error"),
+        ("PORT", "http", "a whole number from 1 to 65535"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named_with_what_fits(variable: str, value: str, wanted: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment({variable: value})
+
+    assert str(caught.value) == f"{variable} is {value!r}; it must be {wanted}."
+
+
+def test_the_readme_lists_exactly_the_settings_that_exist() -> None:
+    readme = (ROOT / "README.md").read_text()
+
+    listed = [line for line in readme.splitlines() if line.startswith(("| `VISAGE_", "| `WEB_CONCURRENCY", "| `PORT"))]
+
+    assert listed == [_line(row) for row in rows()]
+
+
+def _line(row: Row) -> str:
+    return f"| `{row.name}` | {row.default} | {row.help} |"
