@@ -1,0 +1,64 @@
+"""The shape of the code: imports run one way, and modules stay short enough to be read in one sitting."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+PACKAGE = ROOT / "visage"
+MODULES = sorted(PACKAGE.glob("*.py"))
+
+# Each module may import those of the rows above its own, never one below.
+LAYERS = (
+    {"errors", "stopwatch", "log"},
+    {"settings", "faces", "image_headers"},
+    {"packs", "images"},
+    {"nets", "fetch"},
+    {"face_search"},
+    {"analyzer", "admission", "annotate"},
+    {"engine"},
+    {"results"},
+    {"cli", "web"},
+)
+
+
+def imports(module: Path) -> set[str]:
+    """The full names of the modules that `module` imports."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def test_every_module_has_its_layer() -> None:
+    names = {module.stem for module in MODULES} - {"__init__"} | {"web"}
+
+    assert names == set.union(*LAYERS)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
+def test_a_module_imports_only_from_layers_above(module: Path) -> None:
+    if module.stem == "__init__":
+        assert imports(module) == set()
+        return
+    layer = next(index for index, names in enumerate(LAYERS) if module.stem in names)
+    above: set[str] = set().union(*LAYERS[:layer])
+
+    own = {name.split(".")[1] for name in imports(module) if name.startswith("visage.")}
+
+    assert own <= above
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
+def test_nothing_below_the_web_imports_flask(module: Path) -> None:
+    assert not {name.split(".")[0] for name in imports(module)} & {"flask", "werkzeug", "flask_cors"}
+
+
+@pytest.mark.parametrize("module", sorted(PACKAGE.rglob("*.py")), ids=lambda module: module.stem)
+def test_a_module_is_read_in_one_sitting(module: Path) -> None:
+    assert len(module.read_text().splitlines()) <= 300
