@@ -1,29 +1,21 @@
 """The few fixtures: packs, the engine once a session, the client once a test, a real gunicorn once a session."""
 
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import requests
 from flask import Flask
 from flask.testing import FlaskClient
 from numpy.typing import NDArray
 
+from benchmarks.service import ROOT, Service, serving
 from tests.tiny_pack import BLUISH, MAGENTA, REDDISH, draw, write_tiny_pack
 from visage.engine import Engine
 from visage.settings import Settings
 from visage.web import create_app
 
-ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
 # Three faces whose squares lie exactly where the tiny detector has a prior, so that its boxes are known to the pixel.
@@ -85,58 +77,6 @@ def photos() -> Path:
     if not folder.is_dir():
         pytest.skip("needs real photographs: there is no ../shared/photos beside this repo")
     return folder
-
-
-@dataclass(frozen=True)
-class Service:
-    """A gunicorn that serves on loopback."""
-
-    url: str
-    process: "subprocess.Popen[str]"
-    log: Path
-
-    def post(self, photo: bytes, route: str = "/predict", **query: str) -> requests.Response:
-        return requests.post(self.url + route, params=query, files={"image": photo}, timeout=60)
-
-
-@contextmanager
-def serving(log: Path, pack: Path, *command: str, **environment: str) -> Iterator[Service]:
-    """Run the service with `pack` until the block ends, ready from the start. `command` replaces `app.py`."""
-    port = free_port()
-    with log.open("w") as log_file:
-        process = subprocess.Popen(
-            [sys.executable, *(part.replace("{port}", str(port)) for part in command or ("app.py",))],
-            cwd=ROOT,
-            env=os.environ | {"VISAGE_PACK": str(pack), "PORT": str(port), "VISAGE_HOST": "127.0.0.1"} | environment,
-            stdout=log_file,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-    service = Service(f"http://127.0.0.1:{port}", process, log)
-    try:
-        _wait_until_ready(service)
-        yield service
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _wait_until_ready(service: Service) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and service.process.poll() is None:
-        try:
-            if requests.get(service.url + "/readyz", timeout=5).status_code == 200:
-                return
-        except requests.ConnectionError:
-            time.sleep(0.05)
-    raise AssertionError(f"The service did not get ready:\n{service.log.read_text()}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="session")

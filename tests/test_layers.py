@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from benchmarks.service import ROOT
 
 PACKAGE = ROOT / "visage"
 MODULES = sorted(PACKAGE.glob("*.py"))

@@ -12,7 +12,7 @@ from openapi_spec_validator import validate
 from referencing import Registry, Resource
 from werkzeug.test import TestResponse
 
-from tests.conftest import ROOT
+from benchmarks.service import ROOT
 from visage import __version__
 from visage.analyzer import Options
 from visage.errors import RequestError, VisageError

@@ -11,7 +11,7 @@ import requests
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.conftest import Service
+from benchmarks.service import Service
 from visage.analyzer import Options
 from visage.engine import Engine
 from visage.face_search import Detail

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.conftest import ROOT, Service, free_port, serving
+from benchmarks.service import ROOT, Service, free_port, serving
 from tests.tiny_pack import write_tiny_pack
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from benchmarks.service import ROOT
 from visage.errors import SettingsError
 from visage.settings import Row, Settings, rows
 

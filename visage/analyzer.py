@@ -51,14 +51,15 @@ class Analyzer:
         )
 
     def warm_up(self) -> None:
-        """Run every net at every size of a pass and at several batch sizes: no request pays for a first time."""
-        grey = np.full((max(self._pack.face.input),) * 2 + (3,), 127, np.uint8)
+        """Run every net at the sizes of every pass and at several batch sizes: no request pays for a first time."""
+        side = max(self._pack.face.input)
+        grey = np.full((2 * side, 3 * side, 3), 127, np.uint8)
+        box = np.array([[0, 0, side, side]], np.float32)
         for size in pass_sizes(self._pack.face):
             self._detector.detect(grey, size)
-        box = np.array([0, 0, *grey.shape[:2]], np.float32)
         for count in (2, 1):
-            self._gender.classify(grey, np.tile(box, (count, 1)))
-            self._age.classify(grey, np.tile(box, (count, 1)))
+            self._gender.classify(grey, box.repeat(count, axis=0))
+            self._age.classify(grey, box.repeat(count, axis=0))
 
     def _choose(self, found: Detections, photo: Photo, options: Options) -> Detections:
         """The boxes that the caller wants, largest first."""

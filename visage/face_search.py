@@ -138,9 +138,10 @@ def _shared_areas(boxes: NDArray[np.float32], index: int) -> tuple[NDArray[np.fl
 
 
 def pass_sizes(spec: FaceSpec) -> list[tuple[int, int]]:
-    """The sizes (width, height) of the passes over a square photo and of a tile: what a warm-up should run."""
-    sides = [max(spec.input) * _COARSE, max(spec.input) * _MIDDLE, round(max(spec.input) * _TILE)]
-    return [(side, side) for side in sides]
+    """The sizes (width, height) at which a warm-up should run the detector: the largest first, the commonest last."""
+    side = max(spec.input)
+    tile = round(side * _TILE)
+    return [(tile, tile), *(_scaled(3, 2, side * closeness / 3) for closeness in (_MIDDLE, _COARSE))]
 
 
 def _closer_scale(net_side: int, closer: int, longer_side: int) -> float:
