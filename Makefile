@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint format bench-detection bench-start clean
+.PHONY: run models test lint format bench-detection bench-start clean
 
 run: $(VENV)/serve.done
 	exec $(BIN)/python app.py
+
+models: $(VENV)/serve.done
+	$(BIN)/visage models fetch classic
 
 test: $(VENV)/dev.done lint
 	$(BIN)/coverage erase
