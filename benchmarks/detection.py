@@ -1,7 +1,7 @@
 """Recall, false boxes and time of every scheme to find faces: `python -m benchmarks.detection`.
 
 A face counts as found if a box shares 30 % of their union; a box counts as false if it is on no face, not even on a
-possible one. Times are milliseconds a photo on one thread, medians, to be read as ratios between the schemes.
+possible one. Times are milliseconds a photo on one thread, means, to be read as ratios between the schemes.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def measure(scene_set: SceneSet, name: str, scheme: Scheme, min_confidence: floa
         hits, misses = score(detections.boxes[detections.confidences >= min_confidence], scene)
         found += hits
         wrong += misses
-    milliseconds = 1000 * statistics.median(seconds)
+    milliseconds = 1000 * statistics.mean(seconds)
     return (
         f"| {scene_set.name} | {name} | {found} | {scene_set.face_count} | {wrong} | {len(scene_set.scenes)} "
         f"| {milliseconds:.0f} |"

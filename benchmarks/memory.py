@@ -1,0 +1,53 @@
+"""Memory of the service: `python -m benchmarks.memory PHOTO...`. PSS of all its processes, idle and after requests.
+
+PSS counts a page that several processes share once, so the sum is what the machine really gives (Linux only).
+"""
+
+import argparse
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice
+from pathlib import Path
+
+from benchmarks.service import ROOT, Service, serving
+
+SHARED = ROOT.parent / "shared"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path, nargs="*", default=sorted((SHARED / "photos").glob("*.jpg")))
+    parser.add_argument("--pack", default=str(SHARED / "packs" / "reference"), help="name or path of a model pack")
+    parser.add_argument("--requests", type=int, default=400)
+    parser.add_argument("--connections", type=int, default=16)
+    arguments = parser.parse_args()
+    photos = [path.read_bytes() for path in arguments.photos]
+    patience = {"WEB_CONCURRENCY": "2", "VISAGE_QUEUE": str(arguments.connections), "VISAGE_WAIT_SECONDS": "60"}
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "log", arguments.pack, **patience) as service:
+        print(f"pack {arguments.pack}, 2 workers\n\n| | PSS, MB |\n|---|--:|")
+        print(f"| idle | {pss(service):.0f} |")
+        started = time.perf_counter()
+        with ThreadPoolExecutor(arguments.connections) as pool:
+            for answer in pool.map(service.post, islice(cycle(photos), arguments.requests)):
+                answer.raise_for_status()
+        rate = arguments.requests / (time.perf_counter() - started)
+        name = f"after {arguments.requests} requests at {arguments.connections} connections"
+        print(f"| {name} ({rate:.0f} a second) | {pss(service):.0f} |")
+
+
+def pss(service: Service) -> float:
+    """Megabytes of the master and its workers."""
+    master = service.process.pid
+    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    return sum(_pss_of(pid) for pid in [str(master), *children])
+
+
+def _pss_of(pid: str) -> float:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return kilobytes / 1000
+
+
+if __name__ == "__main__":
+    main()
