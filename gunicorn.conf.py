@@ -49,6 +49,9 @@ def _share_one_heap() -> None:
 
 _share_one_heap()
 
+# OpenCV would write lines of its own between the events, one for every damaged photo; a caller learns of those anyway.
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+
 # A reload reads this file again and keeps the directory.
 if _METRICS not in os.environ:
     _make_metrics_directory()

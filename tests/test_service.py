@@ -98,6 +98,15 @@ def test_the_log_has_one_line_of_json_a_request_and_no_file_names(service: Servi
     assert "holiday-in-rome" not in service.log.read_text()
 
 
+def test_opencv_writes_nothing_of_its_own_into_the_log(service: Service) -> None:
+    bitmap = b"BM" + bytes(8) + (54).to_bytes(4, "little") + (40).to_bytes(4, "little") + (9).to_bytes(4, "little") * 2
+
+    answer = service.post(bitmap + b"\1\0\x18\0" + bytes(24))
+
+    assert answer.status_code == 422
+    assert "[ERROR:" not in service.log.read_text()
+
+
 def test_a_kept_alive_connection_serves_many_requests(service: Service, tiny_png: bytes) -> None:
     with requests.Session() as session:
         statuses = [session.post(service.url + "/predict", files={"image": tiny_png}).status_code for _ in range(20)]

@@ -26,6 +26,14 @@ _REFUSED: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     ("ZIP", re.compile(rb"PK\x03\x04")),
 )
 
+# libjpeg goes over the whole picture once a scan, and scans can be tiny: 10 MB of them, of 74 bytes each, would have
+# kept it busy for a quarter of an hour. Encoders write about ten.
+_MAX_SCANS = 100
+
+# A marker with a length behind it, or the end: not 00 (a stuffed FF), not TEM (01), not a restart (D0 to D7), which
+# stand alone (ITU T.81, table B.1).
+_MARKER = re.compile(rb"\xff+([\x02-\xcf\xd8-\xfe])")
+
 # Sizes of the BMP information header that name a version of it (Windows SDK, wingdi.h; OS/2 1.x is 12).
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 
@@ -74,6 +82,7 @@ def _read_jpeg(data: bytes) -> ImageHeader:
         # SOF0 to SOF15, without DHT (C4), JPG (C8) and DAC (CC), which share the range (ITU T.81, table B.1).
         elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack_from(">HH", data, start + 1)
+            _limit_scans(data)
             return ImageHeader("JPEG", width, height, orientation)
     raise UndecodableImage("The JPEG has no picture in it; send the whole file.")
 
@@ -90,11 +99,26 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             continue
         if marker in (0xD9, 0xDA):
             return
+        # These have no length: a decoder would read on where we skip, and might find another size there.
+        if marker < 0x02 or 0xD0 <= marker <= 0xD8:
+            raise UndecodableImage("The JPEG is damaged in its header; send the original file.")
         (length,) = struct.unpack_from(">H", data, at + 2)
         if length < 2:
             raise UndecodableImage("The JPEG is damaged in its header; send the original file.")
         yield marker, at + 4, at + 2 + length
         at += 2 + length
+
+
+def _limit_scans(data: bytes) -> None:
+    if data.count(b"\xff\xda") <= _MAX_SCANS:
+        return
+    # So many that some may lie in thumbnails, or behind the picture: follow the markers as libjpeg does.
+    scans, at = 0, 2
+    while (found := _MARKER.search(data, at)) and found[1] != b"\xd9":
+        scans += found[1] == b"\xda"
+        if scans > _MAX_SCANS:
+            raise UndecodableImage(f"The JPEG has more than {_MAX_SCANS} scans; save it anew and send that.")
+        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2])
 
 
 def _read_png(data: bytes) -> ImageHeader:
@@ -103,17 +127,30 @@ def _read_png(data: bytes) -> ImageHeader:
     width, height = struct.unpack_from(">II", data, 16)
     has_alpha = data[25] in (4, 6)  # colour types: grey with alpha, RGB with alpha (PNG, 11.2.2)
     orientation = 1
-    at = 8
-    while at + 8 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, at)
+    for kind, start, end in png_chunks(data):
         if kind == b"IDAT":
             break
         if kind == b"tRNS":
             has_alpha = True
         if kind == b"eXIf":
-            orientation = _exif_orientation(data[at + 8 : at + 8 + length])
-        at += 12 + length
+            orientation = _exif_orientation(data[start + 8 : end - 4])
     return ImageHeader("PNG", width, height, orientation, has_alpha)
+
+
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the kind of each chunk up to IEND, where it starts and where it ends, its length and checksum included.
+
+    Raises:
+        UndecodableImage: a chunk is longer than what is left.
+    """
+    kind, end = b"", 8
+    while kind != b"IEND":
+        start = end
+        length, kind = int.from_bytes(data[start : start + 4]), data[start + 4 : start + 8]
+        end = start + 12 + length
+        if end > len(data):
+            raise UndecodableImage("The PNG is cut short; send the whole original file.")
+        yield kind, start, end
 
 
 def _read_webp(data: bytes) -> ImageHeader:

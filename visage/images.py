@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visage.errors import EmptyImage, ImageTooLarge, UndecodableImage
-from visage.image_headers import ImageHeader, read_header
+from visage.image_headers import ImageHeader, png_chunks, read_header
 
 Pixels = NDArray[np.uint8]
 
@@ -94,17 +94,29 @@ def encode_jpeg(pixels: Pixels, quality: int) -> bytes:
 def _reduction(header: ImageHeader, enough_side: int | None) -> int:
     if enough_side is None or header.has_alpha:
         return 1
-    longer = max(header.width, header.height)
-    return max(factor for factor in _REDUCED_FLAGS if factor == 1 or longer // factor >= enough_side)
+    shorter, longer = sorted((header.width, header.height))
+    # OpenCV rounds sides down: of a picture 7 pixels wide nothing is left at 1/8.
+    return max(each for each in _REDUCED_FLAGS if each == 1 or (longer // each >= enough_side and shorter >= each))
 
 
 def _imdecode(data: bytes, header: ImageHeader, reduction: int) -> Pixels | None:
-    buffer = np.frombuffer(data, np.uint8)
+    buffer = np.frombuffer(_plain_png(data) if header.format == "PNG" else data, np.uint8)
     if header.has_alpha:
         stored = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
         return None if stored is None else _on_white(stored)
     # OpenCV 4.12 applies the orientation of JPEG and PNG but not of WebP: one reading of it, ours, serves all.
     return cv2.imdecode(buffer, _REDUCED_FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION)  # type: ignore[return-value]
+
+
+def _plain_png(data: bytes) -> bytes:
+    """A PNG with nothing but what makes its picture: no animation, texts or profiles.
+
+    OpenCV 4.12 reads animations by itself and does not survive damaged ones; and it sets aside whatever memory a chunk
+    says that it needs, so that 100 bytes could take 4 GB. `png_chunks` lets no such chunk through.
+    """
+    # The small first letter of a chunk says that a decoder may do without it (PNG, 5.4).
+    wanted = [data[start:end] for kind, start, end in png_chunks(data) if kind == b"tRNS" or not kind[0] & 0x20]
+    return data[:8] + b"".join(wanted)
 
 
 def _on_white(stored: NDArray[Any]) -> Pixels:

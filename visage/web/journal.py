@@ -36,3 +36,8 @@ def install(app: Flask) -> None:
         }
         logger.info("request", extra={"fields": fields})
         return response
+
+    @app.teardown_request
+    def end(_error: BaseException | None) -> None:
+        # Threads serve many requests: what one logs after this belongs to none of them.
+        request_id.set("")

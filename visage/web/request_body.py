@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import IO, Any
 
 from flask import Request
+from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
@@ -87,18 +88,25 @@ def _deadline(request: Request, seconds: float) -> Iterator[None]:
     timer.start()
     try:
         yield
+        _must_be_complete(request)
     except RequestEntityTooLarge:
         raise BodyTooLarge(
             f"The body is larger than {request.max_content_length:,} bytes, or one of its fields is too long; "
             "send a smaller photo."
         ) from None
-    except (HTTPException, OSError, ValueError, EOFError) as error:
+    except (HTTPException, ParseException, OSError, ValueError, EOFError) as error:
         if cut.done:
             raise BodyTimeout(f"The body did not arrive within {seconds:g} seconds; send it faster.") from error
         raise RequestError("The body is not what its headers say; send the request again.") from error
     finally:
         timer.cancel()
         cut.never()
+
+
+def _must_be_complete(request: Request) -> None:
+    """Where the connection ends before the body, or is cut, gunicorn passes on what there was as if it were all."""
+    if request.stream.tell() < (request.content_length or 0):
+        raise EOFError
 
 
 class _Cut:
