@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from typing import IO, Any
 
@@ -121,7 +121,9 @@ class _Cut:
         with self._lock:
             if self._connection is not None:
                 self.done = True
-                self._connection.shutdown(socket.SHUT_RD)
+                # The client may be gone by now; then the read has ended already.
+                with suppress(OSError):
+                    self._connection.shutdown(socket.SHUT_RD)
 
     def never(self) -> None:
         with self._lock:
