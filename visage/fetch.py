@@ -145,8 +145,9 @@ def _complete(session: requests.Session, file: PackFile, stream: BinaryIO, bar: 
 def _receive(session: requests.Session, file: PackFile, stream: BinaryIO, bar: Progress) -> None:
     """Append what one request brings, but not all of an answer that is longer than the file may be."""
     held = stream.tell()
-    # Ranges and sizes then count the bytes of the file, not those of a compressed form.
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={held}-"} if held else {})
+    # Ranges and sizes count the bytes of the file, not those of a compressed form. A connection of its own a request:
+    # one that was kept through a long download may be dead, and is closed only when Python collects it.
+    headers = {"Accept-Encoding": "identity", "Connection": "close"} | ({"Range": f"bytes={held}-"} if held else {})
     try:
         with session.get(file.url or "", headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as answer:
             status = f"the server answered {answer.status_code} {answer.reason or ''}".rstrip()
