@@ -9,7 +9,7 @@ run: $(VENV)/serve.done
 	exec $(BIN)/python app.py
 
 models: $(VENV)/serve.done
-	$(BIN)/visage models fetch classic
+	$(BIN)/python -m visage.cli models fetch classic
 
 test: $(VENV)/dev.done lint
 	$(BIN)/coverage erase
@@ -35,14 +35,16 @@ bench-start: $(VENV)/dev.done
 clean:
 	rm -rf $(VENV) .coverage* .mypy_cache .pytest_cache .ruff_cache
 
-$(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+# Cleared first: what an interrupted attempt left would not be repaired.
+$(VENV)/made:
+	$(PYTHON) -m venv --clear $(VENV)
+	touch $@
 
-$(VENV)/serve.done: $(BIN)/python requirements.txt pyproject.toml
-	$(BIN)/pip install --quiet -r requirements.txt
-	$(BIN)/pip install --quiet --no-deps -e .
+$(VENV)/serve.done: $(VENV)/made requirements.txt pyproject.toml
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps -e .
 	touch $@
 
 $(VENV)/dev.done: $(VENV)/serve.done requirements-dev.txt
-	$(BIN)/pip install --quiet -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	touch $@

@@ -3,6 +3,7 @@
 import logging.config
 import os
 import sys
+from pathlib import Path
 
 from visage.errors import SetupError
 from visage.log import log_config
@@ -11,6 +12,7 @@ from visage.web import create_app
 
 if __name__ == "__main__":
     # In place of this process, so that signals reach gunicorn.
+    os.chdir(Path(__file__).resolve().parent)
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "app:app"])  # noqa: S606
 
 try:

@@ -1,6 +1,7 @@
 """The command line: the same answers without HTTP, and an exit status that tells failures."""
 
 import json
+import time
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,9 @@ from click.testing import CliRunner, Result
 
 from tests.conftest import TINY_FACES
 from tests.tiny_pack import write_tiny_pack
+from visage.analyzer import Options
 from visage.cli import main
+from visage.engine import Analysis, Engine
 from visage.settings import rows
 
 
@@ -135,6 +138,47 @@ def test_a_setup_that_cannot_work_is_told_in_a_sentence(photo: Path, monkeypatch
 
     assert result.exit_code == 2
     assert result.stderr.startswith("Error: There is no model pack 'no-such-pack'")
+
+
+def test_an_unforeseen_error_fails_its_photo_alone(
+    photo: Path, tmp_path: Path, tiny_jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.jpg"
+    other.write_bytes(tiny_jpeg)
+    analyze = Engine.analyze
+
+    def fail_on_jpeg(self: Engine, data: bytes, options: Options, *, annotated: bool) -> Analysis:
+        if data.startswith(b"\xff\xd8"):
+            raise MemoryError
+        return analyze(self, data, options, annotated=annotated)
+
+    monkeypatch.setattr(Engine, "analyze", fail_on_jpeg)
+    result = run("predict", other, photo)
+
+    assert result.exit_code == 1
+    assert f"{other}: failed for a reason that was not foreseen (MemoryError)." in result.stderr
+    assert f"{photo}: 3 faces" in result.stdout
+
+
+def test_work_ends_when_nobody_reads_on(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worked_on: list[bytes] = []
+
+    def slowly(self: Engine, data: bytes, options: Options, *, annotated: bool) -> Analysis:
+        worked_on.append(data)
+        time.sleep(0.01)
+        return Analysis(1, 1, (), None, 1.0, {})
+
+    def break_pipe(*_: object, **__: object) -> None:
+        raise BrokenPipeError
+
+    copies = [photo.with_name(f"{index}.png") for index in range(100)]
+    for copy in copies:
+        copy.write_bytes(photo.read_bytes())
+    monkeypatch.setattr(Engine, "analyze", slowly)
+    monkeypatch.setattr("visage.cli._say", break_pipe)
+    run("predict", *copies, "--jobs", 1)
+
+    assert 0 < len(worked_on) < 50
 
 
 def test_an_output_that_is_a_file_is_refused(photo: Path) -> None:

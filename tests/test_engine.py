@@ -176,6 +176,32 @@ def test_the_pixel_limit_counts_the_whole_picture(tiny_pack: Path, tiny_png: byt
         less.analyze(tiny_png)
 
 
+@pytest.mark.parametrize("size", [(1, 65_501), (65_501, 1), (70_000, 2)])
+def test_a_side_that_no_jpeg_can_have_is_refused(engine: Engine, size: tuple[int, int]) -> None:
+    with pytest.raises(ImageTooLarge, match="no side may be longer than 65,500"):
+        engine.analyze(png(draw(*size)))
+
+
+def test_the_longest_side_that_a_jpeg_can_have_is_answered(engine: Engine) -> None:
+    assert engine.analyze(png(draw(1, 65_500))).annotated is not None
+
+
+def test_the_order_and_the_least_size_are_those_of_the_answered_boxes(engine: Engine) -> None:
+    faces = engine.analyze(png(draw(501, 333, {(20, 30, 150, 160): MAGENTA, (200, 60, 330, 190): BLUISH}))).faces
+    areas = [face.box.area for face in faces]
+    least = min(min(face.box.width, face.box.height) for face in faces)
+
+    photo = png(draw(501, 333, {(20, 30, 150, 160): MAGENTA, (200, 60, 330, 190): BLUISH}))
+
+    assert areas == sorted(areas, reverse=True)
+    assert len(engine.analyze(photo, Options(min_face_size=least)).faces) == len(faces)
+    assert len(engine.analyze(photo, Options(min_face_size=least + 1)).faces) < len(faces)
+
+
+def test_the_smallest_pixel_limit_does_not_stop_the_start(tiny_pack: Path) -> None:
+    Engine(Settings(pack=str(tiny_pack), max_image_pixels=1)).warm_up()
+
+
 def test_an_engine_is_ready_once_it_is_warm(tiny_pack: Path) -> None:
     engine = Engine(Settings(pack=str(tiny_pack)))
     assert not engine.ready

@@ -2,9 +2,9 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -143,6 +143,55 @@ def test_a_wish_to_stop_is_obeyed_at_once_and_leaves_nothing_behind(tiny_pack: P
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.parametrize("wish", [signal.SIGTERM, signal.SIGINT])
+def test_a_wish_to_stop_during_the_start_leaves_nothing_behind(tiny_pack: Path, tmp_path: Path, wish: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env=os.environ | {"VISAGE_PACK": str(tiny_pack), "PORT": str(free_port()), "TMPDIR": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 20
+    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+    process.send_signal(wish)
+    _, told = process.communicate(timeout=20)
+
+    assert list(tmp_path.iterdir()) == []
+    assert "Traceback" not in told
+
+
+def test_a_request_that_was_begun_is_finished_after_a_wish_to_stop(
+    tiny_pack: Path, tmp_path: Path, tiny_png: bytes
+) -> None:
+    with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1") as service:
+        host, port = service.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            head = f"POST /predict?annotated=false HTTP/1.1\r\nHost: {host}\r\nContent-Type: image/png\r\n"
+            connection.sendall(f"{head}Content-Length: {len(tiny_png)}\r\n\r\n".encode() + tiny_png[:100])
+            time.sleep(0.3)
+            service.process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            connection.sendall(tiny_png[100:])
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        status = service.process.wait(20)
+
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert answer.count(b'"bbox"') == 3
+    assert status == 0
+
+
+def test_the_service_starts_from_any_directory(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
+    elsewhere = (
+        f"import os, runpy; os.chdir({str(tmp_path)!r}); runpy.run_path({str(ROOT / 'app.py')!r}, run_name='__main__')"
+    )
+
+    with serving(tmp_path / "log", tiny_pack, "-c", elsewhere, WEB_CONCURRENCY="1") as service:
+        assert len(faces(service.post(tiny_png))) == 3
+
+
 def test_a_killed_worker_is_replaced(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1") as service:
         (victim,) = workers(service)
@@ -194,4 +243,3 @@ def test_a_failed_start_leaves_nothing_behind(tmp_path: Path) -> None:
     start("no-such-pack", TMPDIR=str(tmp_path))
 
     assert list(tmp_path.iterdir()) == []
-    assert tempfile.gettempdir() != str(tmp_path)

@@ -48,6 +48,8 @@ def test_an_empty_variable_counts_as_unset() -> None:
         ("VISAGE_WAIT_SECONDS", "-1", "a number of seconds from 0 to 3600"),
         ("VISAGE_WAIT_SECONDS", "nan", "a number of seconds from 0 to 3600"),
         ("VISAGE_LOG_LEVEL", "loud", "debug, info, warning or error"),
+        ("VISAGE_BODY_SECONDS", "0", "a number of seconds from 0.1 to 3600"),
+        ("VISAGE_API_TOKEN", "s3crét", "ASCII letters, digits and signs without spaces"),
         ("PORT", "http", "a whole number from 1 to 65535"),
     ],
 )
@@ -56,6 +58,19 @@ def test_a_value_that_does_not_fit_is_named_with_what_fits(variable: str, value:
         Settings.from_environment({variable: value})
 
     assert str(caught.value) == f"{variable} is {value!r}; it must be {wanted}."
+
+
+@pytest.mark.parametrize(
+    "origins", ["https://*.example.com", "*, https://a.example", "example.com", "https://a.example/path", "https://a.*"]
+)
+def test_an_origin_with_a_wildcard_inside_is_refused(origins: str) -> None:
+    with pytest.raises(SettingsError, match="without further wildcards"):
+        Settings.from_environment({"VISAGE_CORS_ORIGINS": origins})
+
+
+@pytest.mark.parametrize("origins", ["*", "http://localhost:3000", "https://a.example,https://b.example:8443"])
+def test_plain_origins_are_taken(origins: str) -> None:
+    assert Settings.from_environment({"VISAGE_CORS_ORIGINS": origins}).cors_origins == tuple(origins.split(","))
 
 
 def test_the_readme_lists_exactly_the_settings_that_exist() -> None:

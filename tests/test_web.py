@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.conftest import TINY_FACES
-from visage.errors import QueueFull
+from visage.errors import PackError, QueueFull
 from visage.settings import Settings
 from visage.web import create_app
 
@@ -82,6 +82,8 @@ def test_analyze_answers_the_picture(client: FlaskClient, tiny_png: bytes) -> No
     [
         ("/predict", "*/*", "application/json"),
         ("/predict", "application/json", "application/json"),
+        ("/predict", "application/json; charset=utf-8", "application/json"),
+        ("/predict", "image/jpeg;version=1;q=0.9, application/json;q=0.5", "image/jpeg"),
         ("/predict", "image/jpeg", "image/jpeg"),
         ("/predict", "image/*", "image/jpeg"),
         ("/predict", "multipart/mixed", "multipart/mixed"),
@@ -169,6 +171,7 @@ def test_parameters_stand_in_the_query_or_in_the_form(client: FlaskClient, tiny_
         ("min_confidence", "0", "a number from 0.01 to 1"),
         ("min_confidence", "1.1", "a number from 0.01 to 1"),
         ("min_confidence", "nan", "a number from 0.01 to 1"),
+        ("min_confidence", "1_0e-1", "a number from 0.01 to 1"),
         ("min_confidence", "high", "a number from 0.01 to 1"),
         ("max_faces", "0", "a whole number from 1 to 1000"),
         ("max_faces", "1.5", "a whole number from 1 to 1000"),
@@ -243,6 +246,19 @@ def test_an_unforeseen_error_tells_nothing_but_its_id(
     assert answer.json["code"] == "internal_error"
     assert "secret" not in answer.text
     assert any(record.exc_info and "secret" in str(record.exc_info[1]) for record in caplog.records)
+
+
+def test_a_fault_of_the_pack_is_not_told_to_callers(
+    app: Flask, client: FlaskClient, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise PackError("/srv/models/face.prototxt is no SSD")
+
+    monkeypatch.setattr(app.extensions["engine"], "analyze", fail)
+    answer = post(client, tiny_png)
+
+    assert answer.status_code == 500
+    assert "/srv" not in answer.text
 
 
 def test_a_busy_service_says_when_to_come_back(

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from visage.errors import QueueFull, WaitTimeout
@@ -11,13 +11,10 @@ from visage.errors import QueueFull, WaitTimeout
 class Admission:
     """A semaphore of `slots` with at most `queue` callers waiting for it, none of them longer than `wait_seconds`."""
 
-    def __init__(
-        self, slots: int, queue: int, wait_seconds: float, clock: Callable[[], float] = time.perf_counter
-    ) -> None:
+    def __init__(self, slots: int, queue: int, wait_seconds: float) -> None:
         self._semaphore = threading.BoundedSemaphore(slots)
         self._queue = queue
         self._wait_seconds = wait_seconds
-        self._clock = clock
         self._waiting = 0
         self._lock = threading.Lock()
 
@@ -34,11 +31,11 @@ class Admission:
             QueueFull: as many callers as are allowed wait already.
             WaitTimeout: no slot came free in time.
         """
-        started = self._clock()
+        started = time.perf_counter()
         if not self._semaphore.acquire(blocking=False):
             self._wait()
         try:
-            yield self._clock() - started
+            yield time.perf_counter() - started
         finally:
             self._semaphore.release()
 

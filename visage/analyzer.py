@@ -64,11 +64,16 @@ class Analyzer:
     def _choose(self, found: Detections, photo: Photo, options: Options) -> Detections:
         """The boxes that the caller wants, largest first."""
         least = self._pack.face.min_confidence if options.min_confidence is None else options.min_confidence
-        sides = (found.boxes[:, 2:] - found.boxes[:, :2]) / photo.scale
-        wanted = np.flatnonzero((found.confidences >= least) & (sides.min(axis=1) >= options.min_face_size))
+        # Judged as they are answered, in whole pixels of the original.
+        boxes = [original_box(box, photo) for box in found.boxes]
+        wanted = [
+            index
+            for index, box in enumerate(boxes)
+            if found.confidences[index] >= least and min(box.width, box.height) >= options.min_face_size
+        ]
         # A stable sort: of equally large faces the more confident comes first.
-        largest_first = wanted[np.argsort(-sides[wanted].prod(axis=1), kind="stable")][: options.max_faces]
-        return Detections(found.boxes[largest_first], found.confidences[largest_first])
+        wanted = sorted(wanted, key=lambda index: -boxes[index].area)[: options.max_faces]
+        return Detections(found.boxes[wanted], found.confidences[wanted])
 
     def _face(
         self,

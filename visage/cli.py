@@ -86,7 +86,8 @@ def predict(
             for future, photo in pending.items():
                 failed += not _report(photo, future, engine.pack, as_lines)
                 bar.update()
-        except KeyboardInterrupt:
+        except BaseException:
+            # Nobody reads on, or the user has had enough: what has not begun never will.
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     if failed:
@@ -103,15 +104,14 @@ def _predict_one(engine: Engine, photo: Path, options: Options, target: Path | N
 
 def _report(photo: Path, future: "Future[Analysis]", pack: Pack, as_lines: bool) -> bool:
     """Print what became of `photo`; whether it went well."""
-    try:
-        analysis = future.result()
-    except (VisageError, OSError) as error:
-        sentence = f"cannot be read or written: {error.strerror}" if isinstance(error, OSError) else str(error)
-        code = error.code if isinstance(error, VisageError) else "file_error"
+    error = future.exception()
+    if error is not None:
+        sentence, code = _explained(error)
         if as_lines:
             _say(json.dumps({"photo": str(photo), "error": sentence, "code": code}))
         _say(f"{photo}: {sentence}", error=True)
         return False
+    analysis = future.result()
     if as_lines:
         _say(json.dumps({"photo": str(photo)} | as_json(analysis, pack)))
     else:
@@ -119,6 +119,15 @@ def _report(photo: Path, future: "Future[Analysis]", pack: Pack, as_lines: bool)
         for face in analysis.faces:
             _say(f"  {_described(face)}")
     return True
+
+
+def _explained(error: BaseException) -> tuple[str, str]:
+    """A sentence for a photo that failed, and the code that programs may rely on."""
+    if isinstance(error, VisageError):
+        return str(error), error.code
+    if isinstance(error, OSError):
+        return f"cannot be read or written: {error.strerror}", "file_error"
+    return f"failed for a reason that was not foreseen ({type(error).__name__}).", VisageError.code
 
 
 def _targets(photos: tuple[Path, ...], output: Path | None) -> dict[Path, Path]:
@@ -238,3 +247,7 @@ def fetch(name: str) -> None:
 
 def _download_bar(name: str, total: int | None, initial: int) -> "tqdm[Any]":
     return _bar(desc=name, total=total, initial=initial, unit="B", unit_scale=True)
+
+
+if __name__ == "__main__":
+    main()

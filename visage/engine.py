@@ -78,9 +78,10 @@ class Engine:
                 try:
                     analyzer.warm_up()
                 except cv2.error as error:
-                    raise PackError(f"The nets in {self.pack.folder} do not fit their manifest: {error.err}.") from None
+                    reason = error.err.splitlines()[0]
+                    raise PackError(f"The nets in {self.pack.folder} do not fit their manifest: {reason}.") from None
         blank = encode_jpeg(np.full((600, 800, 3), 127, np.uint8), self.settings.jpeg_quality)
-        decode(blank, inspect(blank, self.settings.max_image_pixels))
+        decode(blank, inspect(blank, max_pixels=800 * 600))
         self.ready = True
 
     def analyze(self, data: bytes, options: Options | None = None, *, annotated: bool = True) -> Analysis:

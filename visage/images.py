@@ -24,6 +24,9 @@ _TURNS = {3: cv2.ROTATE_180, 4: cv2.ROTATE_180, 5: cv2.ROTATE_90_CLOCKWISE, 6: c
 _TURNS |= {7: cv2.ROTATE_90_COUNTERCLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
 _MIRRORED = (2, 4, 5, 7)
 
+# The longest side that OpenCV's JPEG encoder takes (libjpeg, JPEG_MAX_DIMENSION).
+LONGEST_SIDE = 65_500
+
 # Rows that are blended at a time: the 16-bit products of a 50-megapixel picture at once would take 300 MB.
 _STRIP = 256
 
@@ -49,7 +52,7 @@ def inspect(data: bytes, max_pixels: int) -> ImageHeader:
         EmptyImage: no bytes at all.
         UnsupportedType: not JPEG, PNG, WebP or BMP, by its magic bytes.
         UndecodableImage: a damaged header.
-        ImageTooLarge: more than `max_pixels` pixels.
+        ImageTooLarge: more than `max_pixels` pixels, or a side longer than a JPEG can be.
     """
     if not data:
         raise EmptyImage("The picture is empty; send the bytes of a photo.")
@@ -57,6 +60,11 @@ def inspect(data: bytes, max_pixels: int) -> ImageHeader:
     if header.width * header.height > max_pixels:
         raise ImageTooLarge(
             f"The picture has {header.width} x {header.height} pixels; at most {max_pixels:,} in all are accepted. "
+            "Send a smaller version."
+        )
+    if max(header.width, header.height) > LONGEST_SIDE:
+        raise ImageTooLarge(
+            f"The picture has {header.width} x {header.height} pixels; no side may be longer than {LONGEST_SIDE:,}. "
             "Send a smaller version."
         )
     return header

@@ -4,6 +4,7 @@ The manifest alone decides preprocessing and labels, so that other nets never ne
 """
 
 import hashlib
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from visage.settings import BUNDLED_MODELS
 
 MANIFEST = "pack.toml"
 ROLES = ("face", "gender", "age")
+
+# Far above the input of any net that a CPU runs: a slip in the manifest must not ask for gigabytes.
+_LARGEST_INPUT = 4096
 
 
 @dataclass(frozen=True)
@@ -162,8 +166,11 @@ def read_pack(folder: Path) -> Pack:
         raise PackError(f"{manifest} cannot be read: {error}.") from None
     top = _Table(manifest, "", table)
     roles = {role: top.table(role) for role in ROLES}
+    name = top.text("name")
+    if not _is_plain_name(name):
+        raise top.fault("name", "a name without a folder")
     return Pack(
-        name=top.text("name"),
+        name=name,
         version=top.text("version"),
         description=top.text("description", ""),
         folder=folder,
@@ -179,8 +186,8 @@ def _face_spec(role: "_Table") -> FaceSpec:
 
 def _classifier_spec(role: "_Table", with_ranges: bool = False) -> ClassifierSpec:
     labels = role.list_of("labels", str)
-    if not labels:
-        raise role.fault("labels", "at least one label")
+    if not labels or not all(labels) or len(set(labels)) < len(labels):
+        raise role.fault("labels", "at least one label, each with a name of its own")
     ranges: tuple[tuple[int, int], ...] = ()
     if with_ranges:
         ranges = tuple((low, high) for low, high in role.pairs("ranges"))
@@ -193,8 +200,8 @@ def _classifier_spec(role: "_Table", with_ranges: bool = False) -> ClassifierSpe
 
 def _net_fields(role: "_Table") -> dict[str, Any]:
     width, height = role.list_of("input", int, 2)
-    if min(width, height) < 1:
-        raise role.fault("input", "two sizes of at least 1 pixel")
+    if not 1 <= min(width, height) <= max(width, height) <= _LARGEST_INPUT:
+        raise role.fault("input", f"two sizes from 1 to {_LARGEST_INPUT} pixels")
     mean = role.list_of("mean", float, 3)
     return {
         "prototxt": _pack_file(role, "prototxt", "prototxt_sha256", "prototxt_source"),
@@ -208,7 +215,7 @@ def _net_fields(role: "_Table") -> dict[str, Any]:
 
 def _pack_file(role: "_Table", key: str, checksum_key: str, source_key: str) -> PackFile:
     name = role.text(key)
-    if Path(name).name != name:
+    if not _is_plain_name(name):
         raise role.fault(key, "a file name without a folder")
     source = role.table(source_key, {})
     sha256 = role.text(checksum_key, "") or source.text("sha256", "")
@@ -284,13 +291,18 @@ class _Table:
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_plain_name(name: str) -> bool:
+    """Whether `name` stays in the folder that it is put into."""
+    return Path(name).name == name and name != ".."
 
 
 def _is_range(value: Any) -> bool:
     return (
         isinstance(value, list)
         and len(value) == 2
-        and all(isinstance(year, int) for year in value)
+        and all(isinstance(year, int) and not isinstance(year, bool) for year in value)
         and 0 <= value[0] <= value[1]
     )

@@ -1,6 +1,7 @@
 """The one table of settings: each is read from the environment variable that its row names."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any, TypeVar
 from visage.errors import SettingsError
 
 T = TypeVar("T")
+
+# RFC 6454, 6.2; a port may follow the host.
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9.-]+(:[0-9]+)?")
 
 BUNDLED_MODELS = Path(__file__).resolve().parent.parent / "models"
 
@@ -31,17 +35,30 @@ def _integer(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
-def _seconds(text: str) -> float:
-    """a number of seconds from 0 to 3600"""
-    value = float(text)
-    if not 0 <= value <= 3600:
+def _seconds(least: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = float(text)
+        if not least <= value <= 3600:
+            raise ValueError
+        return value
+
+    parse.__doc__ = f"a number of seconds from {least:g} to 3600"
+    return parse
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    """`*`, or origins such as https://app.example.com separated by commas, without further wildcards"""
+    origins = tuple(name.strip() for name in text.split(",") if name.strip())
+    if origins != ("*",) and not all(_ORIGIN.fullmatch(origin) for origin in origins):
         raise ValueError
-    return value
+    return origins
 
 
-def _names(text: str) -> tuple[str, ...]:
-    """a list separated by commas"""
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+def _token(text: str) -> str:
+    """ASCII letters, digits and signs without spaces"""
+    if not re.fullmatch(r"[!-~]+", text):
+        raise ValueError
+    return text
 
 
 def _text(text: str) -> str:
@@ -81,7 +98,7 @@ class Settings:
         "VISAGE_OPENCV_THREADS", _integer(1, 64), 1, "OpenCV threads that each analyzer may use."
     )
     queue: int = _row("VISAGE_QUEUE", _integer(0, 1000), 8, "Requests a worker that may wait for a slot; more get 429.")
-    wait_seconds: float = _row("VISAGE_WAIT_SECONDS", _seconds, 5.0, "Longest wait for a slot; then 503.")
+    wait_seconds: float = _row("VISAGE_WAIT_SECONDS", _seconds(0), 5.0, "Longest wait for a slot; then 503.")
     max_body_bytes: int = _row(
         "VISAGE_MAX_BODY_BYTES",
         _integer(1024, 2**31 - 1),
@@ -92,13 +109,16 @@ class Settings:
     max_image_pixels: int = _row(
         "VISAGE_MAX_IMAGE_PIXELS", _integer(1, 2**30), 50_000_000, "Largest picture, width times height."
     )
-    body_seconds: float = _row("VISAGE_BODY_SECONDS", _seconds, 10.0, "Longest time to receive a body; then 408.")
+    body_seconds: float = _row("VISAGE_BODY_SECONDS", _seconds(0.1), 10.0, "Longest time to receive a body; then 408.")
     jpeg_quality: int = _row("VISAGE_JPEG_QUALITY", _integer(1, 100), 90, "Quality of the annotated JPEG.")
     api_token: str = _row(
-        "VISAGE_API_TOKEN", _text, "", "Bearer token that the photo routes and `/metrics` ask for; empty asks for none."
+        "VISAGE_API_TOKEN",
+        _token,
+        "",
+        "Bearer token that the photo routes and `/metrics` ask for.",
     )
     cors_origins: tuple[str, ...] = _row(
-        "VISAGE_CORS_ORIGINS", _names, (), "Origins that browsers may call from, separated by commas; `*` is any."
+        "VISAGE_CORS_ORIGINS", _origins, (), "Origins that browsers may call from, separated by commas; `*` is any."
     )
     log_level: str = _row("VISAGE_LOG_LEVEL", _log_level, "info", "Least level of what is logged.")
     host: str = _row("VISAGE_HOST", _text, "0.0.0.0", "Address to listen on.")  # noqa: S104

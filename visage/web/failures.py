@@ -3,11 +3,11 @@
 from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
-from visage.errors import BusyError, Unauthorized, VisageError
+from visage.errors import BusyError, RequestError, Unauthorized
 from visage.log import logger
 
 # What Flask itself refuses, by status.
-_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+_CODES = {404: "not_found", 405: "method_not_allowed"}
 _SENTENCES = {
     404: "There is nothing at this address; GET /openapi.json tells what there is.",
     405: "This method is not possible here; the Allow header names those that are.",
@@ -16,12 +16,13 @@ _SENTENCES = {
 
 def install(app: Flask) -> None:
     """Have `app` answer every exception in this shape, with no detail of an unforeseen one outside the log."""
-    app.register_error_handler(VisageError, _foreseen)
+    app.register_error_handler(RequestError, _foreseen)
+    app.register_error_handler(BusyError, _foreseen)
     app.register_error_handler(HTTPException, _of_flask)
     app.register_error_handler(Exception, _unforeseen)
 
 
-def _foreseen(error: VisageError) -> Response:
+def _foreseen(error: RequestError | BusyError) -> Response:
     response = _shape(str(error), error.code, error.status)
     if isinstance(error, BusyError):
         response.headers["Retry-After"] = str(error.retry_after)

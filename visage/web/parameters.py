@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from flask import Request
+from werkzeug.datastructures import MIMEAccept
 
 from visage.analyzer import Options
 from visage.errors import BadParameter, NotAcceptable
@@ -59,7 +60,9 @@ def _format(request: Request, parameters: "_Parameters", default: Format) -> For
     offered = [default, *(each for each in Format if each is not default)]
     if not request.accept_mimetypes:
         return default
-    best = request.accept_mimetypes.best_match([each.media_type for each in offered])
+    # Parameters such as a charset choose nothing here.
+    accepted = MIMEAccept([(value.partition(";")[0].strip(), quality) for value, quality in request.accept_mimetypes])
+    best = accepted.best_match([each.media_type for each in offered])
     if best is None:
         raise NotAcceptable(
             "None of the types in Accept can be given; ask for application/json, image/jpeg or multipart/mixed."
@@ -84,7 +87,7 @@ class _Parameters:
         if text is None:
             return None
         try:
-            value = float(text)
+            value = math.nan if "_" in text else float(text)
         except ValueError:
             value = math.nan
         if not least <= value <= most:

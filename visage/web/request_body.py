@@ -51,7 +51,7 @@ def read_photo(request: Request, body_seconds: float) -> bytes:
         UnsupportedType: the body is compressed.
         RequestError: it is not what its own headers say.
     """
-    if request.headers.get("Content-Encoding", "identity") != "identity":
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedType("A compressed body is not accepted; send it without Content-Encoding.")
     if request.mimetype == "multipart/form-data":
         with _deadline(request, body_seconds):
@@ -91,8 +91,8 @@ def _deadline(request: Request, seconds: float) -> Iterator[None]:
         _must_be_complete(request)
     except RequestEntityTooLarge:
         raise BodyTooLarge(
-            f"The body is larger than {request.max_content_length:,} bytes, or one of its fields is too long; "
-            "send a smaller photo."
+            f"The body has more than {request.max_content_length:,} bytes, too long a field or too many fields; "
+            "send one photo of fewer bytes, with nothing but parameters."
         ) from None
     except (HTTPException, ParseException, OSError, ValueError, EOFError) as error:
         if cut.done:
