@@ -13,7 +13,7 @@ MODULES = sorted(PACKAGE.glob("*.py"))
 # Each module may import those of the rows above its own, never one below.
 LAYERS = (
     {"errors", "stopwatch", "log"},
-    {"settings", "faces", "image_headers"},
+    {"settings", "faces", "image_headers", "manifest"},
     {"packs", "images"},
     {"nets", "fetch"},
     {"face_search"},

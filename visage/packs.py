@@ -4,14 +4,13 @@ The manifest alone decides preprocessing and labels, so that other nets never ne
 """
 
 import hashlib
-import math
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from visage.errors import PackError
+from visage.manifest import ManifestTable
 from visage.settings import BUNDLED_MODELS
 
 MANIFEST = "pack.toml"
@@ -164,7 +163,7 @@ def read_pack(folder: Path) -> Pack:
         table = tomllib.loads(manifest.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PackError(f"{manifest} cannot be read: {error}.") from None
-    top = _Table(manifest, "", table)
+    top = ManifestTable(manifest, "", table)
     roles = {role: top.table(role) for role in ROLES}
     name = top.text("name")
     if not _is_plain_name(name):
@@ -180,11 +179,11 @@ def read_pack(folder: Path) -> Pack:
     )
 
 
-def _face_spec(role: "_Table") -> FaceSpec:
+def _face_spec(role: ManifestTable) -> FaceSpec:
     return FaceSpec(**_net_fields(role), min_confidence=role.number("min_confidence", 0, 1))
 
 
-def _classifier_spec(role: "_Table", with_ranges: bool = False) -> ClassifierSpec:
+def _classifier_spec(role: ManifestTable, with_ranges: bool = False) -> ClassifierSpec:
     labels = role.list_of("labels", str)
     if not labels or not all(labels) or len(set(labels)) < len(labels):
         raise role.fault("labels", "at least one label, each with a name of its own")
@@ -198,7 +197,7 @@ def _classifier_spec(role: "_Table", with_ranges: bool = False) -> ClassifierSpe
     )
 
 
-def _net_fields(role: "_Table") -> dict[str, Any]:
+def _net_fields(role: ManifestTable) -> dict[str, Any]:
     width, height = role.list_of("input", int, 2)
     if not 1 <= min(width, height) <= max(width, height) <= _LARGEST_INPUT:
         raise role.fault("input", f"two sizes from 1 to {_LARGEST_INPUT} pixels")
@@ -213,7 +212,7 @@ def _net_fields(role: "_Table") -> dict[str, Any]:
     }
 
 
-def _pack_file(role: "_Table", key: str, checksum_key: str, source_key: str) -> PackFile:
+def _pack_file(role: ManifestTable, key: str, checksum_key: str, source_key: str) -> PackFile:
     name = role.text(key)
     if not _is_plain_name(name):
         raise role.fault(key, "a file name without a folder")
@@ -232,77 +231,6 @@ def _pack_file(role: "_Table", key: str, checksum_key: str, source_key: str) -> 
     )
 
 
-@dataclass(frozen=True)
-class _Table:
-    """A table of the manifest whose values are checked as they are taken."""
-
-    manifest: Path
-    name: str
-    content: Mapping[str, Any]
-
-    def fault(self, key: str, wanted: str) -> PackError:
-        where = f"[{self.name}] {key}" if self.name else key
-        found = f"is {self.content[key]!r}" if key in self.content else "is missing"
-        return PackError(f"{self.manifest}: {where} {found}; it must be {wanted}.")
-
-    def table(self, key: str, default: Mapping[str, Any] | None = None) -> "_Table":
-        content = self.content.get(key, default)
-        if not isinstance(content, Mapping):
-            raise self.fault(key, "a table")
-        return _Table(self.manifest, f"{self.name}.{key}" if self.name else key, content)
-
-    def text(self, key: str, default: str | None = None) -> str:
-        value = self.content.get(key, default)
-        if not isinstance(value, str) or (default is None and not value):
-            raise self.fault(key, "text")
-        return value
-
-    def number(self, key: str, above: float, most: float) -> float:
-        value = self.content.get(key)
-        if not _is_number(value) or not above < value <= most:
-            raise self.fault(key, f"a number above {above:g} and at most {most:g}")
-        return float(value)
-
-    def integer(self, key: str) -> int:
-        value = self.content.get(key)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise self.fault(key, "a whole number")
-        return value
-
-    def flag(self, key: str) -> bool:
-        value = self.content.get(key)
-        if not isinstance(value, bool):
-            raise self.fault(key, "true or false")
-        return value
-
-    def list_of(self, key: str, kind: type, length: int | None = None) -> list[Any]:
-        value = self.content.get(key)
-        fits = _is_number if kind is float else lambda each: isinstance(each, kind) and not isinstance(each, bool)
-        if not isinstance(value, list) or length not in (None, len(value)) or not all(map(fits, value)):
-            word = {str: "texts", int: "whole numbers", float: "numbers"}[kind]
-            raise self.fault(key, f"a list of {f'{length} ' if length else ''}{word}")
-        return [kind(each) for each in value]
-
-    def pairs(self, key: str) -> list[tuple[int, int]]:
-        value = self.content.get(key)
-        if not isinstance(value, list) or not all(map(_is_range, value)):
-            raise self.fault(key, "a list of [first, last] years")
-        return [(first, last) for first, last in value]
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _is_plain_name(name: str) -> bool:
     """Whether `name` stays in the folder that it is put into."""
     return Path(name).name == name and name != ".."
-
-
-def _is_range(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == 2
-        and all(isinstance(year, int) and not isinstance(year, bool) for year in value)
-        and 0 <= value[0] <= value[1]
-    )
