@@ -1,7 +1,11 @@
 """The command line: the same answers without HTTP, and an exit status that tells failures."""
 
 import json
+import threading
 import time
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
@@ -248,6 +252,44 @@ def test_fetching_from_nowhere_is_told_in_a_sentence(monkeypatch: pytest.MonkeyP
     assert result.exit_code == 1
     assert "gender.caffemodel: licence not stated by its authors" in result.stdout
     assert "ftp" in result.stderr
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Iterator[str]:
+    """A server of files; `<mirror>/tiny/` holds the tiny pack."""
+    write_tiny_pack(tmp_path / "mirror" / "tiny")
+    handler = partial(SilentFileServer, directory=str(tmp_path / "mirror"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=partial(server.serve_forever, poll_interval=0.005))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class SilentFileServer(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+def test_a_pack_is_fetched_from_a_mirror_and_is_right(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mirror: str, photo: Path
+) -> None:
+    models = tmp_path / "models"
+    bare = write_tiny_pack(models / "tiny")
+    for file in (*bare.glob("*.prototxt"), *bare.glob("*.caffemodel")):
+        file.unlink()
+    monkeypatch.setenv("VISAGE_MODELS_DIR", str(models))
+    monkeypatch.setenv("VISAGE_MIRROR", mirror)
+    monkeypatch.setenv("VISAGE_PACK", "tiny")
+
+    before = run("models", "verify", "tiny")
+    fetched = run("models", "fetch", "tiny")
+    after = run("models", "verify", "tiny")
+
+    assert (before.exit_code, fetched.exit_code, after.exit_code) == (1, 0, 0)
+    assert "tiny: fetched 6 files" in fetched.stdout
+    assert f"{photo}: 3 faces" in run("predict", photo).stdout
 
 
 def test_a_pack_that_is_whole_needs_no_fetching(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
