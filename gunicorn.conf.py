@@ -26,6 +26,9 @@ _M_ARENA_MAX = -8  # from glibc's malloc.h
 
 def _make_metrics_directory() -> None:
     """Make the directory where workers leave their counts, which `/metrics` sums up; it goes when this process ends."""
+    # Until gunicorn takes these signals over, a wish to stop ends the start in order.
+    for wish in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(wish, lambda number, _frame: sys.exit(128 + number))
     directory = tempfile.mkdtemp(prefix="visage-metrics-")
     os.environ[_METRICS] = directory
     owner = os.getpid()
@@ -53,10 +56,6 @@ _share_one_heap()
 
 # OpenCV would write lines of its own between the events, one for every damaged photo; a caller learns of those anyway.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-
-# Until gunicorn takes these signals over, a wish to stop ends the start in order: with what was made removed.
-for _signal in (signal.SIGTERM, signal.SIGINT):
-    signal.signal(_signal, lambda number, _frame: sys.exit(128 + number))
 
 # A reload reads this file again and keeps the directory.
 if _METRICS in os.environ:

@@ -183,6 +183,31 @@ def test_a_request_that_was_begun_is_finished_after_a_wish_to_stop(
     assert status == 0
 
 
+def test_a_reload_changes_workers_and_nothing_else(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+
+    with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="2", TMPDIR=str(temporary)) as service:
+        before = workers(service)
+        service.post(tiny_png)
+        service.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 20
+        while (before & workers(service) or len(workers(service)) < 2) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        after = workers(service)
+        answer = service.post(tiny_png)
+        metrics = requests.get(service.url + "/metrics", timeout=10).text
+        service.process.send_signal(signal.SIGTERM)
+        status = service.process.wait(20)
+
+    assert len(after) == 2
+    assert not before & after
+    assert len(faces(answer)) == 3
+    assert "visage_faces_total 6.0" in metrics
+    assert status == 0
+    assert list(temporary.iterdir()) == []
+
+
 def test_the_service_starts_from_any_directory(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
     elsewhere = (
         f"import os, runpy; os.chdir({str(tmp_path)!r}); runpy.run_path({str(ROOT / 'app.py')!r}, run_name='__main__')"
