@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import ctypes
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -26,11 +27,7 @@ _M_ARENA_MAX = -8  # from glibc's malloc.h
 
 def _make_metrics_directory() -> None:
     """Make the directory where workers leave their counts, which `/metrics` sums up; it goes when this process ends."""
-    # Until gunicorn takes these signals over, a wish to stop ends the start in order.
-    for wish in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(wish, lambda number, _frame: sys.exit(128 + number))
-    directory = tempfile.mkdtemp(prefix="visage-metrics-")
-    os.environ[_METRICS] = directory
+    directory = Path(tempfile.gettempdir()) / f"visage-metrics-{secrets.token_hex(8)}"
     owner = os.getpid()
 
     def remove() -> None:
@@ -38,7 +35,12 @@ def _make_metrics_directory() -> None:
         if os.getpid() == owner:
             shutil.rmtree(directory, ignore_errors=True)
 
+    # Until gunicorn takes these signals over, a wish to stop ends the start in order, whenever it comes.
+    for wish in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(wish, lambda number, _frame: sys.exit(128 + number))
     atexit.register(remove)
+    directory.mkdir(mode=0o700)
+    os.environ[_METRICS] = str(directory)
 
 
 def _share_one_heap() -> None:
