@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import signal
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -35,9 +34,14 @@ def _make_metrics_directory() -> None:
         if os.getpid() == owner:
             shutil.rmtree(directory, ignore_errors=True)
 
-    # Until gunicorn takes these signals over, a wish to stop ends the start in order, whenever it comes.
+    def end(number: int, _frame: object) -> None:
+        # An exception would do, but for the places where Python ignores exceptions (a module's lock that goes, say).
+        remove()
+        os._exit(128 + number)
+
+    # Until gunicorn takes these signals over, a wish to stop ends the start, whenever it comes.
     for wish in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(wish, lambda number, _frame: sys.exit(128 + number))
+        signal.signal(wish, end)
     atexit.register(remove)
     directory.mkdir(mode=0o700)
     os.environ[_METRICS] = str(directory)
