@@ -51,8 +51,7 @@ def _share_one_heap() -> None:
     """Have the C library serve all threads from one heap.
 
     glibc gives a new thread a heap of its own, up to eight a core: the first photo of every thread then paid for fresh
-    memory (1.33 times the tenth, 1.1 with one heap), and every heap kept its share (benchmarks/README.md). Other C
-    libraries have one heap anyway.
+    memory, and every heap kept its share (figures in benchmarks/README.md). Other C libraries have one heap anyway.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)

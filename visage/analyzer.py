@@ -65,12 +65,9 @@ class Analyzer:
         """The boxes that the caller wants, largest first."""
         least = self._pack.face.min_confidence if options.min_confidence is None else options.min_confidence
         # Judged as they are answered, in whole pixels of the original.
-        boxes = [original_box(box, photo) for box in found.boxes]
-        wanted = [
-            index
-            for index, box in enumerate(boxes)
-            if found.confidences[index] >= least and min(box.width, box.height) >= options.min_face_size
-        ]
+        sure = np.flatnonzero(found.confidences >= least).tolist()
+        boxes = {index: original_box(found.boxes[index], photo) for index in sure}
+        wanted = [index for index in sure if min(boxes[index].width, boxes[index].height) >= options.min_face_size]
         # A stable sort: of equally large faces the more confident comes first.
         wanted = sorted(wanted, key=lambda index: -boxes[index].area)[: options.max_faces]
         return Detections(found.boxes[wanted], found.confidences[wanted])
