@@ -14,11 +14,11 @@ MODULES = sorted(PACKAGE.glob("*.py"))
 LAYERS = (
     {"errors", "stopwatch", "log"},
     {"settings", "faces", "image_headers", "manifest"},
-    {"packs", "images"},
+    {"packs", "images", "labels"},
     {"nets", "fetch"},
     {"face_search"},
-    {"analyzer", "admission", "annotate"},
-    {"engine"},
+    {"analyzer", "admission", "annotate", "evaluation"},
+    {"engine", "scores"},
     {"results"},
     {"cli", "web"},
 )

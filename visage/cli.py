@@ -6,7 +6,7 @@ Exit status: 0 all went well, 1 a photo or a file failed, 2 the command cannot r
 import itertools
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,11 +20,14 @@ from visage import __version__
 from visage.analyzer import Options
 from visage.engine import Analysis, Engine
 from visage.errors import PackError, SetupError, VisageError
+from visage.evaluation import evaluate
 from visage.face_search import Detail
 from visage.faces import Face
 from visage.fetch import fetch_pack
+from visage.labels import LabelledPhoto, read_labels
 from visage.packs import Pack, find_pack, pack_folders, read_pack
 from visage.results import as_json
+from visage.scores import breakdown, columns, table
 from visage.settings import Settings, available_cores, rows
 
 
@@ -187,6 +190,36 @@ def settings() -> None:
             value = "(set)"
         shown = ",".join(value) if isinstance(value, tuple) else value
         click.echo(f"{row.name}={shown}\n    {row.help} Default: {row.default}.")
+
+
+@main.command("evaluate")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--pack", "names", multiple=True, help="Name or path; several are measured side by side. [default: the one in use]"
+)
+@click.option("--by", "groups", multiple=True, help="Break the first pack's figures down by this column of the labels.")
+@click.option("--detail", type=click.Choice([each.value for each in Detail]), default="auto", show_default=True)
+@click.option("--least-height", type=click.FloatRange(0), default=0, help="Lower faces need not be found, in pixels.")
+def evaluate_packs(
+    folder: Path, names: tuple[str, ...], groups: tuple[str, ...], detail: str, least_height: float
+) -> None:
+    """Measure packs with the photos of FOLDER, whose faces its labels.csv tells.
+
+    Its columns are file,x1,y1,x2,y2 and, where known, gender, age (34, 30-39 or 70+), perhaps (filled: need not be
+    found) and any others to go by. Prints Markdown.
+    """
+    with _one_sentence():
+        chosen = Settings.from_environment()
+        packs = [find_pack(name, chosen.models_dir) for name in names or [chosen.pack]]
+        evaluations = evaluate(packs, read_labels(folder), Detail(detail), least_height, _photo_bar)
+    unknown = [name for name in groups if name not in columns(evaluations[0])]
+    if unknown:
+        raise _CannotRun(f"There is no column {unknown[0]!r}; there are: {', '.join(columns(evaluations[0]))}.")
+    click.echo("\n\n".join([table(evaluations), *(breakdown(evaluations[0], name) for name in groups)]))
+
+
+def _photo_bar(photos: Sequence[LabelledPhoto]) -> Iterable[LabelledPhoto]:
+    return _bar(iterable=photos, unit="photo")
 
 
 @main.group()

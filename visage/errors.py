@@ -4,7 +4,8 @@
     ├── SetupError             (stops the start-up or the command; never reaches a client)
     │   ├── SettingsError
     │   ├── PackError
-    │   └── FetchError
+    │   ├── FetchError
+    │   └── LabelsError
     ├── RequestError           400 bad_request
     │   ├── NoImage            400 no_image
     │   ├── EmptyImage         400 empty_image
@@ -52,6 +53,10 @@ class PackError(SetupError):
 
 class FetchError(SetupError):
     """A file of a model pack could not be downloaded."""
+
+
+class LabelsError(SetupError):
+    """A folder of labelled photos that a pack should be measured with cannot be used."""
 
 
 class RequestError(VisageError):
