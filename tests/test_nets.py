@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from tests.conftest import TINY_FACES
 from tests.tiny_pack import MAGENTA, draw
 from visage.errors import PackError
-from visage.nets import LARGEST_BATCH, Classifier, FaceDetector, mend_prior_steps, square_crop
+from visage.nets import LARGEST_BATCH, Classifier, FaceDetector, classify_by_all, mend_prior_steps, square_crop
 from visage.packs import read_pack
 
 FloatBox = NDArray[np.float32]
@@ -123,6 +124,33 @@ def test_all_faces_of_a_photo_go_through_in_one_forward(gender: Classifier, monk
     gender.classify(draw(faces=TINY_FACES), np.array(list(TINY_FACES), np.float32))
 
     assert batches == [3]
+
+
+@pytest.mark.parametrize("crop_scale", [1.0, 1.5])
+def test_nets_that_are_asked_together_answer_as_they_do_alone(tiny_pack: Path, crop_scale: float) -> None:
+    """At the same crop scale the tiny gender and age nets are fed alike, at another they are not."""
+    pack = read_pack(tiny_pack)
+    gender, age = Classifier(pack.gender), Classifier(replace(pack.age, crop_scale=crop_scale))
+    pixels, boxes = draw(faces=TINY_FACES), np.array(list(TINY_FACES), np.float32)
+
+    genders, ages = classify_by_all((gender, age), pixels, boxes)
+
+    np.testing.assert_array_equal(genders, gender.classify(pixels, boxes))
+    np.testing.assert_array_equal(ages, age.classify(pixels, boxes))
+
+
+@pytest.mark.parametrize(("crop_scale", "cuts"), [(1.0, 3), (1.5, 6)])
+def test_a_crop_is_cut_once_for_nets_that_are_fed_alike(
+    tiny_pack: Path, monkeypatch: pytest.MonkeyPatch, crop_scale: float, cuts: int
+) -> None:
+    pack = read_pack(tiny_pack)
+    nets = Classifier(pack.gender), Classifier(replace(pack.age, crop_scale=crop_scale))
+    cut = Mock(side_effect=square_crop)
+    monkeypatch.setattr("visage.nets.square_crop", cut)
+
+    classify_by_all(nets, draw(faces=TINY_FACES), np.array(list(TINY_FACES), np.float32))
+
+    assert cut.call_count == cuts
 
 
 def test_an_earlier_answer_is_not_overwritten_by_the_next(gender: Classifier) -> None:

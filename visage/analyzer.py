@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from visage.face_search import Detail, find_faces, pass_sizes
 from visage.faces import Box, Face
 from visage.images import Photo
-from visage.nets import Classifier, Detections, FaceDetector
+from visage.nets import Classifier, Detections, FaceDetector, classify_by_all
 from visage.packs import Pack
 from visage.stopwatch import Stopwatch
 
@@ -42,8 +42,7 @@ class Analyzer:
         found = find_faces(self._detector, self._pack.face, photo.pixels, options.detail)
         chosen = self._choose(found, photo, options)
         stopwatch.lap("detect")
-        genders = self._gender.classify(photo.pixels, chosen.boxes)
-        ages = self._age.classify(photo.pixels, chosen.boxes)
+        genders, ages = classify_by_all((self._gender, self._age), photo.pixels, chosen.boxes)
         stopwatch.lap("attributes")
         return tuple(
             self._face(box, float(confidence), gender, age, photo)
@@ -58,8 +57,7 @@ class Analyzer:
         for size in pass_sizes(self._pack.face):
             self._detector.detect(grey, size)
         for count in (2, 1):
-            self._gender.classify(grey, box.repeat(count, axis=0))
-            self._age.classify(grey, box.repeat(count, axis=0))
+            classify_by_all((self._gender, self._age), grey, box.repeat(count, axis=0))
 
     def _choose(self, found: Detections, photo: Photo, options: Options) -> Detections:
         """The boxes that the caller wants, largest first."""

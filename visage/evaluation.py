@@ -13,7 +13,7 @@ from visage.errors import LabelsError, RequestError
 from visage.face_search import Detail, find_faces
 from visage.images import decode, inspect
 from visage.labels import LabelledFace, LabelledPhoto
-from visage.nets import Classifier, FaceDetector
+from visage.nets import Classifier, FaceDetector, classify_by_all
 from visage.packs import Pack
 
 # A box is a face's if they share this part of their union; a box is false if it shares less than the second part with
@@ -114,7 +114,7 @@ class Evaluator:
 
     def _classify(self, pixels: NDArray[np.uint8], boxes: NDArray[np.float32]) -> list["_Attributes"]:
         started = time.perf_counter()
-        genders, ages = self._gender.classify(pixels, boxes), self._age.classify(pixels, boxes)
+        genders, ages = classify_by_all((self._gender, self._age), pixels, boxes)
         self._attribute_seconds.append((len(boxes), time.perf_counter() - started))
         labels, ranges = self._gender.labels, self._pack.age.ranges
         return [

@@ -4,6 +4,7 @@ A `cv2.dnn.Net` keeps the blobs of its last forward, so a wrapper belongs to one
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -88,12 +89,18 @@ class Classifier:
     def labels(self) -> tuple[str, ...]:
         return self._spec.labels
 
+    @property
+    def feeding(self) -> tuple[object, ...]:
+        """What makes a crop's values: nets of which this is equal may share them."""
+        spec = self._spec
+        return spec.input, spec.mean, spec.scale, spec.swap_rb, spec.crop_scale
+
     def classify(self, pixels: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities (n, labels) in 0..1 for the faces in `boxes` (n, 4) of (h, w, 3) uint8 BGR `pixels`."""
-        crops = [square_crop(pixels, box, self._spec.crop_scale, self._spec.input) for box in boxes]
-        batches = [crops[start : start + LARGEST_BATCH] for start in range(0, len(crops), LARGEST_BATCH)]
-        outputs = [self._infer(_blob(batch, self._spec)) for batch in batches]
-        return np.concatenate([np.empty((0, len(self.labels)), np.float32), *outputs])
+        return classify_by_all([self], pixels, boxes)[0]
+
+    def _preprocess(self, pixels: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        return _blob([square_crop(pixels, box, self._spec.crop_scale, self._spec.input) for box in boxes], self._spec)
 
     def _infer(self, blob: NDArray[np.float32]) -> NDArray[np.float32]:
         self._net.setInput(blob)
@@ -105,6 +112,25 @@ class Classifier:
                 f"{len(self.labels)} labels. Name one label for each value."
             )
         return output
+
+
+def classify_by_all(
+    classifiers: Sequence[Classifier], pixels: NDArray[np.uint8], boxes: NDArray[np.float32]
+) -> list[NDArray[np.float32]]:
+    """What each of `classifiers` says of the faces, as `Classifier.classify` does.
+
+    Crops are cut once for all nets that are fed alike.
+    """
+    outputs: list[list[NDArray[np.float32]]] = [[np.empty((0, len(each.labels)), np.float32)] for each in classifiers]
+    for start in range(0, len(boxes), LARGEST_BATCH):
+        batch = boxes[start : start + LARGEST_BATCH]
+        blobs: dict[object, NDArray[np.float32]] = {}
+        for classifier, output in zip(classifiers, outputs, strict=True):
+            feeding = classifier.feeding
+            if feeding not in blobs:
+                blobs[feeding] = classifier._preprocess(pixels, batch)
+            output.append(classifier._infer(blobs[feeding]))
+    return [np.concatenate(output) for output in outputs]
 
 
 def mend_prior_steps(prototxt: bytes) -> bytes:

@@ -1,0 +1,200 @@
+"""Train the gender and age nets: first a teacher that is too slow to serve, then two small nets that learn from it.
+
+    python -m training.attributes teacher --data FairFace --out runs
+    python -m training.attributes students --data FairFace --out runs
+
+A run that was cut off goes on from its last epoch when it is started again.
+"""
+
+import argparse
+import json
+import queue
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training import models
+from training.faces import AGE_RANGES, Faces, plain_crops, read_faces, training_crop
+from training.run import Run, load_means
+
+# Crops are small for the first half of the epochs, which takes half the time and costs nothing in the end.
+SIDE, EARLY_SIDE = 80, 56
+BATCH = 128
+PEAK_RATE = 0.1
+SEED = 20261121
+
+# How much of a student's loss is the teacher's opinion rather than the label.
+TEACHING = 0.6
+
+# FairFace's 70+ is open; 70 to 100 is how the manifest writes it.
+MIDDLES = torch.tensor([(first + last) / 2 for first, last in AGE_RANGES])
+
+# The mean and the scale that the manifest names: crops come out in about -1..1.
+MEAN, SCALE = 127.5, 1 / 127.5
+
+
+# Crops as the nets take them, and the indices of their faces.
+Batch = tuple[Tensor, NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How much each answer counts in a net's loss. The others help it to see what the one that it is for rests on."""
+
+    gender: float
+    age: float
+    race: float
+
+
+def to_tensor(crops: NDArray[np.uint8]) -> Tensor:
+    """(n, side, side, 3) uint8 BGR crops as the nets take them."""
+    blob = torch.from_numpy(crops).permute(0, 3, 1, 2).float()
+    return ((blob - MEAN) * SCALE).contiguous(memory_format=torch.channels_last)
+
+
+def batches(faces: Faces, epoch: int, side: int, workers: int) -> Iterator[Batch]:
+    """One pass over `faces` in random order: augmented crops and the indices of their faces."""
+    order = np.random.default_rng((SEED, epoch)).permutation(len(faces))
+    chunks = [order[start : start + BATCH] for start in range(0, len(order) - BATCH + 1, BATCH)]
+    ready: list[queue.Queue[Tensor]] = [queue.Queue(4) for _ in range(workers)]
+
+    def work(worker: int) -> None:
+        for number in range(worker, len(chunks), workers):
+            rng = np.random.default_rng((SEED, epoch, number))
+            crops = np.stack([training_crop(faces.chips[index], side, rng) for index in chunks[number]])
+            ready[worker].put(to_tensor(crops))
+
+    for worker in range(workers):
+        threading.Thread(target=work, args=(worker,), daemon=True).start()
+    for number, chunk in enumerate(chunks):
+        yield ready[number % workers].get(), chunk
+
+
+def age_targets(ages: Tensor) -> Tensor:
+    """Each group's share of the label: most to the group named, some to its neighbours, whose faces look alike."""
+    distance = (torch.arange(len(AGE_RANGES))[None] - ages[:, None]).abs().float()
+    weight = torch.exp(-(distance**2) / (2 * 0.55**2))
+    return weight / weight.sum(1, keepdim=True)
+
+
+def label_loss(logits: Tensor, faces: Faces, chosen: NDArray[np.int64], weights: Weights) -> Tensor:
+    """Against the labels: gender, age (groups and years) and race, each with its weight."""
+    gender = functional.cross_entropy(
+        logits[:, models.GENDER], torch.from_numpy(faces.genders[chosen]), label_smoothing=0.05
+    )
+    ages = torch.from_numpy(faces.ages[chosen])
+    groups = functional.cross_entropy(logits[:, models.AGE], age_targets(ages))
+    years = (logits[:, models.AGE].softmax(1) @ MIDDLES - MIDDLES[ages]).abs().mean()
+    race = functional.cross_entropy(logits[:, models.RACE], torch.from_numpy(faces.races[chosen]), label_smoothing=0.1)
+    return weights.gender * gender + weights.age * (groups + 0.03 * years) + weights.race * race
+
+
+def teacher_loss(logits: Tensor, taught: Tensor, weights: Weights) -> Tensor:
+    """Against the teacher's answer to the same crops, both softened (Hinton et al., 2015)."""
+    heat = 2.0
+    total = torch.zeros(())
+    parts = ((models.GENDER, weights.gender), (models.AGE, weights.age), (models.RACE, weights.race))
+    for part, weight in parts:
+        target = (taught[:, part] / heat).softmax(1)
+        total = total + weight * heat**2 * functional.kl_div(
+            (logits[:, part] / heat).log_softmax(1), target, reduction="batchmean"
+        )
+    return total
+
+
+def score(model: nn.Module, faces: Faces, crops: Tensor) -> dict[str, float]:
+    """Gender accuracy; age: right group, within one group, mean error in years of the expectation."""
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        logits = torch.cat([model(part).float() for part in crops.split(250)])
+    genders, ages = torch.from_numpy(faces.genders), torch.from_numpy(faces.ages)
+    groups = logits[:, models.AGE].argmax(1)
+    years = logits[:, models.AGE].softmax(1) @ MIDDLES
+    return {
+        "gender": float((logits[:, models.GENDER].argmax(1) == genders).float().mean()),
+        "age": float((groups == ages).float().mean()),
+        "within_one": float(((groups - ages).abs() <= 1).float().mean()),
+        "years": float((years - MIDDLES[ages]).abs().mean()),
+    }
+
+
+def train(weights: dict[str, Weights], arguments: argparse.Namespace) -> None:
+    """Train a net for each name of `weights` over the same crops."""
+    torch.manual_seed(SEED)
+    faces = read_faces(arguments.data, "train", arguments.cache)
+    unseen = read_faces(arguments.data, "val", arguments.cache)
+    unseen_crops = to_tensor(plain_crops(unseen.chips, SIDE))
+    teaching = arguments.what == "students"
+    tutor = load_teacher(arguments.out / "teacher.pt") if teaching else None
+    nets = {name: models.student() if teaching else models.teacher() for name in weights}
+    steps = len(faces) // BATCH
+    run = Run(nets, arguments.out / f"{arguments.what}.pt", PEAK_RATE, arguments.epochs * steps)
+    for epoch in range(run.steps // steps, arguments.epochs):
+        began = time.monotonic()
+        side = EARLY_SIDE if epoch < arguments.epochs // 2 else SIDE
+        run.train()
+        losses = [
+            run.step(loss_of(run, weights, tutor, faces, batch))
+            for batch in batches(faces, epoch, side, arguments.workers)
+        ]
+        run.save()
+        result = {name: score(mean, unseen, unseen_crops) for name, mean in run.means.items()}
+        seconds, loss = round(time.monotonic() - began), round(float(np.mean(losses)), 4)
+        print(json.dumps({"epoch": epoch + 1, "seconds": seconds, "loss": loss, **result}), flush=True)
+
+
+def load_teacher(checkpoint: Path) -> nn.Module:
+    """The teacher as it is asked by students: it learns no more."""
+    tutor = models.teacher().to(memory_format=torch.channels_last)
+    tutor.load_state_dict(load_means(checkpoint, "teacher"))
+    return tutor.eval()
+
+
+def loss_of(run: Run, weights: Mapping[str, Weights], tutor: nn.Module | None, faces: Faces, batch: Batch) -> Tensor:
+    """What the nets of `run` have yet to learn of a batch: of its labels and, where there is a tutor, from it."""
+    crops, chosen = batch
+    total = torch.zeros(())
+    taught = None
+    if tutor is not None:
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            taught = tutor(crops).float()
+    for name, net in run.nets.items():
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = net(crops)
+        loss = label_loss(logits.float(), faces, chosen, weights[name])
+        if taught is not None:
+            loss = (1 - TEACHING) * loss + TEACHING * teacher_loss(logits.float(), taught, weights[name])
+        total = total + loss
+    return total
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["teacher", "students"])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("runs"))
+    parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(arguments.threads)
+    cv2.setNumThreads(1)
+    if arguments.what == "teacher":
+        train({"teacher": Weights(gender=1.0, age=1.0, race=0.5)}, arguments)
+    else:
+        students = {"gender": Weights(gender=1.0, age=0.3, race=0.1), "age": Weights(gender=0.2, age=1.0, race=0.1)}
+        train(students, arguments)
+
+
+if __name__ == "__main__":
+    main()

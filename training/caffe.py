@@ -1,0 +1,227 @@
+"""Write a torch net as the two files that Caffe's importers read: a prototxt and a caffemodel.
+
+Only what the nets of this folder are made of is known: convolutions (with their batch norm folded), ReLU, pooling,
+sums and linear layers. Anything else stops the export instead of being guessed.
+"""
+
+import copy
+import operator
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from training.models import LEVELS, UpsampleLike
+
+# Field numbers of caffe.proto (BVLC) and, for the 16-bit blobs, of the opencv-caffe.proto in OpenCV's dnn module.
+_NET_LAYER = 100
+_LAYER_NAME, _LAYER_TYPE, _LAYER_BLOBS = 1, 2, 7
+_BLOB_DATA, _BLOB_SHAPE, _BLOB_RAW_TYPE, _BLOB_RAW = 5, 7, 10, 12
+_SHAPE_DIM = 1
+_FLOAT16 = 2
+
+# What the offsets of an SSD are scaled by (Liu et al., 2015): centre x, centre y, width, height.
+VARIANCES = (0.1, 0.1, 0.2, 0.2)
+
+
+@dataclass
+class CaffeNet:
+    """A net in Caffe's terms: the text of its layers and, by layer name, its weights as float32 arrays."""
+
+    name: str
+    input: tuple[int, int]
+    layers: list[str] = field(default_factory=list)
+    blobs: list[tuple[str, str, list[NDArray[np.float32]]]] = field(default_factory=list)
+    channels: dict[str, int] = field(default_factory=dict)
+
+    def add(
+        self,
+        kind: str,
+        name: str,
+        bottoms: list[str],
+        parameters: str = "",
+        blobs: list[NDArray[np.float32]] | None = None,
+    ) -> str:
+        """Append a layer; its one output is called like the layer and returned."""
+        inputs = " ".join(f'bottom: "{bottom}"' for bottom in bottoms)
+        body = f'name: "{name}" type: "{kind}" {inputs} top: "{name}"'
+        self.layers.append(f"layer {{ {body}{' ' + parameters if parameters else ''} }}")
+        if blobs:
+            self.blobs.append((name, kind, blobs))
+        self.channels[name] = len(blobs[0]) if kind == "Convolution" and blobs else self.channels.get(bottoms[0], 0)
+        return name
+
+    def prototxt(self) -> bytes:
+        """The description of the net: a 1 x 3 x height x width input called `data`, and the layers."""
+        width, height = self.input
+        head = [
+            f'name: "{self.name}"',
+            'input: "data"',
+            f"input_shape {{ dim: 1 dim: 3 dim: {height} dim: {width} }}",
+        ]
+        return "\n".join([*head, *self.layers, ""]).encode()
+
+    def caffemodel(self, *, half: bool) -> bytes:
+        """The weights, as 16-bit floats if `half`: half the bytes, and what cv2.dnn widens to float32 on reading."""
+        return b"".join(
+            _message(
+                _NET_LAYER,
+                _message(_LAYER_NAME, name.encode()),
+                _message(_LAYER_TYPE, kind.encode()),
+                *(_message(_LAYER_BLOBS, _blob(blob, half=half)) for blob in blobs),
+            )
+            for name, kind, blobs in self.blobs
+        )
+
+
+def trace(model: nn.Module, name: str, size: tuple[int, int]) -> tuple[CaffeNet, list[str]]:
+    """The layers of `model`, which takes (n, 3, height, width), and the names of what it returns.
+
+    Raises:
+        TypeError: the model holds an operation that this exporter does not know.
+    """
+    folded = fold(model)
+    graph = _Tracer().trace(folded)
+    modules = dict(folded.named_modules())
+    net = CaffeNet(name, size)
+    tops: dict[fx.Node, str] = {}
+    outputs: list[str] = []
+    for node in graph.nodes:
+        bottoms = [tops[argument] for argument in node.all_input_nodes if argument in tops]
+        if node.op == "placeholder":
+            tops[node] = "data"
+        elif node.op == "output":
+            outputs = bottoms
+        elif node.op == "call_module":
+            tops[node] = _layer(net, modules[node.target], node.name, bottoms)
+        elif node.op == "call_function" and node.target in (operator.add, torch.add) and len(bottoms) == 2:
+            tops[node] = net.add("Eltwise", node.name, bottoms)
+        else:
+            raise TypeError(f"{node.format_node()} has no counterpart in this exporter")
+    return net, outputs
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        return isinstance(module, UpsampleLike) or super().is_leaf_module(module, name)
+
+
+def fold(model: nn.Module) -> nn.Module:
+    """A copy of `model` for inference, each batch norm folded into the convolution before it."""
+    folded = copy.deepcopy(model).eval().cpu().float()
+    for block in folded.modules():
+        if isinstance(block, nn.Sequential) and len(block) > 1 and isinstance(block[1], nn.BatchNorm2d):
+            block[0], block[1] = fuse_conv_bn_eval(block[0], block[1]), nn.Identity()
+    return folded
+
+
+def rounded(model: nn.Module) -> nn.Module:
+    """A copy of `model` with its weights as 16-bit floats hold them."""
+    copied = copy.deepcopy(model)
+    for tensor in copied.parameters():
+        tensor.data = tensor.data.half().float()
+    return copied
+
+
+def _layer(net: CaffeNet, module: nn.Module, name: str, bottoms: list[str]) -> str:
+    match module:
+        case nn.Conv2d():
+            return net.add("Convolution", name, bottoms, _convolution(module), _weights(module))
+        case nn.Linear():
+            parameters = f"inner_product_param {{ num_output: {module.out_features} }}"
+            return net.add("InnerProduct", name, bottoms, parameters, _weights(module))
+        case nn.ReLU():
+            return net.add("ReLU", name, bottoms)
+        case nn.AdaptiveAvgPool2d(output_size=1):
+            return net.add("Pooling", name, bottoms, "pooling_param { pool: AVE global_pooling: true }")
+        case UpsampleLike():
+            channels = net.channels[bottoms[0]]
+            # A channel of its own weight each, all ones: every value four times.
+            parameters = (
+                f"convolution_param {{ num_output: {channels} group: {channels} "
+                "kernel_size: 2 stride: 2 bias_term: false }"
+            )
+            ones = np.ones((channels, 1, 2, 2), np.float32)
+            doubled = net.add("Deconvolution", f"{name}_doubled", bottoms[:1], parameters, [ones])
+            return net.add("Crop", name, [doubled, bottoms[1]], "crop_param { axis: 2 }")
+        case nn.Flatten() | nn.Dropout() | nn.Identity():
+            return bottoms[0]
+    raise TypeError(f"{type(module).__name__} has no counterpart in this exporter")
+
+
+def _convolution(module: nn.Conv2d) -> str:
+    kernel, stride, pad = module.kernel_size[0], module.stride[0], module.padding[0]
+    square = (module.kernel_size, module.stride, module.padding) == ((kernel,) * 2, (stride,) * 2, (pad,) * 2)
+    if not square or module.dilation != (1, 1) or module.padding_mode != "zeros":
+        raise TypeError(f"{module} has no counterpart in this exporter")
+    groups = f" group: {module.groups}" if module.groups > 1 else ""
+    return (
+        f"convolution_param {{ num_output: {module.out_channels} kernel_size: {kernel} "
+        f"stride: {stride} pad: {pad}{groups} }}"
+    )
+
+
+def _weights(module: nn.Conv2d | nn.Linear) -> list[NDArray[np.float32]]:
+    tensors = [module.weight, module.bias if module.bias is not None else torch.zeros(module.weight.shape[0])]
+    return [tensor.detach().numpy().astype(np.float32) for tensor in tensors]
+
+
+def add_detection(net: CaffeNet, outputs: list[str]) -> None:
+    """Append what turns the (class, offset) maps of an SSD into boxes: priors, softmax and NMS."""
+    flat: dict[str, list[str]] = {"classes": [], "offsets": [], "priors": []}
+    for level, classes, offsets in zip(LEVELS, outputs[::2], outputs[1::2], strict=True):
+        for kind, maps in (("classes", classes), ("offsets", offsets)):
+            order = "permute_param { order: 0 order: 2 order: 3 order: 1 }"
+            last = net.add("Permute", f"{maps}_last", [maps], order)
+            flat[kind].append(net.add("Flatten", f"{maps}_flat", [last], "flatten_param { axis: 1 }"))
+        sides = " ".join(f"min_size: {side}" for side in level.sides)
+        variances = " ".join(f"variance: {variance}" for variance in VARIANCES)
+        parameters = f"prior_box_param {{ {sides} clip: false {variances} step: {level.stride} offset: 0.5 }}"
+        flat["priors"].append(net.add("PriorBox", f"priors_{level.stride}", [classes, "data"], parameters))
+    net.add("Concat", "offsets", flat["offsets"], "concat_param { axis: 1 }")
+    net.add("Concat", "priors", flat["priors"], "concat_param { axis: 2 }")
+    net.add("Concat", "classes", flat["classes"], "concat_param { axis: 1 }")
+    net.add("Reshape", "classes_cells", ["classes"], "reshape_param { shape { dim: 0 dim: -1 dim: 2 } }")
+    net.add("Softmax", "classes_softmax", ["classes_cells"], "softmax_param { axis: 2 }")
+    net.add("Flatten", "confidences", ["classes_softmax"], "flatten_param { axis: 1 }")
+    net.add(
+        "DetectionOutput",
+        "detection_out",
+        ["offsets", "confidences", "priors"],
+        "detection_output_param { num_classes: 2 share_location: true background_label_id: 0 "
+        "nms_param { nms_threshold: 0.45 top_k: 400 } code_type: CENTER_SIZE keep_top_k: 200 "
+        "confidence_threshold: 0.01 }",
+    )
+
+
+def write(folder: Path, role: str, net: CaffeNet, *, half: bool = True) -> None:
+    """Write `role`.prototxt and `role`.caffemodel into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{role}.prototxt").write_bytes(net.prototxt())
+    (folder / f"{role}.caffemodel").write_bytes(net.caffemodel(half=half))
+
+
+def _blob(values: NDArray[np.float32], *, half: bool) -> bytes:
+    shape = _message(_BLOB_SHAPE, *(_number(_SHAPE_DIM, side) for side in values.shape))
+    if half:
+        return shape + _number(_BLOB_RAW_TYPE, _FLOAT16) + _message(_BLOB_RAW, values.astype("<f2").tobytes())
+    return shape + _message(_BLOB_DATA, values.astype("<f4").tobytes())
+
+
+def _message(number: int, *parts: bytes) -> bytes:
+    payload = b"".join(parts)
+    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
+
+
+def _number(number: int, value: int) -> bytes:
+    return _varint(number << 3) + _varint(value)
+
+
+def _varint(value: int) -> bytes:
+    low, rest = value & 0x7F, value >> 7
+    return struct.pack("B", low | 0x80) + _varint(rest) if rest else struct.pack("B", low)

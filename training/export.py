@@ -1,0 +1,174 @@
+"""Write what was trained as a model pack, after cv2.dnn was seen to answer as torch does.
+
+    python -m training.export --runs runs --faces FairFace --scenes SCENES --out models/compact
+
+Weights are stored as 16-bit floats; what is compared is the file as it is shipped with the very same rounded weights
+in torch, on 100 validation faces and 100 unseen photos.
+"""
+
+import argparse
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from training import caffe, models
+from training.attributes import MEAN, SCALE, SIDE, to_tensor
+from training.detector import flatten
+from training.faces import AGE_RANGES, AGES, CROP_SCALE, GENDERS, plain_crops, read_faces
+from training.run import load_means
+from training.scenes import read_scenes, split
+
+# The most by which cv2.dnn's probabilities and box offsets may differ from torch's.
+TOLERANCE = 1e-4
+
+FACE_INPUT = 480
+MIN_CONFIDENCE = 0.5
+
+MANIFEST = """\
+name = "compact"
+version = "1"
+description = "Visage's own small nets: an SSD face detector, gender and age over FairFace's groups. See MODEL_CARD.md."
+
+[face]
+prototxt = "face.prototxt"
+weights = "face.caffemodel"
+sha256 = "{face_weights}"
+prototxt_sha256 = "{face_prototxt}"
+input = [{face_input}, {face_input}]
+mean = [{mean}, {mean}, {mean}]
+scale = {scale}
+swap_rb = false
+min_confidence = {min_confidence}
+
+[gender]
+prototxt = "gender.prototxt"
+weights = "gender.caffemodel"
+sha256 = "{gender_weights}"
+prototxt_sha256 = "{gender_prototxt}"
+input = [{side}, {side}]
+mean = [{mean}, {mean}, {mean}]
+scale = {scale}
+swap_rb = false
+crop_scale = {crop_scale}
+labels = {genders}
+
+[age]
+prototxt = "age.prototxt"
+weights = "age.caffemodel"
+sha256 = "{age_weights}"
+prototxt_sha256 = "{age_prototxt}"
+input = [{side}, {side}]
+mean = [{mean}, {mean}, {mean}]
+scale = {scale}
+swap_rb = false
+crop_scale = {crop_scale}
+labels = {ages}
+ranges = {ranges}
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
+    parser.add_argument("--faces", type=Path, required=True)
+    parser.add_argument("--scenes", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("models/compact"))
+    arguments = parser.parse_args()
+    crops = plain_crops(read_faces(arguments.faces, "val", arguments.cache).chips[:100], SIDE)
+    for role, part in (("gender", models.GENDER), ("age", models.AGE)):
+        state = load_means(arguments.runs / "students.pt", role)
+        export_classifier(state, role, part, crops, arguments.out)
+    _, unseen = split(read_scenes(arguments.scenes))
+    state = load_means(arguments.runs / "detector.pt", "face")
+    export_detector(state, [scene.pixels for scene in unseen["photo"]], arguments.out)
+    (arguments.out / "pack.toml").write_text(manifest(arguments.out))
+
+
+def export_classifier(
+    state: dict[str, torch.Tensor], role: str, part: slice, crops: NDArray[np.uint8], folder: Path
+) -> None:
+    """One of the students, without the answers that were asked of it in training only."""
+    model = models.student()
+    model.load_state_dict(state)
+    head = nn.Linear(model.head.in_features, part.stop - part.start)
+    head.weight.data, head.bias.data = model.head.weight.data[part], model.head.bias.data[part]
+    model.head = head
+    folded = caffe.rounded(caffe.fold(model))
+    net, outputs = caffe.trace(folded, f"visage_{role}", (SIDE, SIDE))
+    net.add("Softmax", "probabilities", outputs)
+    caffe.write(folder, role, net)
+    reader = read(folder, role)
+    blob = to_tensor(crops).contiguous()
+    with torch.no_grad():
+        expected = folded(blob).softmax(1).numpy()
+    reader.setInput(blob.numpy())
+    agree(role, reader.forward(), expected)
+
+
+def export_detector(state: dict[str, torch.Tensor], photos: list[NDArray[np.uint8]], folder: Path) -> None:
+    """The face detector."""
+    model = models.FaceNet()
+    model.load_state_dict(state)
+    folded = caffe.rounded(caffe.fold(model))
+    net, outputs = caffe.trace(folded, "visage_face", (FACE_INPUT, FACE_INPUT))
+    caffe.add_detection(net, outputs)
+    caffe.write(folder, "face", net)
+    reader = read(folder, "face")
+    worst = []
+    for pixels in photos:
+        blob = to_tensor(pixels[None]).contiguous()
+        with torch.no_grad():
+            logits, offsets = flatten(folded(blob))
+        reader.setInput(blob.numpy())
+        expected = {"confidences": logits.softmax(2).numpy(), "offsets": offsets.numpy()}
+        worst += [np.abs(reader.forward(name).ravel() - value.ravel()).max() for name, value in expected.items()]
+    agree("face", np.array(worst), np.zeros(len(worst)))
+
+
+def read(folder: Path, role: str) -> cv2.dnn.Net:
+    """The exported net as the service reads it."""
+    return cv2.dnn.readNetFromCaffe(str(folder / f"{role}.prototxt"), str(folder / f"{role}.caffemodel"))
+
+
+def agree(role: str, found: NDArray[Any], expected: NDArray[Any]) -> None:
+    """Stop the export if the two differ by more than `TOLERANCE`."""
+    difference = float(np.abs(found - expected).max())
+    print(f"{role}: cv2.dnn differs from torch by at most {difference:.1e}")
+    if not difference <= TOLERANCE:
+        raise SystemExit(f"{role} was exported wrongly: more than {TOLERANCE} is not rounding.")
+
+
+def manifest(folder: Path) -> str:
+    """The `pack.toml` of the exported files in `folder`."""
+    checksums = {
+        f"{role}_{kind}": hashlib.sha256((folder / f"{role}.{suffix}").read_bytes()).hexdigest()
+        for role in ("face", "gender", "age")
+        for kind, suffix in (("weights", "caffemodel"), ("prototxt", "prototxt"))
+    }
+    return MANIFEST.format(
+        **checksums,
+        face_input=FACE_INPUT,
+        min_confidence=MIN_CONFIDENCE,
+        side=SIDE,
+        mean=MEAN,
+        scale=SCALE,
+        crop_scale=CROP_SCALE,
+        genders=_strings(GENDERS),
+        ages=_strings(AGES),
+        ranges=[list(years) for years in AGE_RANGES],
+    )
+
+
+def _strings(values: tuple[str, ...]) -> str:
+    return "[" + ", ".join(f'"{value}"' for value in values) + "]"
+
+
+if __name__ == "__main__":
+    main()

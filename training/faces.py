@@ -1,0 +1,199 @@
+"""FairFace: labelled face chips as arrays, and what a service does to faces before a net sees them.
+
+A chip is 112 x 112 pixels with the face at about x 24 to 88, y 22 to 98 (measured with two detectors); a detector's
+box of it is that rectangle, and a crop is cut around such a box as `visage.nets.square_crop` cuts it.
+"""
+
+import csv
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+AGES = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "70+")
+AGE_RANGES = ((0, 2), (3, 9), (10, 19), (20, 29), (30, 39), (40, 49), (50, 59), (60, 69), (70, 100))
+GENDERS = ("Male", "Female")
+RACES = ("White", "Black", "Latino_Hispanic", "East Asian", "Southeast Asian", "Indian", "Middle Eastern")
+
+CHIP = 112
+FACE_BOX = (24.0, 22.0, 88.0, 98.0)
+
+# 1.4 times the longer side of the box is 106 pixels of the chip: all of the hair and chin that a chip shows.
+CROP_SCALE = 1.4
+
+
+@dataclass(frozen=True)
+class Faces:
+    """`chips` (n, 112, 112, 3) uint8 BGR; `ages`, `genders`, `races` (n,) int64 indices into the tuples above."""
+
+    chips: NDArray[np.uint8]
+    ages: NDArray[np.int64]
+    genders: NDArray[np.int64]
+    races: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.chips)
+
+
+def read_faces(folder: Path, part: str, cache: Path) -> Faces:
+    """The faces of `part` (`train` or `val`) in `folder`; decoded once, then mapped from a file in `cache`."""
+    with (folder / f"{part}.csv").open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    decoded = cache / f"fairface_{part}.npy"
+    if not decoded.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        np.save(decoded, _decode(folder / f"{part}.tar", [row["file"] for row in rows]))
+    return Faces(
+        np.load(decoded, mmap_mode="r"),
+        np.array([AGES.index(row["age"]) for row in rows]),
+        np.array([GENDERS.index(row["gender"]) for row in rows]),
+        np.array([RACES.index(row["race"]) for row in rows]),
+    )
+
+
+def _decode(archive: Path, names: list[str]) -> NDArray[np.uint8]:
+    chips = np.empty((len(names), CHIP, CHIP, 3), np.uint8)
+    index = {name: number for number, name in enumerate(names)}
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            content = tar.extractfile(member) if member.name in index else None
+            if content is not None:
+                chips[index.pop(member.name)] = _decoded(np.frombuffer(content.read(), np.uint8))
+    if index:
+        raise ValueError(f"{archive} lacks {len(index)} files, {next(iter(index))} among them")
+    return chips
+
+
+def _decoded(content: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    picture = cv2.imdecode(content, cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ValueError("what should be a picture is none")
+    return picture.astype(np.uint8, copy=False)
+
+
+def plain_crops(chips: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """The crops (n, side, side, 3) that the service would cut around the face boxes of `chips`."""
+    return np.stack([_crop(chip, side) for chip in chips])
+
+
+def _crop(chip: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    width = round(CROP_SCALE * (FACE_BOX[3] - FACE_BOX[1]))
+    left, top = ((FACE_BOX[axis] + FACE_BOX[axis + 2] - width) / 2 for axis in (0, 1))
+    move = np.array([[1, 0, -round(left)], [0, 1, -round(top)]], np.float32)
+    cut = cv2.warpAffine(chip, move, (width, width), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.resize(cut, (side, side), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def training_crop(chip: NDArray[np.uint8], side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A crop of `chip` as a detector might have cut it from a photo that went through what photos go through."""
+    crop = _jittered(chip, rng)
+    if rng.random() < 0.1:
+        crop = _occlude(crop, rng)
+    if rng.random() < 0.2:
+        crop = coarsen(crop, rng)
+    crop = degrade(crop, rng, often=0.07)
+    return cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def degrade(picture: NDArray[np.uint8], rng: np.random.Generator, often: float) -> NDArray[np.uint8]:
+    """The picture in another light; `often` (0..1) blurred, as often noisy, twice as often badly compressed."""
+    picture = _relight(picture, rng)
+    if rng.random() < often:
+        picture = _blur(picture, rng)
+    if rng.random() < often:
+        noise = np.empty(picture.shape, np.int8)
+        cv2.setRNGSeed(int(rng.integers(2**31)))
+        cv2.randn(noise, np.zeros(3), np.array([rng.uniform(2, 14)] * 3))
+        picture = cv2.add(picture, noise, dtype=cv2.CV_8U).astype(np.uint8, copy=False)
+    if rng.random() < 2 * often:
+        picture = _recompress(picture, rng)
+    return picture
+
+
+def _jittered(chip: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Off-centre, too wide or too narrow, turned and mirrored, as detections are."""
+    longer = FACE_BOX[3] - FACE_BOX[1]
+    width = round(CROP_SCALE * longer)
+    zoom = np.exp(rng.normal(0, 0.07))
+    angle = np.radians(rng.normal(0, 7))
+    stretch = np.exp(rng.normal(0, 0.04))
+    centre = np.array([(FACE_BOX[0] + FACE_BOX[2]) / 2, (FACE_BOX[1] + FACE_BOX[3]) / 2])
+    centre += rng.normal(0, 0.04 * longer, 2)
+    cos, sin = np.cos(angle) * zoom, np.sin(angle) * zoom
+    linear = np.array([[cos * stretch, -sin], [sin, cos / stretch]])
+    if rng.random() < 0.5:
+        linear[0] *= -1
+    move = np.hstack([linear, (width / 2 - linear @ centre)[:, None]])
+    border = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101, cv2.BORDER_CONSTANT)[rng.choice(3, p=(0.6, 0.25, 0.15))]
+    fill = tuple(int(value) for value in rng.integers(0, 256, 3))
+    moved = cv2.warpAffine(chip, move, (width, width), flags=cv2.INTER_LINEAR, borderMode=border, borderValue=fill)
+    return moved.astype(np.uint8, copy=False)
+
+
+def _relight(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Exposure, contrast, gamma and colour cast; seldom grey, seldom very dark."""
+    values = np.arange(256) / 255
+    dark = rng.uniform(0.15, 0.6) if rng.random() < 0.05 else 1.0
+    gamma = np.exp(rng.normal(0, 0.2))
+    contrast = np.exp(rng.normal(0, 0.15))
+    casts = np.exp(rng.normal(0, 0.06, 3))
+    table = ((values**gamma - 0.5) * contrast + 0.5)[:, None] * dark * casts + rng.normal(0, 0.06)
+    crop = cv2.LUT(crop, np.clip(table * 255, 0, 255).astype(np.uint8).reshape(1, 256, 3)).astype(np.uint8, copy=False)
+    if rng.random() < 0.06:
+        crop = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR).astype(np.uint8, copy=False)
+    return crop
+
+
+def coarsen(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """What is left of the face where the photo holds it at 16 pixels and more."""
+    side = crop.shape[0]
+    small = round(float(np.exp(rng.uniform(np.log(16 * CROP_SCALE), np.log(side)))))
+    shrunk = cv2.resize(crop, (small, small), interpolation=cv2.INTER_AREA)
+    enlarged = cv2.INTER_LINEAR if rng.random() < 0.8 else cv2.INTER_CUBIC
+    return cv2.resize(shrunk, (side, side), interpolation=enlarged).astype(np.uint8, copy=False)
+
+
+def _blur(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    if rng.random() < 0.5:
+        return cv2.GaussianBlur(crop, (0, 0), rng.uniform(0.5, 2.5)).astype(np.uint8, copy=False)
+    length = int(rng.integers(3, 10))
+    kernel = np.zeros((length, length), np.float32)
+    angle = rng.uniform(0, np.pi)
+    middle = (length - 1) / 2
+    reach = np.array([np.cos(angle), np.sin(angle)]) * middle
+    ends = [tuple(round(value) for value in (middle - reach, middle + reach)[end]) for end in (0, 1)]
+    cv2.line(kernel, ends[0], ends[1], 1.0)
+    return cv2.filter2D(crop, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
+
+
+def _recompress(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    _, jpeg = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 85))])
+    return _decoded(jpeg)
+
+
+def _occlude(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A hand, a microphone, sunglasses or the edge of the photo in front of a part of the face."""
+    side = crop.shape[0]
+    crop = crop.copy()
+    colour = tuple(
+        int(value) for value in (crop[side // 2, side // 2] if rng.random() < 0.4 else rng.integers(0, 256, 3))
+    )
+    kind = rng.integers(0, 4)
+    if kind == 0:
+        eyes, half = round(side * 0.41), round(side * rng.uniform(0.09, 0.14))
+        for centre in (0.37, 0.63):
+            dark = tuple(int(value) for value in rng.integers(0, 60, 3))
+            cv2.ellipse(crop, (round(side * centre), eyes), (half, round(half * 0.8)), 0, 0, 360, dark, -1)
+    elif kind == 1:
+        edge = round(side * rng.uniform(0.08, 0.35))
+        crop = np.rot90(crop, turn := int(rng.integers(0, 4))).copy()
+        crop[:edge] = crop[edge : edge + 1] if rng.random() < 0.5 else colour
+        crop = np.rot90(crop, -turn).copy()
+    else:
+        middle = tuple(int(value) for value in rng.integers(round(side * 0.15), round(side * 0.85), 2))
+        axes = tuple(int(value) for value in (rng.uniform(0.08, 0.26, 2) * side))
+        cv2.ellipse(crop, middle, axes, float(rng.uniform(0, 180)), 0, 360, colour, -1)
+    return crop

@@ -1,0 +1,91 @@
+"""What every training run does: stochastic descent with a falling rate, running means of the weights, checkpoints."""
+
+import copy
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+MOMENTUM = 0.9
+DECAY = 5e-4
+
+# Steps over which the rate rises to its peak, so that the first batches do not throw the weights about.
+WARM_STEPS = 300
+
+# The longest step of the gradient (its norm): one odd batch must not undo hours.
+LONGEST_GRADIENT = 10.0
+
+
+class Run:
+    """Nets that are trained together, as far as they have come; goes on from `checkpoint` if there is one."""
+
+    def __init__(self, nets: Mapping[str, nn.Module], checkpoint: Path, peak_rate: float, total_steps: int) -> None:
+        self.nets = {name: net.to(memory_format=torch.channels_last) for name, net in nets.items()}
+        self.steps = 0
+        self.total_steps = total_steps
+        self.means = {name: copy.deepcopy(net).eval() for name, net in self.nets.items()}
+        self._checkpoint = checkpoint
+        self._peak_rate = peak_rate
+        self._parameters = [parameter for net in self.nets.values() for parameter in net.parameters()]
+        self._optimizer = torch.optim.SGD(
+            self._parameters, lr=peak_rate, momentum=MOMENTUM, weight_decay=DECAY, nesterov=True
+        )
+        if checkpoint.exists():
+            self._resume()
+
+    def step(self, loss: Tensor) -> float:
+        """Move the weights against the gradient of `loss`; its value."""
+        rate = self._peak_rate * min(1.0, (self.steps + 1) / WARM_STEPS)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate * (1 + math.cos(math.pi * self.steps / self.total_steps)) / 2
+        self._optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._parameters, LONGEST_GRADIENT)
+        self._optimizer.step()
+        self.steps += 1
+        self._average()
+        return loss.item()
+
+    def train(self) -> None:
+        """Let batch norms and dropout behave as in training."""
+        for net in self.nets.values():
+            net.train()
+
+    def save(self) -> None:
+        """Write the checkpoint: whole or not at all."""
+        partial = self._checkpoint.with_suffix(".partial")
+        torch.save(
+            {
+                "steps": self.steps,
+                "optimizer": self._optimizer.state_dict(),
+                "nets": {name: net.state_dict() for name, net in self.nets.items()},
+                "means": {name: mean.state_dict() for name, mean in self.means.items()},
+            },
+            partial,
+        )
+        partial.replace(self._checkpoint)
+
+    def _resume(self) -> None:
+        saved = torch.load(self._checkpoint)
+        self.steps = saved["steps"]
+        self._optimizer.load_state_dict(saved["optimizer"])
+        for name, net in self.nets.items():
+            net.load_state_dict(saved["nets"][name])
+            self.means[name].load_state_dict(saved["means"][name])
+
+    def _average(self) -> None:
+        """Running means over the last thousand steps, fewer at first (Polyak averaging): steadier than the weights."""
+        keep = min(0.999, (1 + self.steps) / (10 + self.steps))
+        with torch.no_grad():
+            for name, net in self.nets.items():
+                mine, its = self.means[name].state_dict().values(), net.state_dict().values()
+                for mean, value in zip(mine, its, strict=True):
+                    mean.copy_(mean.lerp(value, 1 - keep) if mean.is_floating_point() else value)
+
+
+def load_means(checkpoint: Path, name: str) -> dict[str, Tensor]:
+    """The averaged weights of one net of a run."""
+    means: dict[str, dict[str, Tensor]] = torch.load(checkpoint)["means"]
+    return means[name]
