@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import ctypes
+import gc
 import os
 import secrets
 import shutil
@@ -21,7 +22,9 @@ except SettingsError as error:
     raise SystemExit(f"visage cannot start: {error}") from None
 
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
-_M_ARENA_MAX = -8  # from glibc's malloc.h
+
+# From glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 
 def _make_metrics_directory() -> None:
@@ -47,17 +50,27 @@ def _make_metrics_directory() -> None:
     os.environ[_METRICS] = str(directory)
 
 
-def _share_one_heap() -> None:
-    """Have the C library serve all threads from one heap.
+def _tune_heap() -> None:
+    """Have the C library serve all threads from one heap, and give large blocks back when they are freed.
 
     glibc gives a new thread a heap of its own, up to eight a core: the first photo of every thread then paid for fresh
-    memory, and every heap kept its share (figures in benchmarks/README.md). Other C libraries have one heap anyway.
+    memory, and every heap kept its share. And by itself it comes to keep every block of up to 32 MB, which is what
+    photos and nets use (figures in benchmarks/README.md). Other C libraries do neither.
     """
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_ARENA_MAX, 1)
+        library.mallopt(_M_MMAP_THRESHOLD, 2**18)
+        library.mallopt(_M_TRIM_THRESHOLD, 2**20)
 
 
-_share_one_heap()
+def _trim_heap() -> None:
+    """Give back what is free."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+_tune_heap()
 
 # OpenCV would write lines of its own between the events, one for every damaged photo; a caller learns of those anyway.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
@@ -73,8 +86,10 @@ workers = settings.workers
 worker_class = "gthread"
 # Every photo that is worked on or waits holds a thread; the rest answer health checks and refuse what is too much.
 threads = settings.slots + settings.queue + 8
-# Nets that are loaded and warmed up before the fork are shared by the workers.
+# Code and weights that are loaded before the fork are shared by the workers. Nets are warmed up after it, because what
+# they work in cannot be shared: the master would only hold a copy.
 preload_app = True
+os.environ["VISAGE_WARMED_BY_WORKERS"] = "1"
 # A worker whose main loop has not reported for this long is replaced; photos are worked on in other threads.
 timeout = 60
 graceful_timeout = 30
@@ -85,9 +100,17 @@ logconfig_dict = log_config(settings.log_level)
 control_socket_disable = True
 
 
+def when_ready(server: Any) -> None:  # noqa: ARG001
+    """Before the first fork: what the collector does not visit, it does not copy into each worker."""
+    gc.collect()
+    gc.freeze()
+    _trim_heap()
+
+
 def post_worker_init(worker: Any) -> None:
-    """Warm up once more in the worker: its memory is its own only now. It accepts nothing before this returns."""
+    """Warm the nets up. The worker accepts nothing before this returns."""
     worker.wsgi.extensions["engine"].warm_up()
+    _trim_heap()
 
 
 def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001

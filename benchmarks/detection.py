@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import visage.nets
-from benchmarks.scenes import Scene, SceneSet, load_sets
+from benchmarks.scenes import SceneSet, load_sets
 from benchmarks.service import ROOT
+from training.scenes import Scene
 from visage.face_search import Detail, find_faces, merge
 from visage.nets import Detections, FaceDetector
 from visage.packs import FaceSpec, find_pack
@@ -91,14 +92,14 @@ def score(boxes: NDArray[np.float32], scene: Scene) -> tuple[int, int]:
     return int(on_face.any(axis=0).sum()), int((~on_face.any(axis=1) & ~on_perhaps.any(axis=1)).sum())
 
 
-def overlaps(boxes: NDArray[np.float32], others: NDArray[np.float64], *, of_union: bool) -> NDArray[np.float64]:
+def overlaps(boxes: NDArray[np.float32], others: NDArray[np.float32], *, of_union: bool) -> NDArray[np.float32]:
     """Shared area of `boxes` (n, 4) with `others` (m, 4), over the united or the smaller area: (n, m)."""
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(axis=2)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)[:, None], (others[:, 2:] - others[:, :2]).prod(axis=1)[None]
-    whole: NDArray[np.float64] = areas[0] + areas[1] - shared if of_union else np.minimum(*areas)
-    shares: NDArray[np.float64] = shared / np.maximum(whole, 1e-9)
+    whole: NDArray[np.float32] = areas[0] + areas[1] - shared if of_union else np.minimum(*areas)
+    shares: NDArray[np.float32] = shared / np.maximum(whole, np.float32(1e-9))
     return shares
 
 

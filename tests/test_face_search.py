@@ -1,6 +1,7 @@
 """The search for faces: when a closer look pays, how tiles cover a photo, how boxes are merged."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -128,9 +129,28 @@ def test_a_quick_look_is_one_look(detector: RecordingDetector, spec: FaceSpec) -
 def test_the_closest_look_goes_through_large_photos_in_tiles(detector: RecordingDetector, spec: FaceSpec) -> None:
     find_faces(detector, spec, draw(1600, 800), Detail.HIGH)
 
-    assert detector.sizes[:2] == [(96, 48), (192, 96)]
-    assert len(detector.sizes) > 6
-    assert all(max(size) <= 96 * 680 / 300 + 1 for size in detector.sizes)
+    # The last look is at 768 x 384; a tile has at most 680 pixels, and two share the 32 of the largest face they add.
+    assert detector.sizes == [(96, 48), (192, 96), (384, 192), (400, 384), (400, 384)]
+
+
+def test_tiles_overlap_by_the_largest_face_that_a_closer_look_adds(detector: RecordingDetector, spec: FaceSpec) -> None:
+    find_faces(detector, replace(spec, smallest_face=20), draw(1600, 800), Detail.HIGH)
+
+    assert detector.sizes[-2:] == [(424, 384), (424, 384)]
+
+
+def test_a_closer_look_adds_only_faces_of_up_to_four_times_the_smallest(
+    detector: RecordingDetector, spec: FaceSpec
+) -> None:
+    # 48 pixels of 384 are 24 for the second look, which alone sees them.
+    photo = draw(faces={(104, 104, 152, 152): MAGENTA})
+
+    found = [
+        (find_faces(detector, replace(spec, smallest_face=smallest), photo, Detail.HIGH).confidences > 0.5).any()
+        for smallest in (5, 7)
+    ]
+
+    assert found == [False, True]
 
 
 def test_a_small_photo_is_not_blown_up_for_the_closest_look(detector: RecordingDetector, spec: FaceSpec) -> None:

@@ -33,7 +33,7 @@ PEAK_RATE = 0.1
 SEED = 20261121
 
 # How much of a student's loss is the teacher's opinion rather than the label.
-TEACHING = 0.6
+TEACHING = 0.5
 
 # FairFace's 70+ is open; 70 to 100 is how the manifest writes it.
 MIDDLES = torch.tensor([(first + last) / 2 for first, last in AGE_RANGES])

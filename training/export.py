@@ -21,6 +21,7 @@ from training import caffe, models
 from training.attributes import MEAN, SCALE, SIDE, to_tensor
 from training.detector import flatten
 from training.faces import AGE_RANGES, AGES, CROP_SCALE, GENDERS, plain_crops, read_faces
+from training.models import LEVELS
 from training.run import load_means
 from training.scenes import read_scenes, split
 
@@ -45,6 +46,7 @@ mean = [{mean}, {mean}, {mean}]
 scale = {scale}
 swap_rb = false
 min_confidence = {min_confidence}
+smallest_face = {smallest_face}
 
 [gender]
 prototxt = "gender.prototxt"
@@ -156,6 +158,7 @@ def manifest(folder: Path) -> str:
         **checksums,
         face_input=FACE_INPUT,
         min_confidence=MIN_CONFIDENCE,
+        smallest_face=LEVELS[0].sides[0],
         side=SIDE,
         mean=MEAN,
         scale=SCALE,

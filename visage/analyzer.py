@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from visage.face_search import Detail, find_faces, pass_sizes
+from visage.face_search import Detail, find_faces, first_size
 from visage.faces import Box, Face
 from visage.images import Photo
 from visage.nets import Classifier, Detections, FaceDetector, classify_by_all
@@ -49,13 +49,21 @@ class Analyzer:
             for box, confidence, gender, age in zip(chosen.boxes, chosen.confidences, genders, ages, strict=True)
         )
 
+    def check(self) -> None:
+        """Run every net once, on as little as it takes."""
+        grey = np.full((2, 2, 3), 127, np.uint8)
+        self._detector.detect(grey, (1, 1))
+        classify_by_all((self._gender, self._age), grey, np.array([[0, 0, 2, 2]], np.float32))
+
     def warm_up(self) -> None:
-        """Run every net at the sizes of every pass and at several batch sizes: no request pays for a first time."""
+        """Run every net as an ordinary photo does, so that no request pays for a first time.
+
+        Closer looks find their memory when a photo needs them: to have it ready would cost 5 to 60 MB for good.
+        """
         side = max(self._pack.face.input)
         grey = np.full((2 * side, 3 * side, 3), 127, np.uint8)
         box = np.array([[0, 0, side, side]], np.float32)
-        for size in pass_sizes(self._pack.face):
-            self._detector.detect(grey, size)
+        self._detector.detect(grey, first_size(self._pack.face))
         for count in (2, 1):
             classify_by_all((self._gender, self._age), grey, box.repeat(count, axis=0))
 

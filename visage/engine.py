@@ -5,7 +5,7 @@ with open("photo.jpg", "rb") as file:
 """
 
 import queue
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -63,6 +63,16 @@ class Engine:
         for _ in range(self.settings.slots):
             self._analyzers.put(Analyzer(self.pack))
 
+    def check(self) -> None:
+        """Run every net once: a pack that does not fit its manifest is found before anything is served.
+
+        Uses nets of its own, which are gone afterwards, so that a process that only forks others stays small.
+
+        Raises:
+            PackError: the nets do not run as their manifest says.
+        """
+        self._try(Analyzer(self.pack).check)
+
     def warm_up(self) -> None:
         """Run every net of every slot, and the JPEG encoder and decoder, so that the first photo is not the slowest.
 
@@ -71,15 +81,9 @@ class Engine:
         Raises:
             PackError: the nets do not run as their manifest says.
         """
-        # One thread: the process may fork after this, and OpenCV's other threads would be missing in its children.
-        cv2.setNumThreads(1)
         for _ in range(self.settings.slots):
             with self._analyzer() as analyzer:
-                try:
-                    analyzer.warm_up()
-                except cv2.error as error:
-                    reason = error.err.splitlines()[0]
-                    raise PackError(f"The nets in {self.pack.folder} do not fit their manifest: {reason}.") from None
+                self._try(analyzer.warm_up)
         blank = encode_jpeg(np.full((600, 800, 3), 127, np.uint8), self.settings.jpeg_quality)
         decode(blank, inspect(blank, max_pixels=800 * 600))
         self.ready = True
@@ -101,6 +105,16 @@ class Engine:
             faces = analyzer.analyze(photo, options, stopwatch)
             picture = self._annotate(photo, faces, stopwatch) if annotated else None
         return Analysis(photo.width, photo.height, faces, picture, photo.scale, stopwatch.seconds | {"wait": waited})
+
+    def _try(self, run: Callable[[], None]) -> None:
+        """Run nets, and tell what OpenCV says of them in one sentence."""
+        # One thread: the process may fork after this, and OpenCV's other threads would be missing in its children.
+        cv2.setNumThreads(1)
+        try:
+            run()
+        except cv2.error as error:
+            reason = error.err.splitlines()[0]
+            raise PackError(f"The nets in {self.pack.folder} do not fit their manifest: {reason}.") from None
 
     @contextmanager
     def _analyzer(self) -> Iterator[Analyzer]:

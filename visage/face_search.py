@@ -22,23 +22,24 @@ _COARSE, _MIDDLE, _FINE, _FINEST = 1, 2, 4, 8
 # at 600 (1.7 times) gained 47 faces of 236 for 1 false box more; at 800 (2.2 times) 8 more for 34 false boxes.
 _LARGEST_ENLARGEMENT = 5 / 3
 
-# The largest face that a closer pass contributes, over the net's own input (100 pixels for res10): larger ones were
-# seen whole by a coarser pass, and what the closer one takes for a large face is an ear or a hand. On 300 scene photos
-# with and without faces this loses 2 faces of 195 and leaves out 17 of 31 false boxes.
-_CLOSER_FACE = 1 / 3
+# The largest face that a closer pass contributes, over the smallest that the net finds reliably (100 pixels fed for
+# res10): larger ones were seen whole by a coarser pass, and what the closer one takes for a large face is an ear or a
+# hand. On 300 scene photos with and without faces this loses 2 faces of 195 and leaves out 17 of 31 false boxes.
+_CLOSER_FACE = 4
 
-# The longest side of a tile, over the net's own input (680 pixels for res10): two in a row hold 1200 pixels, and 60 MB
-# of activations are the most that a pass needs. Neighbours overlap by the largest face that they contribute.
-_TILE = 680 / 300
+# The longest side of a tile, in pixels fed: two in a row hold 1200, and 60 MB of activations (res10) are the most that
+# a pass needs. Neighbours overlap by the largest face that they contribute.
+_TILE = 680
 
 # From this confidence on, a box that is no face yet is a doubt that a closer look settles. Of 236 faces in 150 scene
 # photos 188 are found with 0.2, 191 with 0.15 and 192 with 0.12, with 5 false boxes each, in 48, 52 and 80 ms a photo;
 # of 252 in mosaics of four 138, 168 and 189, in 126, 200 and 281 ms.
 _DOUBT = 0.15
 
-# A photo with this many faces, certain or doubtful, of less than this part of its longer side, holds a crowd. Ours:
-# one such box is often an accident of the background, three hardly ever.
-_CROWD, _CROWD_FACE = 3, 0.05
+# A photo with this many faces, certain or doubtful, of less than this part of the smallest face that the first look
+# finds reliably, holds a crowd (5 % of the longer side for res10). Ours: one such box is often an accident of the
+# background, three hardly ever.
+_CROWD, _CROWD_FACE = 3, 0.6
 
 # Two boxes are one face if they share this part of their union, or this part of the smaller one: res10 puts boxes
 # around chin and forehead into the box of a tight portrait.
@@ -78,12 +79,13 @@ def find_faces(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8]
     scale = net_side * _COARSE / max(width, height)
     found = merge(detector.detect(pixels, _scaled(width, height, scale)))
     for closer in (_MIDDLE, _FINE, _FINEST):
-        if detail is Detail.FAST or (detail is Detail.AUTO and not _pays(closer, found, spec, max(width, height))):
+        crowd_face = spec.smallest_face * _CROWD_FACE * max(width, height) / net_side
+        if detail is Detail.FAST or (detail is Detail.AUTO and not _pays(closer, found, spec, crowd_face)):
             break
         coarser, scale = scale, _closer_scale(net_side, closer, max(width, height))
         if scale <= coarser:
             break
-        found = merge(found, _look_closer(detector, pixels, scale, net_side))
+        found = merge(found, _look_closer(detector, pixels, scale, spec.smallest_face * _CLOSER_FACE))
     return found
 
 
@@ -137,11 +139,9 @@ def _shared_areas(boxes: NDArray[np.float32], index: int) -> tuple[NDArray[np.fl
     return np.clip(high - low, 0, None).prod(axis=1), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
 
 
-def pass_sizes(spec: FaceSpec) -> list[tuple[int, int]]:
-    """The sizes (width, height) at which a warm-up should run the detector: the largest first, the commonest last."""
-    side = max(spec.input)
-    tile = round(side * _TILE)
-    return [(tile, tile), *(_scaled(3, 2, side * closeness / 3) for closeness in (_MIDDLE, _COARSE))]
+def first_size(spec: FaceSpec) -> tuple[int, int]:
+    """The size (width, height) at which the first look at an ordinary photo runs the detector."""
+    return _scaled(3, 2, max(spec.input) * _COARSE / 3)
 
 
 def _closer_scale(net_side: int, closer: int, longer_side: int) -> float:
@@ -150,12 +150,12 @@ def _closer_scale(net_side: int, closer: int, longer_side: int) -> float:
     return min(net_side * closer / longer_side, limit)
 
 
-def _look_closer(detector: FaceDetector, pixels: NDArray[np.uint8], scale: float, net_side: int) -> Detections:
+def _look_closer(detector: FaceDetector, pixels: NDArray[np.uint8], scale: float, largest_fed: float) -> Detections:
     """One pass at `scale` in overlapping tiles, which bound the memory; only what is small in them is returned."""
     height, width = pixels.shape[:2]
-    largest = net_side * _CLOSER_FACE / scale
+    largest = largest_fed / scale
     found = []
-    for tile in _tiles(width, height, net_side * _TILE / scale, overlap=largest):
+    for tile in _tiles(width, height, _TILE / scale, overlap=largest):
         size = _scaled(tile.x2 - tile.x1, tile.y2 - tile.y1, scale)
         part = detector.detect(pixels[tile.y1 : tile.y2, tile.x1 : tile.x2], size)
         found.append(_whole_faces(part, tile, width, height, margin=2 / scale))
@@ -200,11 +200,11 @@ def _scaled(width: int, height: int, scale: float) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _pays(closer: int, found: Detections, spec: FaceSpec, longer_side: int) -> bool:
+def _pays(closer: int, found: Detections, spec: FaceSpec, crowd_face: float) -> bool:
     """Whether what was `found` so far asks for the next, closer pass."""
     if closer == _MIDDLE:
         return _is_doubtful(found, spec.min_confidence)
-    return closer == _FINE and _is_crowd(found, longer_side)
+    return closer == _FINE and _is_crowd(found, crowd_face)
 
 
 def _is_doubtful(found: Detections, min_confidence: float) -> bool:
@@ -213,7 +213,7 @@ def _is_doubtful(found: Detections, min_confidence: float) -> bool:
     return not faces.any() or bool((found.confidences[~faces] >= _DOUBT).any())
 
 
-def _is_crowd(found: Detections, longer_side: int) -> bool:
+def _is_crowd(found: Detections, crowd_face: float) -> bool:
+    """Whether several faces are less than `crowd_face` pixels wide."""
     likely = found.boxes[found.confidences >= _DOUBT]
-    widths = likely[:, 2] - likely[:, 0]
-    return bool((widths < _CROWD_FACE * longer_side).sum() >= _CROWD)
+    return bool((likely[:, 2] - likely[:, 0] < crowd_face).sum() >= _CROWD)

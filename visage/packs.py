@@ -16,6 +16,9 @@ from visage.settings import BUNDLED_MODELS
 MANIFEST = "pack.toml"
 ROLES = ("face", "gender", "age")
 
+# The smallest face that a detector finds reliably, over its input, where the manifest is silent: res10's 25 pixels.
+_SMALLEST_FACE = 1 / 12
+
 # Far above the input of any net that a CPU runs: a slip in the manifest must not ask for gigabytes.
 _LARGEST_INPUT = 4096
 
@@ -88,9 +91,14 @@ class NetSpec:
 
 @dataclass(frozen=True)
 class FaceSpec(NetSpec):
-    """The face detector. `min_confidence` in 0..1 is the confidence from which a box counts as a face."""
+    """The face detector.
+
+    `min_confidence` in 0..1 is the confidence from which a box counts as a face; `smallest_face` is the height in
+    pixels fed from which the net finds faces reliably.
+    """
 
     min_confidence: float
+    smallest_face: float
 
 
 @dataclass(frozen=True)
@@ -180,7 +188,10 @@ def read_pack(folder: Path) -> Pack:
 
 
 def _face_spec(role: ManifestTable) -> FaceSpec:
-    return FaceSpec(**_net_fields(role), min_confidence=role.number("min_confidence", 0, 1))
+    fields = _net_fields(role)
+    longer = max(fields["input"])
+    smallest = role.number("smallest_face", 0, longer) if "smallest_face" in role.content else longer * _SMALLEST_FACE
+    return FaceSpec(**fields, min_confidence=role.number("min_confidence", 0, 1), smallest_face=smallest)
 
 
 def _classifier_spec(role: ManifestTable, with_ranges: bool = False) -> ClassifierSpec:

@@ -9,8 +9,10 @@ from visage.web import access, failures, journal, metrics, routes
 from visage.web.request_body import PhotoRequest
 
 
-def create_app(settings: Settings | None = None) -> Flask:
-    """The app, with its nets loaded and warmed up; a test passes settings of its own.
+def create_app(settings: Settings | None = None, *, warm: bool = True) -> Flask:
+    """The app, with its nets loaded and, if `warm`, warmed up; a test passes settings of its own.
+
+    A process that only forks those that serve needs no warm nets: theirs are warmed up after the fork.
 
     Raises:
         SetupError: a setting or the model pack cannot be used.
@@ -21,7 +23,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config.update(MAX_CONTENT_LENGTH=settings.max_body_bytes, MAX_FORM_PARTS=32)
     engine = Engine(settings)
-    engine.warm_up()
+    engine.warm_up() if warm else engine.check()
     app.extensions["engine"] = engine
     journal.install(app)
     metrics.install(app)
