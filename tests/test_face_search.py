@@ -153,10 +153,21 @@ def test_a_closer_look_adds_only_faces_of_up_to_four_times_the_smallest(
     assert found == [False, True]
 
 
-def test_a_small_photo_is_not_blown_up_for_the_closest_look(detector: RecordingDetector, spec: FaceSpec) -> None:
-    find_faces(detector, spec, draw(60, 40), Detail.HIGH)
+@pytest.mark.parametrize(
+    ("side", "looks"),
+    [
+        (60, [96]),  # a second look could only be at 100
+        (90, [96, 150]),
+        (160, [96, 192]),  # a third only at 267
+        (400, [96, 192, 384, 667]),
+    ],
+)
+def test_a_photo_is_blown_up_by_five_thirds_at_most_and_only_for_a_look_that_is_worth_it(
+    detector: RecordingDetector, spec: FaceSpec, side: int, looks: list[int]
+) -> None:
+    find_faces(detector, spec, draw(side, side), Detail.HIGH)
 
-    assert detector.sizes == [(96, 64), (192, 128)]
+    assert detector.sizes == [(look, look) for look in looks]
 
 
 def test_the_aspect_of_a_photo_is_kept(detector: RecordingDetector, spec: FaceSpec) -> None:
