@@ -3,19 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run models test lint format bench-detection bench-start clean
+.PHONY: run test test-training lint format bench-detection bench-start clean
 
 run: $(VENV)/serve.done
 	exec $(BIN)/python app.py
-
-models: $(VENV)/serve.done
-	$(BIN)/python -m visage.cli models fetch classic
 
 test: $(VENV)/dev.done lint
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+test-training: $(VENV)/training.done
+	$(BIN)/python -m pytest tests/test_training.py
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .
@@ -47,4 +47,8 @@ $(VENV)/serve.done: $(VENV)/made requirements.txt pyproject.toml
 
 $(VENV)/dev.done: $(VENV)/serve.done requirements-dev.txt
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	touch $@
+
+$(VENV)/training.done: $(VENV)/dev.done training/requirements.txt
+	$(BIN)/python -m pip install --quiet -r training/requirements.txt
 	touch $@

@@ -18,7 +18,7 @@ if __name__ == "__main__":
 try:
     settings = Settings.from_environment()
     logging.config.dictConfig(log_config(settings.log_level))
-    app = create_app(settings, warm="VISAGE_WARMED_BY_WORKERS" not in os.environ)
+    app = create_app(settings, warm=os.environ.get("VISAGE_WARMED_BY_WORKERS") != "1")
 except SetupError as error:
     # One sentence in place of a traceback: this is for whoever starts the service.
     sys.exit(f"visage cannot start: {error}")

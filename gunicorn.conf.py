@@ -3,7 +3,6 @@
 import atexit
 import contextlib
 import ctypes
-import gc
 import os
 import secrets
 import shutil
@@ -54,14 +53,14 @@ def _tune_heap() -> None:
     """Have the C library serve all threads from one heap, and give large blocks back when they are freed.
 
     glibc gives a new thread a heap of its own, up to eight a core: the first photo of every thread then paid for fresh
-    memory, and every heap kept its share. And by itself it comes to keep every block of up to 32 MB, which is what
-    photos and nets use (figures in benchmarks/README.md). Other C libraries do neither.
+    memory, and every heap kept its share. And it comes to keep freed blocks of up to 32 MB, which is what photos and
+    nets use (figures of both in benchmarks/README.md).
     """
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
         library.mallopt(_M_ARENA_MAX, 1)
         library.mallopt(_M_MMAP_THRESHOLD, 2**18)
-        library.mallopt(_M_TRIM_THRESHOLD, 2**20)
+        library.mallopt(_M_TRIM_THRESHOLD, 2**17)
 
 
 def _trim_heap() -> None:
@@ -89,7 +88,7 @@ threads = settings.slots + settings.queue + 8
 # Code and weights that are loaded before the fork are shared by the workers. Nets are warmed up after it, because what
 # they work in cannot be shared: the master would only hold a copy.
 preload_app = True
-os.environ["VISAGE_WARMED_BY_WORKERS"] = "1"
+raw_env = ["VISAGE_WARMED_BY_WORKERS=1"]
 # A worker whose main loop has not reported for this long is replaced; photos are worked on in other threads.
 timeout = 60
 graceful_timeout = 30
@@ -101,9 +100,7 @@ control_socket_disable = True
 
 
 def when_ready(server: Any) -> None:  # noqa: ARG001
-    """Before the first fork: what the collector does not visit, it does not copy into each worker."""
-    gc.collect()
-    gc.freeze()
+    """Before the first fork: give back what the check of the nets took."""
     _trim_heap()
 
 

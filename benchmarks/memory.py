@@ -18,14 +18,19 @@ SHARED = ROOT.parent / "shared"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path, nargs="*", default=sorted((SHARED / "photos").glob("*.jpg")))
-    parser.add_argument("--pack", default=str(SHARED / "packs" / "reference"), help="name or path of a model pack")
+    parser.add_argument("--pack", default="compact", help="name or path of a model pack")
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--requests", type=int, default=400)
     parser.add_argument("--connections", type=int, default=16)
     arguments = parser.parse_args()
     photos = [path.read_bytes() for path in arguments.photos]
-    patience = {"WEB_CONCURRENCY": "2", "VISAGE_QUEUE": str(arguments.connections), "VISAGE_WAIT_SECONDS": "60"}
+    patience = {
+        "WEB_CONCURRENCY": str(arguments.workers),
+        "VISAGE_QUEUE": str(arguments.connections),
+        "VISAGE_WAIT_SECONDS": "60",
+    }
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "log", arguments.pack, **patience) as service:
-        print(f"pack {arguments.pack}, 2 workers\n\n| | PSS, MB |\n|---|--:|")
+        print(f"pack {arguments.pack}, {arguments.workers} workers\n\n| | PSS, MB |\n|---|--:|")
         print(f"| idle | {pss(service):.0f} |")
         started = time.perf_counter()
         with ThreadPoolExecutor(arguments.connections) as pool:

@@ -11,13 +11,11 @@ from pathlib import Path
 
 from benchmarks.service import ROOT, Service, serving
 
-SHARED = ROOT.parent / "shared"
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photo", type=Path, nargs="?", default=SHARED / "photos" / "two_people.jpg")
-    parser.add_argument("--pack", default=str(SHARED / "packs" / "reference"), help="name or path of a model pack")
+    parser.add_argument("photo", type=Path, nargs="?", default=ROOT / "docs" / "astronaut.jpg")
+    parser.add_argument("--pack", default="compact", help="name or path of a model pack")
     parser.add_argument("--rounds", type=int, default=10)
     arguments = parser.parse_args()
     photo = arguments.photo.read_bytes()

@@ -1,5 +1,6 @@
 """The few fixtures: packs, the engine once a session, the client once a test, a real gunicorn once a session."""
 
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,21 @@ def app(tiny_pack: Path) -> Flask:
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def astronaut_png() -> bytes:
+    """Eileen Collins, photographed by NASA (public domain), as scikit-image ships her: 512 x 512."""
+    package = importlib.util.find_spec("skimage")
+    assert package is not None
+    assert package.submodule_search_locations is not None
+    return (Path(package.submodule_search_locations[0]) / "data" / "astronaut.png").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def astronaut(astronaut_png: bytes) -> NDArray[np.uint8]:
+    """The same as (512, 512, 3) BGR pixels."""
+    return np.asarray(cv2.imdecode(np.frombuffer(astronaut_png, np.uint8), cv2.IMREAD_COLOR), np.uint8)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 
 from tests.conftest import TINY_FACES
 from tests.tiny_pack import BLUISH, MAGENTA, draw
-from visage.analyzer import Options, original_box
-from visage.engine import ENOUGH_SIDE, Engine
+from visage.analyzer import ENOUGH_SIDE, Options, original_box
+from visage.engine import Engine
 from visage.errors import EmptyImage, ImageTooLarge, PackError, QueueFull
 from visage.face_search import Detail
 from visage.faces import Box, Face
@@ -211,14 +212,32 @@ def test_an_engine_is_ready_once_it_is_warm(tiny_pack: Path) -> None:
     assert engine.ready
 
 
-def test_a_manifest_that_does_not_fit_its_nets_stops_the_warm_up(tiny_pack: Path, tmp_path: Path) -> None:
+def test_an_engine_that_was_only_checked_is_not_ready(tiny_pack: Path) -> None:
+    engine = Engine(Settings(pack=str(tiny_pack)))
+
+    engine.check()
+
+    assert not engine.ready
+
+
+@pytest.mark.parametrize("run", [Engine.check, Engine.warm_up], ids=["check", "warm_up"])
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ('labels = ["Male", "Female"]', 'labels = ["Male"]', "gives 2 values a face, but its manifest names 1 label"),
+        ("input = [16, 16]", "input = [8, 8]", "do not fit their manifest"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_its_nets_is_told_before_anything_is_served(
+    tiny_pack: Path, tmp_path: Path, run: Callable[[Engine], None], right: str, wrong: str, said: str
+) -> None:
     for file in tiny_pack.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    manifest = (tmp_path / "pack.toml").read_text().replace('labels = ["Male", "Female"]', 'labels = ["Male"]')
+    manifest = (tmp_path / "pack.toml").read_text().replace(right, wrong)
     (tmp_path / "pack.toml").write_text(manifest)
 
-    with pytest.raises(PackError, match="gives 2 values a face, but its manifest names 1 label"):
-        Engine(Settings(pack=str(tmp_path))).warm_up()
+    with pytest.raises(PackError, match=said):
+        run(Engine(Settings(pack=str(tmp_path))))
 
 
 def test_flask_is_not_imported_for_the_engine() -> None:

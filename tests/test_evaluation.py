@@ -1,5 +1,6 @@
 """Measuring a pack: every figure follows from answers that can be counted by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,13 +11,16 @@ from click.testing import CliRunner, Result
 from tests.pictures import as_stored, encode, exif, with_exif
 from tests.tiny_pack import BLUISH, REDDISH, draw
 from visage.cli import main
-from visage.errors import LabelsError
-from visage.evaluation import Evaluation, evaluate
+from visage.errors import LabelsError, PackError
+from visage.evaluation import Evaluation, evaluate, match
 from visage.face_search import Detail
 from visage.labels import LabelledFace, LabelledPhoto
 from visage.packs import read_pack
 from visage.scores import breakdown, score, table
 from visage.settings import rows
+
+# For the tiny age net whatever is bright in red and blue is a child of under ten.
+WHITE = (255, 255, 255)
 
 # The tiny nets take a reddish square for a woman and a bluish one for a man, both of 10 to 49 years, by 0.56.
 WOMAN, MAN, NOBODY = (48, 48, 144, 144), (240, 176, 336, 272), (240, 16, 336, 112)
@@ -72,6 +76,62 @@ def test_two_labels_need_two_boxes(tiny_pack: Path, picture: Path) -> None:
     assert score(evaluation.searched).found == 2
 
 
+@pytest.mark.parametrize(
+    ("label", "found", "false"),
+    [
+        ((48, 48, 144, 144), 1, 0),
+        ((48, 48, 144, 100), 1, 0),  # shares 0.54 of the union
+        ((48, 48, 144, 80), 0, 0),  # shares 0.33: the box means that face, but not well enough
+        ((48, 48, 144, 72), 0, 1),  # shares 0.25
+    ],
+)
+def test_a_box_finds_a_face_from_four_tenths_and_is_false_under_three(
+    tiny_pack: Path, tmp_path: Path, label: tuple[float, float, float, float], found: int, false: int
+) -> None:
+    path = tmp_path / "woman.png"
+    cv2.imwrite(str(path), draw(faces={WOMAN: REDDISH}))
+
+    evaluation = measured(tiny_pack, path, labelled(label))
+
+    assert score(evaluation.searched).found == found
+    assert evaluation.false_boxes == false
+
+
+def test_a_second_box_on_one_face_is_false() -> None:
+    boxes = np.array([[0, 0, 10, 10], [0, 3, 10, 13]], np.float32)
+
+    pairs, false_boxes = match(boxes, boxes[:1], np.array([False]))
+
+    assert (pairs, false_boxes) == ({0: 0}, 1)
+
+
+def test_a_second_box_on_a_face_that_may_be_one_is_not_false() -> None:
+    boxes = np.array([[0, 0, 10, 10], [0, 3, 10, 13]], np.float32)
+
+    pairs, false_boxes = match(boxes, boxes[:1], np.array([True]))
+
+    assert (pairs, false_boxes) == ({0: 0}, 0)
+
+
+def test_a_box_goes_to_the_face_that_it_fits_best() -> None:
+    boxes = np.array([[0, 0, 10, 10]], np.float32)
+    faces = np.array([[0, 4, 10, 14], [0, 1, 10, 11]], np.float32)
+
+    assert match(boxes, faces, np.array([False, False]))[0] == {1: 0}
+
+
+@pytest.mark.parametrize(("scale", "small"), [(1.0, 0), (3.0, 1)])
+def test_a_small_face_is_one_under_a_tenth_of_the_longer_side(
+    tiny_pack: Path, tmp_path: Path, scale: float, small: int
+) -> None:
+    path = tmp_path / "wide.png"
+    cv2.imwrite(str(path), draw(round(384 * scale), 384, faces={WOMAN: REDDISH}))
+
+    evaluation = measured(tiny_pack, path, labelled(WOMAN))
+
+    assert sum(answer.small for answer in evaluation.searched) == small
+
+
 def test_a_face_that_may_be_none_is_neither_missed_nor_false(tiny_pack: Path, picture: Path) -> None:
     evaluation = measured(
         tiny_pack, picture, labelled(WOMAN), labelled(MAN, perhaps=True), labelled(NOBODY, perhaps=True)
@@ -96,12 +156,29 @@ def test_genders_are_compared_whatever_their_case(tiny_pack: Path, picture: Path
 
 
 @pytest.mark.parametrize(
-    ("age", "right", "within_one"), [((10, 49), 1, 1), ((30, 30), 1, 1), ((3, 9), 0, 1), ((60, 69), 0, 1)]
+    ("colour", "age", "right", "within_one"),
+    [
+        (REDDISH, (10, 49), 1, 1),
+        (REDDISH, (30, 30), 1, 1),
+        (REDDISH, (3, 9), 0, 1),
+        (REDDISH, (60, 69), 0, 1),
+        (WHITE, (3, 9), 1, 1),
+        (WHITE, (30, 30), 0, 1),
+        (WHITE, (60, 69), 0, 0),
+    ],
 )
 def test_an_age_group_is_right_if_it_holds_the_middle_of_the_label(
-    tiny_pack: Path, picture: Path, age: tuple[int, int], right: float, within_one: float
+    tiny_pack: Path,
+    tmp_path: Path,
+    colour: tuple[int, int, int],
+    age: tuple[int, int],
+    right: float,
+    within_one: float,
 ) -> None:
-    scores = score(measured(tiny_pack, picture, labelled(WOMAN, age=age)).given)
+    path = tmp_path / "face.png"
+    cv2.imwrite(str(path), draw(faces={WOMAN: colour}))
+
+    scores = score(measured(tiny_pack, path, labelled(WOMAN, age=age)).given)
 
     assert (scores.age, scores.within_one) == (right, within_one)
 
@@ -165,6 +242,44 @@ def test_a_photo_that_is_none_is_told(tiny_pack: Path, tmp_path: Path) -> None:
         measured(tiny_pack, tmp_path / "text.png", labelled(WOMAN))
 
 
+def test_a_photo_that_is_cut_short_is_told(tiny_pack: Path, tmp_path: Path, picture: Path) -> None:
+    (tmp_path / "short.png").write_bytes(picture.read_bytes()[:-200])
+
+    with pytest.raises(LabelsError, match=r"short\.png: .* cut short"):
+        measured(tiny_pack, tmp_path / "short.png", labelled(WOMAN))
+
+
+def test_a_gender_that_no_pack_tells_is_told(tiny_pack: Path, picture: Path) -> None:
+    with pytest.raises(LabelsError, match="labelled 'F', but the pack tiny tells Male from Female"):
+        measured(tiny_pack, picture, labelled(WOMAN, "F"))
+
+
+def test_a_pack_that_does_not_fit_its_nets_is_told(tiny_pack: Path, tmp_path: Path, picture: Path) -> None:
+    for file in tiny_pack.iterdir():
+        content = file.read_bytes()
+        (tmp_path / file.name).write_bytes(content.replace(b"input = [16, 16]", b"input = [8, 8]"))
+
+    with pytest.raises(PackError, match="do not fit their manifest"):
+        measured(tmp_path, picture, labelled(WOMAN))
+
+
+def test_large_photos_are_measured_as_the_service_sees_them(tiny_pack: Path, tmp_path: Path) -> None:
+    """Decoded at half their size, with labels in pixels of the original."""
+    path = tmp_path / "large.jpg"
+    cv2.imwrite(str(path), draw(4800, 4800, faces={(600, 600, 1800, 1800): REDDISH}))
+
+    evaluation = measured(tiny_pack, path, labelled((600, 600, 1800, 1800), "Female"))
+
+    assert score(evaluation.searched).found == 1
+    assert score(evaluation.given).gender == 1
+
+
+def test_a_bar_in_the_name_of_a_group_does_not_break_the_table(tiny_pack: Path, picture: Path) -> None:
+    face = replace(labelled(WOMAN), groups={"light": "day|night"})
+
+    assert breakdown(measured(tiny_pack, picture, face), "light").splitlines()[2].startswith("| day&#124;night | 1 |")
+
+
 class TestTheCommand:
     @pytest.fixture(autouse=True)
     def environment(self, monkeypatch: pytest.MonkeyPatch, tiny_pack: Path) -> None:
@@ -205,7 +320,10 @@ class TestTheCommand:
 
     @pytest.mark.parametrize(
         ("arguments", "said"),
-        [(["--by", "shoe_size"], "There is no column 'shoe_size'"), (["--pack", "nowhere"], "There is no model pack")],
+        [
+            (["--by", "shoe_size"], "has no column 'shoe_size' to go by"),
+            (["--pack", "nowhere"], "There is no model pack"),
+        ],
     )
     def test_says_in_one_sentence_what_it_cannot_do(self, folder: Path, arguments: list[str], said: str) -> None:
         result = self.run(folder, *arguments)

@@ -170,6 +170,25 @@ def test_a_photo_is_blown_up_by_five_thirds_at_most_and_only_for_a_look_that_is_
     assert detector.sizes == [(look, look) for look in looks]
 
 
+@pytest.mark.parametrize("smallest", [24, 96, 500])
+def test_a_net_that_finds_only_huge_faces_is_given_tiles_that_hold_them(
+    detector: RecordingDetector, spec: FaceSpec, smallest: float
+) -> None:
+    find_faces(detector, replace(spec, smallest_face=smallest), draw(3000, 2000), Detail.HIGH)
+
+    assert len(detector.sizes) >= 4
+    assert max(max(size) for size in detector.sizes) <= max(680, 2 * 4 * smallest) + 1
+
+
+@pytest.mark.parametrize(("side", "looks"), [(40, [96, 192]), (60, [96, 192]), (20, [96])])
+def test_the_second_look_enlarges_a_small_photo_more_for_a_net_that_finds_only_large_faces(
+    detector: RecordingDetector, spec: FaceSpec, side: int, looks: list[int]
+) -> None:
+    find_faces(detector, replace(spec, smallest_face=40), draw(side, side), Detail.HIGH)
+
+    assert detector.sizes == [(look, look) for look in looks]
+
+
 def test_the_aspect_of_a_photo_is_kept(detector: RecordingDetector, spec: FaceSpec) -> None:
     find_faces(detector, spec, draw(300, 900), Detail.FAST)
 

@@ -13,13 +13,13 @@ MODULES = sorted(PACKAGE.glob("*.py"))
 # Each module may import those of the rows above its own, never one below.
 LAYERS = (
     {"errors", "stopwatch", "log"},
-    {"settings", "faces", "image_headers", "manifest"},
+    {"settings", "faces", "boxes", "image_headers", "manifest"},
     {"packs", "images", "labels"},
     {"nets", "fetch"},
     {"face_search"},
-    {"analyzer", "admission", "annotate", "evaluation"},
-    {"engine", "scores"},
-    {"results"},
+    {"analyzer", "admission", "annotate"},
+    {"engine", "evaluation"},
+    {"results", "scores"},
     {"cli", "web"},
 )
 

@@ -152,3 +152,23 @@ def test_a_models_directory_hides_the_bundled_pack_of_the_same_name(tmp_path: Pa
 
     assert own in pack_folders(tmp_path)
     assert find_pack("classic", tmp_path).folder == own
+
+
+@pytest.mark.parametrize(("line", "smallest"), [("", 8), ("smallest_face = 14", 14), ("smallest_face = 10.5", 10.5)])
+def test_the_smallest_face_is_a_twelfth_of_the_input_where_the_manifest_is_silent(
+    tiny_pack: Path, tmp_path: Path, line: str, smallest: float
+) -> None:
+    manifest = (tiny_pack / "pack.toml").read_text().replace("min_confidence = 0.5", f"min_confidence = 0.5\n{line}")
+    (tmp_path / "pack.toml").write_text(manifest)
+
+    assert read_pack(tmp_path).face.smallest_face == smallest
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "97", "true", '"small"'])
+def test_a_smallest_face_that_cannot_be_is_refused(tiny_pack: Path, tmp_path: Path, value: str) -> None:
+    manifest = (tiny_pack / "pack.toml").read_text()
+    wrong = manifest.replace("min_confidence = 0.5", f"min_confidence = 0.5\nsmallest_face = {value}")
+    (tmp_path / "pack.toml").write_text(wrong)
+
+    with pytest.raises(PackError, match=r"\[face\] smallest_face is .*; it must be a number above 0 and at most 96"):
+        read_pack(tmp_path)

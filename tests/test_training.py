@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch", reason="needs torch: make test-training ins
 from torch import Tensor, nn  # noqa: E402
 
 from training import caffe, detector, export, models  # noqa: E402
+from training.attributes import SIDE  # noqa: E402
 from training.faces import CHIP, CROP_SCALE, FACE_BOX, plain_crops, training_crop  # noqa: E402
 from training.scenes import Composer, Sample, Scene, split  # noqa: E402
 from visage.analyzer import Analyzer  # noqa: E402
@@ -44,19 +45,24 @@ class TinyNet(nn.Module):
         return logits
 
 
-@pytest.fixture
-def tiny_net() -> nn.Module:
-    """With batch norms that are far from doing nothing."""
-    torch.manual_seed(1)
-    net = TinyNet()
+def unsettle(net: nn.Module) -> None:
+    """Give a fresh net batch norms that are far from doing nothing."""
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 2)
             nn.init.normal_(module.bias)
             module.running_mean.normal_()
             module.running_var.uniform_(0.3, 3)
+    net.eval()
+
+
+@pytest.fixture
+def tiny_net() -> nn.Module:
+    torch.manual_seed(1)
+    net = TinyNet()
+    unsettle(net)
     nn.init.normal_(net.head.weight)
-    return net.eval()
+    return net
 
 
 def random_faces(count: int, height: int, width: int) -> NDArray[np.float32]:
@@ -126,6 +132,7 @@ def test_exporting_leaves_the_net_as_it_was(tiny_net: nn.Module) -> None:
         nn.Conv2d(3, 4, 3, dilation=2),
         nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"),
         nn.MaxPool2d(2),
+        nn.Flatten(2),
     ],
 )
 def test_what_has_no_counterpart_stops_the_export(module: nn.Module) -> None:
@@ -145,7 +152,8 @@ def test_an_operation_that_has_no_counterpart_stops_the_export() -> None:
 @pytest.mark.parametrize(("height", "width"), [(320, 320), (275, 410), (97, 33)])
 def test_the_detector_answers_as_torch_does_at_any_size(height: int, width: int) -> None:
     torch.manual_seed(3)
-    model = models.FaceNet().eval()
+    model = models.FaceNet()
+    unsettle(model)
     picture = random_faces(1, height, width)
     net, outputs = caffe.trace(model, "face", (width, height))
     caffe.add_detection(net, outputs)
@@ -157,27 +165,47 @@ def test_the_detector_answers_as_torch_does_at_any_size(height: int, width: int)
     with torch.no_grad():
         logits, moves = detector.flatten(model(torch.from_numpy(picture)))
     np.testing.assert_allclose(confidences.reshape(-1, 2), logits[0].softmax(1), atol=TOLERANCE)
+    assert np.ptp(confidences) > 0.1, "a net that says the same everywhere proves nothing"
     np.testing.assert_allclose(offsets.reshape(-1, 4), moves[0], atol=TOLERANCE)
     ours = detector.priors(height, width)
     corners = np.concatenate([ours[:, :2] - ours[:, 2:] / 2, ours[:, :2] + ours[:, 2:] / 2], axis=1)
     np.testing.assert_allclose(priors[0, 0].reshape(-1, 4), corners / [width, height, width, height], atol=1e-6)
 
 
-def test_an_exported_detector_gives_back_the_faces_of_its_targets() -> None:
-    """What training calls the right answer, decoded by cv2.dnn's `DetectionOutput`, is the labelled box."""
+def test_cv2_decodes_what_training_asks_for_into_the_labelled_boxes() -> None:
+    """The last layer of the exported net, given the very answers that training calls right."""
     anchors = detector.priors(320, 320)
     faces = np.array([[20, 30, 50, 70], [150, 100, 290, 280], [200, 10, 216, 30]], np.float32)
     sample = Sample(np.zeros((320, 320, 3), np.uint8), faces, np.empty((0, 4), np.float32))
     labels, offsets = detector.targets(sample, anchors)
+    net, outputs = caffe.trace(models.FaceNet(), "face", (320, 320))
+    caffe.add_detection(net, outputs)
+    blobs = {
+        "offsets": offsets.reshape(1, -1),
+        "confidences": np.stack([labels != 1, labels == 1], axis=1).astype(np.float32).reshape(1, -1),
+        "priors": prior_blob(net),
+    }
+    inputs = "".join(
+        f'input: "{name}" input_shape {{ {" ".join(f"dim: {side}" for side in blob.shape)} }}\n'
+        for name, blob in blobs.items()
+    )
+    last_layer = cv2.dnn.readNetFromCaffe(np.frombuffer((inputs + net.layers[-1]).encode(), np.uint8))
+    for name, blob in blobs.items():
+        last_layer.setInput(blob, name)
 
-    variances = np.repeat([[0.1, 0.1, 0.2, 0.2]], len(anchors), axis=0)
-    chosen = labels == 1
-    centres = anchors[:, :2] + offsets[:, :2] * variances[:, :2] * anchors[:, 2:]
-    sizes = anchors[:, 2:] * np.exp(offsets[:, 2:] * variances[:, 2:])
-    boxes = np.concatenate([centres - sizes / 2, centres + sizes / 2], axis=1)[chosen]
+    rows = last_layer.forward()[0, 0]
 
-    found = np.unique(boxes.round(2), axis=0)
-    np.testing.assert_allclose(found, faces[np.lexsort(faces.T[::-1])], atol=0.05)
+    rows = rows[rows[:, 2] > 0]
+    assert len(rows) == len(faces)
+    found = rows[np.argsort(rows[:, 3]), 3:7] * 320
+    np.testing.assert_allclose(found, faces[np.argsort(faces[:, 0])], atol=0.1)
+
+
+def prior_blob(net: caffe.CaffeNet) -> NDArray[np.float32]:
+    """The priors of an exported detector, as its last layer gets them."""
+    reader = read(net, half=False)
+    reader.setInput(np.zeros((1, 3, net.input[1], net.input[0]), np.float32))
+    return np.array(reader.forward("priors"), np.float32)
 
 
 def test_boxes_that_may_be_faces_are_left_out_of_the_loss() -> None:
@@ -258,7 +286,7 @@ def test_training_crops_keep_their_size_and_differ_each_time() -> None:
 
 def test_the_manifest_that_is_exported_can_be_served(tmp_path: Path) -> None:
     torch.manual_seed(4)
-    crops = np.random.default_rng(0).integers(0, 256, (3, 80, 80, 3), np.uint8)
+    crops = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
     photos = [np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)]
     for role, part in (("gender", models.GENDER), ("age", models.AGE)):
         export.export_classifier(models.student().state_dict(), role, part, crops, tmp_path)

@@ -202,8 +202,7 @@ def test_health_and_readiness(client: FlaskClient) -> None:
 
 
 def test_a_service_that_is_not_warm_is_not_ready(tiny_pack: Path) -> None:
-    app = create_app(Settings(pack=str(tiny_pack)))
-    app.extensions["engine"].ready = False
+    app = create_app(Settings(pack=str(tiny_pack)), warm=False)
 
     answer = app.test_client().get("/readyz")
 

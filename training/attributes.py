@@ -26,8 +26,11 @@ from training import models
 from training.faces import AGE_RANGES, Faces, plain_crops, read_faces, training_crop
 from training.run import Run, load_means
 
-# Crops are small for the first half of the epochs, which takes half the time and costs nothing in the end.
-SIDE, EARLY_SIDE = 80, 56
+# The side of the crops that the shipped nets take.
+SIDE = 72
+
+# The teacher sees more; for the first half of its epochs less, which takes half the time.
+TEACHER_SIDE, TEACHER_EARLY_SIDE = 80, 56
 BATCH = 128
 PEAK_RATE = 0.1
 SEED = 20261121
@@ -131,15 +134,19 @@ def train(weights: dict[str, Weights], arguments: argparse.Namespace) -> None:
     torch.manual_seed(SEED)
     faces = read_faces(arguments.data, "train", arguments.cache)
     unseen = read_faces(arguments.data, "val", arguments.cache)
-    unseen_crops = to_tensor(plain_crops(unseen.chips, SIDE))
     teaching = arguments.what == "students"
-    tutor = load_teacher(arguments.out / "teacher.pt") if teaching else None
+    full_side = SIDE if teaching else TEACHER_SIDE
+    unseen_crops = to_tensor(plain_crops(unseen.chips, full_side))
+    tutor = load_teacher(arguments.teacher or arguments.out / "teacher.pt") if teaching else None
     nets = {name: models.student() if teaching else models.teacher() for name in weights}
     steps = len(faces) // BATCH
+    for name, net in nets.items() if arguments.start else ():
+        net.load_state_dict(load_means(arguments.start, name))
     run = Run(nets, arguments.out / f"{arguments.what}.pt", PEAK_RATE, arguments.epochs * steps)
     for epoch in range(run.steps // steps, arguments.epochs):
         began = time.monotonic()
-        side = EARLY_SIDE if epoch < arguments.epochs // 2 else SIDE
+        early = not teaching and epoch < arguments.epochs // 2
+        side = TEACHER_EARLY_SIDE if early else full_side
         run.train()
         losses = [
             run.step(loss_of(run, weights, tutor, faces, batch))
@@ -165,7 +172,7 @@ def loss_of(run: Run, weights: Mapping[str, Weights], tutor: nn.Module | None, f
     taught = None
     if tutor is not None:
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            taught = tutor(crops).float()
+            taught = tutor(functional.interpolate(crops, TEACHER_SIDE, mode="bilinear")).float()
     for name, net in run.nets.items():
         with torch.autocast("cpu", torch.bfloat16):
             logits = net(crops)
@@ -182,6 +189,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("runs"))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
+    parser.add_argument("--start", type=Path, help="checkpoint whose averaged weights a fresh run begins with")
+    parser.add_argument("--teacher", type=Path, help="checkpoint of the teacher, where it is not this run's own")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)

@@ -99,7 +99,7 @@ def trace(model: nn.Module, name: str, size: tuple[int, int]) -> tuple[CaffeNet,
             outputs = bottoms
         elif node.op == "call_module":
             tops[node] = _layer(net, modules[node.target], node.name, bottoms)
-        elif node.op == "call_function" and node.target in (operator.add, torch.add) and len(bottoms) == 2:
+        elif node.op == "call_function" and node.target is operator.add and len(bottoms) == 2:
             tops[node] = net.add("Eltwise", node.name, bottoms)
         else:
             raise TypeError(f"{node.format_node()} has no counterpart in this exporter")
@@ -149,7 +149,7 @@ def _layer(net: CaffeNet, module: nn.Module, name: str, bottoms: list[str]) -> s
             ones = np.ones((channels, 1, 2, 2), np.float32)
             doubled = net.add("Deconvolution", f"{name}_doubled", bottoms[:1], parameters, [ones])
             return net.add("Crop", name, [doubled, bottoms[1]], "crop_param { axis: 2 }")
-        case nn.Flatten() | nn.Dropout() | nn.Identity():
+        case nn.Flatten(start_dim=1, end_dim=-1) | nn.Dropout() | nn.Identity():
             return bottoms[0]
     raise TypeError(f"{type(module).__name__} has no counterpart in this exporter")
 

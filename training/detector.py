@@ -1,7 +1,7 @@
 """Train the face detector: `python -m training.detector --scenes SCENES --faces FairFace --out runs`.
 
-A run that was cut off goes on from its last round when it is started again. After each round the exported net is run
-by cv2.dnn, through the wrapper that serves, on scenes that it never saw.
+A run that was cut off goes on from its last round when it is started again. Every fifth round the exported net is run
+by cv2.dnn on scenes that it never saw.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from training.faces import read_faces
 from training.models import LEVELS
 from training.run import Run
 from training.scenes import Composer, Sample, Scene, read_scenes, split
+from visage.boxes import intersection_over_union
 
 SIDE = 320
 BATCH = 32
@@ -56,15 +57,6 @@ def priors(height: int, width: int) -> NDArray[np.float32]:
     return np.concatenate(boxes).astype(np.float32)
 
 
-def overlap(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, m) intersection over union of corner boxes."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(2)
-    areas = [(each[:, 2:] - each[:, :2]).prod(1) for each in (boxes, others)]
-    return (shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-6)).astype(np.float32)
-
-
 def targets(sample: Sample, anchors: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """For each prior 1 (face), 0 (none) or -1 (left out), and the offsets to its face."""
     corners = np.concatenate([anchors[:, :2] - anchors[:, 2:] / 2, anchors[:, :2] + anchors[:, 2:] / 2], 1)
@@ -79,7 +71,7 @@ def targets(sample: Sample, anchors: NDArray[np.float32]) -> tuple[NDArray[np.in
         )
         labels[(shared > 0.3 * np.maximum(smaller, 1e-6)).any(1)] = -1
     if len(sample.faces):
-        shares = overlap(corners, sample.faces)
+        shares = intersection_over_union(corners, sample.faces)
         best = shares.argmax(1)
         share = shares.max(1)
         labels[(share >= CLEAR) & (share < MATCH)] = -1
@@ -172,9 +164,9 @@ def curve(found: list[NDArray[np.float32]], scenes: list[Scene], least: float) -
             sure = boxes[boxes[:, 0] >= confidence, 1:]
             high = scene.faces[:, 3] - scene.faces[:, 1] >= least
             if len(sure) and high.any():
-                hits += int((overlap(scene.faces[high], sure).max(1) > 0.4).sum())
+                hits += int((intersection_over_union(scene.faces[high], sure).max(1) > 0.4).sum())
             known = np.concatenate([scene.faces, scene.perhaps])
-            false += int((overlap(sure, known).max(1, initial=0) <= 0.3).sum()) if len(sure) else 0
+            false += int((intersection_over_union(sure, known).max(1, initial=0) <= 0.3).sum()) if len(sure) else 0
         result[str(confidence)] = [hits, false]
     return result
 

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -59,6 +60,7 @@ class Run:
         torch.save(
             {
                 "steps": self.steps,
+                "random": torch.get_rng_state(),
                 "optimizer": self._optimizer.state_dict(),
                 "nets": {name: net.state_dict() for name, net in self.nets.items()},
                 "means": {name: mean.state_dict() for name, mean in self.means.items()},
@@ -70,6 +72,7 @@ class Run:
     def _resume(self) -> None:
         saved = torch.load(self._checkpoint)
         self.steps = saved["steps"]
+        torch.set_rng_state(saved["random"])
         self._optimizer.load_state_dict(saved["optimizer"])
         for name, net in self.nets.items():
             net.load_state_dict(saved["nets"][name])
@@ -88,4 +91,19 @@ class Run:
 def load_means(checkpoint: Path, name: str) -> dict[str, Tensor]:
     """The averaged weights of one net of a run."""
     means: dict[str, dict[str, Tensor]] = torch.load(checkpoint)["means"]
-    return means[name]
+    return {key: value.float() if value.is_floating_point() else value for key, value in means[name].items()}
+
+
+def main() -> None:
+    """Reduce a checkpoint to its averaged weights as 16-bit floats: `python -m training.run CHECKPOINT SMALLER`."""
+    checkpoint, smaller = map(Path, sys.argv[1:])
+    means = torch.load(checkpoint)["means"]
+    halves = {
+        name: {key: value.half() if value.is_floating_point() else value for key, value in net.items()}
+        for name, net in means.items()
+    }
+    torch.save({"means": halves}, smaller)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,15 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from visage.errors import PackError
 from visage.face_search import Detail, find_faces, first_size
 from visage.faces import Box, Face
 from visage.images import Photo
 from visage.nets import Classifier, Detections, FaceDetector, classify_by_all
 from visage.packs import Pack
 from visage.stopwatch import Stopwatch
+
+# A photo whose longer side is at least twice this is decoded at 1/2, 1/4 or 1/8 unless every detail is wanted. The
+# closest look that `auto` takes feeds 1200 pixels to res10 and 1920 to compact: this leaves each face more.
+ENOUGH_SIDE = 2400
 
 
 @dataclass(frozen=True)
@@ -42,30 +48,49 @@ class Analyzer:
         found = find_faces(self._detector, self._pack.face, photo.pixels, options.detail)
         chosen = self._choose(found, photo, options)
         stopwatch.lap("detect")
-        genders, ages = classify_by_all((self._gender, self._age), photo.pixels, chosen.boxes)
+        faces = self.describe(photo, chosen)
         stopwatch.lap("attributes")
+        return faces
+
+    def describe(self, photo: Photo, found: Detections) -> tuple[Face, ...]:
+        """What the gender and age nets say of the faces that were `found` in `photo`, in their order."""
+        genders, ages = classify_by_all((self._gender, self._age), photo.pixels, found.boxes)
         return tuple(
             self._face(box, float(confidence), gender, age, photo)
-            for box, confidence, gender, age in zip(chosen.boxes, chosen.confidences, genders, ages, strict=True)
+            for box, confidence, gender, age in zip(found.boxes, found.confidences, genders, ages, strict=True)
         )
 
     def check(self) -> None:
-        """Run every net once, on as little as it takes."""
+        """Run every net once, on as little as it takes.
+
+        Raises:
+            PackError: the nets do not run as their manifest says.
+        """
         grey = np.full((2, 2, 3), 127, np.uint8)
-        self._detector.detect(grey, (1, 1))
-        classify_by_all((self._gender, self._age), grey, np.array([[0, 0, 2, 2]], np.float32))
+        self._run(grey, (1, 1), np.array([[0, 0, 2, 2]], np.float32))
 
     def warm_up(self) -> None:
-        """Run every net as an ordinary photo does, so that no request pays for a first time.
+        """Run every net as an ordinary photo does, so that the first ordinary photo is not slow.
 
         Closer looks find their memory when a photo needs them: to have it ready would cost 5 to 60 MB for good.
+
+        Raises:
+            PackError: the nets do not run as their manifest says.
         """
         side = max(self._pack.face.input)
         grey = np.full((2 * side, 3 * side, 3), 127, np.uint8)
         box = np.array([[0, 0, side, side]], np.float32)
-        self._detector.detect(grey, first_size(self._pack.face))
         for count in (2, 1):
-            classify_by_all((self._gender, self._age), grey, box.repeat(count, axis=0))
+            self._run(grey, first_size(self._pack.face), box.repeat(count, axis=0))
+
+    def _run(self, pixels: NDArray[np.uint8], size: tuple[int, int], boxes: NDArray[np.float32]) -> None:
+        """Run all nets, and tell in one sentence what OpenCV has against it."""
+        try:
+            self._detector.detect(pixels, size)
+            classify_by_all((self._gender, self._age), pixels, boxes)
+        except cv2.error as error:
+            reason = error.err.splitlines()[0]
+            raise PackError(f"The nets in {self._pack.folder} do not fit their manifest: {reason}.") from None
 
     def _choose(self, found: Detections, photo: Photo, options: Options) -> Detections:
         """The boxes that the caller wants, largest first."""

@@ -24,10 +24,10 @@ from visage.evaluation import evaluate
 from visage.face_search import Detail
 from visage.faces import Face
 from visage.fetch import fetch_pack
-from visage.labels import LabelledPhoto, read_labels
+from visage.labels import LABELS, LabelledPhoto, read_labels
 from visage.packs import Pack, find_pack, pack_folders, read_pack
 from visage.results import as_json
-from visage.scores import breakdown, columns, table
+from visage.scores import breakdown, table
 from visage.settings import Settings, available_cores, rows
 
 
@@ -199,22 +199,23 @@ def settings() -> None:
 )
 @click.option("--by", "groups", multiple=True, help="Break the first pack's figures down by this column of the labels.")
 @click.option("--detail", type=click.Choice([each.value for each in Detail]), default="auto", show_default=True)
-@click.option("--least-height", type=click.FloatRange(0), default=0, help="Lower faces need not be found, in pixels.")
+@click.option("--least-height", type=click.FloatRange(0), default=0, help="Leave lower faces out, in pixels.")
 def evaluate_packs(
     folder: Path, names: tuple[str, ...], groups: tuple[str, ...], detail: str, least_height: float
 ) -> None:
     """Measure packs with the photos of FOLDER, whose faces its labels.csv tells.
 
-    Its columns are file,x1,y1,x2,y2 and, where known, gender, age (34, 30-39 or 70+), perhaps (filled: need not be
+    Its columns are file,x1,y1,x2,y2 and, where known, gender, age (34, 30-39 or 70+), perhaps (yes: need not be
     found) and any others to go by. Prints Markdown.
     """
     with _one_sentence():
         chosen = Settings.from_environment()
         packs = [find_pack(name, chosen.models_dir) for name in names or [chosen.pack]]
-        evaluations = evaluate(packs, read_labels(folder), Detail(detail), least_height, _photo_bar)
-    unknown = [name for name in groups if name not in columns(evaluations[0])]
-    if unknown:
-        raise _CannotRun(f"There is no column {unknown[0]!r}; there are: {', '.join(columns(evaluations[0]))}.")
+        labels = read_labels(folder)
+        for name in set(groups) - {"gender", "age", *labels.groups}:
+            known = ", ".join(("gender", "age", *labels.groups))
+            raise _CannotRun(f"{folder / LABELS} has no column {name!r} to go by; there are: {known}.")
+        evaluations = evaluate(packs, labels.photos, Detail(detail), least_height, _photo_bar)
     click.echo("\n\n".join([table(evaluations), *(breakdown(evaluations[0], name) for name in groups)]))
 
 

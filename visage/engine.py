@@ -1,11 +1,11 @@
 """The slots: as many analyzers as may work at once, behind a semaphore. Usable as a library, without HTTP.
 
 with open("photo.jpg", "rb") as file:
-    analysis = Engine(Settings(pack="classic")).analyze(file.read())
+    analysis = Engine().analyze(file.read())
 """
 
 import queue
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,20 +13,14 @@ import cv2
 import numpy as np
 
 from visage.admission import Admission
-from visage.analyzer import Analyzer, Options
+from visage.analyzer import ENOUGH_SIDE, Analyzer, Options
 from visage.annotate import annotate
-from visage.errors import PackError
 from visage.face_search import Detail
 from visage.faces import Face
 from visage.images import Photo, decode, encode_jpeg, inspect
 from visage.packs import find_pack
 from visage.settings import Settings
 from visage.stopwatch import Stopwatch
-
-# A photo whose longer side is at least twice this is decoded at 1/2, 1/4 or 1/8 unless every detail is wanted. The
-# closest look that `auto` takes feeds 1200 pixels to res10: twice that leaves each face the pixels that its attributes
-# need.
-ENOUGH_SIDE = 2400
 
 
 @dataclass(frozen=True)
@@ -71,19 +65,23 @@ class Engine:
         Raises:
             PackError: the nets do not run as their manifest says.
         """
-        self._try(Analyzer(self.pack).check)
+        # One thread: the process may fork after this, and OpenCV's other threads would be missing in its children.
+        cv2.setNumThreads(1)
+        Analyzer(self.pack).check()
 
     def warm_up(self) -> None:
-        """Run every net of every slot, and the JPEG encoder and decoder, so that the first photo is not the slowest.
+        """Run every net of every slot, and the JPEG encoder and decoder, so that the first ordinary photo is not slow.
 
         To be called before the first photo, and again in each process that was forked since.
 
         Raises:
             PackError: the nets do not run as their manifest says.
         """
+        # One thread, for the same reason.
+        cv2.setNumThreads(1)
         for _ in range(self.settings.slots):
             with self._analyzer() as analyzer:
-                self._try(analyzer.warm_up)
+                analyzer.warm_up()
         blank = encode_jpeg(np.full((600, 800, 3), 127, np.uint8), self.settings.jpeg_quality)
         decode(blank, inspect(blank, max_pixels=800 * 600))
         self.ready = True
@@ -105,16 +103,6 @@ class Engine:
             faces = analyzer.analyze(photo, options, stopwatch)
             picture = self._annotate(photo, faces, stopwatch) if annotated else None
         return Analysis(photo.width, photo.height, faces, picture, photo.scale, stopwatch.seconds | {"wait": waited})
-
-    def _try(self, run: Callable[[], None]) -> None:
-        """Run nets, and tell what OpenCV says of them in one sentence."""
-        # One thread: the process may fork after this, and OpenCV's other threads would be missing in its children.
-        cv2.setNumThreads(1)
-        try:
-            run()
-        except cv2.error as error:
-            reason = error.err.splitlines()[0]
-            raise PackError(f"The nets in {self.pack.folder} do not fit their manifest: {reason}.") from None
 
     @contextmanager
     def _analyzer(self) -> Iterator[Analyzer]:

@@ -9,26 +9,38 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from visage.analyzer import ENOUGH_SIDE, Analyzer, Options
+from visage.boxes import intersection_over_union
 from visage.errors import LabelsError, RequestError
-from visage.face_search import Detail, find_faces
-from visage.images import decode, inspect
+from visage.face_search import Detail
+from visage.faces import Face
+from visage.images import Photo, decode, inspect
 from visage.labels import LabelledFace, LabelledPhoto
-from visage.nets import Classifier, FaceDetector, classify_by_all
+from visage.nets import Detections
 from visage.packs import Pack
+from visage.stopwatch import Stopwatch
 
-# A box is a face's if they share this part of their union; a box is false if it shares less than the second part with
-# every face, certain or not.
-FOUND, FALSE = 0.4, 0.3
+# A box is a face's if they share more than this part of their union.
+FOUND = 0.4
+
+# A box that is no face's is false, unless it shares this part with a face that may be one or that no box is of: it
+# means that face, but not well enough.
+NEARLY = 0.3
 
 # A face of less than this part of the photo's longer side is a small one.
 SMALL = 0.1
 
-_MAX_PIXELS = 200_000_000
+# Of pictures that the person who measures chose: only what no machine holds is refused.
+_MAX_PIXELS = 1_000_000_000
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a pack said of one labelled face; None where the face was not found or the label is unknown."""
+    """What a pack said of one labelled face; None where the face was not found or the label is unknown.
+
+    `groups_off` counts age groups between the answer and the group that holds the middle of the label, `years_off` the
+    years from the expectation to that middle.
+    """
 
     face: LabelledFace
     small: bool
@@ -39,98 +51,39 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """The answers of one pack to a folder.
+class PhotoResult:
+    """What a pack made of one photo.
 
-    `given` holds the answers to the labelled boxes, `searched` those to the boxes that the pack's own detector found;
-    `false_boxes` is how many of those are no face. Times are seconds: of every photo's search, and of gender and age
-    together for every batch of faces, as (faces, seconds).
+    `given` holds its answers to the labelled boxes, `searched` those to the boxes that its own detector found;
+    `false_boxes` is how many of these are no face, or a face once more. `attribute_seconds` is (faces, seconds) for
+    gender and age together, each time that they ran.
     """
 
-    pack: Pack
-    photos: int
     given: tuple[Answer, ...]
     searched: tuple[Answer, ...]
     false_boxes: int
-    search_seconds: tuple[float, ...]
+    search_seconds: float
     attribute_seconds: tuple[tuple[int, float], ...]
 
 
-class Evaluator:
-    """One pack's nets and what they answered so far."""
+@dataclass(frozen=True)
+class Evaluation:
+    """What a pack made of all photos."""
 
-    def __init__(self, pack: Pack, detail: Detail, least_height: float = 0) -> None:
-        """Load the nets; faces of less than `least_height` pixels count as those that need not be found.
-
-        Raises:
-            PackError: the pack cannot be used.
-        """
-        self._pack = pack
-        self._detail = detail
-        self._least_height = least_height
-        self._detector = FaceDetector(pack.face)
-        self._gender = Classifier(pack.gender)
-        self._age = Classifier(pack.age)
-        self._photos = self._false = 0
-        self._given: list[Answer] = []
-        self._searched: list[Answer] = []
-        self._search_seconds: list[float] = []
-        self._attribute_seconds: list[tuple[int, float]] = []
+    pack: Pack
+    results: tuple[PhotoResult, ...]
 
     @property
-    def result(self) -> Evaluation:
-        return Evaluation(
-            self._pack,
-            self._photos,
-            tuple(self._given),
-            tuple(self._searched),
-            self._false,
-            tuple(self._search_seconds),
-            tuple(self._attribute_seconds),
-        )
+    def false_boxes(self) -> int:
+        return sum(result.false_boxes for result in self.results)
 
-    def look_at(self, pixels: NDArray[np.uint8], faces: Sequence[LabelledFace]) -> None:
-        """Judge the pack by one photo, (h, w, 3) uint8 BGR."""
-        self._photos += 1
-        faces = [replace(face, perhaps=face.perhaps or _height(face) < self._least_height) for face in faces]
-        certain = [face for face in faces if not face.perhaps]
-        longer = max(pixels.shape[:2])
-        if certain:
-            boxes = np.stack([face.box for face in certain])
-            answers = self._classify(pixels, boxes)
-            self._given += [_judge(face, longer, answer) for face, answer in zip(certain, answers, strict=True)]
-        started = time.perf_counter()
-        found = find_faces(self._detector, self._pack.face, pixels, self._detail)
-        self._search_seconds.append(time.perf_counter() - started)
-        sure = found.boxes[found.confidences >= self._pack.face.min_confidence]
-        shares = overlaps(sure, np.array([face.box for face in faces], np.float32).reshape(-1, 4))
-        self._false += int((shares.max(axis=1, initial=0) < FALSE).sum())
-        matches = dict(_matches(shares, [not face.perhaps for face in faces]))
-        answers = self._classify(pixels, sure[list(matches.values())]) if matches else []
-        by_face = dict(zip(matches, answers, strict=True))
-        self._searched += [
-            _judge(face, longer, by_face.get(index)) for index, face in enumerate(faces) if not face.perhaps
-        ]
+    @property
+    def given(self) -> list[Answer]:
+        return [answer for result in self.results for answer in result.given]
 
-    def _classify(self, pixels: NDArray[np.uint8], boxes: NDArray[np.float32]) -> list["_Attributes"]:
-        started = time.perf_counter()
-        genders, ages = classify_by_all((self._gender, self._age), pixels, boxes)
-        self._attribute_seconds.append((len(boxes), time.perf_counter() - started))
-        labels, ranges = self._gender.labels, self._pack.age.ranges
-        return [
-            _Attributes(
-                labels[int(gender.argmax())], int(age.argmax()), float(age @ _middles(ranges) / age.sum()), ranges
-            )
-            for gender, age in zip(genders, ages, strict=True)
-        ]
-
-
-@dataclass(frozen=True)
-class _Attributes:
-    gender: str
-    group: int
-    years: float
-    ranges: Sequence[tuple[int, int]]
+    @property
+    def searched(self) -> list[Answer]:
+        return [answer for result in self.results for answer in result.searched]
 
 
 def evaluate(
@@ -142,50 +95,86 @@ def evaluate(
 ) -> list[Evaluation]:
     """Every pack's answers to all `photos`, one photo after the other, so that all packs meet the same machine.
 
+    Faces of less than `least_height` pixels are left out, found or not. One OpenCV thread is used, in this process.
+
     Raises:
         PackError: a pack cannot be used.
-        LabelsError: a photo is missing or cannot be decoded.
+        LabelsError: a photo is missing or cannot be decoded, or its labels are none that a pack could give.
     """
     cv2.setNumThreads(1)
-    evaluators = [Evaluator(pack, detail, least_height) for pack in packs]
-    for photo in progress(photos):
-        pixels = _read(photo.path)
-        for evaluator in evaluators:
-            evaluator.look_at(pixels, photo.faces)
-    return [evaluator.result for evaluator in evaluators]
+    for labelled in photos:
+        _check(labelled, packs)
+    analyzers = [Analyzer(pack) for pack in packs]
+    for analyzer in analyzers:
+        analyzer.check()
+    results: list[list[PhotoResult]] = [[] for _ in packs]
+    for labelled in progress(photos):
+        faces = [replace(face, perhaps=face.perhaps or _height(face) < least_height) for face in labelled.faces]
+        photo = _read(labelled.path, detail)
+        for pack, analyzer, mine in zip(packs, analyzers, results, strict=True):
+            mine.append(_result(analyzer, pack, photo, faces, detail))
+    return [Evaluation(pack, tuple(mine)) for pack, mine in zip(packs, results, strict=True)]
 
 
-def overlaps(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, m): the part of their union that each of `boxes` (n, 4) shares with each of `others` (m, 4)."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=2)
-    areas = [(each[:, 2:] - each[:, :2]).prod(axis=1) for each in (boxes, others)]
-    share: NDArray[np.float32] = shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, np.float32(1e-6))
-    return share
+def match(
+    boxes: NDArray[np.float32], faces: NDArray[np.float32], perhaps: NDArray[np.bool_]
+) -> tuple[dict[int, int], int]:
+    """Which of `boxes` (n, 4) is which of `faces` (m, 4), and how many boxes are false.
+
+    Pairs are face to box, the closest first, each face and each box once. A box beside one that has its face is false;
+    one at a face that is `perhaps` (m,) one never is.
+    """
+    shares = intersection_over_union(boxes, faces)
+    pairs = dict(_pairs(shares))
+    open_faces = perhaps | ~np.isin(np.arange(len(faces)), list(pairs))
+    lone = np.setdiff1d(np.arange(len(boxes)), list(pairs.values()))
+    nearly = (shares[np.ix_(lone, np.flatnonzero(open_faces))] >= NEARLY).any(axis=1)
+    return pairs, int((~nearly).sum())
 
 
-def _matches(shares: NDArray[np.float32], wanted: Sequence[bool]) -> Iterator[tuple[int, int]]:
-    """Pairs of a face and the box that found it, the closest pairs first, each face and each box once."""
+def _pairs(shares: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
     left = shares.copy()
-    left[:, [index for index, each in enumerate(wanted) if not each]] = 0
     while left.size and left.max() > FOUND:
         box, face = divmod(int(left.argmax()), left.shape[1])
         left[box], left[:, face] = 0, 0
         yield face, box
 
 
-def _judge(face: LabelledFace, longer_side: int, answer: _Attributes | None) -> Answer:
-    small = _height(face) < SMALL * longer_side
+def _result(analyzer: Analyzer, pack: Pack, photo: Photo, faces: Sequence[LabelledFace], detail: Detail) -> PhotoResult:
+    certain = [face for face in faces if not face.perhaps]
+    started = time.perf_counter()
+    boxes = _stacked([face.box for face in certain])
+    described = analyzer.describe(photo, Detections(boxes * np.float32(photo.scale), np.ones(len(boxes), np.float32)))
+    seconds = [(len(certain), time.perf_counter() - started)]
+    given = [_judge(face, photo, answer, pack) for face, answer in zip(certain, described, strict=True)]
+
+    stopwatch = Stopwatch()
+    found = analyzer.analyze(photo, Options(detail=detail), stopwatch)
+    seconds.append((len(found), stopwatch.seconds["attributes"]))
+    perhaps = np.array([face.perhaps for face in faces], bool)
+    pairs, false_boxes = match(
+        _stacked([_edges(each) for each in found]), _stacked([face.box for face in faces]), perhaps
+    )
+    searched = [
+        _judge(face, photo, found[pairs[index]] if index in pairs else None, pack)
+        for index, face in enumerate(faces)
+        if not face.perhaps
+    ]
+    ran = tuple((count, each) for count, each in seconds if count)
+    return PhotoResult(tuple(given), tuple(searched), false_boxes, stopwatch.seconds["detect"], ran)
+
+
+def _judge(face: LabelledFace, photo: Photo, answer: Face | None, pack: Pack) -> Answer:
+    small = _height(face) < SMALL * max(photo.width, photo.height)
     if answer is None:
         return Answer(face, small, found=False)
     right = None if face.gender is None else face.gender.casefold() == answer.gender.casefold()
     if face.age is None:
         return Answer(face, small, found=True, gender_right=right)
-    true_years = sum(face.age) / 2
-    off = abs(_group_of(true_years, answer.ranges) - answer.group)
-    years_off = abs(answer.years - true_years)
-    return Answer(face, small, found=True, gender_right=right, groups_off=off, years_off=years_off)
+    middle = sum(face.age) / 2
+    groups_off = abs(_group_of(middle, pack.age.ranges) - pack.age.ranges.index(answer.age_range))
+    years_off = abs(answer.age_years - middle)
+    return Answer(face, small, found=True, gender_right=right, groups_off=groups_off, years_off=years_off)
 
 
 def _group_of(years: float, ranges: Sequence[tuple[int, int]]) -> int:
@@ -194,19 +183,47 @@ def _group_of(years: float, ranges: Sequence[tuple[int, int]]) -> int:
     return int(np.argmin(away))
 
 
-def _middles(ranges: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
-    return np.array([(first + last) / 2 for first, last in ranges])
+def _check(photo: LabelledPhoto, packs: Sequence[Pack]) -> None:
+    """Find out what can be found out before hours of work: whether the photo is one, and its labels are known."""
+    _header(photo.path)
+    for pack in packs:
+        known = {label.casefold() for label in pack.gender.labels}
+        for face in photo.faces:
+            if face.gender is not None and face.gender.casefold() not in known:
+                raise LabelsError(
+                    f"{photo.path.name} is labelled {face.gender!r}, but the pack {pack.name} tells "
+                    f"{' from '.join(pack.gender.labels)}. Use its words in the labels."
+                )
 
 
-def _height(face: LabelledFace) -> float:
-    return float(face.box[3] - face.box[1])
-
-
-def _read(path: Path) -> NDArray[np.uint8]:
+def _header(path: Path) -> bytes:
+    """The bytes of a picture whose header is that of one."""
     try:
         data = path.read_bytes()
-        return decode(data, inspect(data, _MAX_PIXELS)).pixels
+        inspect(data, _MAX_PIXELS)
     except OSError as error:
         raise LabelsError(f"{path} cannot be read ({error.strerror}); the table of labels names it.") from None
     except RequestError as error:
         raise LabelsError(f"{path}: {error}") from None
+    return data
+
+
+def _read(path: Path, detail: Detail) -> Photo:
+    """The photo as the service would see it."""
+    data = _header(path)
+    try:
+        return decode(data, inspect(data, _MAX_PIXELS), None if detail is Detail.HIGH else ENOUGH_SIDE)
+    except RequestError as error:
+        raise LabelsError(f"{path}: {error}") from None
+
+
+def _edges(face: Face) -> NDArray[np.float32]:
+    return np.array([face.box.x1, face.box.y1, face.box.x2, face.box.y2], np.float32)
+
+
+def _stacked(boxes: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return np.array(boxes, np.float32).reshape(-1, 4)
+
+
+def _height(face: LabelledFace) -> float:
+    return float(face.box[3] - face.box[1])

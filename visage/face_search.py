@@ -18,12 +18,16 @@ from visage.packs import FaceSpec
 # Longer sides at which a photo is fed, over the net's own input: 300, 600, 1200 and 2400 for res10.
 _COARSE, _MIDDLE, _FINE, _FINEST = 1, 2, 4, 8
 
-# A photo is enlarged at most this much for a closer look. Scene photos of 360 pixels fed to res10 at 600 (1.7 times)
-# gained 47 faces of 236 for 1 false box more; at 800 (2.2 times) 8 more for 34 false boxes.
+# A photo is enlarged at most this much for a third or fourth look. Scene photos of 360 pixels fed to res10 at 600 (1.7
+# times) gained 47 faces of 236 for 1 false box more; at 800 (2.2 times) 8 more for 34 false boxes.
 _LARGEST_ENLARGEMENT = 5 / 3
 
-# What is not at least this much closer than the look before shows next to nothing new: of 200 faces in scene photos of
-# 360 pixels the compact net, fed at 480, finds 2 more at 600 and above, for 7 false boxes and 3.6 times the pixels.
+# The second look may enlarge small photos more, until the smallest face that the net finds is this many pixels of the
+# photo high. In 30 photos of groups, some of 200 pixels, res10 finds 60 faces without this and 66 with it.
+_SMALLEST_SEEN = 8
+
+# What is not at least this much closer than the look before is left out. Set with a detector that was half trained: of
+# 200 faces in photos of 360 pixels it found 2 more at 960 than at 480, for 24 false boxes and 3.6 times the pixels.
 _WORTH_IT = 1.5
 
 # The largest face that a closer pass contributes, over the smallest that the net finds reliably (100 pixels fed for
@@ -32,15 +36,15 @@ _WORTH_IT = 1.5
 _CLOSER_FACE = 4
 
 # The longest side of a tile, in pixels fed: two in a row hold 1200, and 60 MB of activations (res10) are the most that
-# a pass needs. Neighbours overlap by the largest face that they contribute.
-_TILE = 680
+# a pass needs. Neighbours overlap by the largest face that they contribute; where that is large, so is the tile.
+_TILE, _OVERLAPS_A_TILE = 680, 2
 
 # From this confidence on, a box that is no face yet is a doubt that a closer look settles. Of 236 faces in 150 scene
-# photos 188 are found with 0.2, 191 with 0.15 and 192 with 0.12, with 5 false boxes each, in 48, 52 and 80 ms a photo;
-# of 252 in mosaics of four 138, 168 and 189, in 126, 200 and 281 ms.
+# photos res10 finds 188 with 0.2, 191 with 0.15 and 192 with 0.12, with 5 false boxes each, in 48, 52 and 80 ms a
+# photo; of 252 in mosaics of four 138, 168 and 189, in 126, 200 and 281 ms.
 _DOUBT = 0.15
 
-# A photo with this many faces, certain or doubtful, of less than this part of the smallest face that the first look
+# A photo with this many faces, certain or doubtful, narrower than this part of the smallest face that the first look
 # finds reliably, holds a crowd (5 % of the longer side for res10). Ours: one such box is often an accident of the
 # background, three hardly ever.
 _CROWD, _CROWD_FACE = 3, 0.6
@@ -55,7 +59,7 @@ _FAR_LESS_CERTAIN = 0.8
 
 
 class Detail(Enum):
-    """How closely to look: one pass, closer where a doubt or a crowd asks for it, or all passes."""
+    """How closely to look: one pass, closer where a doubt or a crowd asks for it, or every pass that can show more."""
 
     FAST = "fast"
     AUTO = "auto"
@@ -82,11 +86,11 @@ def find_faces(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8]
     net_side = max(spec.input)
     scale = net_side * _COARSE / max(width, height)
     found = merge(detector.detect(pixels, _scaled(width, height, scale)))
+    crowd_face = spec.smallest_face * _CROWD_FACE / scale
     for closer in (_MIDDLE, _FINE, _FINEST):
-        crowd_face = spec.smallest_face * _CROWD_FACE * max(width, height) / net_side
         if detail is Detail.FAST or (detail is Detail.AUTO and not _pays(closer, found, spec, crowd_face)):
             break
-        coarser, scale = scale, min(net_side * closer / max(width, height), _LARGEST_ENLARGEMENT)
+        coarser, scale = scale, min(net_side * closer / max(width, height), _largest_enlargement(closer, spec))
         if scale < _WORTH_IT * coarser:
             break
         found = merge(found, _look_closer(detector, pixels, scale, spec.smallest_face * _CLOSER_FACE))
@@ -148,12 +152,20 @@ def first_size(spec: FaceSpec) -> tuple[int, int]:
     return _scaled(3, 2, max(spec.input) * _COARSE / 3)
 
 
+def _largest_enlargement(closer: int, spec: FaceSpec) -> float:
+    """Pixels fed over pixels of the photo, at most, for the pass that is so many times `closer`."""
+    if closer > _MIDDLE:
+        return _LARGEST_ENLARGEMENT
+    return max(_LARGEST_ENLARGEMENT, spec.smallest_face / _SMALLEST_SEEN)
+
+
 def _look_closer(detector: FaceDetector, pixels: NDArray[np.uint8], scale: float, largest_fed: float) -> Detections:
     """One pass at `scale` in overlapping tiles, which bound the memory; only what is small in them is returned."""
     height, width = pixels.shape[:2]
     largest = largest_fed / scale
     found = []
-    for tile in _tiles(width, height, _TILE / scale, overlap=largest):
+    side = max(_TILE, _OVERLAPS_A_TILE * largest_fed) / scale
+    for tile in _tiles(width, height, side, overlap=largest):
         size = _scaled(tile.x2 - tile.x1, tile.y2 - tile.y1, scale)
         part = detector.detect(pixels[tile.y1 : tile.y2, tile.x1 : tile.x2], size)
         found.append(_whole_faces(part, tile, width, height, margin=2 / scale))

@@ -1,9 +1,9 @@
 """Photos whose faces are known, to measure a pack with: a folder with pictures and a `labels.csv`.
 
 One row a face: `file`, the path of the picture in the folder; `x1`, `y1`, `x2`, `y2`, the face's box in pixels of the
-upright picture; `gender` and `age` (a number of years, `20-29` or `70+`), empty where unknown; `perhaps`, anything but
-empty where finding this face is neither right nor wrong. A picture without faces has one row with its file alone. Every
-other column is a group that figures can be broken down by.
+upright picture; `gender` and `age` (a number of years, `20-29` or `70+`), empty where unknown; `perhaps`, `yes` where
+finding this face is neither right nor wrong. A picture without faces has one row with its file alone. Every other
+column is a group that figures can be broken down by.
 """
 
 import csv
@@ -20,6 +20,7 @@ from visage.errors import LabelsError
 LABELS = "labels.csv"
 _BOX = ("x1", "y1", "x2", "y2")
 _KNOWN = {"file", *_BOX, "gender", "age", "perhaps"}
+_YES_OR_NO = {"": False, "no": False, "yes": True}
 
 # What an open age group such as 70+ is taken to end at.
 OLDEST = 100
@@ -42,43 +43,77 @@ class LabelledPhoto:
     faces: tuple[LabelledFace, ...]
 
 
-def read_labels(folder: Path) -> list[LabelledPhoto]:
-    """The photos of `folder`, in the order of its `labels.csv`.
+@dataclass(frozen=True)
+class Labels:
+    """What a folder's table says: its photos in their order, and the columns that are groups."""
+
+    photos: tuple[LabelledPhoto, ...]
+    groups: tuple[str, ...]
+
+
+def read_labels(folder: Path) -> Labels:
+    """The labels of `folder`.
 
     Raises:
         LabelsError: there is no such table, or a row of it cannot be understood; the sentence names the line.
     """
+    table = folder / LABELS
     try:
-        with (folder / LABELS).open(newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            columns = set(table.fieldnames or ())
-            if not {"file", *_BOX} <= columns:
-                raise LabelsError(f"{folder / LABELS} needs a first line with the columns file,x1,y1,x2,y2.")
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file, restval="")
+            columns = tuple(rows.fieldnames or ())
+            if not {"file", *_BOX} <= set(columns):
+                raise LabelsError(f"{table} needs a first line with the columns file,x1,y1,x2,y2.")
             photos: dict[str, list[LabelledFace]] = {}
-            for row in table:
-                faces = photos.setdefault(row["file"], [])
+            for row in rows:
                 try:
-                    if any(row[name] for name in _BOX):
-                        faces.append(_face(row))
-                except (TypeError, ValueError) as error:
-                    raise LabelsError(f"{folder / LABELS}, line {table.line_num}: {error}.") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise LabelsError(f"{folder / LABELS} cannot be read ({error}). Name a folder that holds one.") from None
+                    _add(photos, row)
+                except ValueError as error:
+                    raise LabelsError(f"{table}, line {rows.line_num}: {error}.") from None
+    except OSError as error:
+        raise LabelsError(f"{table} cannot be read ({error.strerror}). Name a folder that holds one.") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise LabelsError(f"{table} is no table of comma-separated values in UTF-8 ({error}).") from None
     if not photos:
-        raise LabelsError(f"{folder / LABELS} names no photo.")
-    return [LabelledPhoto(folder / name, tuple(faces)) for name, faces in photos.items()]
+        raise LabelsError(f"{table} names no photo.")
+    groups = tuple(name for name in columns if name not in _KNOWN)
+    return Labels(tuple(LabelledPhoto(folder / name, tuple(faces)) for name, faces in photos.items()), groups)
+
+
+def age_text(years: tuple[int, int]) -> str:
+    """The years as a table of labels would write them: `34`, `30-39` or `70+`."""
+    first, last = years
+    return str(first) if first == last else f"{first}+" if last >= OLDEST else f"{first}-{last}"
+
+
+def _add(photos: dict[str, list[LabelledFace]], row: Mapping[str, str]) -> None:
+    """Add what one row says of its photo. Raises ValueError, with what is wrong in words."""
+    name = row["file"].strip()
+    if not name or "\0" in name:
+        raise ValueError("a row needs the name of a file")
+    faces = photos.setdefault(name, [])
+    if any(row[edge].strip() for edge in _BOX):
+        faces.append(_face(row))
+    elif any(row.get(known, "").strip() for known in ("gender", "age", "perhaps")):
+        raise ValueError("a face needs its box")
 
 
 def _face(row: Mapping[str, str]) -> LabelledFace:
-    box = np.array([float(row[name]) for name in _BOX], np.float32)
+    try:
+        box = np.array([float(row[edge]) for edge in _BOX], np.float32)
+    except ValueError:
+        box = np.full(4, np.nan, np.float32)
     if not (np.isfinite(box).all() and box[0] < box[2] and box[1] < box[3]):
         raise ValueError("a box has x1 < x2 and y1 < y2, all of them numbers of pixels")
+    perhaps = row.get("perhaps", "").strip().lower()
+    if perhaps not in _YES_OR_NO:
+        raise ValueError(f"perhaps is {perhaps!r}; it must be yes, no or empty")
     return LabelledFace(
         box,
-        row.get("gender") or None,
-        _years(row["age"]) if row.get("age") else None,
-        bool(row.get("perhaps")),
-        {name: value or "" for name, value in row.items() if name not in _KNOWN and name is not None},
+        row.get("gender", "").strip() or None,
+        _years(row["age"]) if row.get("age", "").strip() else None,
+        _YES_OR_NO[perhaps],
+        {name: value.strip() for name, value in row.items() if name not in _KNOWN and name is not None},
     )
 
 

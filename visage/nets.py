@@ -90,7 +90,7 @@ class Classifier:
         return self._spec.labels
 
     @property
-    def feeding(self) -> tuple[object, ...]:
+    def preprocessing(self) -> tuple[object, ...]:
         """What makes a crop's values: nets of which this is equal may share them."""
         spec = self._spec
         return spec.input, spec.mean, spec.scale, spec.swap_rb, spec.crop_scale
@@ -126,10 +126,10 @@ def classify_by_all(
         batch = boxes[start : start + LARGEST_BATCH]
         blobs: dict[object, NDArray[np.float32]] = {}
         for classifier, output in zip(classifiers, outputs, strict=True):
-            feeding = classifier.feeding
-            if feeding not in blobs:
-                blobs[feeding] = classifier._preprocess(pixels, batch)
-            output.append(classifier._infer(blobs[feeding]))
+            preprocessing = classifier.preprocessing
+            if preprocessing not in blobs:
+                blobs[preprocessing] = classifier._preprocess(pixels, batch)
+            output.append(classifier._infer(blobs[preprocessing]))
     return [np.concatenate(output) for output in outputs]
 
 

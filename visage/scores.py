@@ -1,10 +1,12 @@
 """The figures of an evaluation, and the Markdown tables that show them."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
 from visage.evaluation import Answer, Evaluation
+from visage.labels import age_text
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def table(evaluations: Sequence[Evaluation]) -> str:
     searched = [score(each.searched) for each in evaluations]
     small = [score(answer for answer in each.searched if answer.small) for each in evaluations]
     rows: list[tuple[str, list[str]]] = [
-        ("photos", [str(each.photos) for each in evaluations]),
+        ("photos", [str(len(each.results)) for each in evaluations]),
         ("faces found", [f"{each.found} of {each.faces}" for each in searched]),
         ("of those under 10 % of the longer side", [f"{each.found} of {each.faces}" for each in small]),
         ("false boxes", [str(each.false_boxes) for each in evaluations]),
@@ -57,7 +59,10 @@ def table(evaluations: Sequence[Evaluation]) -> str:
             (f"mean error in years, {where}", [_number(each.years) for each in scores]),
         ]
     rows += [
-        ("search, ms a photo", [_number(_milliseconds(each.search_seconds)) for each in evaluations]),
+        (
+            "search, ms a photo",
+            [_number(_milliseconds([result.search_seconds for result in each.results])) for each in evaluations],
+        ),
         ("gender and age, ms a face", [_number(_milliseconds_a_face(each), 2) for each in evaluations]),
     ]
     names = [f"{each.pack.name} {each.pack.version}" for each in evaluations]
@@ -80,22 +85,17 @@ def breakdown(evaluation: Evaluation, column: str) -> str:
     return _markdown(heads, rows)
 
 
-def columns(evaluation: Evaluation) -> list[str]:
-    """What `breakdown` can go by here."""
-    return ["gender", "age", *dict.fromkeys(name for answer in evaluation.given for name in answer.face.groups)]
-
-
 def _value(answer: Answer, column: str) -> str:
     if column == "gender":
         return answer.face.gender or ""
     if column == "age":
-        return "-".join(map(str, answer.face.age or ()))
+        return age_text(answer.face.age) if answer.face.age else ""
     return answer.face.groups.get(column, "")
 
 
 def _by_first_number(text: str) -> tuple[int, str]:
-    first = text.split("-", maxsplit=1)[0]
-    return (int(first) if first.isdigit() else 0, text)
+    first = re.match(r"\d+", text)
+    return (int(first[0]) if first else 0, text)
 
 
 def _part(rights: Iterable[bool]) -> float | None:
@@ -112,7 +112,9 @@ def _milliseconds(seconds: Sequence[float]) -> float | None:
 
 
 def _milliseconds_a_face(evaluation: Evaluation) -> float | None:
-    return _milliseconds([seconds / faces for faces, seconds in evaluation.attribute_seconds])
+    return _milliseconds(
+        [seconds / faces for result in evaluation.results for faces, seconds in result.attribute_seconds]
+    )
 
 
 def _percent(part: float | None) -> str:
@@ -125,4 +127,4 @@ def _number(value: float | None, digits: int = 1) -> str:
 
 def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [heads, ["---", *["--:"] * (len(heads) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |" for cells in lines)

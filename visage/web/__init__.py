@@ -23,7 +23,10 @@ def create_app(settings: Settings | None = None, *, warm: bool = True) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config.update(MAX_CONTENT_LENGTH=settings.max_body_bytes, MAX_FORM_PARTS=32)
     engine = Engine(settings)
-    engine.warm_up() if warm else engine.check()
+    if warm:
+        engine.warm_up()
+    else:
+        engine.check()
     app.extensions["engine"] = engine
     journal.install(app)
     metrics.install(app)
