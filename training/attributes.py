@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -24,7 +23,7 @@ from torch.nn import functional
 
 from training import models
 from training.faces import AGE_RANGES, Faces, plain_crops, read_faces, training_crop
-from training.run import Run, load_means
+from training.run import Run, load_means, read_arguments
 
 # The side of the crops that the shipped nets take.
 SIDE = 72
@@ -187,17 +186,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["teacher", "students"])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=Path("runs"))
-    parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
     parser.add_argument("--start", type=Path, help="checkpoint whose averaged weights a fresh run begins with")
     parser.add_argument("--teacher", type=Path, help="checkpoint of the teacher, where it is not this run's own")
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=1)
-    arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(arguments.threads)
-    cv2.setNumThreads(1)
+    arguments = read_arguments(parser)
     if arguments.what == "teacher":
         train({"teacher": Weights(gender=1.0, age=1.0, race=0.5)}, arguments)
     else:

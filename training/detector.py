@@ -24,7 +24,7 @@ from training import caffe, models
 from training.attributes import to_tensor
 from training.faces import read_faces
 from training.models import LEVELS
-from training.run import Run
+from training.run import Run, read_arguments
 from training.scenes import Composer, Sample, Scene, read_scenes, split
 from visage.boxes import intersection_over_union
 
@@ -208,15 +208,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=Path, required=True)
     parser.add_argument("--faces", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=Path("runs"))
-    parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
     parser.add_argument("--rounds", type=int, default=90)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=1)
-    arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(arguments.threads)
-    cv2.setNumThreads(1)
+    arguments = read_arguments(parser)
     train(arguments)
 
 

@@ -47,39 +47,28 @@ description = "Visage's own small nets: an SSD face detector, gender and age ove
 [face]
 prototxt = "face.prototxt"
 weights = "face.caffemodel"
-sha256 = "{face_weights}"
-prototxt_sha256 = "{face_prototxt}"
-input = [{face_input}, {face_input}]
+sha256 = "{weights}"
+prototxt_sha256 = "{prototxt}"
+input = [{input}, {input}]
 mean = [{mean}, {mean}, {mean}]
 scale = {scale}
 swap_rb = false
 min_confidence = {min_confidence}
 smallest_face = {smallest_face}
+"""
 
-[gender]
-prototxt = "gender.prototxt"
-weights = "gender.caffemodel"
-sha256 = "{gender_weights}"
-prototxt_sha256 = "{gender_prototxt}"
+CLASSIFIER = """
+[{role}]
+prototxt = "{role}.prototxt"
+weights = "{role}.caffemodel"
+sha256 = "{weights}"
+prototxt_sha256 = "{prototxt}"
 input = [{side}, {side}]
 mean = [{mean}, {mean}, {mean}]
 scale = {scale}
 swap_rb = false
 crop_scale = {crop_scale}
-labels = {genders}
-
-[age]
-prototxt = "age.prototxt"
-weights = "age.caffemodel"
-sha256 = "{age_weights}"
-prototxt_sha256 = "{age_prototxt}"
-input = [{side}, {side}]
-mean = [{mean}, {mean}, {mean}]
-scale = {scale}
-swap_rb = false
-crop_scale = {crop_scale}
-labels = {ages}
-ranges = {ranges}
+labels = {labels}
 """
 
 
@@ -159,24 +148,34 @@ def agree(role: str, found: NDArray[Any], expected: NDArray[Any]) -> None:
 
 def manifest(folder: Path) -> str:
     """The `pack.toml` of the exported files in `folder`."""
-    checksums = {
-        f"{role}_{kind}": hashlib.sha256((folder / f"{role}.{suffix}").read_bytes()).hexdigest()
-        for role in ("face", "gender", "age")
-        for kind, suffix in (("weights", "caffemodel"), ("prototxt", "prototxt"))
-    }
-    return MANIFEST.format(
-        **checksums,
-        face_input=FACE_INPUT,
-        min_confidence=MIN_CONFIDENCE,
-        smallest_face=SMALLEST_FACE,
-        side=SIDE,
+    face = MANIFEST.format(
+        **_checksums(folder, "face"),
+        input=FACE_INPUT,
         mean=MEAN,
         scale=SCALE,
-        crop_scale=CROP_SCALE,
-        genders=_strings(GENDERS),
-        ages=_strings(AGES),
-        ranges=[list(years) for years in AGE_RANGES],
+        min_confidence=MIN_CONFIDENCE,
+        smallest_face=SMALLEST_FACE,
     )
+    classifiers = [
+        CLASSIFIER.format(
+            **_checksums(folder, role),
+            role=role,
+            side=SIDE,
+            mean=MEAN,
+            scale=SCALE,
+            crop_scale=CROP_SCALE,
+            labels=_strings(labels),
+        )
+        for role, labels in (("gender", GENDERS), ("age", AGES))
+    ]
+    return f"{face}{''.join(classifiers)}ranges = {[list(years) for years in AGE_RANGES]}\n"
+
+
+def _checksums(folder: Path, role: str) -> dict[str, str]:
+    return {
+        kind: hashlib.sha256((folder / f"{role}.{suffix}").read_bytes()).hexdigest()
+        for kind, suffix in (("weights", "caffemodel"), ("prototxt", "prototxt"))
+    }
 
 
 def _strings(values: tuple[str, ...]) -> str:

@@ -1,11 +1,13 @@
 """What every training run does: stochastic descent with a falling rate, running means of the weights, checkpoints."""
 
+import argparse
 import copy
 import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import cv2
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +19,19 @@ WARM_STEPS = 300
 
 # The longest step of the gradient (its norm): one odd batch must not undo hours.
 LONGEST_GRADIENT = 10.0
+
+
+def read_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """What the command line says, with the arguments that every run takes; sets up folders and threads accordingly."""
+    parser.add_argument("--out", type=Path, default=Path("runs"))
+    parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(arguments.threads)
+    cv2.setNumThreads(1)
+    return arguments
 
 
 class Run:

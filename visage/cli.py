@@ -212,9 +212,10 @@ def evaluate_packs(
         chosen = Settings.from_environment()
         packs = [find_pack(name, chosen.models_dir) for name in names or [chosen.pack]]
         labels = read_labels(folder)
-        for name in set(groups) - {"gender", "age", *labels.groups}:
-            known = ", ".join(("gender", "age", *labels.groups))
-            raise _CannotRun(f"{folder / LABELS} has no column {name!r} to go by; there are: {known}.")
+        known = ("gender", "age", *labels.groups)
+        unknown = [name for name in groups if name not in known]
+        if unknown:
+            raise _CannotRun(f"{folder / LABELS} has no column {unknown[0]!r} to go by; there are: {', '.join(known)}.")
         evaluations = evaluate(packs, labels.photos, Detail(detail), least_height, _photo_bar)
     click.echo("\n\n".join([table(evaluations), *(breakdown(evaluations[0], name) for name in groups)]))
 

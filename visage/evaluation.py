@@ -14,6 +14,7 @@ from visage.boxes import intersection_over_union
 from visage.errors import LabelsError, RequestError
 from visage.face_search import Detail
 from visage.faces import Face
+from visage.image_headers import ImageHeader
 from visage.images import Photo, decode, inspect
 from visage.labels import LabelledFace, LabelledPhoto
 from visage.nets import Detections
@@ -185,7 +186,7 @@ def _group_of(years: float, ranges: Sequence[tuple[int, int]]) -> int:
 
 def _check(photo: LabelledPhoto, packs: Sequence[Pack]) -> None:
     """Find out what can be found out before hours of work: whether the photo is one, and its labels are known."""
-    _header(photo.path)
+    _opened(photo.path)
     for pack in packs:
         known = {label.casefold() for label in pack.gender.labels}
         for face in photo.faces:
@@ -196,23 +197,22 @@ def _check(photo: LabelledPhoto, packs: Sequence[Pack]) -> None:
                 )
 
 
-def _header(path: Path) -> bytes:
-    """The bytes of a picture whose header is that of one."""
+def _opened(path: Path) -> tuple[bytes, ImageHeader]:
+    """The bytes of a picture and its header, which is that of one."""
     try:
         data = path.read_bytes()
-        inspect(data, _MAX_PIXELS)
+        return data, inspect(data, _MAX_PIXELS)
     except OSError as error:
         raise LabelsError(f"{path} cannot be read ({error.strerror}); the table of labels names it.") from None
     except RequestError as error:
         raise LabelsError(f"{path}: {error}") from None
-    return data
 
 
 def _read(path: Path, detail: Detail) -> Photo:
     """The photo as the service would see it."""
-    data = _header(path)
+    data, header = _opened(path)
     try:
-        return decode(data, inspect(data, _MAX_PIXELS), None if detail is Detail.HIGH else ENOUGH_SIDE)
+        return decode(data, header, None if detail is Detail.HIGH else ENOUGH_SIDE)
     except RequestError as error:
         raise LabelsError(f"{path}: {error}") from None
 
