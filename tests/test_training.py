@@ -3,6 +3,7 @@
 Needs torch (training/requirements.txt); `make test-training` installs it.
 """
 
+import math
 from pathlib import Path
 
 import cv2
@@ -13,16 +14,19 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="needs torch: make test-training installs it")
 
 from torch import Tensor, nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
 
 from training import caffe, detector, export, models  # noqa: E402
-from training.attributes import SIDE  # noqa: E402
+from training.attributes import SIDE, start_student  # noqa: E402
 from training.faces import CHIP, CROP_SCALE, FACE_BOX, plain_crops, training_crop  # noqa: E402
+from training.run import Run  # noqa: E402
 from training.scenes import Composer, Sample, Scene, split  # noqa: E402
 from visage.analyzer import Analyzer  # noqa: E402
 from visage.nets import square_crop  # noqa: E402
 from visage.packs import read_pack  # noqa: E402
 
 TOLERANCE = 1e-4
+COMPACT = Path(__file__).parent.parent / "models" / "compact"
 
 
 class TinyNet(nn.Module):
@@ -288,12 +292,85 @@ def test_the_manifest_that_is_exported_can_be_served(tmp_path: Path) -> None:
     torch.manual_seed(4)
     crops = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
     photos = [np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)]
-    for role, part in (("gender", models.GENDER), ("age", models.AGE)):
+    for role, part in models.PARTS.items():
         export.export_classifier(models.student().state_dict(), role, part, crops, tmp_path)
     export.export_detector(models.FaceNet().state_dict(), photos, tmp_path)
     (tmp_path / "pack.toml").write_text(export.manifest(tmp_path))
 
     Analyzer(read_pack(tmp_path)).warm_up()
+
+
+@pytest.mark.parametrize("role", ["gender", "age"])
+def test_students_begin_with_what_the_pack_answers(role: str) -> None:
+    crops = torch.from_numpy(random_faces(50, SIDE, SIDE))
+    student = models.student()
+
+    start_student(student, COMPACT, role, crops)
+
+    reader = caffe.read(COMPACT, role)
+    reader.setInput(crops.numpy())
+    with torch.no_grad():
+        answers = student(crops)[:, models.PARTS[role]].softmax(1).numpy()
+    np.testing.assert_allclose(answers, reader.forward(), atol=TOLERANCE)
+
+
+def test_the_detector_begins_with_what_the_pack_finds() -> None:
+    picture = torch.from_numpy(random_faces(1, 96, 160))
+    net = models.FaceNet()
+
+    detector.start(net, COMPACT, picture)
+
+    reader = caffe.read(COMPACT, "face")
+    reader.setInput(picture.numpy())
+    with torch.no_grad():
+        logits, _ = detector.flatten(net(picture))
+    logits[..., 1] -= detector.RAW_LOGIT
+    answers = logits.softmax(2).numpy()
+    np.testing.assert_allclose(reader.forward("confidences").ravel(), answers.ravel(), atol=TOLERANCE)
+
+
+def tiny_run(checkpoint: Path) -> Run:
+    torch.manual_seed(3)
+    net = nn.Sequential(models.Residual(3, 8, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))
+    return Run({"tiny": net}, checkpoint, total_steps=40, peak_rate=0.1, kernel_rate=0.05)
+
+
+def step(run: Run, number: int) -> float:
+    """One step towards telling bright noise from dark noise."""
+    faces = random_faces(16, 12, 12) + np.float32(number % 3 / 10)
+    labels = torch.from_numpy((faces.mean((1, 2, 3)) > 0).astype(np.int64))
+    return run.step(functional.cross_entropy(run.nets["tiny"](torch.from_numpy(faces)), labels))
+
+
+def test_a_run_learns(tmp_path: Path) -> None:
+    run = tiny_run(tmp_path / "run.pt")
+    run.train()
+
+    losses = [step(run, number) for number in range(40)]
+
+    assert np.mean(losses[:5]) > math.log(2), "what guessing costs"
+    assert np.mean(losses[-5:]) < 0.8 * math.log(2)
+
+
+def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    straight = tiny_run(tmp_path / "straight.pt")
+    straight.train()
+    for number in range(20):
+        step(straight, number)
+
+    cut = tiny_run(tmp_path / "cut.pt")
+    cut.train()
+    for number in range(10):
+        step(cut, number)
+    cut.save()
+    resumed = tiny_run(tmp_path / "cut.pt")
+    resumed.train()
+    for number in range(10, 20):
+        step(resumed, number)
+
+    expected, found = (run.means["tiny"].state_dict() for run in (straight, resumed))
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value)
 
 
 @pytest.mark.parametrize("difference", [2e-4, float("nan")])

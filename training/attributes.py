@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training import models
+from training import caffe, models
 from training.faces import AGE_RANGES, Faces, plain_crops, read_faces, training_crop
 from training.run import Run, load_means, read_arguments
 
@@ -31,7 +31,7 @@ SIDE = 72
 # The teacher sees more; for the first half of its epochs less, which takes half the time.
 TEACHER_SIDE, TEACHER_EARLY_SIDE = 80, 56
 BATCH = 128
-PEAK_RATE = 0.1
+PEAK_RATE, KERNEL_RATE = 0.05, 0.04
 SEED = 20261121
 
 # How much of a student's loss is the teacher's opinion rather than the label.
@@ -140,8 +140,11 @@ def train(weights: dict[str, Weights], arguments: argparse.Namespace) -> None:
     nets = {name: models.student() if teaching else models.teacher() for name in weights}
     steps = len(faces) // BATCH
     for name, net in nets.items() if arguments.start else ():
-        net.load_state_dict(load_means(arguments.start, name))
-    run = Run(nets, arguments.out / f"{arguments.what}.pt", PEAK_RATE, arguments.epochs * steps)
+        if teaching:
+            start_student(net, arguments.start, name, unseen_crops)
+        else:
+            net.load_state_dict(load_means(arguments.start, name))
+    run = Run(nets, arguments.out / f"{arguments.what}.pt", arguments.epochs * steps, PEAK_RATE, KERNEL_RATE)
     for epoch in range(run.steps // steps, arguments.epochs):
         began = time.monotonic()
         early = not teaching and epoch < arguments.epochs // 2
@@ -155,6 +158,15 @@ def train(weights: dict[str, Weights], arguments: argparse.Namespace) -> None:
         result = {name: score(mean, unseen, unseen_crops) for name, mean in run.means.items()}
         seconds, loss = round(time.monotonic() - began), round(float(np.mean(losses)), 4)
         print(json.dumps({"epoch": epoch + 1, "seconds": seconds, "loss": loss, **result}), flush=True)
+
+
+def start_student(net: models.AttributeNet, pack: Path, role: str, crops: Tensor) -> None:
+    """Give `net` the weights of the gender or age net of `pack`; what it answered in training only is lost."""
+    part = models.PARTS[role]
+    head, net.head = net.head, nn.Linear(net.head.in_features, part.stop - part.start)
+    caffe.unfold(net, caffe.read(pack, role), crops)
+    head.weight.data[part], head.bias.data[part] = net.head.weight.data, net.head.bias.data
+    net.head = head
 
 
 def load_teacher(checkpoint: Path) -> nn.Module:
@@ -186,7 +198,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["teacher", "students"])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--start", type=Path, help="checkpoint whose averaged weights a fresh run begins with")
+    parser.add_argument(
+        "--start", type=Path, help="what a fresh run begins with: a teacher's checkpoint, a students' pack"
+    )
     parser.add_argument("--teacher", type=Path, help="checkpoint of the teacher, where it is not this run's own")
     parser.add_argument("--epochs", type=int, default=20)
     arguments = read_arguments(parser)

@@ -5,15 +5,17 @@ sums and linear layers. Anything else stops the export instead of being guessed.
 """
 
 import copy
+import functools
 import operator
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from training.models import LEVELS, UpsampleLike
@@ -120,6 +122,35 @@ def fold(model: nn.Module) -> nn.Module:
     return folded
 
 
+def unfold(model: nn.Module, net: cv2.dnn.Net, pictures: Tensor) -> None:
+    """Give `model` the weights of its exported `net`, so that it can be trained on.
+
+    The file has no batch norms any more. They are set to what they measure in `pictures` (n, 3, height, width), and to
+    undo just that: `model` answers as `net` does.
+    """
+    hooks = []
+    for name, block in model.named_modules():
+        layer = name.replace(".", "_")
+        if isinstance(block, nn.Sequential) and len(block) > 1 and isinstance(block[1], nn.BatchNorm2d):
+            weight, bias = (torch.from_numpy(net.getParam(f"{layer}_0", index)) for index in (0, 1))
+            block[0].weight.data = weight
+            hooks.append(block[1].register_forward_pre_hook(functools.partial(_settle, bias.flatten())))
+        elif isinstance(block, nn.Linear) or (isinstance(block, nn.Conv2d) and block.bias is not None):
+            weight, bias = (torch.from_numpy(net.getParam(layer, index)) for index in (0, 1))
+            block.weight.data, block.bias.data = weight, bias.flatten()
+    with torch.no_grad():
+        model.eval()(pictures)
+    for hook in hooks:
+        hook.remove()
+
+
+def _settle(bias: Tensor, norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
+    """Let `norm` add `bias` and nothing else to maps like `inputs`."""
+    variance, mean = torch.var_mean(inputs[0], (0, 2, 3), correction=0)
+    norm.running_mean, norm.running_var = mean, variance
+    norm.weight.data, norm.bias.data = (variance + norm.eps).sqrt(), mean + bias
+
+
 def rounded(model: nn.Module) -> nn.Module:
     """A copy of `model` with its weights as 16-bit floats hold them."""
     copied = copy.deepcopy(model)
@@ -204,6 +235,11 @@ def write(folder: Path, role: str, net: CaffeNet, *, half: bool = True) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{role}.prototxt").write_bytes(net.prototxt())
     (folder / f"{role}.caffemodel").write_bytes(net.caffemodel(half=half))
+
+
+def read(folder: Path, role: str) -> cv2.dnn.Net:
+    """An exported net as the service reads it."""
+    return cv2.dnn.readNetFromCaffe(str(folder / f"{role}.prototxt"), str(folder / f"{role}.caffemodel"))
 
 
 def _blob(values: NDArray[np.float32], *, half: bool) -> bytes:

@@ -132,11 +132,11 @@ def _jittered(chip: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
     """Off-centre, too wide or too narrow, turned and mirrored, as detections are."""
     longer = FACE_BOX[3] - FACE_BOX[1]
     width = round(CROP_SCALE * longer)
-    zoom = np.exp(rng.normal(0, 0.07))
+    zoom = np.exp(rng.normal(0, 0.08))
     angle = np.radians(rng.normal(0, 7))
     stretch = np.exp(rng.normal(0, 0.04))
     centre = np.array([(FACE_BOX[0] + FACE_BOX[2]) / 2, (FACE_BOX[1] + FACE_BOX[3]) / 2])
-    centre += rng.normal(0, 0.04 * longer, 2)
+    centre += rng.normal(0, 0.05 * longer, 2)
     cos, sin = np.cos(angle) * zoom, np.sin(angle) * zoom
     linear = np.array([[cos * stretch, -sin], [sin, cos / stretch]])
     if rng.random() < 0.5:

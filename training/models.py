@@ -16,6 +16,9 @@ AGE = slice(GENDER.stop, GENDER.stop + len(AGES))
 RACE = slice(AGE.stop, AGE.stop + len(RACES))
 OUTPUTS = RACE.stop
 
+# What the net of each role of a pack gives.
+PARTS = {"gender": GENDER, "age": AGE}
+
 
 def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1, *, relu: bool = True) -> nn.Sequential:
     """A convolution that keeps the size at stride 1, its batch norm and, if asked, a ReLU."""

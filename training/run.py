@@ -1,4 +1,4 @@
-"""What every training run does: stochastic descent with a falling rate, running means of the weights, checkpoints."""
+"""What every training run does: descent with a falling rate, running means of the weights, checkpoints."""
 
 import argparse
 import copy
@@ -37,29 +37,54 @@ def read_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
 class Run:
     """Nets that are trained together, as far as they have come; goes on from `checkpoint` if there is one."""
 
-    def __init__(self, nets: Mapping[str, nn.Module], checkpoint: Path, peak_rate: float, total_steps: int) -> None:
+    def __init__(
+        self,
+        nets: Mapping[str, nn.Module],
+        checkpoint: Path,
+        total_steps: int,
+        peak_rate: float,
+        kernel_rate: float | None = None,
+    ) -> None:
+        """Stochastic descent from `peak_rate` on for every weight; with `kernel_rate` the kernels of convolutions move
+        by orthogonal steps of that length instead (Muon, Jordan et al., 2024). Each of them must go before a batch
+        norm, because its norm is then held where it is: the length of a step means something only against it.
+        """
         self.nets = {name: net.to(memory_format=torch.channels_last) for name, net in nets.items()}
         self.steps = 0
         self.total_steps = total_steps
         self.means = {name: copy.deepcopy(net).eval() for name, net in self.nets.items()}
         self._checkpoint = checkpoint
-        self._peak_rate = peak_rate
         self._parameters = [parameter for net in self.nets.values() for parameter in net.parameters()]
-        self._optimizer = torch.optim.SGD(
-            self._parameters, lr=peak_rate, momentum=MOMENTUM, weight_decay=DECAY, nesterov=True
-        )
+        orthogonal = [parameter for parameter in self._parameters if kernel_rate and parameter.ndim == 4]
+        self._matrices = [(kernel, nn.Parameter(_matrix(kernel.data))) for kernel in orthogonal]
+        others = [parameter for parameter in self._parameters if not (kernel_rate and parameter.ndim == 4)]
+        self._optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.SGD(
+                [{"params": others, "peak_rate": peak_rate}], momentum=MOMENTUM, weight_decay=DECAY, nesterov=True
+            )
+        ]
+        if kernel_rate:
+            group = {"params": [matrix for _, matrix in self._matrices], "peak_rate": kernel_rate}
+            self._optimizers.append(torch.optim.Muon([group], momentum=MOMENTUM, weight_decay=0))
         if checkpoint.exists():
             self._resume()
 
     def step(self, loss: Tensor) -> float:
         """Move the weights against the gradient of `loss`; its value."""
-        rate = self._peak_rate * min(1.0, (self.steps + 1) / WARM_STEPS)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate * (1 + math.cos(math.pi * self.steps / self.total_steps)) / 2
-        self._optimizer.zero_grad()
+        rate = min(1.0, (self.steps + 1) / WARM_STEPS) * (1 + math.cos(math.pi * self.steps / self.total_steps)) / 2
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["peak_rate"]
+        for parameter in self._parameters:
+            parameter.grad = None
         loss.backward()
         nn.utils.clip_grad_norm_(self._parameters, LONGEST_GRADIENT)
-        self._optimizer.step()
+        for kernel, matrix in self._matrices:
+            matrix.grad = _matrix(kernel.grad)
+            with torch.no_grad():
+                kernel.mul_(len(kernel) ** 0.5 / kernel.norm())
+        for optimizer in self._optimizers:
+            optimizer.step()
         self.steps += 1
         self._average()
         return loss.item()
@@ -76,7 +101,7 @@ class Run:
             {
                 "steps": self.steps,
                 "random": torch.get_rng_state(),
-                "optimizer": self._optimizer.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
                 "nets": {name: net.state_dict() for name, net in self.nets.items()},
                 "means": {name: mean.state_dict() for name, mean in self.means.items()},
             },
@@ -88,7 +113,8 @@ class Run:
         saved = torch.load(self._checkpoint)
         self.steps = saved["steps"]
         torch.set_rng_state(saved["random"])
-        self._optimizer.load_state_dict(saved["optimizer"])
+        for optimizer, state in zip(self._optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
         for name, net in self.nets.items():
             net.load_state_dict(saved["nets"][name])
             self.means[name].load_state_dict(saved["means"][name])
@@ -101,6 +127,11 @@ class Run:
                 mine, its = self.means[name].state_dict().values(), net.state_dict().values()
                 for mean, value in zip(mine, its, strict=True):
                     mean.copy_(mean.lerp(value, 1 - keep) if mean.is_floating_point() else value)
+
+
+def _matrix(kernel: Tensor) -> Tensor:
+    """A kernel laid out channels last, or its gradient, as a matrix with an output channel a row: a view of it."""
+    return kernel.permute(0, 2, 3, 1).reshape(len(kernel), -1)
 
 
 def load_means(checkpoint: Path, name: str) -> dict[str, Tensor]:
