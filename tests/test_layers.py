@@ -12,7 +12,7 @@ MODULES = sorted(PACKAGE.glob("*.py"))
 
 # Each module may import those of the rows above its own, never one below.
 LAYERS = (
-    {"errors", "stopwatch", "log"},
+    {"errors", "stopwatch", "log", "caffe_layers"},
     {"settings", "faces", "boxes", "image_headers", "manifest"},
     {"packs", "images", "labels"},
     {"nets", "fetch"},

@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch", reason="needs torch: make test-training ins
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from training import caffe, detector, export, models  # noqa: E402
+from training import caffe, detector, export, models, tracing  # noqa: E402
 from training.attributes import SIDE, start_student  # noqa: E402
 from training.faces import CHIP, CROP_SCALE, FACE_BOX, plain_crops, training_crop  # noqa: E402
 from training.run import Run  # noqa: E402
@@ -84,7 +84,7 @@ def read(net: caffe.CaffeNet, *, half: bool) -> cv2.dnn.Net:
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 31), (37, 50)])
 def test_cv2_answers_as_torch_does_on_a_hundred_faces(tiny_net: nn.Module, height: int, width: int) -> None:
     faces = random_faces(100, height, width)
-    net, outputs = caffe.trace(tiny_net, "tiny", (width, height))
+    net, outputs = tracing.trace(tiny_net, "tiny", (width, height))
     net.add("Softmax", "probabilities", outputs)
     reader = read(net, half=False)
 
@@ -99,8 +99,8 @@ def test_cv2_answers_as_torch_does_on_a_hundred_faces(tiny_net: nn.Module, heigh
 
 def test_16_bit_weights_are_the_weights_rounded(tiny_net: nn.Module) -> None:
     faces = random_faces(100, 32, 32)
-    rounded = caffe.rounded(caffe.fold(tiny_net))
-    net, _ = caffe.trace(tiny_net, "tiny", (32, 32))
+    rounded = tracing.rounded(tracing.fold(tiny_net))
+    net, _ = tracing.trace(tiny_net, "tiny", (32, 32))
     reader = read(net, half=True)
 
     reader.setInput(faces)
@@ -112,7 +112,7 @@ def test_16_bit_weights_are_the_weights_rounded(tiny_net: nn.Module) -> None:
 
 
 def test_16_bit_weights_take_half_the_bytes(tiny_net: nn.Module) -> None:
-    net, _ = caffe.trace(models.student(), "student", (80, 80))
+    net, _ = tracing.trace(models.student(), "student", (80, 80))
 
     assert len(net.caffemodel(half=True)) < 0.51 * len(net.caffemodel(half=False))
 
@@ -120,8 +120,8 @@ def test_16_bit_weights_take_half_the_bytes(tiny_net: nn.Module) -> None:
 def test_exporting_leaves_the_net_as_it_was(tiny_net: nn.Module) -> None:
     before = {name: value.clone() for name, value in tiny_net.state_dict().items()}
 
-    caffe.rounded(caffe.fold(tiny_net))
-    caffe.trace(tiny_net, "tiny", (32, 32))
+    tracing.rounded(tracing.fold(tiny_net))
+    tracing.trace(tiny_net, "tiny", (32, 32))
 
     after = tiny_net.state_dict()
     assert before.keys() == after.keys()
@@ -141,7 +141,7 @@ def test_exporting_leaves_the_net_as_it_was(tiny_net: nn.Module) -> None:
 )
 def test_what_has_no_counterpart_stops_the_export(module: nn.Module) -> None:
     with pytest.raises(TypeError, match="counterpart"):
-        caffe.trace(nn.Sequential(module), "odd", (32, 32))
+        tracing.trace(nn.Sequential(module), "odd", (32, 32))
 
 
 def test_an_operation_that_has_no_counterpart_stops_the_export() -> None:
@@ -150,7 +150,7 @@ def test_an_operation_that_has_no_counterpart_stops_the_export() -> None:
             return pictures * 2
 
     with pytest.raises(TypeError, match="counterpart"):
-        caffe.trace(Doubling(), "odd", (32, 32))
+        tracing.trace(Doubling(), "odd", (32, 32))
 
 
 @pytest.mark.parametrize(("height", "width"), [(320, 320), (275, 410), (97, 33)])
@@ -159,8 +159,8 @@ def test_the_detector_answers_as_torch_does_at_any_size(height: int, width: int)
     model = models.FaceNet()
     unsettle(model)
     picture = random_faces(1, height, width)
-    net, outputs = caffe.trace(model, "face", (width, height))
-    caffe.add_detection(net, outputs)
+    net, outputs = tracing.trace(model, "face", (width, height))
+    tracing.add_detection(net, outputs)
     reader = read(net, half=False)
     reader.setInput(picture)
 
@@ -182,8 +182,8 @@ def test_cv2_decodes_what_training_asks_for_into_the_labelled_boxes() -> None:
     faces = np.array([[20, 30, 50, 70], [150, 100, 290, 280], [200, 10, 216, 30]], np.float32)
     sample = Sample(np.zeros((320, 320, 3), np.uint8), faces, np.empty((0, 4), np.float32))
     labels, offsets = detector.targets(sample, anchors)
-    net, outputs = caffe.trace(models.FaceNet(), "face", (320, 320))
-    caffe.add_detection(net, outputs)
+    net, outputs = tracing.trace(models.FaceNet(), "face", (320, 320))
+    tracing.add_detection(net, outputs)
     blobs = {
         "offsets": offsets.reshape(1, -1),
         "confidences": np.stack([labels != 1, labels == 1], axis=1).astype(np.float32).reshape(1, -1),

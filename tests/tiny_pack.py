@@ -6,11 +6,12 @@ reader, wrappers and threads as any other pack.
 """
 
 import hashlib
-import struct
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from training.caffe import CaffeNet
 
 MAGENTA = (255, 0, 255)  # BGR
 REDDISH = (170, 0, 255)
@@ -104,16 +105,21 @@ def write_tiny_pack(folder: Path) -> Path:
     files = {
         "face.prototxt": FACE_PROTOTXT.encode(),
         "face.caffemodel": _caffemodel(
-            ("loc", np.zeros((4, 3, 16, 16), np.float32), np.zeros(4, np.float32)),
-            ("conf", np.concatenate([0 * magenta, 4 * magenta]), np.array([0, -8], np.float32)),
+            ("loc", "Convolution", np.zeros((4, 3, 16, 16), np.float32), np.zeros(4, np.float32)),
+            ("conf", "Convolution", np.concatenate([0 * magenta, 4 * magenta]), np.array([0, -8], np.float32)),
         ),
         "gender.prototxt": CLASSIFIER_PROTOTXT.format(outputs=2).encode(),
         "gender.caffemodel": _caffemodel(
-            ("fc", np.array([[4, 0, -4], [-4, 0, 4]], np.float32), np.zeros(2, np.float32))
+            ("fc", "InnerProduct", np.array([[4, 0, -4], [-4, 0, 4]], np.float32), np.zeros(2, np.float32))
         ),
         "age.prototxt": CLASSIFIER_PROTOTXT.format(outputs=3).encode(),
         "age.caffemodel": _caffemodel(
-            ("fc", np.array([[2, 0, 2], [0, 0, 0], [-2, 0, -2]], np.float32), np.array([-3, 0, 0], np.float32))
+            (
+                "fc",
+                "InnerProduct",
+                np.array([[2, 0, 2], [0, 0, 0], [-2, 0, -2]], np.float32),
+                np.array([-3, 0, 0], np.float32),
+            )
         ),
     }
     for name, content in files.items():
@@ -136,28 +142,7 @@ def draw(
     return pixels
 
 
-def _caffemodel(*layers: tuple[str, NDArray[np.float32], NDArray[np.float32]]) -> bytes:
-    """A NetParameter with the weights and bias of each layer.
-
-    Field numbers from caffe.proto: layer 100, its name 1 and blobs 7, a blob's shape 7 and data 5.
-    """
-    messages = []
-    for name, *blobs in layers:
-        body = _field(1, name.encode())
-        for blob in blobs:
-            shape = _field(1, b"".join(_varint(side) for side in blob.shape))
-            body += _field(7, _field(7, shape) + _field(5, blob.astype("<f4").tobytes()))
-        messages.append(_field(100, body))
-    return b"".join(messages)
-
-
-def _field(number: int, payload: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
-
-
-def _varint(number: int) -> bytes:
-    groups = []
-    while number > 127:
-        groups.append(number & 127 | 128)
-        number >>= 7
-    return struct.pack(f"{len(groups) + 1}B", *groups, number)
+def _caffemodel(*layers: tuple[str, str, NDArray[np.float32], NDArray[np.float32]]) -> bytes:
+    """The weights and bias of each layer, given with its name and type."""
+    blobs = [(name, kind, list(weights)) for name, kind, *weights in layers]
+    return CaffeNet("tiny", (0, 0), blobs=blobs).caffemodel(half=False)

@@ -21,17 +21,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training import caffe, models
+from training import caffe, models, tracing
 from training.faces import AGE_RANGES, Faces, plain_crops, read_faces, training_crop
 from training.run import Run, load_means, read_arguments
 
 # The side of the crops that the shipped nets take.
 SIDE = 72
 
-# The teacher sees more; for the first half of its epochs less, which takes half the time.
+# The teacher sees more; in the first half of a run from scratch less, which takes half the time.
 TEACHER_SIDE, TEACHER_EARLY_SIDE = 80, 56
 BATCH = 128
 PEAK_RATE, KERNEL_RATE = 0.05, 0.04
+
+# The part of these rates that a run needs which begins with trained weights: at more it first unlearns them.
+START_RATE = 0.4
 SEED = 20261121
 
 # How much of a student's loss is the teacher's opinion rather than the label.
@@ -144,10 +147,11 @@ def train(weights: dict[str, Weights], arguments: argparse.Namespace) -> None:
             start_student(net, arguments.start, name, unseen_crops)
         else:
             net.load_state_dict(load_means(arguments.start, name))
-    run = Run(nets, arguments.out / f"{arguments.what}.pt", arguments.epochs * steps, PEAK_RATE, KERNEL_RATE)
+    rates = [(START_RATE if arguments.start else 1) * rate for rate in (PEAK_RATE, KERNEL_RATE)]
+    run = Run(nets, arguments.out / f"{arguments.what}.pt", arguments.epochs * steps, *rates)
     for epoch in range(run.steps // steps, arguments.epochs):
         began = time.monotonic()
-        early = not teaching and epoch < arguments.epochs // 2
+        early = not teaching and not arguments.start and epoch < arguments.epochs // 2
         side = TEACHER_EARLY_SIDE if early else full_side
         run.train()
         losses = [
@@ -164,7 +168,7 @@ def start_student(net: models.AttributeNet, pack: Path, role: str, crops: Tensor
     """Give `net` the weights of the gender or age net of `pack`; what it answered in training only is lost."""
     part = models.PARTS[role]
     head, net.head = net.head, nn.Linear(net.head.in_features, part.stop - part.start)
-    caffe.unfold(net, caffe.read(pack, role), crops)
+    tracing.unfold(net, caffe.read(pack, role), crops)
     head.weight.data[part], head.bias.data[part] = net.head.weight.data, net.head.bias.data
     net.head = head
 

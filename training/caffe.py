@@ -1,24 +1,12 @@
-"""Write a torch net as the two files that Caffe's importers read: a prototxt and a caffemodel.
+"""A net as the two files that Caffe's importers read: a prototxt and a caffemodel."""
 
-Only what the nets of this folder are made of is known: convolutions (with their batch norm folded), ReLU, pooling,
-sums and linear layers. Anything else stops the export instead of being guessed.
-"""
-
-import copy
-import functools
-import operator
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, fx, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
-
-from training.models import LEVELS, UpsampleLike
 
 # Field numbers of caffe.proto (BVLC) and, for the 16-bit blobs, of the opencv-caffe.proto in OpenCV's dnn module.
 _NET_LAYER = 100
@@ -26,9 +14,6 @@ _LAYER_NAME, _LAYER_TYPE, _LAYER_BLOBS = 1, 2, 7
 _BLOB_DATA, _BLOB_SHAPE, _BLOB_RAW_TYPE, _BLOB_RAW = 5, 7, 10, 12
 _SHAPE_DIM = 1
 _FLOAT16 = 2
-
-# What the offsets of an SSD are scaled by (Liu et al., 2015): centre x, centre y, width, height.
-VARIANCES = (0.1, 0.1, 0.2, 0.2)
 
 
 @dataclass
@@ -79,155 +64,6 @@ class CaffeNet:
             )
             for name, kind, blobs in self.blobs
         )
-
-
-def trace(model: nn.Module, name: str, size: tuple[int, int]) -> tuple[CaffeNet, list[str]]:
-    """The layers of `model`, which takes (n, 3, height, width), and the names of what it returns.
-
-    Raises:
-        TypeError: the model holds an operation that this exporter does not know.
-    """
-    folded = fold(model)
-    graph = _Tracer().trace(folded)
-    modules = dict(folded.named_modules())
-    net = CaffeNet(name, size)
-    tops: dict[fx.Node, str] = {}
-    outputs: list[str] = []
-    for node in graph.nodes:
-        bottoms = [tops[argument] for argument in node.all_input_nodes if argument in tops]
-        if node.op == "placeholder":
-            tops[node] = "data"
-        elif node.op == "output":
-            outputs = bottoms
-        elif node.op == "call_module":
-            tops[node] = _layer(net, modules[node.target], node.name, bottoms)
-        elif node.op == "call_function" and node.target is operator.add and len(bottoms) == 2:
-            tops[node] = net.add("Eltwise", node.name, bottoms)
-        else:
-            raise TypeError(f"{node.format_node()} has no counterpart in this exporter")
-    return net, outputs
-
-
-class _Tracer(fx.Tracer):
-    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        return isinstance(module, UpsampleLike) or super().is_leaf_module(module, name)
-
-
-def fold(model: nn.Module) -> nn.Module:
-    """A copy of `model` for inference, each batch norm folded into the convolution before it."""
-    folded = copy.deepcopy(model).eval().cpu().float()
-    for block in folded.modules():
-        if isinstance(block, nn.Sequential) and len(block) > 1 and isinstance(block[1], nn.BatchNorm2d):
-            block[0], block[1] = fuse_conv_bn_eval(block[0], block[1]), nn.Identity()
-    return folded
-
-
-def unfold(model: nn.Module, net: cv2.dnn.Net, pictures: Tensor) -> None:
-    """Give `model` the weights of its exported `net`, so that it can be trained on.
-
-    The file has no batch norms any more. They are set to what they measure in `pictures` (n, 3, height, width), and to
-    undo just that: `model` answers as `net` does.
-    """
-    hooks = []
-    for name, block in model.named_modules():
-        layer = name.replace(".", "_")
-        if isinstance(block, nn.Sequential) and len(block) > 1 and isinstance(block[1], nn.BatchNorm2d):
-            weight, bias = (torch.from_numpy(net.getParam(f"{layer}_0", index)) for index in (0, 1))
-            block[0].weight.data = weight
-            hooks.append(block[1].register_forward_pre_hook(functools.partial(_settle, bias.flatten())))
-        elif isinstance(block, nn.Linear) or (isinstance(block, nn.Conv2d) and block.bias is not None):
-            weight, bias = (torch.from_numpy(net.getParam(layer, index)) for index in (0, 1))
-            block.weight.data, block.bias.data = weight, bias.flatten()
-    with torch.no_grad():
-        model.eval()(pictures)
-    for hook in hooks:
-        hook.remove()
-
-
-def _settle(bias: Tensor, norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
-    """Let `norm` add `bias` and nothing else to maps like `inputs`."""
-    variance, mean = torch.var_mean(inputs[0], (0, 2, 3), correction=0)
-    norm.running_mean, norm.running_var = mean, variance
-    norm.weight.data, norm.bias.data = (variance + norm.eps).sqrt(), mean + bias
-
-
-def rounded(model: nn.Module) -> nn.Module:
-    """A copy of `model` with its weights as 16-bit floats hold them."""
-    copied = copy.deepcopy(model)
-    for tensor in copied.parameters():
-        tensor.data = tensor.data.half().float()
-    return copied
-
-
-def _layer(net: CaffeNet, module: nn.Module, name: str, bottoms: list[str]) -> str:
-    match module:
-        case nn.Conv2d():
-            return net.add("Convolution", name, bottoms, _convolution(module), _weights(module))
-        case nn.Linear():
-            parameters = f"inner_product_param {{ num_output: {module.out_features} }}"
-            return net.add("InnerProduct", name, bottoms, parameters, _weights(module))
-        case nn.ReLU():
-            return net.add("ReLU", name, bottoms)
-        case nn.AdaptiveAvgPool2d(output_size=1):
-            return net.add("Pooling", name, bottoms, "pooling_param { pool: AVE global_pooling: true }")
-        case UpsampleLike():
-            channels = net.channels[bottoms[0]]
-            # A channel of its own weight each, all ones: every value four times.
-            parameters = (
-                f"convolution_param {{ num_output: {channels} group: {channels} "
-                "kernel_size: 2 stride: 2 bias_term: false }"
-            )
-            ones = np.ones((channels, 1, 2, 2), np.float32)
-            doubled = net.add("Deconvolution", f"{name}_doubled", bottoms[:1], parameters, [ones])
-            return net.add("Crop", name, [doubled, bottoms[1]], "crop_param { axis: 2 }")
-        case nn.Flatten(start_dim=1, end_dim=-1) | nn.Dropout() | nn.Identity():
-            return bottoms[0]
-    raise TypeError(f"{type(module).__name__} has no counterpart in this exporter")
-
-
-def _convolution(module: nn.Conv2d) -> str:
-    kernel, stride, pad = module.kernel_size[0], module.stride[0], module.padding[0]
-    square = (module.kernel_size, module.stride, module.padding) == ((kernel,) * 2, (stride,) * 2, (pad,) * 2)
-    if not square or module.dilation != (1, 1) or module.padding_mode != "zeros":
-        raise TypeError(f"{module} has no counterpart in this exporter")
-    groups = f" group: {module.groups}" if module.groups > 1 else ""
-    return (
-        f"convolution_param {{ num_output: {module.out_channels} kernel_size: {kernel} "
-        f"stride: {stride} pad: {pad}{groups} }}"
-    )
-
-
-def _weights(module: nn.Conv2d | nn.Linear) -> list[NDArray[np.float32]]:
-    tensors = [module.weight, module.bias if module.bias is not None else torch.zeros(module.weight.shape[0])]
-    return [tensor.detach().numpy().astype(np.float32) for tensor in tensors]
-
-
-def add_detection(net: CaffeNet, outputs: list[str]) -> None:
-    """Append what turns the (class, offset) maps of an SSD into boxes: priors, softmax and NMS."""
-    flat: dict[str, list[str]] = {"classes": [], "offsets": [], "priors": []}
-    for level, classes, offsets in zip(LEVELS, outputs[::2], outputs[1::2], strict=True):
-        for kind, maps in (("classes", classes), ("offsets", offsets)):
-            order = "permute_param { order: 0 order: 2 order: 3 order: 1 }"
-            last = net.add("Permute", f"{maps}_last", [maps], order)
-            flat[kind].append(net.add("Flatten", f"{maps}_flat", [last], "flatten_param { axis: 1 }"))
-        sides = " ".join(f"min_size: {side}" for side in level.sides)
-        variances = " ".join(f"variance: {variance}" for variance in VARIANCES)
-        parameters = f"prior_box_param {{ {sides} clip: false {variances} step: {level.stride} offset: 0.5 }}"
-        flat["priors"].append(net.add("PriorBox", f"priors_{level.stride}", [classes, "data"], parameters))
-    net.add("Concat", "offsets", flat["offsets"], "concat_param { axis: 1 }")
-    net.add("Concat", "priors", flat["priors"], "concat_param { axis: 2 }")
-    net.add("Concat", "classes", flat["classes"], "concat_param { axis: 1 }")
-    net.add("Reshape", "classes_cells", ["classes"], "reshape_param { shape { dim: 0 dim: -1 dim: 2 } }")
-    net.add("Softmax", "classes_softmax", ["classes_cells"], "softmax_param { axis: 2 }")
-    net.add("Flatten", "confidences", ["classes_softmax"], "flatten_param { axis: 1 }")
-    net.add(
-        "DetectionOutput",
-        "detection_out",
-        ["offsets", "confidences", "priors"],
-        "detection_output_param { num_classes: 2 share_location: true background_label_id: 0 "
-        "nms_param { nms_threshold: 0.45 top_k: 400 } code_type: CENTER_SIZE keep_top_k: 200 "
-        "confidence_threshold: 0.01 }",
-    )
 
 
 def write(folder: Path, role: str, net: CaffeNet, *, half: bool = True) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from training import caffe, models
+from training import caffe, models, tracing
 from training.attributes import to_tensor
 from training.faces import read_faces
 from training.models import LEVELS
@@ -87,8 +87,8 @@ def targets(sample: Sample, anchors: NDArray[np.float32]) -> tuple[NDArray[np.in
         labels[chosen] = 1
         face = sample.faces[best[chosen]]
         prior = anchors[chosen]
-        centre = ((face[:, :2] + face[:, 2:]) / 2 - prior[:, :2]) / prior[:, 2:] / caffe.VARIANCES[0]
-        size = np.log((face[:, 2:] - face[:, :2]) / prior[:, 2:]) / caffe.VARIANCES[2]
+        centre = ((face[:, :2] + face[:, 2:]) / 2 - prior[:, :2]) / prior[:, 2:] / tracing.VARIANCES[0]
+        size = np.log((face[:, 2:] - face[:, :2]) / prior[:, 2:]) / tracing.VARIANCES[2]
         offsets[chosen] = np.concatenate([centre, size], 1)
     return labels, offsets
 
@@ -143,8 +143,8 @@ def stream(composer: Composer, anchors: NDArray[np.float32], first: int, workers
 
 def read_net(model: torch.nn.Module) -> cv2.dnn.Net:
     """The exported net, read by cv2.dnn."""
-    net, outputs = caffe.trace(model, "visage_face", (320, 320))
-    caffe.add_detection(net, outputs)
+    net, outputs = tracing.trace(model, "visage_face", (320, 320))
+    tracing.add_detection(net, outputs)
     files = (np.frombuffer(content, np.uint8) for content in (net.prototxt(), net.caffemodel(half=True)))
     return cv2.dnn.readNetFromCaffe(*files)
 
@@ -210,7 +210,7 @@ def train(arguments: argparse.Namespace) -> None:
 
 def start(net: models.FaceNet, pack: Path, pictures: Tensor) -> None:
     """Give `net` the weights of the face net of `pack`, with the confidences that it had in training."""
-    caffe.unfold(net, caffe.read(pack, "face"), pictures)
+    tracing.unfold(net, caffe.read(pack, "face"), pictures)
     for classes in net.classes:
         classes.bias.data[1::2] += RAW_LOGIT
 

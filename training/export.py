@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from training import caffe, models
+from training import caffe, models, tracing
 from training.attributes import MEAN, SCALE, SIDE, to_tensor
 from training.detector import RAW_LOGIT, flatten
 from training.faces import AGE_RANGES, AGES, CROP_SCALE, GENDERS, plain_crops, read_faces
@@ -93,8 +93,8 @@ def export_classifier(
     head = nn.Linear(model.head.in_features, part.stop - part.start)
     head.weight.data, head.bias.data = model.head.weight.data[part], model.head.bias.data[part]
     model.head = head
-    folded = caffe.rounded(caffe.fold(model))
-    net, outputs = caffe.trace(folded, f"visage_{role}", (SIDE, SIDE))
+    folded = tracing.rounded(tracing.fold(model))
+    net, outputs = tracing.trace(folded, f"visage_{role}", (SIDE, SIDE))
     net.add("Softmax", "probabilities", outputs)
     caffe.write(folder, role, net)
     reader = caffe.read(folder, role)
@@ -111,9 +111,9 @@ def export_detector(state: dict[str, torch.Tensor], photos: list[NDArray[np.uint
     model.load_state_dict(state)
     for classes in model.classes:
         classes.bias.data[1::2] -= RAW_LOGIT
-    folded = caffe.rounded(caffe.fold(model))
-    net, outputs = caffe.trace(folded, "visage_face", (FACE_INPUT, FACE_INPUT))
-    caffe.add_detection(net, outputs)
+    folded = tracing.rounded(tracing.fold(model))
+    net, outputs = tracing.trace(folded, "visage_face", (FACE_INPUT, FACE_INPUT))
+    tracing.add_detection(net, outputs)
     caffe.write(folder, "face", net)
     reader = caffe.read(folder, "face")
     worst = []

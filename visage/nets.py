@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from visage.caffe_layers import use_fast_layers
 from visage.errors import PackError
 from visage.packs import ClassifierSpec, FaceSpec, NetSpec
 
@@ -198,9 +199,9 @@ def _blob(pictures: list[NDArray[np.uint8]], spec: NetSpec) -> NDArray[np.float3
 
 def _read_net(spec: NetSpec, prototxt: bytes) -> cv2.dnn.Net:
     """Build a net from verified bytes: what was checked is what OpenCV reads, whatever happens to the files."""
-    weights = spec.weights.read()
+    weights = np.frombuffer(spec.weights.read(), np.uint8)
     try:
-        net = cv2.dnn.readNetFromCaffe(np.frombuffer(prototxt, np.uint8), np.frombuffer(weights, np.uint8))
+        net = cv2.dnn.readNetFromCaffe(np.frombuffer(use_fast_layers(prototxt), np.uint8), weights)
     except cv2.error as error:
         raise PackError(f"OpenCV cannot read {spec.prototxt.path} with {spec.weights.path}: {error.err}.") from None
     net.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)

@@ -1,0 +1,111 @@
+"""The layers that Visage runs itself answer as OpenCV's own do, and are taken where they are known to."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from training.caffe import CaffeNet
+from visage.analyzer import Analyzer, Options
+from visage.caffe_layers import use_fast_layers
+from visage.faces import Face
+from visage.images import decode, inspect
+from visage.packs import read_pack
+from visage.stopwatch import Stopwatch
+
+# OpenCV's own LRN is up to 1.7e-5 from what 64-bit floats give for these maps, ours 2e-6.
+TOLERANCE = 5e-5
+
+LRN = "lrn_param {{ local_size: {size} alpha: {alpha} beta: {beta} }}"
+NORMALIZE = "norm_param { across_spatial: false channel_shared: false }"
+
+
+def maps(channels: int, seed: int = 0) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).normal(0, 3, (2, channels, 9, 13)).astype(np.float32)
+
+
+def answers(net: CaffeNet, prototxt: bytes, blob: NDArray[np.float32]) -> NDArray[np.float32]:
+    files = (np.frombuffer(content, np.uint8) for content in (prototxt, net.caffemodel(half=False)))
+    reader = cv2.dnn.readNetFromCaffe(*files)
+    reader.setInput(blob)
+    return reader.forward().copy().astype(np.float32, copy=False)
+
+
+def net_of(channels: int, kind: str, parameters: str, blobs: list[NDArray[np.float32]] | None = None) -> CaffeNet:
+    """A net of three channels and more: the layer under test behind a convolution that gives it `channels` maps."""
+    kernel = np.random.default_rng(1).normal(0, 1, (channels, channels, 1, 1)).astype(np.float32)
+    net = CaffeNet("one_layer", (13, 9))
+    weights = [kernel, np.zeros(channels, np.float32)]
+    net.add("Convolution", "mixed", ["data"], f"convolution_param {{ num_output: {channels} kernel_size: 1 }}", weights)
+    net.add(kind, "layer", ["mixed"], parameters, blobs)
+    return net
+
+
+@pytest.mark.parametrize(("size", "alpha", "beta"), [(5, 1e-4, 0.75), (5, 0.5, 0.75), (3, 0.5, 0.6), (1, 2, 0.75)])
+@pytest.mark.parametrize("channels", [3, 96])
+def test_local_response_norm_answers_as_opencv_does(channels: int, size: int, alpha: float, beta: float) -> None:
+    net = net_of(channels, "LRN", LRN.format(size=size, alpha=alpha, beta=beta))
+    fast = use_fast_layers(net.prototxt())
+    assert b'"VisageLRN"' in fast
+
+    found = answers(net, fast, maps(channels))
+
+    np.testing.assert_allclose(found, answers(net, net.prototxt(), maps(channels)), rtol=1e-5, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("channels", [3, 256])
+def test_channel_norm_answers_as_opencv_does(channels: int) -> None:
+    weights = np.random.default_rng(2).uniform(1, 30, channels).astype(np.float32)
+    net = net_of(channels, "Normalize", NORMALIZE, [weights])
+    fast = use_fast_layers(net.prototxt())
+    assert b'"VisageNormalize"' in fast
+
+    found = answers(net, fast, maps(channels))
+
+    np.testing.assert_allclose(found, answers(net, net.prototxt(), maps(channels)), rtol=1e-5, atol=TOLERANCE)
+
+
+def test_places_where_all_is_zero_stay_zero() -> None:
+    net = net_of(3, "Normalize", NORMALIZE, [np.ones(3, np.float32)])
+
+    found = answers(net, use_fast_layers(net.prototxt()), np.zeros((1, 3, 9, 13), np.float32))
+
+    assert not found.any()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        'type: "LRN" lrn_param { norm_region: WITHIN_CHANNEL }',
+        'type: "Normalize" norm_param { across_spatial: true }',
+        'type: "Pooling"',
+        'name: "LRN" type: "ReLU"',
+    ],
+)
+def test_layers_of_other_kinds_stay_with_opencv(layer: str) -> None:
+    prototxt = f"layer {{ {layer} }}".encode()
+
+    assert use_fast_layers(prototxt) == prototxt
+
+
+def faces_of(pack: Path, photo: Path) -> tuple[Face, ...]:
+    data = photo.read_bytes()
+    pixels = decode(data, inspect(data, 50_000_000))
+    return Analyzer(read_pack(pack)).analyze(pixels, Options(), Stopwatch())
+
+
+def test_faces_are_those_of_the_plain_layers(
+    reference_pack: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for photo in sorted(photos.glob("*.jpg")):
+        fast = faces_of(reference_pack, photo)
+        with monkeypatch.context() as plain_layers:
+            plain_layers.setattr("visage.nets.use_fast_layers", lambda prototxt: prototxt)
+            plain = faces_of(reference_pack, photo)
+
+        assert [face.box for face in fast] == [face.box for face in plain]
+        for ours, theirs in zip(fast, plain, strict=True):
+            assert ours.confidence == pytest.approx(theirs.confidence, abs=1e-5)
+            assert ours.age_probabilities == pytest.approx(theirs.age_probabilities, abs=1e-5)
