@@ -43,7 +43,7 @@ def net_of(channels: int, kind: str, parameters: str, blobs: list[NDArray[np.flo
     return net
 
 
-@pytest.mark.parametrize(("size", "alpha", "beta"), [(5, 1e-4, 0.75), (5, 0.5, 0.75), (3, 0.5, 0.6), (1, 2, 0.75)])
+@pytest.mark.parametrize(("size", "alpha", "beta"), [(5, 1e-4, 0.75), (5, 0.5, 0.75), (3, 0.5, 0.6)])
 @pytest.mark.parametrize("channels", [3, 96])
 def test_local_response_norm_answers_as_opencv_does(channels: int, size: int, alpha: float, beta: float) -> None:
     net = net_of(channels, "LRN", LRN.format(size=size, alpha=alpha, beta=beta))
