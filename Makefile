@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-training lint format bench-detection bench-start clean
+.PHONY: run test test-training lint format bench bench-detection bench-start clean
 
 run: $(VENV)/serve.done
 	exec $(BIN)/python app.py
@@ -26,6 +26,11 @@ format: $(VENV)/dev.done
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Writes benchmarks/results; takes about ten minutes, in which the machine should have nothing else to do.
+bench: $(VENV)/bench.done
+	$(BIN)/python -m benchmarks.comparison
+	$(BIN)/python -m benchmarks.costs
+
 bench-detection: $(VENV)/dev.done
 	$(BIN)/python -m benchmarks.detection
 
@@ -43,6 +48,10 @@ $(VENV)/made:
 $(VENV)/serve.done: $(VENV)/made requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps -e .
+	touch $@
+
+$(VENV)/bench.done: $(VENV)/dev.done benchmarks/requirements.txt
+	$(BIN)/python -m pip install --quiet -r benchmarks/requirements.txt
 	touch $@
 
 $(VENV)/dev.done: $(VENV)/serve.done requirements-dev.txt

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,19 +35,27 @@ def serving(log: Path, pack: Path | str, *command: str, **environment: str) -> I
     """
     port = free_port()
     own = {"VISAGE_PACK": str(pack), "PORT": str(port), "VISAGE_HOST": "127.0.0.1"}
+    with starting(
+        log, port, [part.replace("{port}", str(port)) for part in command or ("app.py",)], own | environment
+    ) as service:
+        _wait_until_ready(service)
+        yield service
+
+
+@contextmanager
+def starting(log: Path, port: int, command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Service]:
+    """Have Python run `command` in the root of the repo until the block ends; it may not be ready yet."""
     with log.open("w") as log_file:
         process = subprocess.Popen(
-            [sys.executable, *(part.replace("{port}", str(port)) for part in command or ("app.py",))],
+            [sys.executable, *command],
             cwd=ROOT,
-            env=os.environ | own | environment,
+            env=os.environ | environment,
             stdout=log_file,
             stderr=subprocess.STDOUT,
             text=True,
         )
-    service = Service(f"http://127.0.0.1:{port}", process, log)
     try:
-        _wait_until_ready(service)
-        yield service
+        yield Service(f"http://127.0.0.1:{port}", process, log)
     finally:
         process.terminate()
         process.wait(60)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tests.conftest import TINY_FACES
 from tests.tiny_pack import MAGENTA, draw
 from visage.errors import PackError
-from visage.nets import LARGEST_BATCH, Classifier, FaceDetector, classify_by_all, mend_prior_steps, square_crop
+from visage.nets import CROPS_HELD, Classifier, FaceDetector, classify_by_all, mend_prior_steps, square_crop
 from visage.packs import read_pack
 
 FloatBox = NDArray[np.float32]
@@ -98,8 +98,8 @@ def test_no_box_gives_no_probabilities(gender: Classifier) -> None:
     assert gender.classify(draw(), np.empty((0, 4), np.float32)).shape == (0, 2)
 
 
-@pytest.mark.parametrize("count", [2, LARGEST_BATCH, LARGEST_BATCH + 1, 3 * LARGEST_BATCH])
-def test_a_batch_answers_as_its_faces_do_alone(gender: Classifier, count: int) -> None:
+@pytest.mark.parametrize("count", [2, CROPS_HELD, CROPS_HELD + 1, 3 * CROPS_HELD])
+def test_faces_together_are_answered_as_alone(gender: Classifier, count: int) -> None:
     random = np.random.default_rng(count)
     pixels = random.integers(0, 256, (200, 200, 3), np.uint8)
     corners = random.uniform(0, 150, (count, 2))
@@ -111,7 +111,9 @@ def test_a_batch_answers_as_its_faces_do_alone(gender: Classifier, count: int) -
     np.testing.assert_array_equal(together, alone)
 
 
-def test_all_faces_of_a_photo_go_through_in_one_forward(gender: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_net_sees_one_face_at_a_time_so_that_it_is_never_laid_out_anew(
+    gender: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
     batches: list[int] = []
     infer = Classifier._infer
 
@@ -123,7 +125,7 @@ def test_all_faces_of_a_photo_go_through_in_one_forward(gender: Classifier, monk
 
     gender.classify(draw(faces=TINY_FACES), np.array(list(TINY_FACES), np.float32))
 
-    assert batches == [3]
+    assert batches == [1, 1, 1]
 
 
 @pytest.mark.parametrize("crop_scale", [1.0, 1.5])

@@ -79,9 +79,7 @@ class Analyzer:
         """
         side = max(self._pack.face.input)
         grey = np.full((2 * side, 3 * side, 3), 127, np.uint8)
-        box = np.array([[0, 0, side, side]], np.float32)
-        for count in (2, 1):
-            self._run(grey, first_size(self._pack.face), box.repeat(count, axis=0))
+        self._run(grey, first_size(self._pack.face), np.array([[0, 0, side, side]], np.float32))
 
     def _run(self, pixels: NDArray[np.uint8], size: tuple[int, int], boxes: NDArray[np.float32]) -> None:
         """Run all nets, and tell in one sentence what OpenCV has against it."""

@@ -60,14 +60,16 @@ class Engine:
     def check(self) -> None:
         """Run every net once: a pack that does not fit its manifest is found before anything is served.
 
-        Uses nets of its own, which are gone afterwards, so that a process that only forks others stays small.
+        Weights are laid out by this as the processor wants them. Processes that are forked afterwards share them.
 
         Raises:
             PackError: the nets do not run as their manifest says.
         """
         # One thread: the process may fork after this, and OpenCV's other threads would be missing in its children.
         cv2.setNumThreads(1)
-        Analyzer(self.pack).check()
+        for _ in range(self.settings.slots):
+            with self._analyzer() as analyzer:
+                analyzer.check()
 
     def warm_up(self) -> None:
         """Run every net of every slot, and the JPEG encoder and decoder, so that the first ordinary photo is not slow.

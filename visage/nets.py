@@ -15,9 +15,9 @@ from visage.caffe_layers import use_fast_layers
 from visage.errors import PackError
 from visage.packs import ClassifierSpec, FaceSpec, NetSpec
 
-# Faces that one forward of a classifier takes. Measured on the reference pack: a batch saves no time (2.6 ms a face
-# alone, 2.7 in a batch of 8, 3.6 in one of 100) but 100 faces at once hold 236 MB, 16 hold 40.
-LARGEST_BATCH = 16
+# Faces whose crops are held at a time: what one net works on before the next one does, so that its weights stay in the
+# processor's cache meanwhile.
+CROPS_HELD = 16
 
 # A picture that is thinner than this part of the net's input is padded: the last layers of an SSD have nothing left of
 # a strip (res10 fails below 16 pixels). Panoramas of up to 3 to 1 are fed as they are.
@@ -48,14 +48,16 @@ class FaceDetector:
         Clamped to the picture, degenerate ones dropped; of every confidence and with the overlaps that the net's own
         NMS leaves. No face is an empty array.
         """
-        blob = self._preprocess(pixels, size)
         height, width = pixels.shape[:2]
+        halved, times = _halve(pixels, size)
+        blob = self._preprocess(halved, size)
         # What the whole blob, its padding included, stands for in pixels of the picture.
-        seen = (blob.shape[3] * width / size[0], blob.shape[2] * height / size[1])
+        seen_height, seen_width = (times * side for side in halved.shape[:2])
+        seen = (blob.shape[3] * seen_width / size[0], blob.shape[2] * seen_height / size[1])
         return self._postprocess(self._infer(blob), seen, (width, height))
 
     def _preprocess(self, pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:
-        blob = _blob([_resize(pixels, size)], self._spec)
+        blob = _blob(_resize(pixels, size), self._spec)
         least = min(self._spec.input) // _THINNEST_INPUT
         missing = [max(0, least - side) for side in blob.shape[2:]]
         if not any(missing):
@@ -85,6 +87,8 @@ class Classifier:
     def __init__(self, spec: ClassifierSpec) -> None:
         self._spec = spec
         self._net = _read_net(spec, spec.prototxt.read())
+        # Winograd's transform of the weights takes up to seven times their memory and gains these small inputs nothing.
+        self._net.enableWinograd(useWinograd=False)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -100,16 +104,16 @@ class Classifier:
         """Probabilities (n, labels) in 0..1 for the faces in `boxes` (n, 4) of (h, w, 3) uint8 BGR `pixels`."""
         return classify_by_all([self], pixels, boxes)[0]
 
-    def _preprocess(self, pixels: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        return _blob([square_crop(pixels, box, self._spec.crop_scale, self._spec.input) for box in boxes], self._spec)
+    def _preprocess(self, pixels: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.float32]:
+        return _blob(square_crop(pixels, box, self._spec.crop_scale, self._spec.input), self._spec)
 
     def _infer(self, blob: NDArray[np.float32]) -> NDArray[np.float32]:
         self._net.setInput(blob)
         # A copy, because the net writes its next answer over this one.
-        output: NDArray[np.float32] = self._net.forward().reshape(len(blob), -1).copy()  # type: ignore[assignment]
-        if output.shape[1] != len(self.labels):
+        output: NDArray[np.float32] = self._net.forward().reshape(-1).copy()  # type: ignore[assignment]
+        if len(output) != len(self.labels):
             raise PackError(
-                f"{self._spec.prototxt.path} gives {output.shape[1]} values a face, but its manifest names "
+                f"{self._spec.prototxt.path} gives {len(output)} values a face, but its manifest names "
                 f"{len(self.labels)} labels. Name one label for each value."
             )
         return output
@@ -120,18 +124,19 @@ def classify_by_all(
 ) -> list[NDArray[np.float32]]:
     """What each of `classifiers` says of the faces, as `Classifier.classify` does.
 
-    Crops are cut once for all nets that are fed alike.
+    Crops are cut once for all nets that are fed alike. Faces go through a net one by one: a batch saves no time, but
+    every other number of faces would have OpenCV lay out its memory and its weights anew (benchmarks/README.md).
     """
-    outputs: list[list[NDArray[np.float32]]] = [[np.empty((0, len(each.labels)), np.float32)] for each in classifiers]
-    for start in range(0, len(boxes), LARGEST_BATCH):
-        batch = boxes[start : start + LARGEST_BATCH]
-        blobs: dict[object, NDArray[np.float32]] = {}
-        for classifier, output in zip(classifiers, outputs, strict=True):
-            preprocessing = classifier.preprocessing
-            if preprocessing not in blobs:
-                blobs[preprocessing] = classifier._preprocess(pixels, batch)
-            output.append(classifier._infer(blobs[preprocessing]))
-    return [np.concatenate(output) for output in outputs]
+    answers: list[NDArray[np.float32]] = [np.empty((len(boxes), len(each.labels)), np.float32) for each in classifiers]
+    for start in range(0, len(boxes), CROPS_HELD):
+        blobs: dict[object, list[NDArray[np.float32]]] = {}
+        for classifier, answer in zip(classifiers, answers, strict=True):
+            fed = classifier.preprocessing
+            if fed not in blobs:
+                blobs[fed] = [classifier._preprocess(pixels, box) for box in boxes[start : start + CROPS_HELD]]
+            for index, blob in enumerate(blobs[fed], start):
+                answer[index] = classifier._infer(blob)
+    return answers
 
 
 def mend_prior_steps(prototxt: bytes) -> bytes:
@@ -182,6 +187,22 @@ def _placed(first: int, last: int, start: float, length: float, size: int) -> tu
     return low, min(size, max(low + 1, round((last - start) / length * size)))
 
 
+def _halve(pixels: NDArray[np.uint8], size: tuple[int, int]) -> tuple[NDArray[np.uint8], int]:
+    """The picture at a half, a quarter, ... of its size, as long as it is no smaller than `size`; and by how much.
+
+    Averaging four pixels into one is the area averaging that OpenCV is fast at, so this takes a third of the time of
+    going all the way in one step. Odd last rows and columns are left out.
+    """
+    times = 1
+    while pixels.shape[1] >= 2 * size[0] and pixels.shape[0] >= 2 * size[1]:
+        height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
+        pixels = cv2.resize(pixels[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA).astype(
+            np.uint8, copy=False
+        )
+        times *= 2
+    return pixels, times
+
+
 def _resize(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     shrinks = pixels.shape[1] > size[0] or pixels.shape[0] > size[1]
     # Area averaging keeps what a shrunk face shows; bilinear sampling would skip most of a large photo's pixels.
@@ -190,9 +211,9 @@ def _resize(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
     )
 
 
-def _blob(pictures: list[NDArray[np.uint8]], spec: NetSpec) -> NDArray[np.float32]:
-    blob: NDArray[np.float32] = cv2.dnn.blobFromImages(  # type: ignore[assignment]
-        pictures, scalefactor=spec.scale, mean=spec.mean, swapRB=spec.swap_rb
+def _blob(picture: NDArray[np.uint8], spec: NetSpec) -> NDArray[np.float32]:
+    blob: NDArray[np.float32] = cv2.dnn.blobFromImage(  # type: ignore[assignment]
+        picture, scalefactor=spec.scale, mean=spec.mean, swapRB=spec.swap_rb
     )
     return blob
 

@@ -5,7 +5,7 @@ import json
 import uuid
 from typing import Any
 
-from flask import Response, jsonify
+from flask import Response
 
 from visage.engine import Analysis
 from visage.packs import Pack
@@ -18,9 +18,7 @@ def answer(analysis: Analysis, pack: Pack, format: Format) -> Response:
     picture = analysis.annotated
     content = as_json(analysis, pack)
     if format is Format.JSON or picture is None:
-        if picture is not None:
-            content["annotated_jpeg"] = base64.b64encode(picture).decode()
-        response = jsonify(content)
+        response = Response(_with_picture(content, picture), content_type="application/json")
     elif format is Format.JPEG:
         response = Response(picture, mimetype="image/jpeg")
         response.headers["X-Face-Count"] = str(len(analysis.faces))
@@ -30,13 +28,21 @@ def answer(analysis: Analysis, pack: Pack, format: Format) -> Response:
     return response
 
 
+def _with_picture(content: dict[str, Any], picture: bytes | None) -> bytes:
+    """JSON with the picture inside as base64, which needs no escaping: it is put in after the rest was encoded."""
+    text = json.dumps(content, separators=(",", ":")).encode()
+    if picture is None:
+        return text
+    return b"".join((text[:-1], b',"annotated_jpeg":"', base64.b64encode(picture), b'"}'))
+
+
 def _both(content: dict[str, Any], picture: bytes) -> Response:
     """JSON and JPEG as the two raw parts of a multipart/mixed body (RFC 2046, 5.1.3)."""
     boundary = uuid.uuid4().hex
     body = b"".join(
         (
             f"--{boundary}\r\nContent-Type: application/json\r\n\r\n".encode(),
-            json.dumps(content, separators=(",", ":")).encode(),
+            _with_picture(content, None),
             f"\r\n--{boundary}\r\nContent-Type: image/jpeg\r\n\r\n".encode(),
             picture,
             f"\r\n--{boundary}--\r\n".encode(),

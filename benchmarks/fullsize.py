@@ -1,0 +1,228 @@
+"""Nets of the literature's size with random weights: `python -m benchmarks.fullsize FOLDER` writes them as a pack.
+
+The shapes are those of res10 (10 MB) and of the age and gender nets of Levi and Hassner (2015; 44 MB each). Right for
+speed and memory, meaningless as answers: the detector finds the same two faces in every picture.
+"""
+
+import argparse
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.caffe import CaffeNet, write
+
+AGES = ("(0-2)", "(4-6)", "(8-12)", "(15-20)", "(25-32)", "(38-43)", "(48-53)", "(60-100)")
+
+MANIFEST = """\
+name = "fullsize"
+version = "1"
+description = "Random weights in the shapes of res10 and of the nets of Levi and Hassner: for speed and memory alone."
+
+[face]
+prototxt = "face.prototxt"
+weights = "face.caffemodel"
+sha256 = "{face_caffemodel}"
+prototxt_sha256 = "{face_prototxt}"
+input = [300, 300]
+mean = [104.0, 177.0, 123.0]
+scale = 1.0
+swap_rb = false
+min_confidence = 0.7
+"""
+
+CLASSIFIER = """
+[{role}]
+prototxt = "{role}.prototxt"
+weights = "{role}.caffemodel"
+sha256 = "{weights}"
+prototxt_sha256 = "{prototxt}"
+input = [227, 227]
+mean = [78.4263377603, 87.7689143744, 114.895847746]
+scale = 1.0
+swap_rb = false
+crop_scale = 1.4
+labels = {labels}
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    print(write_pack(parser.parse_args().folder))
+
+
+def write_pack(folder: Path) -> Path:
+    """Write the three nets and their manifest into `folder` and return it; nothing is done where they lie already."""
+    manifest = folder / "pack.toml"
+    if manifest.exists():
+        return folder
+    write(folder, "face", detector(), half=False)
+    labels = {"gender": ("Male", "Female"), "age": AGES}
+    for seed, (role, names) in enumerate(labels.items()):
+        write(folder, role, classifier(role, len(names), seed), half=False)
+    text = MANIFEST.format(**checksums(folder, "face"))
+    for role, names in labels.items():
+        sums = checksums(folder, role)
+        listed = "[" + ", ".join(f'"{name}"' for name in names) + "]"
+        text += CLASSIFIER.format(
+            role=role, weights=sums[f"{role}_caffemodel"], prototxt=sums[f"{role}_prototxt"], labels=listed
+        )
+    ranges = [[int(year) for year in age.strip("()").split("-")] for age in AGES]
+    manifest.write_text(f"{text}ranges = {ranges}\n")
+    return folder
+
+
+def checksums(folder: Path, role: str) -> dict[str, str]:
+    return {
+        f"{role}_{kind}": hashlib.sha256((folder / f"{role}.{kind}").read_bytes()).hexdigest()
+        for kind in ("caffemodel", "prototxt")
+    }
+
+
+class Builder:
+    """A net that grows layer by layer, its weights seeded so that values neither vanish nor explode."""
+
+    def __init__(self, name: str, side: int, seed: int) -> None:
+        self.net = CaffeNet(name, (side, side))
+        self._random = np.random.default_rng(seed)
+
+    def weights(self, *shape: int) -> NDArray[np.float32]:
+        scale = np.sqrt(2 / np.prod(shape[1:]))
+        return self._random.normal(0, scale, shape).astype(np.float32)
+
+    def convolution(
+        self, name: str, bottom: str, shape: tuple[int, int, int], stride: int = 1, *, pad: int = 0, dilation: int = 1
+    ) -> str:
+        """`shape` is (outputs, inputs, kernel)."""
+        outputs, inputs, kernel = shape
+        parameters = (
+            f"convolution_param {{ num_output: {outputs} kernel_size: {kernel} stride: {stride} pad: {pad} "
+            f"dilation: {dilation} }}"
+        )
+        blobs = [self.weights(outputs, inputs, kernel, kernel), np.zeros(outputs, np.float32)]
+        return self.net.add("Convolution", name, [bottom], parameters, blobs)
+
+    def norm(self, name: str, bottom: str, channels: int) -> str:
+        """A batch norm that does nothing, its scale, and a ReLU."""
+        ones, zeros = np.ones(channels, np.float32), np.zeros(channels, np.float32)
+        normed = self.net.add("BatchNorm", f"{name}_bn", [bottom], "", [zeros, ones, np.ones(1, np.float32)])
+        scaled = self.net.add("Scale", f"{name}_scale", [normed], "scale_param { bias_term: true }", [ones, zeros])
+        return self.relu(name, scaled)
+
+    def relu(self, name: str, bottom: str) -> str:
+        return self.net.add("ReLU", f"{name}_relu", [bottom])
+
+    def pool(self, name: str, bottom: str) -> str:
+        return self.net.add("Pooling", name, [bottom], "pooling_param { pool: MAX kernel_size: 3 stride: 2 }")
+
+    def linear(self, name: str, bottom: str, inputs: int, outputs: int) -> str:
+        blobs = [self.weights(outputs, inputs), np.zeros(outputs, np.float32)]
+        return self.net.add("InnerProduct", name, [bottom], f"inner_product_param {{ num_output: {outputs} }}", blobs)
+
+
+def classifier(role: str, outputs: int, seed: int) -> CaffeNet:
+    """Levi and Hassner's net: three convolutions with LRN, two wide linear layers."""
+    build = Builder(f"fullsize_{role}", 227, seed)
+    lrn = "lrn_param { local_size: 5 alpha: 0.0001 beta: 0.75 }"
+    top = "data"
+    for number, (shape, stride, pad) in enumerate((((96, 3, 7), 4, 0), ((256, 96, 5), 1, 2), ((384, 256, 3), 1, 1)), 1):
+        top = build.relu(f"conv{number}", build.convolution(f"conv{number}", top, shape, stride, pad=pad))
+        top = build.pool(f"pool{number}", top)
+        if number < 3:
+            top = build.net.add("LRN", f"norm{number}", [top], lrn)
+    for name, inputs in (("fc6", 384 * 7 * 7), ("fc7", 512)):
+        top = build.relu(name, build.linear(name, top, inputs, 512))
+        top = build.net.add("Dropout", f"{name}_drop", [top], "dropout_param { dropout_ratio: 0.5 }")
+    build.net.add("Softmax", "prob", [build.linear("fc8", top, 512, outputs)])
+    return build.net
+
+
+def detector() -> CaffeNet:
+    """res10: a residual net of ten layers under the six levels of an SSD."""
+    build = Builder("fullsize_face", 300, 9)
+    top = build.norm("data", "data", 3)
+    top = build.norm("conv1", build.convolution("conv1", top, (32, 3, 7), 2, pad=3), 32)
+    pool = build.pool("conv1_pool", top)
+    first = build.norm("block1", build.convolution("block1_conv1", pool, (32, 32, 3), pad=1), 32)
+    top = add(build, "block1", build.convolution("block1_conv2", first, (32, 32, 3), pad=1), pool)
+    top, _ = residual(build, "block2", top, (32, 128, 128), stride=2)
+    top, early = residual(build, "block3", top, (128, 256, 256), stride=2)
+    top, _ = residual(build, "block4", top, (256, 128, 256), stride=1)
+    last = build.norm("last", top, 256)
+    twenty = np.full(128, 20, np.float32)
+    normed = build.net.add("Normalize", "early", [early], "norm_param { across_spatial: false }", [twenty])
+    levels = [(normed, 128, 4, (30, 60), 8), (last, 256, 6, (60, 111), 16)]
+    top = last
+    shapes = ((256, 128, 256, 2), (256, 64, 128, 2), (128, 64, 128, 1), (128, 64, 128, 1))
+    sizes = ((111, 162, 32, 6), (162, 213, 64, 6), (213, 264, 64, 4), (264, 315, 64, 4))
+    for number, ((inputs, narrow, wide, stride), (least, most, step, priors)) in enumerate(
+        zip(shapes, sizes, strict=True), 6
+    ):
+        top = build.relu(f"conv{number}_1", build.convolution(f"conv{number}_1", top, (narrow, inputs, 1)))
+        top = build.convolution(f"conv{number}_2", top, (wide, narrow, 3), stride, pad=1)
+        top = build.relu(f"conv{number}_2", top)
+        levels.append((top, wide, priors, (least, most), step))
+    add_boxes(build, levels)
+    return build.net
+
+
+def add(build: Builder, name: str, *bottoms: str) -> str:
+    return build.net.add("Eltwise", f"{name}_sum", list(bottoms))
+
+
+def residual(build: Builder, name: str, top: str, widths: tuple[int, int, int], stride: int) -> tuple[str, str]:
+    """A block that normalises first (He et al., 2016); its sum, and what it normalised."""
+    inputs, middle, outputs = widths
+    normed = build.norm(name, top, inputs)
+    first = build.norm(
+        f"{name}_1", build.convolution(f"{name}_conv1", normed, (middle, inputs, 3), stride, pad=1), middle
+    )
+    # The last block reaches as far as a stride would, without one.
+    reach = 2 if stride == 1 else 1
+    second = build.convolution(f"{name}_conv2", first, (outputs, middle, 3), pad=reach, dilation=reach)
+    return add(build, name, second, build.convolution(f"{name}_expand", normed, (outputs, inputs, 1), stride)), normed
+
+
+def add_boxes(build: Builder, levels: Sequence[tuple[str, int, int, tuple[int, int], int]]) -> None:
+    """The heads of the SSD. Only the last level believes in anything, and the best two of its boxes are given."""
+    net = build.net
+    flat: dict[str, list[str]] = {"loc": [], "conf": [], "priors": []}
+    for number, (top, channels, priors, (least, most), step) in enumerate(levels):
+        for kind, values in (("loc", 4), ("conf", 2)):
+            name = f"level{number}_{kind}"
+            build.convolution(name, top, (priors * values, channels, 3), pad=1)
+            kernel, bias = net.blobs[-1][2]
+            kernel *= 0
+            if kind == "loc":
+                # A fifth of the prior's size, a little right of and below it: the variances are 0.1 and 0.2.
+                bias[:] = np.tile([1, 1, np.log(0.2) / 0.2, np.log(0.25) / 0.2], priors)
+            else:
+                bias[:] = np.tile([8, 0], priors)
+                bias[:2] = (0, 8) if number == len(levels) - 1 else (8, 0)
+            last = net.add("Permute", f"{name}_last", [name], "permute_param { order: 0 order: 2 order: 3 order: 1 }")
+            flat[kind].append(net.add("Flatten", f"{name}_flat", [last], "flatten_param { axis: 1 }"))
+        ratios = "aspect_ratio: 2" + (" aspect_ratio: 3" if priors == 6 else "")
+        parameters = (
+            f"prior_box_param {{ min_size: {least} max_size: {most} {ratios} flip: true clip: false variance: 0.1 "
+            f"variance: 0.1 variance: 0.2 variance: 0.2 step: {step} offset: 0.5 }}"
+        )
+        flat["priors"].append(net.add("PriorBox", f"level{number}_priors", [top, "data"], parameters))
+    for name, axis in (("loc", 1), ("conf", 1), ("priors", 2)):
+        net.add("Concat", name, flat[name], f"concat_param {{ axis: {axis} }}")
+    net.add("Reshape", "conf_cells", ["conf"], "reshape_param { shape { dim: 0 dim: -1 dim: 2 } }")
+    net.add("Softmax", "conf_softmax", ["conf_cells"], "softmax_param { axis: 2 }")
+    net.add("Flatten", "conf_flat", ["conf_softmax"], "flatten_param { axis: 1 }")
+    net.add(
+        "DetectionOutput",
+        "detection_out",
+        ["loc", "conf_flat", "priors"],
+        "detection_output_param { num_classes: 2 share_location: true background_label_id: 0 nms_param { "
+        "nms_threshold: 0.45 top_k: 400 } code_type: CENTER_SIZE keep_top_k: 2 confidence_threshold: 0.01 }",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""What every written result says of itself, and tables in Markdown."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+
+from benchmarks.service import ROOT
+
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, its first column flush left, the others flush right."""
+    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def circumstances(what: str | None) -> str:
+    """What was measured, at which commit and on which machine."""
+    commit = _git("rev-parse", "--short", "HEAD") + (" and changes" if _git("status", "--porcelain") else "")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    machine = f"{os.cpu_count()} cores of {_processor()}, {memory:.0f} GB, {platform.system()} {platform.machine()}"
+    versions = f"Python {platform.python_version()}, OpenCV {cv2.__version__}"
+    return f"{(what or '').strip()}\n\nCommit {commit}; {machine}; {versions}.\n"
+
+
+def _git(*command: str) -> str:
+    return subprocess.run(["git", *command], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _processor() -> str:
+    known = Path("/proc/cpuinfo")
+    lines = known.read_text().splitlines() if known.exists() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
