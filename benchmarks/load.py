@@ -98,3 +98,4 @@ def _post_until(end: float, url: str, photo: bytes, expected: bytes, record: _Re
         if answer.status == 200:
             record.latencies.append(time.perf_counter() - began)
             record.broken += content != expected
+    connection.close()
