@@ -59,8 +59,8 @@ def _tune_heap() -> None:
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
         library.mallopt(_M_ARENA_MAX, 1)
-        library.mallopt(_M_MMAP_THRESHOLD, 2**18)
-        library.mallopt(_M_TRIM_THRESHOLD, 2**17)
+        library.mallopt(_M_MMAP_THRESHOLD, 2**22)
+        library.mallopt(_M_TRIM_THRESHOLD, 2**24)
 
 
 def _trim_heap() -> None:

@@ -1,7 +1,6 @@
 """The photo out of a request: multipart or raw, within size and time, never through a file."""
 
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
@@ -21,8 +20,11 @@ from visage.errors import (
     RequestError,
     UnsupportedType,
 )
+from visage.web.watchdog import Watchdog
 
 FIELDS = ("image", "file")
+
+_watchdog = Watchdog()
 
 HOW_TO_SEND = "Send the photo as the multipart field 'image', or its bytes as the body with the type image/jpeg."
 
@@ -83,12 +85,10 @@ def _field_content(photos: list[FileStorage]) -> bytes:
 def _deadline(request: Request, seconds: float) -> Iterator[None]:
     """Read a body in here: when time is up the reading side of the connection is shut, and the read ends."""
     cut = _Cut(_connection(request.environ))
-    timer = threading.Timer(seconds, cut.now)
-    timer.daemon = True
-    timer.start()
     try:
-        yield
-        _must_be_complete(request)
+        with _watchdog.limit(seconds, cut.now):
+            yield
+            _must_be_complete(request)
     except RequestEntityTooLarge:
         raise BodyTooLarge(
             f"The body has more than {request.max_content_length:,} bytes, too long a field or too many fields; "
@@ -98,9 +98,6 @@ def _deadline(request: Request, seconds: float) -> Iterator[None]:
         if cut.done:
             raise BodyTimeout(f"The body did not arrive within {seconds:g} seconds; send it faster.") from error
         raise RequestError("The body is not what its headers say; send the request again.") from error
-    finally:
-        timer.cancel()
-        cut.never()
 
 
 def _must_be_complete(request: Request) -> None:
@@ -110,24 +107,18 @@ def _must_be_complete(request: Request) -> None:
 
 
 class _Cut:
-    """Shuts the reading side of a connection, unless it is too late for that."""
+    """Shuts the reading side of a connection."""
 
     def __init__(self, connection: socket.socket | None) -> None:
         self.done = False
         self._connection = connection
-        self._lock = threading.Lock()
 
     def now(self) -> None:
-        with self._lock:
-            if self._connection is not None:
-                self.done = True
-                # The client may be gone by now; then the read has ended already.
-                with suppress(OSError):
-                    self._connection.shutdown(socket.SHUT_RD)
-
-    def never(self) -> None:
-        with self._lock:
-            self._connection = None
+        if self._connection is not None:
+            self.done = True
+            # The client may be gone by now; then the read has ended already.
+            with suppress(OSError):
+                self._connection.shutdown(socket.SHUT_RD)
 
 
 def _connection(environ: dict[str, Any]) -> socket.socket | None:
