@@ -71,14 +71,16 @@ def put_under_load(url: str, photo: bytes, connections: int, seconds: float) -> 
     return Load(elapsed, latencies, answers, sum(record.broken for record in records))
 
 
+def multipart(photo: bytes) -> tuple[bytes, bytes]:
+    """A form with the photo as its only field, and the boundary of it."""
+    boundary = uuid.uuid4().hex.encode()
+    head = b'Content-Disposition: form-data; name="image"; filename="photo.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+    return b"--" + boundary + b"\r\n" + head + photo + b"\r\n--" + boundary + b"--\r\n", boundary
+
+
 def _request(photo: bytes) -> tuple[bytes, dict[str, str]]:
-    boundary = uuid.uuid4().hex
-    head = (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="photo.jpg"\r\n'
-        "Content-Type: image/jpeg\r\n\r\n"
-    )
-    body = head.encode() + photo + f"\r\n--{boundary}--\r\n".encode()
-    return body, {"Content-Type": f"multipart/form-data; boundary={boundary}", "Accept": "image/jpeg"}
+    body, boundary = multipart(photo)
+    return body, {"Content-Type": f"multipart/form-data; boundary={boundary.decode()}", "Accept": "image/jpeg"}
 
 
 def _post_until(end: float, url: str, photo: bytes, expected: bytes, record: _Record) -> None:
