@@ -107,7 +107,16 @@ def when_ready(server: Any) -> None:  # noqa: ARG001
 def post_worker_init(worker: Any) -> None:
     """Warm the nets up. The worker accepts nothing before this returns."""
     worker.wsgi.extensions["engine"].warm_up()
-    _trim_heap()
+
+
+def pre_request(worker: Any, req: Any) -> None:
+    """Let go of a caller whom this worker keeps waiting: where he connects next, a worker may be idle.
+
+    Connections that are kept alive stay with the worker that took them. Those that came while another worker was
+    starting would leave that one idle for good.
+    """
+    if workers > 1 and worker.wsgi.extensions["engine"].admission.busy:
+        req.force_close()
 
 
 def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001

@@ -20,9 +20,9 @@ from benchmarks import photos
 from benchmarks.charts import bar_chart
 from benchmarks.fullsize import write_pack
 from benchmarks.load import Load, post, put_under_load
-from benchmarks.memory import pss
 from benchmarks.report import RESULTS, circumstances, table
 from benchmarks.service import Service, free_port, serving, starting
+from benchmarks.usage import pss
 
 CONNECTIONS = (1, 4, 16)
 WORKERS = 2

@@ -18,6 +18,7 @@ from benchmarks.charts import line_chart
 from benchmarks.load import put_under_load
 from benchmarks.report import RESULTS, circumstances, table
 from benchmarks.service import Service, serving
+from benchmarks.usage import forget_peak, peak, processor_seconds, resident, workers
 
 FACES = (1, 2, 5, 10, 20, 50, 100)
 MEGAPIXELS = (0.3, 1, 2, 6, 12, 24, 50)
@@ -50,7 +51,7 @@ def stages(service: Service, rounds: int) -> str:
     photo = photos.jpeg(photos.two_faces())
     for _ in range(10):
         service.post(photo)
-    worker = worker_of(service)
+    worker = workers(service)[0]
     before = processor_seconds(worker)
     timings = [service.post(photo).json()["timings_ms"] for _ in range(rounds)]
     total = 1000 * (processor_seconds(worker) - before) / rounds
@@ -84,14 +85,14 @@ def growth_with_pixels(service: Service, rounds: int) -> str:
     """The same scene at more and more pixels."""
     rows = []
     times = []
-    worker = worker_of(service)
+    worker = workers(service)[0]
     for megapixels in MEGAPIXELS:
         photo = photos.jpeg(photos.scene(megapixels))
         service.post(photo).raise_for_status()
-        idle = resident(worker, "VmRSS")
+        idle = resident(worker)
         forget_peak(worker)
         answer = service.post(photo).json()
-        extra = resident(worker, "VmHWM") - idle
+        extra = peak(worker) - idle
         times.append(1000 * median_seconds(partial(service.post, photo), rounds))
         stages = " ".join(f"{name} {value:.0f}" for name, value in answer["timings_ms"].items() if name != "wait")
         size = f"{len(photo) / 1e6:.1f}"
@@ -120,29 +121,6 @@ def median_seconds(call: Callable[[], Any], rounds: int) -> float:
         call()
         times.append(time.perf_counter() - began)
     return statistics.median(times)
-
-
-def worker_of(service: Service) -> int:
-    """The process of the only worker."""
-    master = service.process.pid
-    (worker,) = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-    return int(worker)
-
-
-def processor_seconds(process: int) -> float:
-    """What a process has used of all processors, in and outside the kernel."""
-    fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def resident(process: int, which: str) -> float:
-    """Megabytes resident, now (`VmRSS`) or at the peak since it was last forgotten (`VmHWM`)."""
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(which)) / 1000
-
-
-def forget_peak(process: int) -> None:
-    Path(f"/proc/{process}/clear_refs").write_text("5")
 
 
 if __name__ == "__main__":

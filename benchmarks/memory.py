@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 from pathlib import Path
 
-from benchmarks.service import ROOT, Service, serving
+from benchmarks.service import ROOT, serving
+from benchmarks.usage import pss
 
 SHARED = ROOT.parent / "shared"
 
@@ -39,19 +40,6 @@ def main() -> None:
         rate = arguments.requests / (time.perf_counter() - started)
         name = f"after {arguments.requests} requests at {arguments.connections} connections"
         print(f"| {name} ({rate:.0f} a second) | {pss(service):.0f} |")
-
-
-def pss(service: Service) -> float:
-    """Megabytes of the master and its workers."""
-    master = service.process.pid
-    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-    return sum(_pss_of(pid) for pid in [str(master), *children])
-
-
-def _pss_of(pid: str) -> float:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return kilobytes / 1000
 
 
 if __name__ == "__main__":

@@ -43,6 +43,19 @@ def test_of_ten_callers_two_work_three_wait_and_five_are_turned_away() -> None:
     assert outcomes.count("turned away") == 5
 
 
+def test_busy_is_who_has_no_slot_free() -> None:
+    admission = Admission(slots=2, queue=0, wait_seconds=0)
+    seen = [admission.busy]
+
+    with admission.slot():
+        seen.append(admission.busy)
+        with admission.slot():
+            seen.append(admission.busy)
+    seen.append(admission.busy)
+
+    assert seen == [False, False, True, False]
+
+
 def test_a_wait_that_is_too_long_ends_in_a_timeout() -> None:
     admission = Admission(slots=1, queue=1, wait_seconds=0.01)
 

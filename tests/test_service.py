@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any
 import pytest
 import requests
 
+from benchmarks.load import put_under_load
 from benchmarks.service import ROOT, Service, free_port, serving
+from benchmarks.usage import processor_seconds, workers
 from tests.tiny_pack import write_tiny_pack
 
 
@@ -33,11 +36,6 @@ def start(pack: Path | str, *command: str, **environment: str) -> "subprocess.Co
 def faces(answer: requests.Response) -> Any:
     assert answer.status_code == 200, answer.text
     return answer.json()["faces"]
-
-
-def workers(service: Service) -> set[int]:
-    children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text()
-    return set(map(int, children.split()))
 
 
 def test_the_service_answers_a_photo(service: Service, tiny_png: bytes) -> None:
@@ -189,7 +187,7 @@ def test_a_reload_changes_workers_and_nothing_else(tiny_pack: Path, tmp_path: Pa
     temporary.mkdir()
 
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="2", TMPDIR=str(temporary)) as service:
-        before = workers(service)
+        before = set(workers(service))
         service.post(tiny_png)
         service.process.send_signal(signal.SIGHUP)
         deadline = time.monotonic() + 20
@@ -197,7 +195,7 @@ def test_a_reload_changes_workers_and_nothing_else(tiny_pack: Path, tmp_path: Pa
         # Old and new ones overlap for a moment.
         while (before & after or len(after) != 2) and time.monotonic() < deadline:
             time.sleep(0.05)
-            after = workers(service)
+            after = set(workers(service))
         answer = service.post(tiny_png)
         metrics = requests.get(service.url + "/metrics", timeout=10).text
         service.process.send_signal(signal.SIGTERM)
@@ -220,12 +218,31 @@ def test_the_service_starts_from_any_directory(tiny_pack: Path, tmp_path: Path, 
         assert len(faces(service.post(tiny_png))) == 3
 
 
+def test_a_worker_that_comes_late_gets_its_share_of_kept_connections(
+    tiny_pack: Path, tmp_path: Path, tiny_jpeg: bytes
+) -> None:
+    patience = {"WEB_CONCURRENCY": "2", "VISAGE_WAIT_SECONDS": "60"}
+    with serving(tmp_path / "log", tiny_pack, **patience) as service:
+        deadline = time.monotonic() + 20
+        while len(workers(service)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        early, late = sorted(workers(service))
+        os.kill(late, signal.SIGSTOP)
+        before = processor_seconds(late)
+        threading.Timer(1, os.kill, (late, signal.SIGCONT)).start()
+
+        put_under_load(f"{service.url}/predict", tiny_jpeg, connections=4, seconds=4)
+
+        shares = processor_seconds(late) - before, processor_seconds(early)
+        assert shares[0] > 0.2 * shares[1], shares
+
+
 def test_a_killed_worker_is_replaced(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1") as service:
         (victim,) = workers(service)
         os.kill(victim, signal.SIGKILL)
         deadline = time.monotonic() + 20
-        while workers(service) in ({victim}, set()) and time.monotonic() < deadline:
+        while workers(service) in ([victim], []) and time.monotonic() < deadline:
             time.sleep(0.05)
 
         assert len(faces(service.post(tiny_png))) == 3

@@ -15,6 +15,8 @@ class Admission:
         self._semaphore = threading.BoundedSemaphore(slots)
         self._queue = queue
         self._wait_seconds = wait_seconds
+        self._slots = slots
+        self._working = 0
         self._waiting = 0
         self._lock = threading.Lock()
 
@@ -22,6 +24,11 @@ class Admission:
     def waiting(self) -> int:
         """How many callers wait at this moment."""
         return self._waiting
+
+    @property
+    def busy(self) -> bool:
+        """Whether a caller would have to wait at this moment."""
+        return self._working == self._slots
 
     @contextmanager
     def slot(self) -> Iterator[float]:
@@ -34,10 +41,16 @@ class Admission:
         started = time.perf_counter()
         if not self._semaphore.acquire(blocking=False):
             self._wait()
+        self._count(1)
         try:
             yield time.perf_counter() - started
         finally:
+            self._count(-1)
             self._semaphore.release()
+
+    def _count(self, more: int) -> None:
+        with self._lock:
+            self._working += more
 
     def _wait(self) -> None:
         with self._lock:

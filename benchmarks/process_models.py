@@ -1,4 +1,4 @@
-"""Workers, slots and OpenCV's threads against each other: `python -m benchmarks.processes`.
+"""Workers, slots and OpenCV's threads against each other: `python -m benchmarks.process_models`.
 
 All get the same load; every picture is compared with that of a quiet call.
 """
@@ -9,9 +9,9 @@ from pathlib import Path
 
 from benchmarks import photos
 from benchmarks.load import post, put_under_load
-from benchmarks.memory import pss
 from benchmarks.report import table
 from benchmarks.service import serving
+from benchmarks.usage import pss
 
 # Workers, slots a worker, OpenCV threads a slot.
 MODELS = ((1, 1, 1), (1, 1, 2), (1, 2, 1), (2, 1, 1), (2, 1, 2), (2, 2, 1), (3, 1, 1), (4, 1, 1))

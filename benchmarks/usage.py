@@ -1,0 +1,47 @@
+"""What the processes of a service use of memory and processors, as Linux tells in /proc.
+
+PSS counts a page that several processes share once, so the sum is what the machine really gives.
+"""
+
+import os
+from pathlib import Path
+
+from benchmarks.service import Service
+
+
+def workers(service: Service) -> list[int]:
+    """The master's children."""
+    master = service.process.pid
+    return [int(child) for child in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
+
+
+def pss(service: Service) -> float:
+    """Megabytes of the master and its workers."""
+    return (
+        sum(_kilobytes(process, "smaps_rollup", "Pss:") for process in (service.process.pid, *workers(service))) / 1000
+    )
+
+
+def resident(process: int) -> float:
+    """Megabytes that a process holds."""
+    return _kilobytes(process, "status", "VmRSS:") / 1000
+
+
+def peak(process: int) -> float:
+    """The most megabytes that a process has held since `forget_peak`."""
+    return _kilobytes(process, "status", "VmHWM:") / 1000
+
+
+def forget_peak(process: int) -> None:
+    Path(f"/proc/{process}/clear_refs").write_text("5")
+
+
+def processor_seconds(process: int) -> float:
+    """What a process has used of all processors, in and outside the kernel."""
+    fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _kilobytes(process: int, file: str, which: str) -> int:
+    lines = Path(f"/proc/{process}/{file}").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(which))
