@@ -19,6 +19,7 @@ from tests.conftest import TINY_FACES
 from visage.errors import PackError, QueueFull
 from visage.settings import Settings
 from visage.web import create_app
+from visage.web.form_parser import CHUNK
 
 
 def post(client: FlaskClient, photo: bytes, route: str = "/predict", **arguments: Any) -> TestResponse:
@@ -377,3 +378,13 @@ def test_an_upload_never_becomes_a_file(client: FlaskClient, tiny_png: bytes, mo
     answer = client.post("/predict", data=body, content_type="multipart/form-data; boundary=b")
 
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("after", [0, 1, CHUNK, 3 * CHUNK])
+def test_what_follows_the_last_boundary_of_a_form_is_ignored(client: FlaskClient, tiny_png: bytes, after: int) -> None:
+    head = b'--edge\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+    body = head + tiny_png + b"\r\n--edge--\r\n" + bytes(after)
+
+    answer = client.post("/predict", data=body, content_type="multipart/form-data; boundary=edge")
+
+    assert answer.status_code == 200, answer.text

@@ -3,8 +3,7 @@
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from io import BytesIO
-from typing import IO, Any
+from typing import Any
 
 from flask import Request
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
@@ -20,6 +19,7 @@ from visage.errors import (
     RequestError,
     UnsupportedType,
 )
+from visage.web.form_parser import PhotoFormParser
 from visage.web.watchdog import Watchdog
 
 FIELDS = ("image", "file")
@@ -30,16 +30,9 @@ HOW_TO_SEND = "Send the photo as the multipart field 'image', or its bytes as th
 
 
 class PhotoRequest(Request):
-    """A request whose uploads stay in memory: a photo never touches the disk, not even a temporary file."""
+    """A request whose uploads stay in memory."""
 
-    def _get_file_stream(
-        self,
-        total_content_length: int | None,  # noqa: ARG002
-        content_type: str | None,  # noqa: ARG002
-        filename: str | None = None,  # noqa: ARG002
-        content_length: int | None = None,  # noqa: ARG002
-    ) -> IO[bytes]:
-        return BytesIO()
+    form_data_parser_class = PhotoFormParser
 
 
 def read_photo(request: Request, body_seconds: float) -> bytes:
