@@ -1,6 +1,7 @@
 """A photo's pixels to a list of faces."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import cv2
@@ -61,13 +62,15 @@ class Analyzer:
         )
 
     def check(self) -> None:
-        """Run every net once, on as little as it takes.
+        """Run every net once, on as little as it takes. How gender and age nets are laid out for it serves photos too.
 
         Raises:
             PackError: the nets do not run as their manifest says.
         """
         grey = np.full((2, 2, 3), 127, np.uint8)
-        self._run(grey, (1, 1), np.array([[0, 0, 2, 2]], np.float32))
+        with self._fitting():
+            self._detector.check()
+            classify_by_all((self._gender, self._age), grey, np.array([[0, 0, 2, 2]], np.float32))
 
     def warm_up(self) -> None:
         """Run every net as an ordinary photo does, so that the first ordinary photo is not slow.
@@ -79,13 +82,15 @@ class Analyzer:
         """
         side = max(self._pack.face.input)
         grey = np.full((2 * side, 3 * side, 3), 127, np.uint8)
-        self._run(grey, first_size(self._pack.face), np.array([[0, 0, side, side]], np.float32))
+        with self._fitting():
+            self._detector.detect(grey, first_size(self._pack.face))
+            classify_by_all((self._gender, self._age), grey, np.array([[0, 0, side, side]], np.float32))
 
-    def _run(self, pixels: NDArray[np.uint8], size: tuple[int, int], boxes: NDArray[np.float32]) -> None:
-        """Run all nets, and tell in one sentence what OpenCV has against it."""
+    @contextmanager
+    def _fitting(self) -> Iterator[None]:
+        """Tell in one sentence what OpenCV has against the nets."""
         try:
-            self._detector.detect(pixels, size)
-            classify_by_all((self._gender, self._age), pixels, boxes)
+            yield
         except cv2.error as error:
             reason = error.err.splitlines()[0]
             raise PackError(f"The nets in {self._pack.folder} do not fit their manifest: {reason}.") from None

@@ -56,6 +56,16 @@ class FaceDetector:
         seen = (blob.shape[3] * seen_width / size[0], blob.shape[2] * seen_height / size[1])
         return self._postprocess(self._infer(blob), seen, (width, height))
 
+    def check(self) -> None:
+        """Run the net once, on as little as it takes.
+
+        The weights are laid out anew for every size, so no photo has a use for what this leaves: without Winograd's
+        transform of them that is 3 MB less.
+        """
+        self._net.enableWinograd(useWinograd=False)
+        self.detect(np.full((2, 2, 3), 127, np.uint8), (1, 1))
+        self._net.enableWinograd(useWinograd=True)
+
     def _preprocess(self, pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:
         # Less than halving is left, for which bilinear sampling misses no pixel.
         resized = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
