@@ -120,9 +120,9 @@ def pre_request(worker: Any, req: Any) -> None:
     """Let go of a caller whom this worker keeps waiting: where he connects next, a worker may be idle.
 
     Connections that are kept alive stay with the worker that took them. Those that came while another worker was
-    starting would leave that one idle for good.
+    starting would leave that one idle for good. The route does not matter: a new connection costs little.
     """
-    if workers > 1 and worker.wsgi.extensions["engine"].admission.busy:
+    if worker.cfg.workers > 1 and worker.wsgi.extensions["engine"].admission.busy:
         req.force_close()
 
 

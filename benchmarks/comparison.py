@@ -69,7 +69,9 @@ def main() -> None:
         memory = after_many(log, photo)
     text = report(figures, memory)
     print(text)
-    (RESULTS / "comparison.md").write_text(f"{circumstances(__doc__)}\n{text}")
+    (RESULTS / "comparison.md").write_text(
+        f"{circumstances('Visage against the service of the usual tutorials')}\n{text}"
+    )
     draw(figures, RESULTS / "comparison.svg")
 
 

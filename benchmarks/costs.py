@@ -1,6 +1,7 @@
 """Where the time of a request goes, and what more faces, pixels and connections cost: `make bench` runs this second.
 
-One worker of the compact pack unless told otherwise, on loopback. Writes results/costs.md and .svg.
+One worker of the compact pack, for connections as many as there are cores, on loopback. Writes results/costs.md and two
+charts beside it. Stages are told by the clock, the whole by the processor: nothing else should run meanwhile.
 """
 
 import argparse
@@ -43,11 +44,11 @@ def main() -> None:
             parts.append(growth_with_connections(service, arguments.seconds))
     text = "\n".join(parts)
     print(text)
-    (RESULTS / "costs.md").write_text(f"{circumstances(__doc__)}\n{text}")
+    (RESULTS / "costs.md").write_text(f"{circumstances('What a request costs')}\n{text}")
 
 
 def stages(service: Service, rounds: int) -> str:
-    """Processor time of a request, by what it was for."""
+    """A request by what its time was for; what no stage accounts for is the web's."""
     photo = photos.jpeg(photos.two_faces())
     for _ in range(10):
         service.post(photo)
@@ -64,7 +65,7 @@ def stages(service: Service, rounds: int) -> str:
         ["in all", f"{total:.2f}", ""],
         ["outside decode, nets, encode", f"{outside:.2f}", f"{outside / total:.1%}"],
     ]
-    return f"## A request with two faces, 1126 x 661\n\n{table(['stage', 'ms of processor', 'share'], rows)}"
+    return f"## A request with two faces, 1126 x 661\n\n{table(['stage', 'ms', 'share'], rows)}"
 
 
 def growth_with_faces(service: Service, rounds: int) -> str:

@@ -1,6 +1,7 @@
 """Posts one photo over kept-alive connections for some seconds and times every answer."""
 
 import http.client
+import math
 import threading
 import time
 import urllib.parse
@@ -29,7 +30,9 @@ class Load:
         return (len(self.latencies) - self.broken) / self.seconds
 
     def percentile(self, percent: float) -> float:
-        """Seconds within which that part of the good answers came."""
+        """Seconds within which that part of the answers with status 200 came; not a number if there was none."""
+        if not self.latencies:
+            return math.nan
         return self.latencies[min(len(self.latencies) - 1, int(percent / 100 * len(self.latencies)))]
 
 

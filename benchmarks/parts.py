@@ -14,7 +14,7 @@ from io import BytesIO
 
 import cv2
 import numpy as np
-from werkzeug.formparser import MultiPartParser
+from werkzeug.formparser import FormDataParser
 
 from benchmarks import photos
 from benchmarks.load import multipart
@@ -25,6 +25,7 @@ from visage.engine import Engine
 from visage.images import decode, inspect
 from visage.results import as_json
 from visage.settings import Settings
+from visage.web.form_parser import PhotoFormParser
 
 ENCODERS = {
     "quality 80": [cv2.IMWRITE_JPEG_QUALITY, 80],
@@ -67,7 +68,8 @@ def way(photo: bytes, rounds: int) -> list[list[str]]:
     content = as_json(analysis, engine.pack)
     body, boundary = multipart(photo)
     parts: dict[str, Callable[[], object]] = {
-        "multipart body to fields": lambda: _parse(body, boundary),
+        "multipart body to fields": lambda: _parse(PhotoFormParser(max_form_parts=32), body, boundary),
+        "the same by werkzeug's own parser": lambda: _parse(FormDataParser(), body, boundary),
         "header": partial(inspect, photo, 50_000_000),
         "pixels": partial(decode, photo, header),
         "a copy of the pixels": decoded.pixels.copy,
@@ -97,8 +99,8 @@ def readings(rounds: int) -> list[list[str]]:
     return rows
 
 
-def _parse(body: bytes, boundary: bytes) -> None:
-    MultiPartParser().parse(BytesIO(body), boundary, len(body))
+def _parse(parser: FormDataParser, body: bytes, boundary: bytes) -> None:
+    parser.parse(BytesIO(body), "multipart/form-data", len(body), {"boundary": boundary.decode()})
 
 
 def size(pixels: photos.Pixels, options: list[int]) -> str:

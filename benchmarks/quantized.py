@@ -30,7 +30,10 @@ def main() -> None:
     spec = find_pack(arguments.pack).gender
     plain = Classifier(spec)
     blobs, labels = [], []
-    for photo in read_labels(arguments.faces).photos[: CALIBRATION + JUDGED]:
+    labelled = [photo for photo in read_labels(arguments.faces).photos if photo.faces and photo.faces[0].gender]
+    if len(labelled) <= CALIBRATION:
+        parser.error(f"{arguments.faces} needs more than {CALIBRATION} photos of faces with a gender")
+    for photo in labelled[: CALIBRATION + JUDGED]:
         data = photo.path.read_bytes()
         face = photo.faces[0]
         blobs.append(plain._preprocess(decode(data, inspect(data, 50_000_000)).pixels, np.array(face.box, np.float32)))
@@ -47,7 +50,7 @@ def main() -> None:
             seconds[name].append(time.perf_counter() - began)
             right[name] += spec.labels[int(answer.argmax())] == label
     for name, times in seconds.items():
-        rows.append([name, f"{1000 * statistics.median(times):.2f}", f"{right[name] / JUDGED:.1%}"])
+        rows.append([name, f"{1000 * statistics.median(times):.2f}", f"{right[name] / len(times):.1%}"])
     print(f"pack {arguments.pack}\n\n{table(['gender net', 'ms', 'right'], rows)}")
 
 

@@ -19,13 +19,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def circumstances(what: str | None) -> str:
-    """What was measured, at which commit and on which machine."""
+def circumstances(title: str) -> str:
+    """The head of a written result: its title, at which commit it was measured and on which machine."""
     commit = _git("rev-parse", "--short", "HEAD") + (" and changes" if _git("status", "--porcelain") else "")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     machine = f"{os.cpu_count()} cores of {_processor()}, {memory:.0f} GB, {platform.system()} {platform.machine()}"
     versions = f"Python {platform.python_version()}, OpenCV {cv2.__version__}"
-    return f"{(what or '').strip()}\n\nCommit {commit}; {machine}; {versions}.\n"
+    return f"# {title}\n\nCommit {commit}; {machine}; {versions}. What each figure means: benchmarks/README.md.\n"
 
 
 def _git(*command: str) -> str:

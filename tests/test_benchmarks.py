@@ -1,6 +1,7 @@
 """What the benchmarks measure with: a load generator that notices wrong answers, nets that find two faces."""
 
 import itertools
+import math
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -71,6 +72,7 @@ def test_refusals_are_no_answers(scripted: str) -> None:
 
     assert load.answers.keys() == {503}
     assert load.rate == 0
+    assert math.isnan(load.percentile(50))
 
 
 def test_parallel_pictures_of_the_service_are_those_of_a_quiet_call(service: Service, tiny_jpeg: bytes) -> None:

@@ -43,6 +43,15 @@ def net_of(channels: int, kind: str, parameters: str, blobs: list[NDArray[np.flo
     return net
 
 
+def test_defaults_that_both_share_may_be_left_out() -> None:
+    net = net_of(8, "LRN", "lrn_param { alpha: 0.5 }")
+    assert b'"VisageLRN"' in use_fast_layers(net.prototxt())
+
+    found = answers(net, use_fast_layers(net.prototxt()), maps(8))
+
+    np.testing.assert_allclose(found, answers(net, net.prototxt(), maps(8)), rtol=1e-5, atol=TOLERANCE)
+
+
 @pytest.mark.parametrize(("size", "alpha", "beta"), [(5, 1e-4, 0.75), (5, 0.5, 0.75), (3, 0.5, 0.6)])
 @pytest.mark.parametrize("channels", [3, 96])
 def test_local_response_norm_answers_as_opencv_does(channels: int, size: int, alpha: float, beta: float) -> None:
@@ -78,8 +87,15 @@ def test_places_where_all_is_zero_stay_zero() -> None:
 @pytest.mark.parametrize(
     "layer",
     [
-        'type: "LRN" lrn_param { norm_region: WITHIN_CHANNEL }',
+        'type: "LRN" lrn_param { local_size: 5 alpha: 0.1 norm_region: WITHIN_CHANNEL }',
+        'type: "LRN" lrn_param { local_size: 5 alpha: 0.1 norm_region: 1 }',
+        'type: "LRN" lrn_param { local_size: 4 alpha: 0.1 }',
+        'type: "LRN" lrn_param { local_size: 5 alpha: 0.1 k: 2 }',
+        'type: "LRN" lrn_param { local_size: 5 }',
+        'type: "LRN"',
         'type: "Normalize" norm_param { across_spatial: true }',
+        'type: "Normalize" norm_param { across_spatial: 1 }',
+        'type: "Normalize" norm_param { scale_filler { value: 20 } }',
         'type: "Pooling"',
         'name: "LRN" type: "ReLU"',
     ],

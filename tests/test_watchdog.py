@@ -2,6 +2,7 @@
 
 import threading
 import time
+from unittest.mock import Mock
 
 import pytest
 
@@ -59,3 +60,11 @@ def test_what_was_in_time_is_let_go_of() -> None:
         pass
 
     assert [deadline.action for deadline in watchdog._deadlines] == [None]
+
+
+def test_an_action_that_fails_costs_no_other_its_limit() -> None:
+    watchdog = Watchdog()
+    called = threading.Event()
+
+    with watchdog.limit(0.01, Mock(side_effect=ValueError)), watchdog.limit(0.05, called.set):
+        assert called.wait(5)

@@ -388,3 +388,14 @@ def test_what_follows_the_last_boundary_of_a_form_is_ignored(client: FlaskClient
     answer = client.post("/predict", data=body, content_type="multipart/form-data; boundary=edge")
 
     assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("file_name", ['filename="a.png"', "filename*=UTF-8''%C3%A9.png", 'filename=""'])
+def test_a_photo_is_a_file_however_its_name_is_written(client: FlaskClient, tiny_png: bytes, file_name: str) -> None:
+    head = f'--edge\r\nContent-Disposition: form-data; name="image"; {file_name}\r\n\r\n'.encode()
+
+    answer = client.post(
+        "/predict", data=head + tiny_png + b"\r\n--edge--\r\n", content_type="multipart/form-data; boundary=edge"
+    )
+
+    assert answer.status_code == 200, answer.text

@@ -33,6 +33,9 @@ TEACHER_SIDE, TEACHER_EARLY_SIDE = 80, 56
 BATCH = 128
 PEAK_RATE, KERNEL_RATE = 0.05, 0.04
 
+# Crops in which the batch norms of a student that begins with a pack's weights are measured.
+MEASURED = 1000
+
 # The part of these rates that a run needs which begins with trained weights: at more it first unlearns them.
 START_RATE = 0.4
 SEED = 20261121
@@ -144,7 +147,7 @@ def train(weights: dict[str, Weights], arguments: argparse.Namespace) -> None:
     steps = len(faces) // BATCH
     for name, net in nets.items() if arguments.start else ():
         if teaching:
-            start_student(net, arguments.start, name, unseen_crops)
+            start_student(net, arguments.start, name, unseen_crops[:MEASURED])
         else:
             net.load_state_dict(load_means(arguments.start, name))
     rates = [(START_RATE if arguments.start else 1) * rate for rate in (PEAK_RATE, KERNEL_RATE)]

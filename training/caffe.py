@@ -74,7 +74,7 @@ def write(folder: Path, role: str, net: CaffeNet, *, half: bool = True) -> None:
 
 
 def read(folder: Path, role: str) -> cv2.dnn.Net:
-    """An exported net as the service reads it."""
+    """An exported net, its layers those of OpenCV."""
     return cv2.dnn.readNetFromCaffe(str(folder / f"{role}.prototxt"), str(folder / f"{role}.caffemodel"))
 
 

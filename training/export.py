@@ -35,7 +35,7 @@ SMALLEST_FACE = LEVELS[0].sides[0]
 
 MANIFEST = """\
 name = "compact"
-version = "1"
+version = "2"
 description = "Visage's own small nets: an SSD face detector, gender and age over FairFace's groups. See MODEL_CARD.md."
 
 [face]

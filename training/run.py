@@ -114,7 +114,11 @@ class Run:
         self.steps = saved["steps"]
         torch.set_rng_state(saved["random"])
         for optimizer, state in zip(self._optimizers, saved["optimizers"], strict=True):
+            # What was asked for now counts, not what the interrupted run was asked for.
+            peaks = [group["peak_rate"] for group in optimizer.param_groups]
             optimizer.load_state_dict(state)
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["peak_rate"] = peak
         for name, net in self.nets.items():
             net.load_state_dict(saved["nets"][name])
             self.means[name].load_state_dict(saved["means"][name])

@@ -15,18 +15,24 @@ from numpy.typing import NDArray
 
 Maps = NDArray[np.float32]
 
-# The names under which cv2.dnn knows the layers of this module; its own keep theirs.
-_OURS = {b"LRN": b"VisageLRN", b"Normalize": b"VisageNormalize"}
-
-# What marks the kinds that are not done here: LRN over an area, norms over all pixels at once.
-_OTHER_KINDS = {b"LRN": rb"WITHIN_CHANNEL", b"Normalize": rb"across_spatial:\s*true"}
+# What a layer has to say for itself to be replaced, and nothing beside it, so that OpenCV and we mean the same by it.
+# Layers that ask for another kind, or do not say what they mean where the two have other defaults, stay with OpenCV.
+_LRN = re.compile(
+    rb"lrn_param\s*\{(?=[^}]*\balpha:)(?:\s*(?:local_size:\s*\d*[13579]|(?:alpha|beta):\s*[0-9.e-]+)\b)+\s*\}"
+)
+_NORMALIZE = re.compile(rb"\bacross_spatial:\s*(?:false|0)\b")
+_REPLACED = ((b"LRN", b"VisageLRN", _LRN), (b"Normalize", b"VisageNormalize", _NORMALIZE))
 
 
 def use_fast_layers(prototxt: bytes) -> bytes:
-    """`prototxt` with the layers of this module in place of OpenCV's, where they do the same."""
-    for kind, ours in _OURS.items():
-        if not re.search(_OTHER_KINDS[kind], prototxt):
-            prototxt = re.sub(rb'(\btype:\s*")' + kind + rb'"', rb"\1" + ours + rb'"', prototxt)
+    """`prototxt` with the layers of this module in place of OpenCV's, where they do the same.
+
+    All layers of a kind or none: which of them a text belongs to is not looked at.
+    """
+    for kind, ours, known in _REPLACED:
+        layers = re.compile(rb'(\btype:\s*")' + kind + rb'"')
+        if len(layers.findall(prototxt)) == len(known.findall(prototxt)):
+            prototxt = layers.sub(rb"\1" + ours + rb'"', prototxt)
     return prototxt
 
 
@@ -35,9 +41,8 @@ class LocalResponseNorm:
 
     def __init__(self, parameters: Mapping[str, Any], blobs: list[Maps]) -> None:  # noqa: ARG002
         self._reach = int(parameters.get("local_size", 5)) // 2
-        self._alpha = float(parameters.get("alpha", 1.0)) / (2 * self._reach + 1)
+        self._alpha = float(parameters["alpha"]) / (2 * self._reach + 1)
         self._beta = float(parameters.get("beta", 0.75))
-        self._bias = float(parameters.get("k", 1.0))
 
     def getMemoryShapes(self, inputs: list[list[int]]) -> list[list[int]]:  # noqa: N802
         return inputs
@@ -46,7 +51,7 @@ class LocalResponseNorm:
         (maps,) = inputs
         squares = maps * maps
         squares *= self._alpha
-        divisor = np.full_like(maps, self._bias)
+        divisor = np.ones_like(maps)
         channels = maps.shape[1]
         for shift in range(-self._reach, self._reach + 1):
             first, last = max(0, -shift), min(channels, channels - shift)

@@ -67,7 +67,7 @@ class FaceDetector:
         self._net.enableWinograd(useWinograd=True)
 
     def _preprocess(self, pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:
-        # Less than halving is left, for which bilinear sampling misses no pixel.
+        # Less than halving is left (of strips' longer side more), for which bilinear sampling misses no pixel.
         resized = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
         blob = _blob(resized, self._spec)
         least = min(self._spec.input) // _THINNEST_INPUT

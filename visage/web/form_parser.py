@@ -6,9 +6,10 @@ from io import BytesIO
 from typing import IO
 
 from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser
-from werkzeug.datastructures import FileStorage, Headers, MultiDict
+from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
+from werkzeug.http import parse_options_header
 
 Fields = MultiDict[str, str]
 Files = MultiDict[str, FileStorage]
@@ -46,25 +47,23 @@ class PhotoFormParser(FormDataParser):
         chunks: list[bytes] = []
         for event in events:
             if isinstance(event, MultipartSegment):
-                part, chunks = event, []
+                part, chunks, file_name = event, [], _file_name(event)
+            elif part is None:
+                continue
             elif event:
                 chunks.append(event)
-                self._limit(part, chunks)
-            elif part is not None:
-                self._add(part, b"".join(chunks), fields, files)
+                # Only files may be as long as the body may be.
+                if file_name is None and part.bytes_received > (self.max_form_memory_size or math.inf):
+                    raise RequestEntityTooLarge
+            elif file_name is None:
+                fields.add(part.name, b"".join(chunks).decode(errors="replace"))
+            else:
+                files.add(part.name, FileStorage(BytesIO(b"".join(chunks)), file_name, part.name))
         return fields, files
 
-    def _limit(self, part: MultipartSegment | None, chunks: list[bytes]) -> None:
-        """Only files may be as long as the body may be."""
-        most = self.max_form_memory_size
-        if part is not None and part.filename is None and most is not None and sum(map(len, chunks)) > most:
-            raise RequestEntityTooLarge
 
-    @staticmethod
-    def _add(part: MultipartSegment, content: bytes, fields: Fields, files: Files) -> None:
-        if part.filename is None:
-            fields.add(part.name, content.decode(errors="replace"))
-        else:
-            files.add(
-                part.name, FileStorage(BytesIO(content), part.filename, part.name, headers=Headers(part.headerlist))
-            )
+def _file_name(part: MultipartSegment) -> str | None:
+    """The name of a file, None for any other field; some clients write it in the form of RFC 5987 alone."""
+    if part.filename is not None:
+        return str(part.filename)
+    return parse_options_header(part.header("Content-Disposition"))[1].get("filename")

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from visage.log import logger
+
 
 @dataclass(order=True)
 class _Deadline:
@@ -50,4 +52,12 @@ class Watchdog:
                 while self._deadlines and self._deadlines[0].when <= time.monotonic():
                     deadline = heapq.heappop(self._deadlines)
                     if deadline.action is not None:
-                        deadline.action()
+                        self._act(deadline.action)
+
+    @staticmethod
+    def _act(action: Callable[[], None]) -> None:
+        """Whatever goes wrong in one action, the others still have their time limits."""
+        try:
+            action()
+        except Exception:
+            logger.exception("the watchdog could not call something off")
