@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.caffe import CaffeNet, write
+from training.caffe import CaffeNet, Level, add_detection, write
 
 AGES = ("(0-2)", "(4-6)", "(8-12)", "(15-20)", "(25-32)", "(38-43)", "(48-53)", "(60-100)")
 
@@ -20,32 +20,22 @@ MANIFEST = """\
 name = "fullsize"
 version = "1"
 description = "Random weights in the shapes of res10 and of the nets of Levi and Hassner: for speed and memory alone."
-
-[face]
-prototxt = "face.prototxt"
-weights = "face.caffemodel"
-sha256 = "{face_caffemodel}"
-prototxt_sha256 = "{face_prototxt}"
-input = [300, 300]
-mean = [104.0, 177.0, 123.0]
-scale = 1.0
-swap_rb = false
-min_confidence = 0.7
 """
 
-CLASSIFIER = """
+TABLE = """
 [{role}]
 prototxt = "{role}.prototxt"
 weights = "{role}.caffemodel"
 sha256 = "{weights}"
 prototxt_sha256 = "{prototxt}"
-input = [227, 227]
-mean = [78.4263377603, 87.7689143744, 114.895847746]
+input = [{side}, {side}]
+mean = {mean}
 scale = 1.0
 swap_rb = false
-crop_scale = 1.4
-labels = {labels}
+{rest}
 """
+
+FACE_MEAN, CROP_MEAN = [104.0, 177.0, 123.0], [78.4263377603, 87.7689143744, 114.895847746]
 
 
 def main() -> None:
@@ -60,26 +50,23 @@ def write_pack(folder: Path) -> Path:
     if manifest.exists():
         return folder
     write(folder, "face", detector(), half=False)
-    labels = {"gender": ("Male", "Female"), "age": AGES}
-    for seed, (role, names) in enumerate(labels.items()):
-        write(folder, role, classifier(role, len(names), seed), half=False)
-    text = MANIFEST.format(**checksums(folder, "face"))
-    for role, names in labels.items():
-        sums = checksums(folder, role)
-        listed = "[" + ", ".join(f'"{name}"' for name in names) + "]"
-        text += CLASSIFIER.format(
-            role=role, weights=sums[f"{role}_caffemodel"], prototxt=sums[f"{role}_prototxt"], labels=listed
-        )
+    tables = [table(folder, "face", 300, FACE_MEAN, "min_confidence = 0.7")]
+    for seed, (role, labels) in enumerate({"gender": ["Male", "Female"], "age": list(AGES)}.items()):
+        write(folder, role, classifier(role, len(labels), seed), half=False)
+        # A list of strings is written alike in Python and TOML, but for the quotation marks.
+        rest = f"crop_scale = 1.4\nlabels = {labels}".replace("'", '"')
+        tables.append(table(folder, role, 227, CROP_MEAN, rest))
     ranges = [[int(year) for year in age.strip("()").split("-")] for age in AGES]
-    manifest.write_text(f"{text}ranges = {ranges}\n")
+    manifest.write_text(f"{MANIFEST}{''.join(tables)}ranges = {ranges}\n")
     return folder
 
 
-def checksums(folder: Path, role: str) -> dict[str, str]:
-    return {
-        f"{role}_{kind}": hashlib.sha256((folder / f"{role}.{kind}").read_bytes()).hexdigest()
-        for kind in ("caffemodel", "prototxt")
-    }
+def table(folder: Path, role: str, side: int, mean: list[float], rest: str) -> str:
+    """What the manifest says of one net."""
+    weights, prototxt = (
+        hashlib.sha256((folder / f"{role}.{kind}").read_bytes()).hexdigest() for kind in ("caffemodel", "prototxt")
+    )
+    return TABLE.format(role=role, weights=weights, prototxt=prototxt, side=side, mean=mean, rest=rest)
 
 
 class Builder:
@@ -188,40 +175,21 @@ def residual(build: Builder, name: str, top: str, widths: tuple[int, int, int], 
 
 def add_boxes(build: Builder, levels: Sequence[tuple[str, int, int, tuple[int, int], int]]) -> None:
     """The heads of the SSD. Only the last level believes in anything, and the best two of its boxes are given."""
-    net = build.net
-    flat: dict[str, list[str]] = {"loc": [], "conf": [], "priors": []}
+    heads = []
     for number, (top, channels, priors, (least, most), step) in enumerate(levels):
-        for kind, values in (("loc", 4), ("conf", 2)):
-            name = f"level{number}_{kind}"
-            build.convolution(name, top, (priors * values, channels, 3), pad=1)
-            kernel, bias = net.blobs[-1][2]
-            kernel *= 0
-            if kind == "loc":
-                # A fifth of the prior's size, a little right of and below it: the variances are 0.1 and 0.2.
-                bias[:] = np.tile([1, 1, np.log(0.2) / 0.2, np.log(0.25) / 0.2], priors)
-            else:
-                bias[:] = np.tile([8, 0], priors)
-                bias[:2] = (0, 8) if number == len(levels) - 1 else (8, 0)
-            last = net.add("Permute", f"{name}_last", [name], "permute_param { order: 0 order: 2 order: 3 order: 1 }")
-            flat[kind].append(net.add("Flatten", f"{name}_flat", [last], "flatten_param { axis: 1 }"))
-        ratios = "aspect_ratio: 2" + (" aspect_ratio: 3" if priors == 6 else "")
-        parameters = (
-            f"prior_box_param {{ min_size: {least} max_size: {most} {ratios} flip: true clip: false variance: 0.1 "
-            f"variance: 0.1 variance: 0.2 variance: 0.2 step: {step} offset: 0.5 }}"
-        )
-        flat["priors"].append(net.add("PriorBox", f"level{number}_priors", [top, "data"], parameters))
-    for name, axis in (("loc", 1), ("conf", 1), ("priors", 2)):
-        net.add("Concat", name, flat[name], f"concat_param {{ axis: {axis} }}")
-    net.add("Reshape", "conf_cells", ["conf"], "reshape_param { shape { dim: 0 dim: -1 dim: 2 } }")
-    net.add("Softmax", "conf_softmax", ["conf_cells"], "softmax_param { axis: 2 }")
-    net.add("Flatten", "conf_flat", ["conf_softmax"], "flatten_param { axis: 1 }")
-    net.add(
-        "DetectionOutput",
-        "detection_out",
-        ["loc", "conf_flat", "priors"],
-        "detection_output_param { num_classes: 2 share_location: true background_label_id: 0 nms_param { "
-        "nms_threshold: 0.45 top_k: 400 } code_type: CENTER_SIZE keep_top_k: 2 confidence_threshold: 0.01 }",
-    )
+        # A fifth of the prior's size, a little right of and below it: the variances are 0.1 and 0.2.
+        offsets = np.tile([1, 1, np.log(0.2) / 0.2, np.log(0.25) / 0.2], priors)
+        classes = np.tile([8, 0], priors)
+        if number == len(levels) - 1:
+            classes[:2] = 0, 8
+        for name, values in (("offsets", offsets), ("classes", classes)):
+            build.convolution(f"level{number}_{name}", top, (len(values), channels, 3), pad=1)
+            kernel, bias = build.net.blobs[-1][2]
+            kernel[:], bias[:] = 0, values
+        shapes = f"min_size: {least} max_size: {most} aspect_ratio: 2{' aspect_ratio: 3' * (priors == 6)} flip: true"
+        level = f"level{number}"
+        heads.append(Level(f"{level}_priors", f"{level}_classes", f"{level}_offsets", shapes, step))
+    add_detection(build.net, heads, keep=2)
 
 
 if __name__ == "__main__":

@@ -87,8 +87,8 @@ def targets(sample: Sample, anchors: NDArray[np.float32]) -> tuple[NDArray[np.in
         labels[chosen] = 1
         face = sample.faces[best[chosen]]
         prior = anchors[chosen]
-        centre = ((face[:, :2] + face[:, 2:]) / 2 - prior[:, :2]) / prior[:, 2:] / tracing.VARIANCES[0]
-        size = np.log((face[:, 2:] - face[:, :2]) / prior[:, 2:]) / tracing.VARIANCES[2]
+        centre = ((face[:, :2] + face[:, 2:]) / 2 - prior[:, :2]) / prior[:, 2:] / caffe.VARIANCES[0]
+        size = np.log((face[:, 2:] - face[:, :2]) / prior[:, 2:]) / caffe.VARIANCES[2]
         offsets[chosen] = np.concatenate([centre, size], 1)
     return labels, offsets
 

@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from training import caffe
 from training.caffe import CaffeNet
 from training.models import LEVELS, UpsampleLike
-
-# What the offsets of an SSD are scaled by (Liu et al., 2015): centre x, centre y, width, height.
-VARIANCES = (0.1, 0.1, 0.2, 0.2)
 
 
 def trace(model: nn.Module, name: str, size: tuple[int, int]) -> tuple[CaffeNet, list[str]]:
@@ -144,28 +142,18 @@ def _weights(module: nn.Conv2d | nn.Linear) -> list[NDArray[np.float32]]:
 
 
 def add_detection(net: CaffeNet, outputs: list[str]) -> None:
-    """Append what turns the (class, offset) maps of an SSD into boxes: priors, softmax and NMS."""
-    flat: dict[str, list[str]] = {"classes": [], "offsets": [], "priors": []}
-    for level, classes, offsets in zip(LEVELS, outputs[::2], outputs[1::2], strict=True):
-        for kind, maps in (("classes", classes), ("offsets", offsets)):
-            order = "permute_param { order: 0 order: 2 order: 3 order: 1 }"
-            last = net.add("Permute", f"{maps}_last", [maps], order)
-            flat[kind].append(net.add("Flatten", f"{maps}_flat", [last], "flatten_param { axis: 1 }"))
-        sides = " ".join(f"min_size: {side}" for side in level.sides)
-        variances = " ".join(f"variance: {variance}" for variance in VARIANCES)
-        parameters = f"prior_box_param {{ {sides} clip: false {variances} step: {level.stride} offset: 0.5 }}"
-        flat["priors"].append(net.add("PriorBox", f"priors_{level.stride}", [classes, "data"], parameters))
-    net.add("Concat", "offsets", flat["offsets"], "concat_param { axis: 1 }")
-    net.add("Concat", "priors", flat["priors"], "concat_param { axis: 2 }")
-    net.add("Concat", "classes", flat["classes"], "concat_param { axis: 1 }")
-    net.add("Reshape", "classes_cells", ["classes"], "reshape_param { shape { dim: 0 dim: -1 dim: 2 } }")
-    net.add("Softmax", "classes_softmax", ["classes_cells"], "softmax_param { axis: 2 }")
-    net.add("Flatten", "confidences", ["classes_softmax"], "flatten_param { axis: 1 }")
-    net.add(
-        "DetectionOutput",
-        "detection_out",
-        ["offsets", "confidences", "priors"],
-        "detection_output_param { num_classes: 2 share_location: true background_label_id: 0 "
-        "nms_param { nms_threshold: 0.45 top_k: 400 } code_type: CENTER_SIZE keep_top_k: 200 "
-        "confidence_threshold: 0.01 }",
+    """Append what turns the (class, offset) maps of a `FaceNet` into boxes."""
+    maps = zip(LEVELS, outputs[::2], outputs[1::2], strict=True)
+    caffe.add_detection(
+        net,
+        [
+            caffe.Level(
+                f"priors_{level.stride}",
+                classes,
+                offsets,
+                " ".join(f"min_size: {side}" for side in level.sides),
+                level.stride,
+            )
+            for level, classes, offsets in maps
+        ],
     )
