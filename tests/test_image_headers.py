@@ -162,7 +162,7 @@ def test_fill_bytes_may_precede_a_marker() -> None:
 
 @pytest.mark.parametrize("marker", [0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA])
 def test_every_kind_of_frame_tells_its_size(marker: int) -> None:
-    assert read_header(b"\xff\xd8" + jpeg_frame(21, 34, marker)) == ImageHeader("JPEG", 34, 21)
+    assert read_header(b"\xff\xd8" + jpeg_frame(21, 34, marker) + b"\xff\xd9") == ImageHeader("JPEG", 34, 21)
 
 
 @pytest.mark.parametrize("marker", [0xC4, 0xC8, 0xCC])
@@ -298,6 +298,20 @@ def test_what_looks_like_scans_inside_a_segment_or_behind_the_picture_does_not_c
     many = 1000 * b"\xff\xda"
 
     assert read_header(many_scans_jpeg(10, jpeg_segment(0xE2, many)) + many) == ImageHeader("JPEG", 8, 8)
+
+
+@pytest.mark.parametrize(("scanned", "judged"), [(1, "more than 100 scans"), (3, None)])
+def test_scans_of_a_baseline_jpeg_count_unless_the_first_has_every_colour(scanned: int, judged: str | None) -> None:
+    frame = jpeg_segment(0xC0, struct.pack(">BHHB9B", 8, 8, 8, 3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0))
+    colours = bytes(value for colour in range(1, scanned + 1) for value in (colour, 0))
+    scan = jpeg_segment(0xDA, bytes([scanned]) + colours + bytes([0, 63, 0]))
+    picture = b"\xff\xd8" + frame + 101 * scan + b"\xff\xd9"
+
+    if judged:
+        with pytest.raises(UndecodableImage, match=judged):
+            read_header(picture)
+    else:
+        assert read_header(picture) == ImageHeader("JPEG", 8, 8)
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -3,7 +3,8 @@
 Every length here is in pixels of the picture that is drawn on.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -32,6 +33,8 @@ MIN_CAP_HEIGHT = 8
 _OWN_FACE_FREE = 1 / 3
 # Saying less costs this for each step, so that it is worth while where it uncovers a tenth of another face.
 _SHORTER_TEXT = 0.1
+# Costs that differ by less are equal: of equals the first spot is taken, whatever the rounding of a sum.
+_NEXT_TO_NOTHING = 1e-6
 
 _FONT = cv2.FONT_HERSHEY_DUPLEX
 _FONT_CAP_HEIGHT = 21  # of the Hershey capitals at font scale 1 (A. V. Hershey, NWL report 1810, 1967)
@@ -58,6 +61,10 @@ class Pen:
     def margin(self) -> int:
         """From the label's edge to the text, with room for descenders: a third of the cap height and half a stroke."""
         return self.outline + round(self.cap_height * 0.45)
+
+    @property
+    def label_height(self) -> int:
+        return self.cap_height + 1 + 2 * self.margin
 
 
 @dataclass(frozen=True)
@@ -140,55 +147,79 @@ def _first_choices(labels: Sequence[Label], texts: Sequence[Sequence[str]]) -> i
 
 def _place(boxes: Sequence[Box], texts: Sequence[Sequence[str]], width: int, height: int) -> tuple[Label, ...]:
     """Gives each face in turn, the largest first, the cheapest spot that is left; of equals, the first."""
-    corners = np.array([(box.x1, box.y1, box.x2, box.y2) for box in boxes]).reshape(-1, 4)
-    taken = np.zeros((0, 5), np.int64)
     labels: list[Label] = []
     for face in sorted(range(len(boxes)), key=lambda face: -boxes[face].area):
-        pen = size_pen(boxes[face], width, height)
-        spots = _spots(texts[face], boxes[face], pen, width, height)
-        shy = corners + np.array((-1, -1, 1, 1)) * pen.margin  # a label that touches a box seems to belong to it
-        shy[face] = corners[face]
-        hidden = _shared_area(spots, shy) / ((shy[:, 2] - shy[:, 0]) * (shy[:, 3] - shy[:, 1]))
-        hidden[hidden[:, face] <= _OWN_FACE_FREE, face] = 0
-        cost = hidden.sum(axis=1) + _SHORTER_TEXT * spots[:, 4]
-        cost[_shared_area(spots, taken).any(axis=1)] = np.inf
-        if np.isfinite(cost).any():
-            best = int(cost.round(6).argmin())
-            x1, y1, x2, y2, text = spots[best].tolist()
-            labels.append(Label(face, texts[face][text], Box(x1, y1, x2, y2), pen))
-            taken = np.vstack((taken, spots[best]))
+        box, pen = boxes[face], size_pen(boxes[face], width, height)
+        widths = [_label_width(text, pen) for text in texts[face]]
+        spots = [_spots(box, label_width, pen, width, height) for label_width in widths]
+        # What lies farther off is in no spot's way. A label that touches another face's box seems to belong to it.
+        reach = _grown(box, max(widths, default=0) + pen.margin, pen.label_height + pen.margin)
+        faces = [_grown(each, pen.margin) for each in boxes if each is not box and _touch(each, reach)]
+        taken = [label.box for label in labels if _touch(label.box, reach)]
+        found = _cheapest(spots, box, faces, taken)
+        if found is not None:
+            labels.append(Label(face, texts[face][found[0]], found[1], pen))
     return tuple(labels)
 
 
-def _spots(texts: Sequence[str], box: Box, pen: Pen, width: int, height: int) -> NDArray[np.int64]:
-    """Where a label could stand: (n, 5) int64, each row x1, y1, x2, y2 and the index of the text that fits there.
+def _cheapest(
+    spots: Sequence[Iterable[Box]], box: Box, faces: Sequence[Box], taken: Sequence[Box]
+) -> tuple[int, Box] | None:
+    """The index of the text and the spot for it that cost least; None where every spot is `taken` or there is none.
 
-    In order of preference: the fuller text; above, below, inside the box; flush left, flush right, centred.
+    `spots` are those of each text for the face in `box`. In plain numbers, because most faces take their first spot.
     """
-    label_height = pen.cap_height + 1 + 2 * pen.margin
-    above, below, lowest = box.y1 - label_height, box.y2, height - label_height
+    best, least = None, math.inf
+    for text, places in enumerate(spots):
+        # Nothing that follows can be cheaper than its text.
+        if least <= _SHORTER_TEXT * text + _NEXT_TO_NOTHING:
+            break
+        for spot in places:
+            if any(_touch(spot, each) for each in taken):
+                continue
+            own = _shared_area(spot, box) / box.area
+            cost = _SHORTER_TEXT * text + (own if own > _OWN_FACE_FREE else 0)
+            cost += sum(_shared_area(spot, each) / each.area for each in faces)
+            if cost < least - _NEXT_TO_NOTHING:
+                best, least = (text, spot), cost
+                if cost <= _SHORTER_TEXT * text:
+                    break
+    return best
+
+
+def _spots(box: Box, label_width: int, pen: Pen, width: int, height: int) -> Iterator[Box]:
+    """Where a label could stand, in order of preference: above, below, inside; flush left, flush right, centred."""
+    above, below = box.y1 - pen.label_height, box.y2
+    rightmost, lowest = width - label_width, height - pen.label_height
+    if rightmost < 0 or lowest < 0:
+        return
     tops = [top for top in (above, below) if 0 <= top <= lowest]
     # Where the picture's edge leaves too little room outside the box, the label leans on that edge.
-    tops += [0 if above < 0 else min(box.y1, lowest), lowest if below > lowest else max(box.y2 - label_height, 0)]
-    spots = []
-    for index, text in enumerate(texts):
-        label_width = cv2.getTextSize(text, _FONT, pen.font_scale, pen.stroke)[0][0] + 2 * pen.margin
-        rightmost = width - label_width
-        if rightmost >= 0 and lowest >= 0:
-            left, right = box.x1 - pen.outline, box.x2 + pen.outline - label_width
-            for top in tops:
-                for x in (left, right, (left + right) // 2):
-                    x1 = min(max(x, 0), rightmost)
-                    spots.append((x1, top, x1 + label_width, top + label_height, index))
-    return np.array(spots, np.int64).reshape(-1, 5)
+    tops += [0 if above < 0 else min(box.y1, lowest), lowest if below > lowest else max(box.y2 - pen.label_height, 0)]
+    left, right = box.x1 - pen.outline, box.x2 + pen.outline - label_width
+    for top in tops:
+        for x in (left, right, (left + right) // 2):
+            x1 = min(max(x, 0), rightmost)
+            yield Box(x1, top, x1 + label_width, top + pen.label_height)
 
 
-def _shared_area(boxes: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(boxes, others) int64: the pixels that each of the boxes shares with each of the others; rows x1, y1, x2, y2."""
-    x = np.minimum(boxes[:, None, 2], others[:, 2]) - np.maximum(boxes[:, None, 0], others[:, 0])
-    y = np.minimum(boxes[:, None, 3], others[:, 3]) - np.maximum(boxes[:, None, 1], others[:, 1])
-    shared: NDArray[np.int64] = np.maximum(x, 0) * np.maximum(y, 0)
-    return shared
+def _label_width(text: str, pen: Pen) -> int:
+    return cv2.getTextSize(text, _FONT, pen.font_scale, pen.stroke)[0][0] + 2 * pen.margin
+
+
+def _grown(box: Box, sideways: int, upwards: int | None = None) -> Box:
+    upwards = sideways if upwards is None else upwards
+    return Box(box.x1 - sideways, box.y1 - upwards, box.x2 + sideways, box.y2 + upwards)
+
+
+def _touch(one: Box, other: Box) -> bool:
+    return one.x1 < other.x2 and other.x1 < one.x2 and one.y1 < other.y2 and other.y1 < one.y2
+
+
+def _shared_area(one: Box, other: Box) -> int:
+    if not _touch(one, other):
+        return 0
+    return (min(one.x2, other.x2) - max(one.x1, other.x1)) * (min(one.y2, other.y2) - max(one.y1, other.y1))
 
 
 def _fill(face: Face) -> Colour:

@@ -75,29 +75,33 @@ def read_header(data: bytes) -> ImageHeader:
 
 
 def _read_jpeg(data: bytes) -> ImageHeader:
-    orientation = 1
+    orientation, frame = 1, None
     for marker, start, end in _jpeg_segments(data):
         if marker == 0xE1 and data[start : start + 6] == b"Exif\0\0":
             orientation = _exif_orientation(data[start + 6 : end])
         # SOF0 to SOF15, without DHT (C4), JPG (C8) and DAC (CC), which share the range (ITU T.81, table B.1).
         elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack_from(">HH", data, start + 1)
+            frame = (marker, *struct.unpack_from(">HHB", data, start + 1))
+        # Most pictures are baseline and have all their colours in the first scan: libjpeg then reads no other.
+        elif marker == 0xDA and frame and (frame[0] > 0xC1 or data[start] < frame[3]):
             _limit_scans(data)
-            return ImageHeader("JPEG", width, height, orientation)
-    raise UndecodableImage("The JPEG has no picture in it; send the whole file.")
+    if not frame:
+        raise UndecodableImage("The JPEG has no picture in it; send the whole file.")
+    _, height, width, _ = frame
+    return ImageHeader("JPEG", width, height, orientation)
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield marker, start and end of the payload of each segment before the first scan."""
-    at = 2
-    while True:
+    """Yield marker, start and end of the payload of each segment up to the head of the first scan."""
+    at, marker = 2, 0
+    while marker != 0xDA:
         if data[at] != 0xFF:
             raise UndecodableImage("The JPEG is damaged in its header; send the original file.")
         marker = data[at + 1]
         if marker == 0xFF:  # fill bytes may precede a marker (ITU T.81, B.1.1.2)
             at += 1
             continue
-        if marker in (0xD9, 0xDA):
+        if marker == 0xD9:
             return
         # These have no length: a decoder would read on where we skip, and might find another size there.
         if marker < 0x02 or 0xD0 <= marker <= 0xD8:
