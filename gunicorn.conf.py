@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+
 from visage.errors import SettingsError
 from visage.log import log_config
 from visage.settings import Settings
@@ -70,6 +72,13 @@ def _trim_heap() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+class ErrorLogger(Logger):  # type: ignore[misc]
+    """gunicorn's own events without its line a request: Visage writes one, and to gather the facts for it takes time."""
+
+    def access(self, *_facts: object) -> None:
+        """Nothing."""
+
+
 _tune_heap()
 
 # OpenCV would write lines of its own between the events, one for every damaged photo; a caller learns of those anyway.
@@ -97,6 +106,7 @@ keepalive = 5
 # The heartbeat file lies in memory: on a slow disk a worker could be taken for dead.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 logconfig_dict = log_config(settings.log_level)
+logger_class = ErrorLogger
 control_socket_disable = True
 
 

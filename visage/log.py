@@ -38,6 +38,6 @@ def log_config(level: str) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": JsonFormatter}},
         "handlers": {"standard_error": {"class": "logging.StreamHandler", "formatter": "json"}},
-        "loggers": {"visage": own, "gunicorn.error": own, "gunicorn.access": own | {"handlers": []}},
+        "loggers": {"visage": own, "gunicorn.error": own},
         "root": {"level": "WARNING", "handlers": ["standard_error"]},
     }

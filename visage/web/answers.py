@@ -1,10 +1,10 @@
 """An analysis as the body of an answer: JSON, the bare picture, or both."""
 
-import base64
 import json
 import uuid
 from typing import Any
 
+import pybase64
 from flask import Response
 
 from visage.engine import Analysis
@@ -33,7 +33,7 @@ def _with_picture(content: dict[str, Any], picture: bytes | None) -> bytes:
     text = json.dumps(content, separators=(",", ":")).encode()
     if picture is None:
         return text
-    return b"".join((text[:-1], b',"annotated_jpeg":"', base64.b64encode(picture), b'"}'))
+    return b"".join((text[:-1], b',"annotated_jpeg":"', pybase64.b64encode(picture), b'"}'))
 
 
 def _both(content: dict[str, Any], picture: bytes) -> Response:
