@@ -73,7 +73,7 @@ def _trim_heap() -> None:
 
 
 class ErrorLogger(Logger):  # type: ignore[misc]
-    """gunicorn's own events without its line a request: Visage writes one, and to gather the facts for it takes time."""
+    """gunicorn's own events without its line a request: Visage writes one, and to gather facts takes time."""
 
     def access(self, *_facts: object) -> None:
         """Nothing."""
@@ -92,7 +92,9 @@ else:
 
 bind = f"{settings.host}:{settings.port}"
 workers = settings.workers
-worker_class = "gthread"
+worker_class = "visage.web.worker.PatientWorker"
+# Static files go the way of all answers, because the worker may have to keep what a client does not take at once.
+sendfile = False
 # Every photo that is worked on or waits holds a thread; the rest answer health checks and refuse what is too much.
 threads = settings.slots + settings.queue + 8
 # Code and weights that are loaded before the fork are shared by the workers. Nets are warmed up after it, because what

@@ -231,7 +231,7 @@ REFUSALS = [
     upload("PNG that claims gigabytes", 422, "undecodable_image", greedy_png(b"IDAT")),
     upload("damaged animated PNG", 422, "undecodable_image", broken_animation()),
     upload("PNG of 50,000 x 50,000", 413, "image_too_large", png(50_000, 50_000, 8, 2, bytes(5_000_000))),
-    upload("JPEG of 65,535 x 65,535", 413, "image_too_large", b"\xff\xd8" + jpeg_frame(65535, 65535)),
+    upload("JPEG of 65,535 x 65,535", 413, "image_too_large", b"\xff\xd8" + jpeg_frame(65535, 65535) + b"\xff\xd9"),
     upload("BMP of 2**31 rows", 413, "image_too_large", bmp(1, -(2**31), 24, 0, b"")),
     parameter("min_confidence", "0"),
     parameter("min_confidence", "1.01"),

@@ -16,8 +16,10 @@
     │   ├── LengthRequired     411 length_required
     │   ├── BodyTooLarge       413 body_too_large
     │   ├── ImageTooLarge      413 image_too_large
+    │   ├── AddressTooLong     414 address_too_long
     │   ├── UnsupportedType    415 unsupported_type
-    │   └── UndecodableImage   422 undecodable_image
+    │   ├── UndecodableImage   422 undecodable_image
+    │   └── HeadersTooLong     431 headers_too_long
     └── BusyError              503 busy (carries retry_after)
         ├── QueueFull          429 queue_full
         ├── WaitTimeout        503 wait_timeout
@@ -108,6 +110,11 @@ class ImageTooLarge(RequestError):
     code = "image_too_large"
 
 
+class AddressTooLong(RequestError):
+    status = 414
+    code = "address_too_long"
+
+
 class UnsupportedType(RequestError):
     status = 415
     code = "unsupported_type"
@@ -116,6 +123,11 @@ class UnsupportedType(RequestError):
 class UndecodableImage(RequestError):
     status = 422
     code = "undecodable_image"
+
+
+class HeadersTooLong(RequestError):
+    status = 431
+    code = "headers_too_long"
 
 
 class BusyError(VisageError):

@@ -52,6 +52,11 @@ def record(analysis: Analysis) -> None:
         STAGE_SECONDS.labels(stage).observe(seconds)
 
 
+def count_refusal(status: int) -> None:
+    """Count a request that was answered before it had a route."""
+    REQUESTS.labels("unknown", str(status)).inc()
+
+
 def exposition() -> Response:
     """The answer to a scrape."""
     registry = REGISTRY

@@ -1,9 +1,7 @@
-"""The photo out of a request: multipart or raw, within size and time, never through a file."""
+"""The photo out of a request: multipart or raw, of limited size, never through a file."""
 
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from contextlib import contextmanager
 
 from flask import Request
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
@@ -11,7 +9,6 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from visage.errors import (
-    BodyTimeout,
     BodyTooLarge,
     EmptyImage,
     LengthRequired,
@@ -20,11 +17,8 @@ from visage.errors import (
     UnsupportedType,
 )
 from visage.web.form_parser import PhotoFormParser
-from visage.web.watchdog import Watchdog
 
 FIELDS = ("image", "file")
-
-_watchdog = Watchdog()
 
 HOW_TO_SEND = "Send the photo as the multipart field 'image', or its bytes as the body with the type image/jpeg."
 
@@ -35,12 +29,11 @@ class PhotoRequest(Request):
     form_data_parser_class = PhotoFormParser
 
 
-def read_photo(request: Request, body_seconds: float) -> bytes:
+def read_photo(request: Request) -> bytes:
     """The bytes of the photo; afterwards `request.form` holds the other fields.
 
     Raises:
         NoImage, EmptyImage: no photo was sent, or one without bytes.
-        BodyTimeout: the body took longer than `body_seconds` to come.
         BodyTooLarge: it is larger than the app's limit.
         LengthRequired: a raw body does not say its length.
         UnsupportedType: the body is compressed.
@@ -49,13 +42,13 @@ def read_photo(request: Request, body_seconds: float) -> bytes:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedType("A compressed body is not accepted; send it without Content-Encoding.")
     if request.mimetype == "multipart/form-data":
-        with _deadline(request, body_seconds):
+        with _sound(request):
             fields = [request.files.getlist(name) for name in FIELDS]
         return _field_content([each for field in fields for each in field])
     if request.mimetype.startswith("image/") or request.mimetype == "application/octet-stream":
         if request.content_length is None:
             raise LengthRequired("A raw body needs a Content-Length header; send one, or use a multipart form.")
-        with _deadline(request, body_seconds):
+        with _sound(request):
             photo = request.get_data(cache=False)
         if not photo:
             raise EmptyImage("The body is empty; send the bytes of a photo.")
@@ -75,45 +68,21 @@ def _field_content(photos: list[FileStorage]) -> bytes:
 
 
 @contextmanager
-def _deadline(request: Request, seconds: float) -> Iterator[None]:
-    """Read a body in here: when time is up the reading side of the connection is shut, and the read ends."""
-    cut = _Cut(_connection(request.environ))
+def _sound(request: Request) -> Iterator[None]:
+    """Read a body in here: what fails is told in a sentence."""
     try:
-        with _watchdog.limit(seconds, cut.now):
-            yield
-            _must_be_complete(request)
+        yield
+        _must_be_complete(request)
     except RequestEntityTooLarge:
         raise BodyTooLarge(
             f"The body has more than {request.max_content_length:,} bytes, too long a field or too many fields; "
             "send one photo of fewer bytes, with nothing but parameters."
         ) from None
     except (HTTPException, ParseException, OSError, ValueError, EOFError) as error:
-        if cut.done:
-            raise BodyTimeout(f"The body did not arrive within {seconds:g} seconds; send it faster.") from error
         raise RequestError("The body is not what its headers say; send the request again.") from error
 
 
 def _must_be_complete(request: Request) -> None:
-    """Where the connection ends before the body, or is cut, gunicorn passes on what there was as if it were all."""
+    """Where the connection ends before the body, servers pass on what there was as if it were all."""
     if request.stream.tell() < (request.content_length or 0):
         raise EOFError
-
-
-class _Cut:
-    """Shuts the reading side of a connection."""
-
-    def __init__(self, connection: socket.socket | None) -> None:
-        self.done = False
-        self._connection = connection
-
-    def now(self) -> None:
-        if self._connection is not None:
-            self.done = True
-            # The client may be gone by now; then the read has ended already.
-            with suppress(OSError):
-                self._connection.shutdown(socket.SHUT_RD)
-
-
-def _connection(environ: dict[str, Any]) -> socket.socket | None:
-    """The client's connection, where the server tells it: gunicorn and Flask's own server do."""
-    return environ.get("gunicorn.socket") or environ.get("werkzeug.socket")

@@ -58,7 +58,7 @@ def page() -> Response:
 
 def _analyze(default: Format) -> Response:
     engine = _engine()
-    photo = read_photo(request, engine.settings.body_seconds)
+    photo = read_photo(request)
     wish = read_wish(request, default)
     wants_picture = wish.annotated or wish.format is not Format.JSON
     with metrics.photo_in_flight():

@@ -1,0 +1,152 @@
+"""One client's connection: what comes in until a request is whole, what goes out as fast as the client takes it."""
+
+import errno
+import select
+import socket
+import time
+from collections import deque
+from contextlib import suppress
+from typing import Any
+
+from gunicorn.http import get_parser  # type: ignore[import-untyped]
+
+from visage.web.reception import Reception
+
+# Bytes that are read at a time.
+_CHUNK = 2**18
+
+# A thread that makes an answer piece by piece runs ahead of its client by this much.
+_MOST_WAITING = 2**20
+
+# An answer may take as long as a request, and longer at this rate: 10 kilobytes a second are a poor mobile line.
+_SLOWEST_RATE = 10_000
+
+_GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Outbox:
+    """What gunicorn takes for the client's socket: it keeps what the client does not take at once.
+
+    Writes and waiting time are counted from `began`; `late` is true for a client that is stalled or too slow.
+    """
+
+    def __init__(self, connection: socket.socket, patience: float) -> None:
+        self._socket = connection
+        self._patience = patience
+        self._waiting: deque[memoryview] = deque()
+        self._began = time.monotonic()
+        self._sent = 0
+
+    @property
+    def late(self) -> bool:
+        return time.monotonic() > self._began + self._patience + self._sent / _SLOWEST_RATE
+
+    def restart(self) -> None:
+        """A new answer begins."""
+        self._began, self._sent = time.monotonic(), 0
+
+    def sendall(self, data: bytes) -> None:
+        """Send `data`, or keep it for `flush`; only a thread that is far ahead of its client waits.
+
+        Raises:
+            OSError: the client is gone or too slow.
+        """
+        if not self._waiting:
+            self.restart()
+        while self._backlog() > _MOST_WAITING and not self.flush():
+            if self.late:
+                raise OSError(errno.EPIPE, "the client is too slow")
+            select.select([], [self._socket], [], 1)
+        self._waiting.append(memoryview(data))
+        self.flush()
+
+    def flush(self) -> bool:
+        """Send as much as the client takes now; whether that was all.
+
+        Raises:
+            OSError: the client is gone.
+        """
+        while self._waiting:
+            try:
+                sent = self._socket.send(self._waiting[0])
+            except BlockingIOError:
+                return False
+            self._sent += sent
+            rest = self._waiting.popleft()[sent:]
+            if rest:
+                self._waiting.appendleft(rest)
+        return True
+
+    def _backlog(self) -> int:
+        return sum(map(len, self._waiting))
+
+    def send(self, data: bytes) -> int:
+        """gunicorn's `100 Continue`: the client has had it, or did not wait for it."""
+        return len(data)
+
+    def setblocking(self, _flag: bool) -> None:
+        """The socket never blocks."""
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def shutdown(self, _how: int) -> None:
+        """gunicorn's way to end an answer that failed half way; the connection ends soon after."""
+        raise OSError(errno.ENOTCONN, "closed by the main loop")
+
+    def close(self) -> None:
+        """As `shutdown`."""
+
+
+class Connection:
+    """A client's connection, as gunicorn's threads expect it, with its request collected before they see it."""
+
+    initialized = True
+    data_ready = True
+    is_http2 = False
+
+    def __init__(self, connection: socket.socket, client: Any, server: Any, patience: float) -> None:
+        connection.settimeout(0)
+        self.socket = connection
+        self.client = client
+        self.server = server
+        self.sock = Outbox(connection, patience)
+        self.parser: Any = None
+        self.reception = Reception()
+        self.deadline = time.monotonic() + patience
+        self.open = self.keeps = True
+        self._went_ahead = False
+
+    def receive(self) -> int:
+        """Take what has come; how many bytes that was. None at all is the end of what the client sends.
+
+        Raises:
+            BlockingIOError: nothing has come.
+            OSError: the client is gone.
+        """
+        data = self.socket.recv(_CHUNK)
+        if data:
+            self.reception.feed(data)
+        return len(data)
+
+    def go_ahead(self) -> None:
+        """Tell a client to send its body, once."""
+        if not self._went_ahead:
+            self._went_ahead = True
+            with suppress(OSError):
+                self.socket.send(_GO_AHEAD)
+
+    def init(self) -> None:
+        """gunicorn's threads ask for this; everything is there already."""
+
+    def begin(self, config: Any) -> None:
+        """Have the request, which is complete, parsed out of what was collected."""
+        self.parser = get_parser(config, iter(self.reception.parts()), self.client)
+
+    def next_request(self) -> None:
+        """Forget the request that was answered; what came behind it belongs to the next."""
+        behind = self.parser.unreader.take_buffered() + b"".join(self.parser.unreader.iter or ())
+        self.parser, self._went_ahead = None, False
+        self.reception = Reception()
+        if behind:
+            self.reception.feed(behind)

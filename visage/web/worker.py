@@ -1,0 +1,295 @@
+"""gunicorn's threaded worker for clients of every speed: threads see whole requests only, and never wait for a client.
+
+The main loop collects each request and sends what a client did not take at once. A client that stalls costs a socket
+and the bytes that it has sent, until its time is up; a thread is held by nobody but the photo that it works on.
+"""
+
+import errno
+import json
+import selectors
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial, wraps
+from http import HTTPStatus
+from typing import Any
+
+from gunicorn.http import errors as http_errors  # type: ignore[import-untyped]
+from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
+
+from visage.errors import (
+    AddressTooLong,
+    BodyTimeout,
+    BodyTooLarge,
+    BusyError,
+    HeadersTooLong,
+    QueueFull,
+    RequestError,
+)
+from visage.log import logger
+from visage.settings import Settings
+from visage.web import metrics
+from visage.web.connection import Connection
+
+# Bodies that a worker holds at most, received or being received, in bodies of the largest size allowed.
+_MOST_BODIES = 16
+
+# What a client still sends after it was refused is taken and dropped for so long, that it may read the answer.
+_LINGER_SECONDS = 2.0
+
+# How often those whose time is up are looked for.
+_LOOK_SECONDS = 0.25
+
+# Chunk lines and trailers may take as much again as the body itself.
+_CODED = 2
+
+_TOO_LONG = {http_errors.LimitRequestLine: AddressTooLong, http_errors.LimitRequestHeaders: HeadersTooLong}
+
+
+_Action = Callable[..., None]
+
+
+def _harmless(action: _Action) -> _Action:
+    """What goes wrong with one connection costs that connection and nothing else: the loop goes on."""
+
+    @wraps(action)
+    def guarded(worker: "PatientWorker", connection: Connection, *arguments: object) -> None:
+        try:
+            action(worker, connection, *arguments)
+        except Exception:
+            logger.exception("connection_failed")
+            worker._drop(connection)
+
+    return guarded
+
+
+@dataclass
+class _Wait:
+    """What a connection waits for, and what follows when it does not come in time."""
+
+    events: int
+    deadline: float
+    too_late: Callable[[Connection], None]
+
+
+class PatientWorker(ThreadWorker):  # type: ignore[misc]
+    """What is documented of `ThreadWorker` holds, but that HTTP/2, TLS and PROXY lines are left to a proxy."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._settings = Settings.from_environment()
+        self._waits: dict[Connection, _Wait] = {}
+        self._held = 0
+        self._next_look = 0.0
+
+    def accept(self, listener: socket.socket) -> None:
+        """Take a client that knocks, and what it has sent already."""
+        try:
+            client, address = listener.accept()
+        except OSError as error:
+            if error.errno not in {errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK}:
+                raise
+            return
+        self.nr_conns += 1
+        connection = Connection(client, address, listener.getsockname(), self._settings.body_seconds)
+        self._receive(connection)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Look more often than once a second for those whose time is up, as long as there are any."""
+        super().wait_for_and_dispatch_events(min(timeout, _LOOK_SECONDS) if self._waits else timeout)
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """Part with all whose time is up; with `force`, with everybody."""
+        now = time.monotonic()
+        if now < self._next_look and not force:
+            return
+        self._next_look = now + _LOOK_SECONDS
+        for connection, wait in list(self._waits.items()):
+            if force:
+                self._drop(connection)
+            elif wait.deadline < now:
+                wait.too_late(connection)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """The worker stops: who has not begun a request by `deadline` will not be waited for."""
+        for connection, wait in self._waits.items():
+            if not connection.reception.data and wait.events == selectors.EVENT_READ:
+                wait.deadline = min(wait.deadline, deadline)
+
+    @_harmless
+    def _receive(self, connection: Connection, _file: object = None) -> None:
+        """Take what has come of a request; once it is whole, a thread's turn comes."""
+        reception = connection.reception
+        begun = bool(reception.data)
+        try:
+            received = connection.receive()
+        except BlockingIOError:
+            self._wait_for_request(connection)
+            return
+        except OSError:
+            self._drop(connection)
+            return
+        self._held += received
+        if not begun:
+            connection.deadline = time.monotonic() + self._settings.body_seconds
+        if not received:
+            self._end_early(connection)
+        else:
+            self._judge(connection)
+
+    def _judge(self, connection: Connection) -> None:
+        """Decide what a connection's request, as far as it has come, is worth."""
+        reception, most = connection.reception, self._settings.max_body_bytes
+        if reception.head_too_long:
+            self._refuse(connection, HeadersTooLong("The headers are too long; send fewer or shorter ones."))
+        elif reception.body_bytes > most or len(reception.data) > _CODED * most + 2**16:
+            self._refuse(connection, BodyTooLarge(f"The body has more than {most:,} bytes; send a smaller photo."))
+        elif self._held + reception.body_bytes - len(reception.data) > _MOST_BODIES * most:
+            self._refuse(connection, QueueFull("Too many photos are being received; try again in a second."))
+        elif reception.complete:
+            self._stop_waiting(connection)
+            connection.begin(self.cfg)
+            self.enqueue_req(connection)
+        else:
+            if reception.waits_for_go_ahead:
+                connection.go_ahead()
+            self._wait_for_request(connection)
+
+    def _wait_for_request(self, connection: Connection) -> None:
+        too_late = self._time_out if connection.reception.data else self._drop
+        self._wait(connection, _Wait(selectors.EVENT_READ, connection.deadline, too_late), self._receive)
+
+    @_harmless
+    def _time_out(self, connection: Connection) -> None:
+        seconds = self._settings.body_seconds
+        self._refuse(connection, BodyTimeout(f"The request did not arrive within {seconds:g} seconds; send it faster."))
+
+    def _end_early(self, connection: Connection) -> None:
+        if connection.reception.data:
+            self._refuse(connection, RequestError("The body is not what its headers say; send the request again."))
+        else:
+            self._drop(connection)
+
+    @_harmless
+    def finish_request(self, connection: Connection, future: "Future[Any]") -> None:
+        """A thread has made its answer, or given up; what the client has not taken yet is sent from here."""
+        connection.keeps = not future.cancelled() and future.exception() is None and bool(future.result())
+        self._send(connection)
+
+    @_harmless
+    def _send(self, connection: Connection, _file: object = None) -> None:
+        """Send what the client takes; once it has everything, its next request's turn comes."""
+        try:
+            everything = connection.sock.flush()
+        except OSError:
+            self._drop(connection)
+            return
+        if not everything:
+            self._wait(connection, _Wait(selectors.EVENT_WRITE, time.monotonic() + 1, self._go_on_sending), self._send)
+        elif connection.keeps:
+            self._await_next(connection)
+        else:
+            self._part(connection)
+
+    @_harmless
+    def _go_on_sending(self, connection: Connection) -> None:
+        if connection.sock.late:
+            self._drop(connection)
+        else:
+            self._send(connection)
+
+    def _await_next(self, connection: Connection) -> None:
+        self._held -= len(connection.reception.data)
+        connection.next_request()
+        self._held += len(connection.reception.data)
+        patience = self._settings.body_seconds if connection.reception.data else self.cfg.keepalive
+        connection.deadline = time.monotonic() + (patience if self.alive else min(patience, _LINGER_SECONDS))
+        if connection.reception.data:
+            self._judge(connection)
+        else:
+            self._wait_for_request(connection)
+
+    def _part(self, connection: Connection) -> None:
+        """Close, once the client has: bytes that nobody took would cost it the answer (RFC 9112, 9.6)."""
+        try:
+            connection.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._drop(connection)
+            return
+        wait = _Wait(selectors.EVENT_READ, time.monotonic() + _LINGER_SECONDS, self._drop)
+        self._wait(connection, wait, self._ignore)
+
+    @_harmless
+    def _ignore(self, connection: Connection, _file: object = None) -> None:
+        try:
+            if connection.socket.recv(2**18):
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self._drop(connection)
+
+    def _wait(self, connection: Connection, wait: _Wait, then: _Action) -> None:
+        """Come back when the socket is ready for it."""
+        before = self._waits.get(connection)
+        self._waits[connection] = wait
+        callback = partial(then, connection)
+        if before is None:
+            self.poller.register(connection.socket, wait.events, callback)
+        else:
+            self.poller.modify(connection.socket, wait.events, callback)
+
+    def _stop_waiting(self, connection: Connection) -> None:
+        if self._waits.pop(connection, None):
+            self.poller.unregister(connection.socket)
+
+    def _drop(self, connection: Connection) -> None:
+        if connection.open:
+            connection.open = False
+            self._stop_waiting(connection)
+            self._held -= len(connection.reception.data)
+            self.nr_conns -= 1
+            with suppress(OSError):
+                connection.socket.close()
+
+    def _refuse(self, connection: Connection, error: RequestError | BusyError) -> None:
+        """Answer a request that is not worth a thread."""
+        with suppress(OSError):
+            connection.sock.sendall(_refusal(error))
+        connection.keeps = False
+        self._send(connection)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """gunicorn's parser, or what runs under it, gave up: tell the client in the shape of every other error."""
+        if not isinstance(exc, http_errors.ParseException):
+            super().handle_error(req, client, addr, exc)
+            return
+        kind = _TOO_LONG.get(type(exc), RequestError)
+        error = kind("The request is no HTTP that can be read here; use a common client, such as curl.")
+        with suppress(OSError):
+            client.sendall(_refusal(error))
+
+
+def _refusal(error: RequestError | BusyError) -> bytes:
+    """A whole answer in the shape of every error, after which the connection is closed; logged and counted."""
+    request_id = uuid.uuid4().hex
+    logger.info("refused", extra={"fields": {"request_id": request_id, "status": error.status, "code": error.code}})
+    metrics.count_refusal(error.status)
+    body = json.dumps({"error": str(error), "code": error.code}).encode()
+    lines = [
+        f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
+        f"X-Request-ID: {request_id}",
+        "Connection: close",
+    ]
+    if isinstance(error, BusyError):
+        lines.append(f"Retry-After: {error.retry_after}")
+    return "\r\n".join([*lines, "", ""]).encode() + body
