@@ -1,5 +1,6 @@
 """The layers that Visage runs itself answer as OpenCV's own do, and are taken where they are known to."""
 
+import re
 from pathlib import Path
 
 import cv2
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.caffe import CaffeNet
+from benchmarks.service import ROOT
+from training.caffe import CaffeNet, Level, add_detection
 from visage.analyzer import Analyzer, Options
 from visage.caffe_layers import use_fast_layers
 from visage.faces import Face
@@ -20,6 +22,12 @@ TOLERANCE = 5e-5
 
 LRN = "lrn_param {{ local_size: {size} alpha: {alpha} beta: {beta} }}"
 NORMALIZE = "norm_param { across_spatial: false channel_shared: false }"
+
+
+OUTPUT = (
+    "num_classes: 2 share_location: true background_label_id: 0 nms_param { nms_threshold: 0.45 top_k: 9 } "
+    "code_type: CENTER_SIZE keep_top_k: 6 confidence_threshold: 0.3"
+)
 
 
 def maps(channels: int, seed: int = 0) -> NDArray[np.float32]:
@@ -84,6 +92,29 @@ def test_places_where_all_is_zero_stay_zero() -> None:
     assert not found.any()
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_boxes_are_those_that_opencv_makes(seed: int) -> None:
+    """Of 24 cells; the limits are so low that each of them is reached now and then."""
+    random = np.random.default_rng(seed)
+    net = CaffeNet("boxes", (12, 2))
+    for name, channels in (("told", 2), ("moved", 4)):
+        weights = [random.normal(0, 1, (channels, 3, 1, 1)).astype(np.float32), np.zeros(channels, np.float32)]
+        net.add(
+            "Convolution", name, ["data"], f"convolution_param {{ num_output: {channels} kernel_size: 1 }}", weights
+        )
+    add_detection(net, [Level("priors_of_cells", "told", "moved", "min_size: 2", 1)])
+    net.layers[-1] = re.sub(r"detection_output_param .*", f"detection_output_param {{ {OUTPUT} }} }}", net.layers[-1])
+    blob = random.normal(0, 1, (1, 3, 2, 12)).astype(np.float32)
+    fast = use_fast_layers(net.prototxt())
+    assert b'"VisageDetectionOutput"' in fast
+
+    ours, theirs = answers(net, fast, blob)[0, 0], answers(net, net.prototxt(), blob)[0, 0]
+
+    assert len(ours) == 6
+    assert ours[:, 2].any()
+    np.testing.assert_allclose(ours[ours[:, 2] > 0], theirs[theirs[:, 2] > 0], atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "layer",
     [
@@ -96,6 +127,20 @@ def test_places_where_all_is_zero_stay_zero() -> None:
         'type: "Normalize" norm_param { across_spatial: true }',
         'type: "Normalize" norm_param { across_spatial: 1 }',
         'type: "Normalize" norm_param { scale_filler { value: 20 } }',
+        'type: "DetectionOutput"',
+        'type: "DetectionOutput" detection_output_param { num_classes: 2 }',
+        *(
+            f'type: "DetectionOutput" detection_output_param {{ {OUTPUT.replace(*change)} }}'
+            for change in (
+                ("num_classes: 2", "num_classes: 3"),
+                ("share_location: true", "share_location: false"),
+                ("label_id: 0", "label_id: 1"),
+                ("CENTER_SIZE", "CORNER"),
+                ("top_k: 9", "top_k: 9 eta: 0.9"),
+                ("top_k: 9", "top_k: 9 top_k: 8"),
+                ("keep_top_k: 6", ""),
+            )
+        ),
         'type: "Pooling"',
         'name: "LRN" type: "ReLU"',
     ],
@@ -112,14 +157,16 @@ def faces_of(pack: Path, photo: Path) -> tuple[Face, ...]:
     return Analyzer(read_pack(pack)).analyze(pixels, Options(), Stopwatch())
 
 
+@pytest.mark.parametrize("pack", ["reference", "compact"])
 def test_faces_are_those_of_the_plain_layers(
-    reference_pack: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+    pack: str, reference_pack: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    folder = reference_pack if pack == "reference" else ROOT / "models" / "compact"
     for photo in sorted(photos.glob("*.jpg")):
-        fast = faces_of(reference_pack, photo)
+        fast = faces_of(folder, photo)
         with monkeypatch.context() as plain_layers:
             plain_layers.setattr("visage.nets.use_fast_layers", lambda prototxt: prototxt)
-            plain = faces_of(reference_pack, photo)
+            plain = faces_of(folder, photo)
 
         assert [face.box for face in fast] == [face.box for face in plain]
         for ours, theirs in zip(fast, plain, strict=True):
