@@ -12,7 +12,7 @@ import sys
 import venv
 from pathlib import Path
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+from visage.packs import NetSpec, find_pack
 
 # Runs inside each environment, with nothing but OpenCV and numpy.
 TIMED = """
@@ -28,8 +28,8 @@ def median(net, blob):
         times.append(time.perf_counter() - started)
     return 1000 * statistics.median(times)
 results = {}
-for name, prototxt, weights, count, width, height in json.loads(sys.argv[1]):
-    blob = np.random.default_rng(1).normal(size=(count, 3, height, width)).astype(np.float32)
+for name, prototxt, weights, width, height in json.loads(sys.argv[1]):
+    blob = np.random.default_rng(1).normal(size=(1, 3, height, width)).astype(np.float32)
     results[name] = median(cv2.dnn.readNetFromCaffe(prototxt, weights), blob)
 print(json.dumps(results))
 """
@@ -38,24 +38,20 @@ print(json.dumps(results))
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("versions", nargs="+")
-    parser.add_argument("--pack", type=Path, default=SHARED / "packs" / "reference")
+    parser.add_argument("--pack", default="compact", help="name or path of a model pack")
     parser.add_argument("--environments", type=Path, default=Path("/tmp/visage-wheels"))
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     pythons = {version: environment(arguments.environments / version, version) for version in arguments.versions}
-    nets = [
-        ("face, 300 x 300", "face", 1, 300, 300),
-        ("face, 600 x 400", "face", 1, 600, 400),
-        ("gender, 1 face", "gender", 1, 112, 112),
-        ("gender, 8 faces", "gender", 8, 112, 112),
-        ("age, 1 face", "age", 1, 112, 112),
+    pack = find_pack(arguments.pack)
+    width, height = pack.face.input
+    nets: list[tuple[str, NetSpec, tuple[int, int]]] = [
+        (f"face, {width} x {height}", pack.face, (width, height)),
+        (f"face, {2 * width} x {2 * height}", pack.face, (2 * width, 2 * height)),
+        ("gender, 1 face", pack.gender, pack.gender.input),
+        ("age, 1 face", pack.age, pack.age.input),
     ]
-    task = json.dumps(
-        [
-            (name, str(arguments.pack / f"{role}.prototxt"), str(arguments.pack / f"{role}.caffemodel"), *shape)
-            for name, role, *shape in nets
-        ]
-    )
+    task = json.dumps([(name, str(spec.prototxt.path), str(spec.weights.path), *size) for name, spec, size in nets])
     rounds: dict[str, list[dict[str, float]]] = {version: [] for version in pythons}
     for _ in range(arguments.rounds):
         for version, python in pythons.items():
