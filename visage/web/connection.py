@@ -1,8 +1,11 @@
 """One client's connection: what comes in until a request is whole, what goes out as fast as the client takes it."""
 
 import errno
+import fcntl
 import select
 import socket
+import sys
+import termios
 import time
 from collections import deque
 from contextlib import suppress
@@ -27,7 +30,7 @@ _GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Outbox:
     """What gunicorn takes for the client's socket: it keeps what the client does not take at once.
 
-    Writes and waiting time are counted from `began`; `late` is true for a client that is stalled or too slow.
+    Every answer has `patience` seconds, and as many as it takes at the slowest rate that is borne.
     """
 
     def __init__(self, connection: socket.socket, patience: float) -> None:
@@ -39,7 +42,13 @@ class Outbox:
 
     @property
     def late(self) -> bool:
-        return time.monotonic() > self._began + self._patience + self._sent / _SLOWEST_RATE
+        """Whether the client has had the patience, and the time at the slowest rate, for what it has taken."""
+        return time.monotonic() > self._began + self._patience + self._taken() / _SLOWEST_RATE
+
+    def _taken(self) -> int:
+        """Bytes of this answer that have arrived: not those in the kernel's buffer, which may be megabytes."""
+        in_kernel = fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4))
+        return max(0, self._sent - int.from_bytes(in_kernel, sys.byteorder))
 
     def restart(self) -> None:
         """A new answer begins."""

@@ -57,9 +57,10 @@ class Reception:
             self.complete = len(self.data) >= self._head_end + self.body_bytes
 
     def parts(self) -> list[bytes]:
-        """The head, and what has come behind it."""
+        """The head, and what has come behind it; neither is empty."""
         with memoryview(self.data) as view:
-            return [bytes(view[: self._head_end]), bytes(view[self._head_end :])]
+            parts = bytes(view[: self._head_end]), bytes(view[self._head_end :])
+        return [part for part in parts if part]
 
     def _find_head(self, start: int) -> None:
         end = self.data.find(b"\r\n\r\n", start)
@@ -86,12 +87,12 @@ class Reception:
             except ValueError:
                 size = -1
             after = bytes(self.data[line_end + 2 + size : line_end + 4 + size])
-            if not 0 <= size < _MOST_CHUNK_BYTES or after not in {b"", b"\r", b"\r\n"}:
-                self.complete = True
-            elif size == 0:
+            if size == 0:
                 # Trailers may follow; an empty line ends them.
                 self.complete = self.data.find(b"\r\n\r\n", line_end) >= 0
                 return
+            if not 0 < size < _MOST_CHUNK_BYTES or after not in {b"", b"\r", b"\r\n"}:
+                self.complete = True
             else:
                 self.body_bytes += size
                 self._next_chunk = line_end + 2 + size + 2

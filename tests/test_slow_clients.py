@@ -1,0 +1,220 @@
+"""Clients that stall cost nobody else anything: a real gunicorn, sockets that send and read as slowly as they like."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from http.client import HTTPResponse
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+
+from benchmarks.service import Service, serving
+from benchmarks.usage import workers
+from tests.conftest import TINY_FACES
+from tests.pictures import encode
+from tests.tiny_pack import draw
+
+SMALL = encode(draw(faces=TINY_FACES), "PNG")
+
+BODY_SECONDS = 3.0
+STALLED = 30
+
+HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+
+
+@pytest.fixture(scope="module")
+def service(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    log = tmp_path_factory.mktemp("slow_clients") / "log"
+    settings = {"VISAGE_BODY_SECONDS": str(BODY_SECONDS), "VISAGE_MAX_BODY_BYTES": str(2**24), "VISAGE_QUEUE": "64"}
+    with serving(log, tiny_pack, WEB_CONCURRENCY="1", **settings) as service:
+        yield service
+
+
+def connect(service: Service) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(service.url.rpartition(":")[2])), timeout=30)
+
+
+def answer_on(connection: socket.socket) -> tuple[int, bytes]:
+    response = HTTPResponse(connection)
+    response.begin()
+    return response.status, response.read()
+
+
+def assert_served_in_time(service: Service) -> None:
+    for _ in range(5):
+        started = time.monotonic()
+        answer = service.post(SMALL)
+        assert answer.status_code == 200, answer.text
+        assert len(answer.json()["faces"]) == len(TINY_FACES)
+        assert time.monotonic() - started < 1
+
+
+BEGINNINGS = {
+    "a head that never ends": HEAD + b"X-Never-Ends: ",
+    "a body that never comes": HEAD + b"Content-Length: 100000\r\n\r\n",
+    "a body that stops half way": HEAD + b"Content-Length: 100000\r\n\r\n" + SMALL[:100],
+    "chunks that stop half way": HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhel",
+}
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS.values(), ids=BEGINNINGS.keys())
+def test_requests_that_stall_cost_nobody_else_anything_and_are_timed_out(service: Service, beginning: bytes) -> None:
+    with ExitStack() as stack:
+        stalled = [stack.enter_context(connect(service)) for _ in range(STALLED)]
+        for connection in stalled:
+            connection.sendall(beginning)
+        started = time.monotonic()
+
+        assert_served_in_time(service)
+
+        for connection in stalled:
+            status, body = answer_on(connection)
+            assert (status, json.loads(body)["code"]) == (408, "body_timeout")
+        assert BODY_SECONDS - 1 < time.monotonic() - started < BODY_SECONDS + 2
+
+
+def test_bodies_of_a_byte_at_a_time_cost_nobody_else_anything_and_are_timed_out(service: Service) -> None:
+    with ExitStack() as stack:
+        stalled = [stack.enter_context(connect(service)) for _ in range(STALLED)]
+        for connection in stalled:
+            connection.sendall(HEAD + b"Content-Length: 100000\r\n\r\n")
+        started = time.monotonic()
+
+        while time.monotonic() - started < BODY_SECONDS - 0.5:
+            for connection in stalled:
+                connection.sendall(b"x")
+            assert_served_in_time(service)
+
+        for connection in stalled:
+            status, _ = answer_on(connection)
+            assert status == 408
+        assert time.monotonic() - started < BODY_SECONDS + 2
+
+
+def test_answers_that_nobody_reads_cost_nobody_else_anything_and_are_given_up(service: Service) -> None:
+    photo = noise(1200)
+    request = HEAD + b"Content-Length: %d\r\n\r\n" % len(photo) + photo
+    with ExitStack() as stack:
+        for _ in range(STALLED):
+            connection = stack.enter_context(deaf_connection(service))
+            connection.sendall(request)
+        # All of them have been worked on when this one is; what is left of them is what nobody takes.
+        assert service.post(SMALL).status_code == 200
+        assert open_connections(service) > STALLED / 2
+
+        assert_served_in_time(service)
+
+        deadline = time.monotonic() + BODY_SECONDS + 5
+        while open_connections(service) > 0 and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert open_connections(service) == 0
+
+
+def noise(side: int) -> bytes:
+    """A photo of which the annotated picture is larger than all buffers between here and there."""
+    return encode(np.random.default_rng(1).integers(0, 256, (side, side, 3), np.uint8), "BMP")
+
+
+def deaf_connection(service: Service) -> socket.socket:
+    """A client whose own buffer takes next to nothing."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(("127.0.0.1", int(service.url.rpartition(":")[2])))
+    return connection
+
+
+def open_connections(service: Service) -> int:
+    """Connections that the worker holds: its sockets but for the one that it listens on."""
+    (worker,) = workers(service)
+    count = -1
+    for each in Path(f"/proc/{worker}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            count += str(each.readlink()).startswith("socket:")
+    return count
+
+
+def test_an_answer_that_is_read_slowly_arrives_whole(service: Service) -> None:
+    photo = noise(1000)
+    quick = requests.post(service.url + "/predict", files={"image": photo}, timeout=60).json()
+    body = b"Content-Length: %d\r\n\r\n" % len(photo) + photo
+    with deaf_connection(service) as connection:
+        connection.sendall(HEAD + b"Connection: close\r\n" + body)
+        received = bytearray()
+        while piece := connection.recv(30_000):
+            received += piece
+            time.sleep(0.01)
+
+    slow = json.loads(bytes(received).partition(b"\r\n\r\n")[2])
+    assert slow["annotated_jpeg"] == quick["annotated_jpeg"]
+
+
+def test_requests_sent_in_one_go_are_answered_one_after_the_other(service: Service) -> None:
+    body = b"Content-Length: %d\r\n\r\n" % len(SMALL) + SMALL
+    with connect(service) as connection:
+        connection.sendall(3 * (HEAD + body) + b"GET /healthz HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+        received = b""
+        while piece := connection.recv(2**16):
+            received += piece
+
+    assert received.count(b"HTTP/1.1 200 OK") == 4
+    assert received.count(b'"faces":[{') == 3
+    assert received.endswith(b'{"status":"ok"}\n')
+
+
+def test_a_client_that_asks_first_is_told_to_go_ahead_once(service: Service) -> None:
+    with connect(service) as connection:
+        connection.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(SMALL))
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+        connection.sendall(SMALL)
+
+        assert connection.recv(15) == b"HTTP/1.1 200 OK"
+
+
+def test_a_client_that_asks_first_is_refused_before_it_sends_too_much(service: Service) -> None:
+    with connect(service) as connection:
+        connection.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 99000000\r\n\r\n")
+
+        status, body = answer_on(connection)
+
+    assert (status, json.loads(body)["code"]) == (413, "body_too_large")
+
+
+def test_more_than_a_worker_can_hold_is_refused_before_it_comes(service: Service) -> None:
+    announced = HEAD + b"Content-Length: %d\r\n\r\n" % 2**24
+    with ExitStack() as stack:
+        for _ in range(16):
+            connection = stack.enter_context(connect(service))
+            connection.sendall(announced + b"x" * 2**20)
+        assert_served_in_time(service)
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "code"),
+    [
+        pytest.param(HEAD + b"X: " + b"x" * 9000 + b"\r\n\r\n", 431, "headers_too_long", id="header of 9 KB"),
+        pytest.param(HEAD + b"X: " + b"x" * 90000, 431, "headers_too_long", id="header of 90 KB"),
+        pytest.param(HEAD + b"X: x\r\n" * 200 + b"\r\n", 431, "headers_too_long", id="200 headers"),
+        pytest.param(b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n", 414, "address_too_long", id="address of 9 KB"),
+        pytest.param(b"GET / HTTP/1.1\nHost: here\n\n", 400, "bad_request", id="line ends of another kind"),
+        pytest.param(b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n", 400, "bad_request", id="TLS"),
+        pytest.param(
+            HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", 400, "bad_request", id="two lengths"
+        ),
+        pytest.param(HEAD + b"Transfer-Encoding: nonsense\r\n\r\n0\r\n\r\n", 400, "bad_request", id="a coding"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_the_shape_of_every_error(
+    service: Service, request_bytes: bytes, status: int, code: str
+) -> None:
+    with connect(service) as connection:
+        connection.sendall(request_bytes)
+
+        answered, body = answer_on(connection)
+
+    assert (answered, json.loads(body)["code"]) == (status, code)
+    assert json.loads(body)["error"].endswith(".")
