@@ -21,7 +21,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def circumstances(title: str) -> str:
     """The head of a written result: its title, at which commit it was measured and on which machine."""
-    commit = _git("rev-parse", "--short", "HEAD") + (" and changes" if _git("status", "--porcelain") else "")
+    # One command after the other writes results: those are no changes to what is measured.
+    changed = _git("status", "--porcelain", "--", ".", ":!benchmarks/results")
+    commit = _git("rev-parse", "--short", "HEAD") + (" and changes" if changed else "")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     machine = f"{os.cpu_count()} cores of {_processor()}, {memory:.0f} GB, {platform.system()} {platform.machine()}"
     versions = f"Python {platform.python_version()}, OpenCV {cv2.__version__}"
