@@ -25,13 +25,19 @@ except SettingsError as error:
 
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
+_IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 
 def _make_metrics_directory() -> None:
-    """Make the directory where workers leave their counts, which `/metrics` sums up; it goes when this process ends."""
-    directory = Path(tempfile.gettempdir()) / f"visage-metrics-{secrets.token_hex(8)}"
+    """Make the directory where workers leave their counts, which `/metrics` sums up; it goes when this process ends.
+
+    In memory, unless a directory for temporary files is named: a full /tmp then harms nobody, and no disk is worn.
+    """
+    parent = os.environ.get("TMPDIR") or _IN_MEMORY or tempfile.gettempdir()
+    directory = Path(parent) / f"visage-metrics-{secrets.token_hex(8)}"
     owner = os.getpid()
 
     def remove() -> None:
@@ -90,7 +96,7 @@ if _METRICS in os.environ:
 else:
     _make_metrics_directory()
 
-bind = f"{settings.host}:{settings.port}"
+bind = settings.binds
 workers = settings.workers
 worker_class = "visage.web.worker.PatientWorker"
 # Static files go the way of all answers, because the worker may have to keep what a client does not take at once.
@@ -106,7 +112,7 @@ timeout = 60
 graceful_timeout = 30
 keepalive = 5
 # The heartbeat file lies in memory: on a slow disk a worker could be taken for dead.
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+worker_tmp_dir = _IN_MEMORY
 logconfig_dict = log_config(settings.log_level)
 logger_class = ErrorLogger
 control_socket_disable = True
@@ -125,7 +131,12 @@ def when_ready(server: Any) -> None:  # noqa: ARG001
 
 def post_worker_init(worker: Any) -> None:
     """Warm the nets up. The worker accepts nothing before this returns."""
-    worker.wsgi.extensions["engine"].warm_up()
+    # The package decides by the variable above, when it is imported, how it counts.
+    from visage.web import metrics  # noqa: PLC0415
+
+    engine = worker.wsgi.extensions["engine"]
+    engine.warm_up()
+    metrics.watch(engine)
 
 
 def pre_request(worker: Any, req: Any) -> None:

@@ -78,3 +78,14 @@ def test_a_slot_is_given_back_when_its_work_fails() -> None:
 def test_both_refusals_say_when_to_come_back() -> None:
     assert (QueueFull.status, QueueFull("").retry_after) == (429, 1)
     assert (WaitTimeout.status, WaitTimeout("").retry_after) == (503, 1)
+
+
+def test_a_watcher_is_told_how_many_work_and_wait_whenever_that_changes() -> None:
+    admission = Admission(slots=1, queue=1, wait_seconds=0.01)
+    told: list[tuple[int, int]] = []
+    admission.watcher = lambda working, waiting: told.append((working, waiting))
+
+    with admission.slot(), pytest.raises(WaitTimeout), admission.slot():
+        pass
+
+    assert told == [(1, 0), (1, 1), (1, 0), (0, 0)]

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from visage.errors import QueueFull, WaitTimeout
@@ -19,6 +19,8 @@ class Admission:
         self._working = 0
         self._waiting = 0
         self._lock = threading.Lock()
+        # Told how many work and how many wait, whenever that changes.
+        self.watcher: Callable[[int, int], None] = lambda _working, _waiting: None
 
     @property
     def waiting(self) -> int:
@@ -41,26 +43,26 @@ class Admission:
         started = time.perf_counter()
         if not self._semaphore.acquire(blocking=False):
             self._wait()
-        self._count(1)
+        self._count(working=1)
         try:
             yield time.perf_counter() - started
         finally:
-            self._count(-1)
+            self._count(working=-1)
             self._semaphore.release()
 
-    def _count(self, more: int) -> None:
+    def _count(self, working: int = 0, waiting: int = 0) -> None:
         with self._lock:
-            self._working += more
+            if waiting > 0 and self._waiting >= self._queue:
+                raise QueueFull("Too many photos are waiting already; try again in a second.")
+            self._working += working
+            self._waiting += waiting
+            self.watcher(self._working, self._waiting)
 
     def _wait(self) -> None:
-        with self._lock:
-            if self._waiting >= self._queue:
-                raise QueueFull("Too many photos are waiting already; try again in a second.")
-            self._waiting += 1
+        self._count(waiting=1)
         try:
             acquired = self._semaphore.acquire(timeout=self._wait_seconds)
         finally:
-            with self._lock:
-                self._waiting -= 1
+            self._count(waiting=-1)
         if not acquired:
             raise WaitTimeout(f"No slot came free within {self._wait_seconds:g} seconds; try again in a moment.")

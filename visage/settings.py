@@ -84,6 +84,23 @@ def _row(name: str, parse: Callable[[str], T], default: T | Callable[[], T], hel
     return made  # type: ignore[no-any-return]
 
 
+def _truth(text: str) -> bool:
+    """true or false"""
+    if text.lower() not in {"true", "false"}:
+        raise ValueError
+    return text.lower() == "true"
+
+
+def _metrics(text: str) -> str:
+    """open, closed or an address and port such as 127.0.0.1:9090"""
+    if text in {"open", "closed"}:
+        return text
+    host, _, port = text.rpartition(":")
+    if not host or not 1 <= int(port) <= 65535:
+        raise ValueError
+    return text
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything that an operator can choose. A field's row names its variable, default and meaning."""
@@ -120,12 +137,31 @@ class Settings:
     cors_origins: tuple[str, ...] = _row(
         "VISAGE_CORS_ORIGINS", _origins, (), "Origins that browsers may call from, separated by commas; `*` is any."
     )
+    metrics: str = _row(
+        "VISAGE_METRICS",
+        _metrics,
+        "open",
+        "Where `/metrics` is: `open` beside the rest, `closed`, or alone at an address such as `127.0.0.1:9090`.",
+    )
     log_level: str = _row("VISAGE_LOG_LEVEL", _log_level, "info", "Least level of what is logged.")
+    log_addresses: bool = _row(
+        "VISAGE_LOG_ADDRESSES",
+        _truth,
+        False,  # noqa: FBT003
+        "Whether the log has the callers' addresses: `true` or `false`.",
+        shown="false",
+    )
     host: str = _row("VISAGE_HOST", _text, "0.0.0.0", "Address to listen on.")  # noqa: S104
     port: int = _row("PORT", _integer(1, 65535), 8080, "Port to listen on.")
     workers: int = _row(
         "WEB_CONCURRENCY", _integer(1, 256), available_cores, "Worker processes.", shown="number of cores"
     )
+
+    @property
+    def binds(self) -> list[str]:
+        """The addresses to listen on: that of the service, and that of the metrics where they have their own."""
+        own = [] if self.metrics in {"open", "closed"} else [self.metrics]
+        return [f"{self.host}:{self.port}", *own]
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

@@ -25,12 +25,13 @@ def create_app(settings: Settings | None = None, *, warm: bool = True) -> Flask:
     engine = Engine(settings)
     if warm:
         engine.warm_up()
+        metrics.watch(engine)
     else:
         engine.check()
     app.extensions["engine"] = engine
-    journal.install(app)
+    journal.install(app, log_addresses=settings.log_addresses)
     metrics.install(app)
-    access.install(app, settings.api_token)
+    access.install(app, settings)
     failures.install(app)
     app.register_blueprint(routes.blueprint)
     if settings.cors_origins:

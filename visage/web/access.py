@@ -2,9 +2,10 @@
 
 import hmac
 
-from flask import Flask, Response, request
+from flask import Flask, Response, abort, request
 
 from visage.errors import Unauthorized
+from visage.settings import Settings
 
 # What works or tells of work; the rest (health, the contract, the page) is open.
 _GUARDED = ("photos.predict", "photos.analyze", "photos.metrics_text")
@@ -15,8 +16,23 @@ _PAGE_POLICY = (
 )
 
 
-def install(app: Flask, api_token: str) -> None:
-    """Guard the photo routes of `app` with `api_token`, if there is one, and set the headers of every answer."""
+_METRICS = "photos.metrics_text"
+
+# What an address that is for the metrics answers beside them.
+_HEALTH = ("photos.healthz", "photos.readyz")
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Guard the photo routes of `app` with a token, if there is one, and set the headers of every answer."""
+    api_token = settings.api_token
+
+    @app.before_request
+    def keep_metrics_apart() -> None:
+        if settings.metrics == "open":
+            return
+        at_metrics_address = request.environ.get("SERVER_PORT") == settings.metrics.rpartition(":")[2]
+        if (request.endpoint == _METRICS) != at_metrics_address and request.endpoint not in _HEALTH:
+            abort(404)
 
     @app.before_request
     def check_token() -> None:

@@ -5,6 +5,7 @@ from werkzeug.exceptions import HTTPException
 
 from visage.errors import BusyError, RequestError, Unauthorized
 from visage.log import logger
+from visage.web import metrics
 
 # What Flask itself refuses, by status.
 _CODES = {404: "not_found", 405: "method_not_allowed"}
@@ -23,6 +24,7 @@ def install(app: Flask) -> None:
 
 
 def _foreseen(error: RequestError | BusyError) -> Response:
+    metrics.count_refusal(error)
     response = _shape(str(error), error.code, error.status)
     if isinstance(error, BusyError):
         response.headers["Retry-After"] = str(error.retry_after)

@@ -6,6 +6,7 @@ import uuid
 
 from flask import Flask, Response, g, request
 
+from visage.engine import Analysis
 from visage.log import logger, request_id
 
 REQUEST_ID = "X-Request-ID"
@@ -14,7 +15,7 @@ REQUEST_ID = "X-Request-ID"
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def install(app: Flask) -> None:
+def install(app: Flask, *, log_addresses: bool) -> None:
     """Give every request of `app` an id and write a line when it was answered."""
 
     @app.before_request
@@ -26,14 +27,19 @@ def install(app: Flask) -> None:
     @app.after_request
     def finish(response: Response) -> Response:
         response.headers[REQUEST_ID] = request_id.get()
-        fields = {
+        fields: dict[str, object] = {
             "method": request.method,
             # The rule, never the path that was asked for: that is the caller's text.
             "route": request.url_rule.rule if request.url_rule else None,
             "status": response.status_code,
             "milliseconds": round((time.perf_counter() - g.started) * 1000, 1),
-            "faces": g.get("face_count"),
         }
+        analysis: Analysis | None = g.get("analysis")
+        if analysis:
+            fields["faces"] = len(analysis.faces)
+            fields["stages"] = {stage: round(seconds * 1000, 1) for stage, seconds in analysis.seconds.items()}
+        if log_addresses:
+            fields["address"] = request.remote_addr
         logger.info("request", extra={"fields": fields})
         return response
 

@@ -2,21 +2,29 @@
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from flask import Flask, Response, g, request
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client import generate_latest as as_text
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from visage.engine import Analysis
+from visage.engine import Analysis, Engine
+from visage.errors import BusyError, RequestError
+
+# Seconds: an encoder takes one thousandth, a photo that waits as long as it may takes 5.
+_STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 REQUESTS = Counter("visage_requests_total", "Answers by route and status.", ["route", "status"])
 REQUEST_SECONDS = Histogram("visage_request_seconds", "Time from the headers to the answer.", ["route"])
-STAGE_SECONDS = Histogram("visage_stage_seconds", "Time of each stage of a photo.", ["stage"])
+STAGE_SECONDS = Histogram("visage_stage_seconds", "Time of each stage of a photo.", ["stage"], buckets=_STAGE_BUCKETS)
 FACES = Counter("visage_faces_total", "Faces found.")
-IN_FLIGHT = Gauge("visage_photos_in_flight", "Photos waiting or worked on.", multiprocess_mode="livesum")
+REFUSALS = Counter(
+    "visage_refusals_total", "Requests that were refused on purpose, by the code of the error.", ["code"]
+)
+SLOTS = Gauge("visage_slots", "Photos that can be worked on at once.", multiprocess_mode="livesum")
+SLOTS_BUSY = Gauge("visage_slots_busy", "Photos that are being worked on.", multiprocess_mode="livesum")
+QUEUE_LENGTH = Gauge("visage_queue_length", "Photos that wait for a slot.", multiprocess_mode="livesum")
+PACK = Gauge("visage_pack_info", "1 for the model pack that answers.", ["pack", "version"], multiprocess_mode="livemax")
 
 
 def install(app: Flask) -> None:
@@ -35,14 +43,16 @@ def install(app: Flask) -> None:
         return response
 
 
-@contextmanager
-def photo_in_flight() -> Iterator[None]:
-    """Count a photo as in flight meanwhile."""
-    IN_FLIGHT.inc()
-    try:
-        yield
-    finally:
-        IN_FLIGHT.dec()
+def watch(engine: Engine) -> None:
+    """Show what `engine` does; to be called in the process that answers, not in one that only forks it."""
+    SLOTS.set(engine.settings.slots)
+    PACK.labels(engine.pack.name, engine.pack.version).set(1)
+
+    def show(working: int, waiting: int) -> None:
+        SLOTS_BUSY.set(working)
+        QUEUE_LENGTH.set(waiting)
+
+    engine.admission.watcher = show
 
 
 def record(analysis: Analysis) -> None:
@@ -52,9 +62,15 @@ def record(analysis: Analysis) -> None:
         STAGE_SECONDS.labels(stage).observe(seconds)
 
 
-def count_refusal(status: int) -> None:
-    """Count a request that was answered before it had a route."""
-    REQUESTS.labels("unknown", str(status)).inc()
+def count_refusal(error: RequestError | BusyError) -> None:
+    """Count what was refused on purpose."""
+    REFUSALS.labels(error.code).inc()
+
+
+def count_unrouted(error: RequestError | BusyError) -> None:
+    """Count a request that was refused before it had a route."""
+    count_refusal(error)
+    REQUESTS.labels("unknown", str(error.status)).inc()
 
 
 def exposition() -> Response:

@@ -61,10 +61,9 @@ def _analyze(default: Format) -> Response:
     photo = read_photo(request)
     wish = read_wish(request, default)
     wants_picture = wish.annotated or wish.format is not Format.JSON
-    with metrics.photo_in_flight():
-        analysis = engine.analyze(photo, wish.options, annotated=wants_picture)
+    analysis = engine.analyze(photo, wish.options, annotated=wants_picture)
     metrics.record(analysis)
-    g.face_count = len(analysis.faces)
+    g.analysis = analysis
     return answer(analysis, engine.pack, wish.format)
 
 

@@ -88,15 +88,29 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def accept(self, listener: socket.socket) -> None:
         """Take a client that knocks, and what it has sent already."""
+        self._take(listener)
+
+    def _take(self, listener: socket.socket) -> bool:
+        """Whether there was a client to take."""
         try:
             client, address = listener.accept()
         except OSError as error:
             if error.errno not in {errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK}:
                 raise
-            return
+            return False
         self.nr_conns += 1
         connection = Connection(client, address, listener.getsockname(), self._settings.body_seconds)
         self._receive(connection)
+        return True
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Take clients in, or no more; a worker that stops takes those that have knocked, and then shuts the door."""
+        stops = self._accepting and not enabled and not self.alive
+        while stops and any(self._take(listener) for listener in self.sockets):
+            pass
+        super().set_accept_enabled(enabled)
+        for listener in self.sockets if stops else ():
+            listener.close()
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Look more often than once a second for those whose time is up, as long as there are any."""
@@ -279,7 +293,7 @@ def _refusal(error: RequestError | BusyError) -> bytes:
     """A whole answer in the shape of every error, after which the connection is closed; logged and counted."""
     request_id = uuid.uuid4().hex
     logger.info("refused", extra={"fields": {"request_id": request_id, "status": error.status, "code": error.code}})
-    metrics.count_refusal(error.status)
+    metrics.count_unrouted(error)
     body = json.dumps({"error": str(error), "code": error.code}).encode()
     lines = [
         f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}",

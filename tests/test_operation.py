@@ -1,0 +1,114 @@
+"""What operators see of a running service: metrics, logs, and where they are to be had."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from benchmarks.service import Service, free_port, serving
+
+STAGES = {"wait", "decode", "detect", "attributes", "annotate", "encode"}
+
+
+@pytest.fixture(scope="module")
+def service(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    log = tmp_path_factory.mktemp("operation") / "log"
+    with serving(log, tiny_pack, WEB_CONCURRENCY="2") as service:
+        yield service
+
+
+def metric(service: Service, name: str) -> float:
+    """The value of a series, 0 where there is none."""
+    lines = requests.get(service.url + "/metrics", timeout=10).text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == name)
+
+
+def last_line(service: Service) -> dict[str, Any]:
+    line: dict[str, Any] = json.loads(service.log.read_text().splitlines()[-1])
+    return line
+
+
+def test_slots_are_those_of_all_workers(service: Service) -> None:
+    deadline = time.monotonic() + 10
+    # The first worker is ready before the second.
+    while metric(service, "visage_slots") < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    assert metric(service, "visage_slots") == 2
+    assert metric(service, "visage_slots_busy") == 0
+    assert metric(service, "visage_queue_length") == 0
+
+
+def test_the_pack_that_answers_is_named(service: Service) -> None:
+    assert metric(service, 'visage_pack_info{pack="tiny",version="1"}') == 1
+
+
+@pytest.mark.parametrize(
+    ("upload", "code"), [(b"GIF89a", "unsupported_type"), (b"\xff\xd8\xff\xe0", "undecodable_image")]
+)
+def test_refusals_are_counted_by_their_code(service: Service, upload: bytes, code: str) -> None:
+    before = metric(service, f'visage_refusals_total{{code="{code}"}}')
+
+    service.post(upload)
+
+    assert metric(service, f'visage_refusals_total{{code="{code}"}}') == before + 1
+
+
+def test_what_is_refused_before_it_has_a_route_is_counted_and_logged_too(service: Service) -> None:
+    before = metric(service, 'visage_requests_total{route="unknown",status="431"}')
+
+    answer = requests.get(service.url + "/healthz", headers={"X-Filler": "x" * 9000}, timeout=10)
+
+    assert answer.status_code == 431
+    assert metric(service, 'visage_requests_total{route="unknown",status="431"}') == before + 1
+    assert answer.headers["X-Request-ID"] in service.log.read_text()
+
+
+def test_a_request_is_one_line_with_its_id_status_stages_and_faces(service: Service, tiny_png: bytes) -> None:
+    answer = service.post(tiny_png)
+
+    line = last_line(service)
+    assert line["request_id"] == answer.headers["X-Request-ID"]
+    assert (line["route"], line["status"], line["faces"]) == ("/predict", 200, 3)
+    assert set(line["stages"]) == STAGES
+    assert 0 < sum(line["stages"].values()) <= line["milliseconds"] + 1
+
+
+def test_the_log_has_no_file_name_and_no_address(service: Service, tiny_png: bytes) -> None:
+    named = {"image": ("grandmother.png", tiny_png)}
+
+    requests.post(service.url + "/predict", files=named, params={"secret": "kept"}, timeout=10)
+
+    text = service.log.read_text()
+    assert "grandmother" not in text
+    assert "kept" not in text
+    assert not any("127.0.0.1" in line for line in text.splitlines() if '"event": "request"' in line)
+
+
+def test_the_log_has_addresses_where_they_are_asked_for(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
+    with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1", VISAGE_LOG_ADDRESSES="true") as service:
+        service.post(tiny_png)
+
+        assert last_line(service)["address"] == "127.0.0.1"
+
+
+def test_metrics_can_be_closed(tiny_pack: Path, tmp_path: Path) -> None:
+    with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1", VISAGE_METRICS="closed") as service:
+        assert requests.get(service.url + "/metrics", timeout=10).status_code == 404
+        assert requests.get(service.url + "/healthz", timeout=10).status_code == 200
+
+
+def test_metrics_can_have_an_address_of_their_own(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
+    own = f"127.0.0.1:{free_port()}"
+    with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1", VISAGE_METRICS=own) as service:
+        photo = {"image": tiny_png}
+
+        assert requests.get(service.url + "/metrics", timeout=10).status_code == 404
+        assert requests.post(service.url + "/predict", files=photo, timeout=10).status_code == 200
+        assert "visage_faces_total 3.0" in requests.get(f"http://{own}/metrics", timeout=10).text
+        assert requests.post(f"http://{own}/predict", files=photo, timeout=10).status_code == 404
+        assert requests.get(f"http://{own}/healthz", timeout=10).status_code == 200
