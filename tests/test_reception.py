@@ -1,6 +1,8 @@
 """Where a request ends is found byte by byte; what it means is left to the parser that reads it next."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from visage.web.reception import MOST_HEAD_BYTES, Reception
 
@@ -39,15 +41,20 @@ def test_a_body_that_is_longer_than_allowed_shows_before_it_comes() -> None:
     assert not announced.complete
 
 
-def test_what_follows_a_request_is_kept_with_it() -> None:
-    assert b"".join(received(FORM + GET).parts()) == FORM + GET
+@pytest.mark.parametrize(
+    ("data", "parts"),
+    [
+        pytest.param(FORM + GET, (FORM[:-11], b"hello world", GET), id="a length"),
+        pytest.param(GET + GET, (GET, b"", GET), id="no body"),
+        pytest.param(CHUNKS, (CHUNKED, b"", CHUNKS[len(CHUNKED) :]), id="chunks"),
+        pytest.param(b"GET / HTTP/1.1\n\n", (b"", b"", b"GET / HTTP/1.1\n\n"), id="no HTTP"),
+    ],
+)
+def test_head_body_and_what_follows_are_taken_apart(data: bytes, parts: tuple[bytes, bytes, bytes]) -> None:
+    reception = received(data)
 
-
-def test_the_head_is_told_apart_from_the_rest() -> None:
-    head, body = received(FORM).parts()
-
-    assert head.endswith(b"\r\n\r\n")
-    assert body == b"hello world"
+    assert reception.take() == parts
+    assert not reception.data
 
 
 @pytest.mark.parametrize(
@@ -84,3 +91,57 @@ def test_only_who_asks_and_has_not_sent_his_body_waits_for_the_go_ahead() -> Non
     assert not received(asking + b"hello").waits_for_go_ahead
     assert not received(HEAD + b"Content-Length: 5\r\n\r\n").waits_for_go_ahead
     assert not received(HEAD + b"Content-Length: 50\r\n\r\nExpect: 100-continue\r\n").waits_for_go_ahead
+
+
+BAD_ENDS = {
+    "a bare line end, then chunks": b"GET / HTTP/1.1\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+    "a bare line end, then a body": b"GET / HTTP/1.1\nHost: here\r\nContent-Length: 50\r\n\r\n",
+    "a chunk's line that ends too late": CHUNKED + b"5;" + b"x" * 5000 + b"\r\nhello\r\n",
+    "a chunk without its line end": CHUNKED + b"5\r\nhello??5\r\nhello\r\n",
+    "half a line end behind a chunk": CHUNKED + b"5\r\nhello\r?5\r\nhello\r\n",
+}
+
+
+@pytest.mark.parametrize("name", BAD_ENDS)
+def test_what_is_no_http_in_one_piece_is_none_in_many(name: str) -> None:
+    at_once, in_bytes = received(BAD_ENDS[name]), received(BAD_ENDS[name], 1)
+
+    assert at_once.complete
+    assert (in_bytes.complete, in_bytes.body_bytes) == (at_once.complete, at_once.body_bytes)
+
+
+def test_trailers_without_an_end_are_too_long_some_time() -> None:
+    trailers = CHUNKED + b"0\r\nX-Filler: "
+
+    assert not received(trailers).complete
+    assert received(trailers + b"x" * MOST_HEAD_BYTES).complete
+
+
+def test_a_length_may_begin_with_zeros() -> None:
+    assert received(HEAD + b"Content-Length: 00000000000000000011\r\n\r\n").body_bytes == 11
+
+
+# What requests are made of; in any order most are none.
+SCRAPS = (b"\r\n", b"\r", b"\n", b"\r\n\r\n", b"hello", b"0", b"5", b"-", b";", b": ", b"5\r\n", b"0\r\n")
+LINES = (
+    b"Content-Length: 5\r\n",
+    b"Content-Length: 12\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n",
+    b"5;name=value\r\n",
+)
+LONG = (b"f" * 17, b"x" * 4090, b"x" * MOST_HEAD_BYTES)
+FRAGMENTS = [HEAD, CHUNKED, b"5\r\nhello\r\n", *SCRAPS, *LINES, *LONG]
+PIECES = st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=3), max_size=8)
+
+
+@settings(derandomize=True, deadline=None, max_examples=1500, database=None)
+@given(begin=st.sampled_from([HEAD, CHUNKED, b""]), pieces=PIECES)
+def test_what_has_come_counts_and_not_in_which_pieces(begin: bytes, pieces: list[bytes]) -> None:
+    at_once, in_pieces = Reception(), Reception()
+
+    at_once.feed(begin + b"".join(pieces))
+    for piece in (begin, *pieces):
+        in_pieces.feed(piece)
+
+    assert (in_pieces.complete, in_pieces.body_bytes) == (at_once.complete, at_once.body_bytes)
+    assert in_pieces.take() == at_once.take()

@@ -9,6 +9,7 @@ import termios
 import time
 from collections import deque
 from contextlib import suppress
+from io import BytesIO
 from typing import Any
 
 from gunicorn.http import get_parser  # type: ignore[import-untyped]
@@ -124,6 +125,10 @@ class Connection:
         self.reception = Reception()
         self.deadline = time.monotonic() + patience
         self.open = self.keeps = True
+        # Bytes of a request that was received, or is; and its body, unless that is for the parser to find.
+        self.held = 0
+        self.body: BytesIO | None = None
+        self._behind = b""
         self._went_ahead = False
 
     def receive(self) -> int:
@@ -135,6 +140,7 @@ class Connection:
         """
         data = self.socket.recv(_CHUNK)
         if data:
+            self.held += len(data)
             self.reception.feed(data)
         return len(data)
 
@@ -149,13 +155,22 @@ class Connection:
         """gunicorn's threads ask for this; everything is there already."""
 
     def begin(self, config: Any) -> None:
-        """Have the request, which is complete, parsed out of what was collected."""
-        self.parser = get_parser(config, iter(self.reception.parts()), self.client)
+        """Have the request, which is complete, parsed out of what was collected.
+
+        A body of known length goes past the parser: on its way through it would be copied several times.
+        """
+        head, body, self._behind = self.reception.take()
+        self.body = BytesIO(body) if head and not self.reception.chunked else None
+        parsed = [head, self._behind] if self.body is None else [head]
+        self.parser = get_parser(config, iter([part for part in parsed if part]), self.client)
 
     def next_request(self) -> None:
         """Forget the request that was answered; what came behind it belongs to the next."""
-        behind = self.parser.unreader.take_buffered() + b"".join(self.parser.unreader.iter or ())
+        if self.body is None:
+            unreader = self.parser.unreader
+            self._behind = unreader.take_buffered() + b"".join(unreader.iter or ())
         self.parser, self._went_ahead = None, False
         self.reception = Reception()
-        if behind:
-            self.reception.feed(behind)
+        self.held = len(self._behind)
+        if self._behind:
+            self.reception.feed(self._behind)

@@ -6,10 +6,11 @@ reads it next, knows what to say about it.
 
 import re
 
-# Longer heads are refused unread. gunicorn's own limits of a line and of a field are lower.
+# Longer heads are refused unread, and no longer trailers are waited for. gunicorn's own limits of a line and of a field
+# are lower.
 MOST_HEAD_BYTES = 2**16
 
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,15})[ \t]*(?=\r\n)", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d{1,15})[ \t]*(?=\r\n)", re.IGNORECASE)
 _CODED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 _GO_AHEAD = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
 _BARE_LINE_END = re.compile(rb"(?<!\r)\n")
@@ -21,8 +22,8 @@ _MOST_CHUNK_LINE_BYTES, _MOST_CHUNK_BYTES = 4096, 2**62
 class Reception:
     """Collects the bytes of one request.
 
-    `complete` tells that it can be parsed. `body_bytes` is how long its body is at least, as far as is known: what the
-    head says, or the chunks announced so far.
+    `complete` tells that it can be parsed, and stays so. `body_bytes` is how long its body is at least, as far as is
+    known: what the head says, or the chunks announced so far. Both follow from the bytes, in whichever pieces they come.
     """
 
     def __init__(self) -> None:
@@ -30,7 +31,8 @@ class Reception:
         self.complete = False
         self.body_bytes = 0
         self._head_end = 0
-        self._next_chunk: int | None = None
+        # Where the line end before the next chunk's line must be: the head's last, then that behind each chunk.
+        self._chunk_end: int | None = None
 
     @property
     def has_head(self) -> bool:
@@ -49,50 +51,68 @@ class Reception:
         """Take the next bytes; those of a next request may follow the last of this one."""
         before = len(self.data)
         self.data += data
+        if self.complete:
+            return
         if not self.has_head:
             self._find_head(max(0, before - 3))
-        if self._next_chunk is not None:
-            self._follow_chunks()
+        if self._chunk_end is not None:
+            self._follow_chunks(self._chunk_end)
         elif self.has_head:
             self.complete = len(self.data) >= self._head_end + self.body_bytes
 
-    def parts(self) -> list[bytes]:
-        """The head, and what has come behind it; neither is empty."""
+    @property
+    def chunked(self) -> bool:
+        return self._chunk_end is not None
+
+    def take(self) -> tuple[bytes, bytes, bytes]:
+        """The head, the body and what follows it, and nothing is left here. The body of what is chunked, or no HTTP,
+        counts as what follows its head.
+        """
+        body_end = self._head_end + (0 if self.chunked else self.body_bytes)
         with memoryview(self.data) as view:
-            parts = bytes(view[: self._head_end]), bytes(view[self._head_end :])
-        return [part for part in parts if part]
+            parts = bytes(view[: self._head_end]), bytes(view[self._head_end : body_end]), bytes(view[body_end:])
+        self.data = bytearray()
+        return parts
 
     def _find_head(self, start: int) -> None:
         end = self.data.find(b"\r\n\r\n", start)
-        if end < 0:
-            self.complete = bool(_BARE_LINE_END.search(self.data))
-            return
-        self._head_end = end + 4
-        lengths = _LENGTH.findall(self.data, 0, self._head_end)
-        coded = _CODED.search(self.data, 0, self._head_end)
-        if coded and not lengths:
-            self._next_chunk = self._head_end
-        elif len(lengths) == 1 and not coded:
-            self.body_bytes = int(lengths[0])
+        if _BARE_LINE_END.search(self.data, start, end if end >= 0 else len(self.data)):
+            self.complete = True
+        elif end >= 0:
+            self._head_end = end + 4
+            lengths = _LENGTH.findall(self.data, 0, self._head_end)
+            coded = _CODED.search(self.data, 0, self._head_end)
+            if coded and not lengths:
+                self._chunk_end = self._head_end - 2
+            elif len(lengths) == 1 and not coded:
+                self.body_bytes = int(lengths[0])
 
-    def _follow_chunks(self) -> None:
+    def _follow_chunks(self, chunk_end: int) -> None:
         """Go from chunk to chunk, as far as they have come (RFC 9112, 7.1)."""
-        while not self.complete and self._next_chunk is not None and self._next_chunk < len(self.data):
-            line_end = self.data.find(b"\r\n", self._next_chunk)
-            if line_end < 0:
-                self.complete = len(self.data) - self._next_chunk > _MOST_CHUNK_LINE_BYTES
-                return
-            try:
-                size = int(self.data[self._next_chunk : line_end].partition(b";")[0], 16)
-            except ValueError:
-                size = -1
-            after = bytes(self.data[line_end + 2 + size : line_end + 4 + size])
-            if size == 0:
-                # Trailers may follow; an empty line ends them.
-                self.complete = self.data.find(b"\r\n\r\n", line_end) >= 0
-                return
-            if not 0 < size < _MOST_CHUNK_BYTES or after not in {b"", b"\r", b"\r\n"}:
+        while not self.complete and chunk_end < len(self.data):
+            line = chunk_end + 2
+            line_end = self.data.find(b"\r\n", line, line + _MOST_CHUNK_LINE_BYTES)
+            if not b"\r\n".startswith(self.data[chunk_end:line]):
                 self.complete = True
-            else:
+            elif line_end < 0:
+                self.complete = len(self.data) >= line + _MOST_CHUNK_LINE_BYTES
+                break
+            elif (size := _chunk_size(self.data[line:line_end])) == 0:
+                # Trailers may follow; an empty line ends them.
+                most = line_end + MOST_HEAD_BYTES
+                self.complete = len(self.data) >= most or self.data.find(b"\r\n\r\n", line_end) >= 0
+                break
+            elif 0 < size < _MOST_CHUNK_BYTES:
                 self.body_bytes += size
-                self._next_chunk = line_end + 2 + size + 2
+                chunk_end = line_end + 2 + size
+            else:
+                self.complete = True
+        self._chunk_end = chunk_end
+
+
+def _chunk_size(line: bytearray) -> int:
+    """What a chunk's line says, -1 where that is no number; extensions may follow it."""
+    try:
+        return int(line.partition(b";")[0], 16)
+    except ValueError:
+        return -1

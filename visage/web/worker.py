@@ -188,6 +188,16 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         else:
             self._drop(connection)
 
+    def handle_request(self, req: Any, conn: Connection) -> Any:
+        """Answer a request, in a thread."""
+        if conn.body is not None:
+            req.body = conn.body
+        return super().handle_request(req, conn)
+
+    def _keepalive_after(self, conn: Connection, keepalive: Any) -> bool:
+        """A body that nobody wanted stands in nobody's way when it has been received apart."""
+        return bool(keepalive) and (conn.body is not None or super()._keepalive_after(conn, keepalive))
+
     @_harmless
     def finish_request(self, connection: Connection, future: "Future[Any]") -> None:
         """A thread has made its answer, or given up; what the client has not taken yet is sent from here."""
@@ -217,9 +227,9 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             self._send(connection)
 
     def _await_next(self, connection: Connection) -> None:
-        self._held -= len(connection.reception.data)
+        self._held -= connection.held
         connection.next_request()
-        self._held += len(connection.reception.data)
+        self._held += connection.held
         patience = self._settings.body_seconds if connection.reception.data else self.cfg.keepalive
         connection.deadline = time.monotonic() + (patience if self.alive else min(patience, _LINGER_SECONDS))
         if connection.reception.data:
@@ -266,7 +276,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         if connection.open:
             connection.open = False
             self._stop_waiting(connection)
-            self._held -= len(connection.reception.data)
+            self._held -= connection.held
             self.nr_conns -= 1
             with suppress(OSError):
                 connection.socket.close()
