@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import gc
 import os
+import resource
 import secrets
 import shutil
 import signal
@@ -58,6 +59,12 @@ def _make_metrics_directory() -> None:
     os.environ[_METRICS] = str(directory)
 
 
+def _most_connections() -> int:
+    """Clients beyond this wait outside: each takes a file, and a hundred files are needed for other things."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1000 if files == resource.RLIM_INFINITY else max(50, min(1000, files - 100))
+
+
 def _tune_heap() -> None:
     """Have the C library serve all threads from one heap, and give large blocks back when they are freed.
 
@@ -103,6 +110,7 @@ worker_class = "visage.web.worker.PatientWorker"
 sendfile = False
 # Every photo that is worked on or waits holds a thread; the rest answer health checks and refuse what is too much.
 threads = settings.slots + settings.queue + 8
+worker_connections = _most_connections()
 # Code and weights that are loaded before the fork are shared by the workers. Nets are warmed up after it, because what
 # they work in cannot be shared: the master would only hold a copy.
 preload_app = True

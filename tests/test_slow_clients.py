@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import requests
 
-from benchmarks.service import Service, serving
+from benchmarks.service import ROOT, Service, serving
 from benchmarks.usage import workers
 from tests.conftest import TINY_FACES
 from tests.pictures import encode
@@ -191,6 +191,20 @@ def test_more_than_a_worker_can_hold_is_refused_before_it_comes(service: Service
             connection = stack.enter_context(connect(service))
             connection.sendall(announced + b"x" * 2**20)
         assert_served_in_time(service)
+
+
+def test_more_clients_than_files_wait_outside_until_the_stalled_ones_are_gone(tiny_pack: Path, tmp_path: Path) -> None:
+    few_files = "import resource, runpy; resource.setrlimit(resource.RLIMIT_NOFILE, (160, 160)); "
+    start = few_files + f"runpy.run_path({str(ROOT / 'app.py')!r}, run_name='__main__')"
+    settings = {"WEB_CONCURRENCY": "1", "VISAGE_BODY_SECONDS": str(BODY_SECONDS)}
+    with serving(tmp_path / "log", tiny_pack, "-c", start, **settings) as service, ExitStack() as stack:
+        for _ in range(200):
+            stack.enter_context(connect(service)).sendall(HEAD)
+
+        answer = service.post(SMALL)
+
+        assert answer.status_code == 200
+        assert "connection_failed" not in service.log.read_text()
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,10 @@ class Outbox:
     def setblocking(self, _flag: bool) -> None:
         """The socket never blocks."""
 
+    def gettimeout(self) -> float:
+        """As long as a write may block."""
+        return 0.0
+
     def fileno(self) -> int:
         return self._socket.fileno()
 

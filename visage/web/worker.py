@@ -86,6 +86,13 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self._held = 0
         self._next_look = 0.0
 
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        """Refuse what is not done here, instead of leaving it out in silence."""
+        super().check_config(cfg, log)
+        if cfg.is_ssl or cfg.proxy_protocol not in {False, "off"}:
+            raise SystemExit("visage cannot start: TLS and PROXY lines are for a proxy in front; leave them out here.")
+
     def accept(self, listener: socket.socket) -> None:
         """Take a client that knocks, and what it has sent already."""
         self._take(listener)
@@ -95,7 +102,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         try:
             client, address = listener.accept()
         except OSError as error:
-            if error.errno not in {errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK}:
+            if error.errno not in {errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK, errno.EMFILE, errno.ENFILE}:
                 raise
             return False
         self.nr_conns += 1
