@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-training lint format bench bench-detection bench-start clean
+.PHONY: run test test-pressure test-training lint format fuzz bench bench-detection bench-start clean
 
 run: $(VENV)/serve.done
 	exec $(BIN)/python app.py
@@ -13,6 +13,10 @@ test: $(VENV)/dev.done lint
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+# Minutes of load on two cores, which should have nothing else to do.
+test-pressure: $(VENV)/dev.done
+	$(BIN)/python -m pytest tests/pressure
 
 test-training: $(VENV)/training.done
 	$(BIN)/python -m pytest tests/test_training.py
@@ -25,6 +29,11 @@ lint: $(VENV)/dev.done
 format: $(VENV)/dev.done
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Ten minutes, or as long as SECONDS says.
+fuzz: SECONDS = 600
+fuzz: $(VENV)/fuzz.done
+	$(BIN)/python -m fuzz.run $(SECONDS)
 
 # Writes benchmarks/results; takes about ten minutes, in which the machine should have nothing else to do.
 bench: $(VENV)/bench.done
@@ -52,6 +61,10 @@ $(VENV)/serve.done: $(VENV)/made requirements.txt pyproject.toml
 
 $(VENV)/bench.done: $(VENV)/dev.done benchmarks/requirements.txt
 	$(BIN)/python -m pip install --quiet -r benchmarks/requirements.txt
+	touch $@
+
+$(VENV)/fuzz.done: $(VENV)/dev.done fuzz/requirements.txt
+	$(BIN)/python -m pip install --quiet -r fuzz/requirements.txt
 	touch $@
 
 $(VENV)/dev.done: $(VENV)/serve.done requirements-dev.txt

@@ -137,14 +137,22 @@ def when_ready(server: Any) -> None:  # noqa: ARG001
     _trim_heap()
 
 
+def post_fork(server: Any, worker: Any) -> None:
+    """Keep what comes before the worker has signal handlers of its own: it goes to its copy of the master's."""
+    worker.early_signals = server.SIG_QUEUE
+
+
 def post_worker_init(worker: Any) -> None:
-    """Warm the nets up. The worker accepts nothing before this returns."""
+    """Warm the nets up. The worker accepts nothing before this returns, and nothing at all if it is to stop already."""
     # The package decides by the variable above, when it is imported, how it counts.
     from visage.web import metrics  # noqa: PLC0415
 
     engine = worker.wsgi.extensions["engine"]
     engine.warm_up()
     metrics.watch(engine)
+    while not worker.early_signals.empty():
+        if worker.early_signals.get() in {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}:
+            worker.alive = False
 
 
 def pre_request(worker: Any, req: Any) -> None:

@@ -1,6 +1,7 @@
 """Admission: exact counts of who works, who waits and who is turned away."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -89,3 +90,34 @@ def test_a_watcher_is_told_how_many_work_and_wait_whenever_that_changes() -> Non
         pass
 
     assert told == [(1, 0), (1, 1), (1, 0), (0, 0)]
+    assert not admission.busy
+
+
+def test_whoever_has_waited_longest_is_next_and_newcomers_do_not_overtake() -> None:
+    admission = Admission(slots=1, queue=50, wait_seconds=30)
+    served: list[int] = []
+
+    def call(number: int) -> None:
+        with admission.slot():
+            served.append(number)
+
+    with ThreadPoolExecutor(50) as pool:
+        with admission.slot():
+            for number in range(40):
+                pool.submit(call, number)
+                while admission.waiting <= number:
+                    time.sleep(0.001)
+        # These come while slots are handed on.
+        for number in range(40, 50):
+            pool.submit(call, number)
+
+    assert served[:40] == list(range(40))
+    assert sorted(served) == list(range(50))
+
+
+def test_who_would_be_turned_away_is_told_so_beforehand() -> None:
+    admission = Admission(slots=1, queue=0, wait_seconds=0)
+    assert not admission.full
+
+    with admission.slot():
+        assert admission.full

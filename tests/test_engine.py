@@ -111,13 +111,13 @@ def test_the_annotated_picture_has_the_size_of_the_photo(engine: Engine, tiny_pn
 
 
 def test_a_large_photo_is_decoded_smaller_and_its_boxes_refer_to_the_original(engine: Engine) -> None:
-    # 16 times the tiny photo: 6144 pixels, so decoded at 1/2.
+    # 16 times the tiny photo: 6144 pixels, so decoded at 1/4.
     faces = {(16 * x1, 16 * y1, 16 * x2, 16 * y2): colour for (x1, y1, x2, y2), colour in TINY_FACES.items()}
     photo = cv2.imencode(".jpg", draw(16 * 384, 16 * 384, faces))[1].tobytes()
 
     analysis = engine.analyze(photo)
 
-    assert (analysis.width, analysis.height, analysis.annotated_scale) == (6144, 6144, 0.5)
+    assert (analysis.width, analysis.height, analysis.annotated_scale) == (6144, 6144, 0.25)
     assert 6144 * analysis.annotated_scale >= ENOUGH_SIDE
     found = sorted(map(edges, analysis.faces))
     np.testing.assert_allclose(found, sorted(faces), atol=16)

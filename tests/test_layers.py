@@ -15,11 +15,12 @@ LAYERS = (
     {"errors", "stopwatch", "log", "caffe_layers"},
     {"settings", "faces", "boxes", "image_headers", "manifest"},
     {"packs", "images", "labels"},
-    {"nets", "fetch"},
+    {"nets", "fetch", "results"},
     {"face_search"},
     {"analyzer", "admission", "annotate"},
+    {"answer_cache"},
     {"engine", "evaluation"},
-    {"results", "scores"},
+    {"scores"},
     {"cli", "web"},
 )
 

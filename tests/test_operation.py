@@ -78,6 +78,12 @@ def test_a_request_is_one_line_with_its_id_status_stages_and_faces(service: Serv
     assert 0 < sum(line["stages"].values()) <= line["milliseconds"] + 1
 
 
+def test_a_refusal_is_logged_with_its_code(service: Service) -> None:
+    service.post(b"GIF89a")
+
+    assert (last_line(service)["status"], last_line(service)["code"]) == (415, "unsupported_type")
+
+
 def test_the_log_has_no_file_name_and_no_address(service: Service, tiny_png: bytes) -> None:
     named = {"image": ("grandmother.png", tiny_png)}
 
@@ -112,3 +118,15 @@ def test_metrics_can_have_an_address_of_their_own(tiny_pack: Path, tmp_path: Pat
         assert "visage_faces_total 3.0" in requests.get(f"http://{own}/metrics", timeout=10).text
         assert requests.post(f"http://{own}/predict", files=photo, timeout=10).status_code == 404
         assert requests.get(f"http://{own}/healthz", timeout=10).status_code == 200
+
+
+def test_answers_out_of_the_cache_are_counted_and_take_no_stage_but_the_cache(
+    tiny_pack: Path, tmp_path: Path, tiny_png: bytes
+) -> None:
+    with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1", VISAGE_CACHE_BYTES="10000000") as service:
+        first, second = (service.post(tiny_png).json() for _ in range(2))
+
+        assert set(last_line(service)["stages"]) == {"cache"}
+        assert metric(service, 'visage_cache_answers_total{outcome="miss"}') == 1
+        assert metric(service, 'visage_cache_answers_total{outcome="hit"}') == 1
+    assert {**first, "timings_ms": None} == {**second, "timings_ms": None}

@@ -165,6 +165,20 @@ def test_requests_sent_in_one_go_are_answered_one_after_the_other(service: Servi
     assert received.endswith(b'{"status":"ok"}\n')
 
 
+@pytest.mark.parametrize("chunks", [b"5\r\nhello??", b"zz\r\n"])
+def test_a_request_has_one_answer_even_if_its_unread_body_is_broken(service: Service, chunks: bytes) -> None:
+    # Without a type, so that the app does not read the body.
+    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with connect(service) as connection:
+        connection.sendall(head + chunks)
+        received = b""
+        while piece := connection.recv(2**16):
+            received += piece
+
+    assert received.count(b"HTTP/1.1 ") == 1
+    assert b"no_image" in received
+
+
 def test_a_client_that_asks_first_is_told_to_go_ahead_once(service: Service) -> None:
     with connect(service) as connection:
         connection.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(SMALL))

@@ -2,22 +2,28 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from visage.errors import QueueFull, WaitTimeout
 
+TOO_MANY = "Too many photos are waiting already; try again in a second."
+
 
 class Admission:
-    """A semaphore of `slots` with at most `queue` callers waiting for it, none of them longer than `wait_seconds`."""
+    """A semaphore of `slots` with at most `queue` callers waiting for it, none of them longer than `wait_seconds`.
+
+    First come, first served: a slot that comes free is handed to whoever has waited longest. Python's own semaphores
+    let newcomers overtake, and some callers waited four times as long as others.
+    """
 
     def __init__(self, slots: int, queue: int, wait_seconds: float) -> None:
-        self._semaphore = threading.BoundedSemaphore(slots)
+        self._slots = slots
         self._queue = queue
         self._wait_seconds = wait_seconds
-        self._slots = slots
         self._working = 0
-        self._waiting = 0
+        self._turns: deque[threading.Event] = deque()
         self._lock = threading.Lock()
         # Told how many work and how many wait, whenever that changes.
         self.watcher: Callable[[int, int], None] = lambda _working, _waiting: None
@@ -25,12 +31,17 @@ class Admission:
     @property
     def waiting(self) -> int:
         """How many callers wait at this moment."""
-        return self._waiting
+        return len(self._turns)
 
     @property
     def busy(self) -> bool:
         """Whether a caller would have to wait at this moment."""
         return self._working == self._slots
+
+    @property
+    def full(self) -> bool:
+        """Whether a caller would be turned away at this moment."""
+        return self.busy and self.waiting >= self._queue
 
     @contextmanager
     def slot(self) -> Iterator[float]:
@@ -41,28 +52,40 @@ class Admission:
             WaitTimeout: no slot came free in time.
         """
         started = time.perf_counter()
-        if not self._semaphore.acquire(blocking=False):
-            self._wait()
-        self._count(working=1)
+        turn = self._enter()
+        if turn is not None and not turn.wait(self._wait_seconds):
+            self._give_up(turn)
         try:
             yield time.perf_counter() - started
         finally:
-            self._count(working=-1)
-            self._semaphore.release()
+            self._leave()
 
-    def _count(self, working: int = 0, waiting: int = 0) -> None:
+    def _enter(self) -> threading.Event | None:
+        """Take a slot, or a place in the queue: what comes back is set when its turn has come."""
+        turn = None
         with self._lock:
-            if waiting > 0 and self._waiting >= self._queue:
-                raise QueueFull("Too many photos are waiting already; try again in a second.")
-            self._working += working
-            self._waiting += waiting
-            self.watcher(self._working, self._waiting)
+            if self.full:
+                raise QueueFull(TOO_MANY)
+            if self.busy:
+                turn = threading.Event()
+                self._turns.append(turn)
+            else:
+                self._working += 1
+            self.watcher(self._working, len(self._turns))
+        return turn
 
-    def _wait(self) -> None:
-        self._count(waiting=1)
-        try:
-            acquired = self._semaphore.acquire(timeout=self._wait_seconds)
-        finally:
-            self._count(waiting=-1)
-        if not acquired:
-            raise WaitTimeout(f"No slot came free within {self._wait_seconds:g} seconds; try again in a moment.")
+    def _give_up(self, turn: threading.Event) -> None:
+        with self._lock:
+            if turn.is_set():
+                return  # its turn came at the last moment
+            self._turns.remove(turn)
+            self.watcher(self._working, len(self._turns))
+        raise WaitTimeout(f"No slot came free within {self._wait_seconds:g} seconds; try again in a moment.")
+
+    def _leave(self) -> None:
+        with self._lock:
+            if self._turns:
+                self._turns.popleft().set()
+            else:
+                self._working -= 1
+            self.watcher(self._working, len(self._turns))

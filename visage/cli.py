@@ -186,7 +186,7 @@ def settings() -> None:
         current = Settings.from_environment()
     for row in rows():
         value = getattr(current, row.field)
-        if row.field == "api_token" and value:
+        if row.field in {"api_token", "cache_url"} and value:
             value = "(set)"
         shown = ",".join(value) if isinstance(value, tuple) else value
         click.echo(f"{row.name}={shown}\n    {row.help} Default: {row.default}.")

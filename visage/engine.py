@@ -5,9 +5,9 @@ with open("photo.jpg", "rb") as file:
 """
 
 import queue
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -15,29 +15,17 @@ import numpy as np
 from visage.admission import Admission
 from visage.analyzer import ENOUGH_SIDE, Analyzer, Options
 from visage.annotate import annotate
+from visage.answer_cache import open_cache
 from visage.face_search import Detail
 from visage.faces import Face
+from visage.image_headers import ImageHeader
 from visage.images import Photo, decode, encode_jpeg, inspect
 from visage.packs import find_pack
+from visage.results import Analysis
 from visage.settings import Settings
 from visage.stopwatch import Stopwatch
 
-
-@dataclass(frozen=True)
-class Analysis:
-    """The answer to one photo.
-
-    `width` and `height` are those of the upright original, to which the faces' boxes refer. `annotated` is a JPEG at
-    `annotated_scale` of the original's size, or None where it was not asked for. `seconds` tells where the time went:
-    `wait`, `decode`, `detect`, `attributes`, `annotate`, `encode`.
-    """
-
-    width: int
-    height: int
-    faces: tuple[Face, ...]
-    annotated: bytes | None
-    annotated_scale: float
-    seconds: Mapping[str, float]
+__all__ = ["Analysis", "Engine"]
 
 
 class Engine:
@@ -48,9 +36,11 @@ class Engine:
 
         Raises:
             PackError: the pack is missing, incomplete, altered or not what its manifest says.
+            SettingsError: the cache that they ask for cannot be had.
         """
         self.settings = settings or Settings()
         self.pack = find_pack(self.settings.pack, self.settings.models_dir)
+        self.cache = open_cache(self.settings, self.pack)
         self.admission = Admission(self.settings.slots, self.settings.queue, self.settings.wait_seconds)
         self.ready = False
         self._analyzers: queue.SimpleQueue[Analyzer] = queue.SimpleQueue()
@@ -91,12 +81,29 @@ class Engine:
     def analyze(self, data: bytes, options: Options | None = None, *, annotated: bool = True) -> Analysis:
         """The faces in the bytes of a JPEG, PNG, WebP or BMP; with `annotated`, the picture with the faces marked too.
 
+        An answer that the cache knows takes no slot and no wait.
+
         Raises:
             RequestError: the bytes are no picture, too large a picture or a damaged one.
             BusyError: every slot is taken, and too many wait or the wait took too long.
         """
         options = options or Options()
+        # Before the cache too: what it knows may come from a worker with other limits.
         header = inspect(data, self.settings.max_image_pixels)
+        if self.cache is None:
+            return self._work(data, header, options, annotated=annotated)
+        stopwatch = Stopwatch()
+        key = self.cache.key(data, options, annotated=annotated)
+        known = self.cache.get(key)
+        stopwatch.lap("cache")
+        if known is not None:
+            return replace(known, seconds=stopwatch.seconds)
+        analysis = self._work(data, header, options, annotated=annotated)
+        self.cache.put(key, analysis)
+        return replace(analysis, seconds={**stopwatch.seconds, **analysis.seconds})
+
+    def _work(self, data: bytes, header: ImageHeader, options: Options, *, annotated: bool) -> Analysis:
+        """Answer a photo in a slot."""
         with self.admission.slot() as waited, self._analyzer() as analyzer:
             cv2.setNumThreads(self.settings.opencv_threads)
             stopwatch = Stopwatch()

@@ -1,10 +1,30 @@
-"""An analysis as plain data, the same in every answer and on the command line."""
+"""The answer to one photo, and the same as plain data: alike in every answer and on the command line."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from visage.engine import Analysis
 from visage.faces import Face
 from visage.packs import Pack
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The answer to one photo.
+
+    `width` and `height` are those of the upright original, to which the faces' boxes refer. `annotated` is a JPEG at
+    `annotated_scale` of the original's size, or None where it was not asked for. `seconds` tells where the time went:
+    `wait`, `decode`, `detect`, `attributes`, `annotate`, `encode`; before them `cache`, where there is one. An answer
+    that it knew is `cached`, and `cache` is all that it took.
+    """
+
+    width: int
+    height: int
+    faces: tuple[Face, ...]
+    annotated: bytes | None
+    annotated_scale: float
+    seconds: Mapping[str, float]
+    cached: bool = False
 
 
 def as_json(analysis: Analysis, pack: Pack) -> dict[str, Any]:

@@ -101,6 +101,13 @@ def _metrics(text: str) -> str:
     return text
 
 
+def _redis(text: str) -> str:
+    """a URL that begins with redis://, rediss:// or unix://"""
+    if not text.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError
+    return text
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything that an operator can choose. A field's row names its variable, default and meaning."""
@@ -128,6 +135,21 @@ class Settings:
     )
     body_seconds: float = _row("VISAGE_BODY_SECONDS", _seconds(0.1), 10.0, "Longest time to receive a body; then 408.")
     jpeg_quality: int = _row("VISAGE_JPEG_QUALITY", _integer(1, 100), 90, "Quality of the annotated JPEG.")
+    cache_bytes: int = _row(
+        "VISAGE_CACHE_BYTES",
+        _integer(0, 2**40),
+        0,
+        "Most bytes of answers that a worker keeps for when they are asked again; 0 is off. With Redis: of one answer.",
+    )
+    cache_seconds: int = _row(
+        "VISAGE_CACHE_SECONDS", _integer(1, 30 * 86400), 3600, "Longest time that an answer is kept."
+    )
+    cache_url: str = _row(
+        "VISAGE_CACHE_URL",
+        _redis,
+        "",
+        "Redis that keeps answers for all workers, such as `redis://cache:6379/0`; by default each keeps its own.",
+    )
     api_token: str = _row(
         "VISAGE_API_TOKEN",
         _token,

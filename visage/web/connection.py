@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import re
 import select
 import socket
 import sys
@@ -24,6 +25,10 @@ _MOST_WAITING = 2**20
 
 # An answer may take as long as a request, and longer at this rate: 10 kilobytes a second are a poor mobile line.
 _SLOWEST_RATE = 10_000
+
+# Requests that need a slot; and those after which the connection ends, be it because of HTTP/1.0.
+_PHOTO = re.compile(rb"POST /(?:predict|analyze)[? ]")
+_LAST = re.compile(rb"\A[^\r]* HTTP/1\.0\r|\r\nconnection:[^\r]*close", re.IGNORECASE)
 
 _GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -132,6 +137,7 @@ class Connection:
         # Bytes of a request that was received, or is; and its body, unless that is for the parser to find.
         self.held = 0
         self.body: BytesIO | None = None
+        self.asks_for_slot = self.can_keep = False
         self._behind = b""
         self._went_ahead = False
 
@@ -164,6 +170,8 @@ class Connection:
         A body of known length goes past the parser: on its way through it would be copied several times.
         """
         head, body, self._behind = self.reception.take()
+        self.asks_for_slot = bool(_PHOTO.match(head))
+        self.can_keep = not _LAST.search(head)
         self.body = BytesIO(body) if head and not self.reception.chunked else None
         parsed = [head, self._behind] if self.body is None else [head]
         self.parser = get_parser(config, iter([part for part in parsed if part]), self.client)

@@ -1,6 +1,6 @@
 """Every failure as the one error shape: `{"error": sentence, "code": name}`."""
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, g, jsonify
 from werkzeug.exceptions import HTTPException
 
 from visage.errors import BusyError, RequestError, Unauthorized
@@ -25,6 +25,7 @@ def install(app: Flask) -> None:
 
 def _foreseen(error: RequestError | BusyError) -> Response:
     metrics.count_refusal(error)
+    g.refusal = error.code
     response = _shape(str(error), error.code, error.status)
     if isinstance(error, BusyError):
         response.headers["Retry-After"] = str(error.retry_after)

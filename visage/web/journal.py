@@ -38,6 +38,8 @@ def install(app: Flask, *, log_addresses: bool) -> None:
         if analysis:
             fields["faces"] = len(analysis.faces)
             fields["stages"] = {stage: round(seconds * 1000, 1) for stage, seconds in analysis.seconds.items()}
+        if "refusal" in g:
+            fields["code"] = g.refusal
         if log_addresses:
             fields["address"] = request.remote_addr
         logger.info("request", extra={"fields": fields})

@@ -15,12 +15,13 @@ from visage.errors import BusyError, RequestError
 _STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 REQUESTS = Counter("visage_requests_total", "Answers by route and status.", ["route", "status"])
-REQUEST_SECONDS = Histogram("visage_request_seconds", "Time from the headers to the answer.", ["route"])
+REQUEST_SECONDS = Histogram("visage_request_seconds", "Time from a whole request to its answer.", ["route"])
 STAGE_SECONDS = Histogram("visage_stage_seconds", "Time of each stage of a photo.", ["stage"], buckets=_STAGE_BUCKETS)
 FACES = Counter("visage_faces_total", "Faces found.")
 REFUSALS = Counter(
     "visage_refusals_total", "Requests that were refused on purpose, by the code of the error.", ["code"]
 )
+CACHE_ANSWERS = Counter("visage_cache_answers_total", "Photos that the cache was asked for.", ["outcome"])
 SLOTS = Gauge("visage_slots", "Photos that can be worked on at once.", multiprocess_mode="livesum")
 SLOTS_BUSY = Gauge("visage_slots_busy", "Photos that are being worked on.", multiprocess_mode="livesum")
 QUEUE_LENGTH = Gauge("visage_queue_length", "Photos that wait for a slot.", multiprocess_mode="livesum")
@@ -58,6 +59,8 @@ def watch(engine: Engine) -> None:
 def record(analysis: Analysis) -> None:
     """Count what a photo gave and cost."""
     FACES.inc(len(analysis.faces))
+    if "cache" in analysis.seconds:
+        CACHE_ANSWERS.labels("hit" if analysis.cached else "miss").inc()
     for stage, seconds in analysis.seconds.items():
         STAGE_SECONDS.labels(stage).observe(seconds)
 

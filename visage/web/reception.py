@@ -23,7 +23,7 @@ class Reception:
     """Collects the bytes of one request.
 
     `complete` tells that it can be parsed, and stays so. `body_bytes` is how long its body is at least, as far as is
-    known: what the head says, or the chunks announced so far. Both follow from the bytes, in whichever pieces they come.
+    known: what the head says, or the chunks announced so far. Both follow from the bytes, in any pieces.
     """
 
     def __init__(self) -> None:

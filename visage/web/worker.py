@@ -5,35 +5,25 @@ and the bytes that it has sent, until its time is up; a thread is held by nobody
 """
 
 import errno
-import json
-import selectors
 import socket
+import sys
 import time
-import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial, wraps
-from http import HTTPStatus
+from functools import wraps
 from typing import Any
 
 from gunicorn.http import errors as http_errors  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
-from visage.errors import (
-    AddressTooLong,
-    BodyTimeout,
-    BodyTooLarge,
-    BusyError,
-    HeadersTooLong,
-    QueueFull,
-    RequestError,
-)
+from visage.admission import TOO_MANY
+from visage.errors import BodyTimeout, BodyTooLarge, BusyError, HeadersTooLong, QueueFull, RequestError
 from visage.log import logger
 from visage.settings import Settings
-from visage.web import metrics
 from visage.web.connection import Connection
+from visage.web.refusal import refusal, unreadable
+from visage.web.waits import Waits
 
 # Bodies that a worker holds at most, received or being received, in bodies of the largest size allowed.
 _MOST_BODIES = 16
@@ -41,14 +31,14 @@ _MOST_BODIES = 16
 # What a client still sends after it was refused is taken and dropped for so long, that it may read the answer.
 _LINGER_SECONDS = 2.0
 
+# The shortest turns of threads: Python's own are 5 milliseconds.
+_SHORT_TURN_SECONDS = 1e-5
+
 # How often those whose time is up are looked for.
 _LOOK_SECONDS = 0.25
 
 # Chunk lines and trailers may take as much again as the body itself.
 _CODED = 2
-
-_TOO_LONG = {http_errors.LimitRequestLine: AddressTooLong, http_errors.LimitRequestHeaders: HeadersTooLong}
-
 
 _Action = Callable[..., None]
 
@@ -67,22 +57,13 @@ def _harmless(action: _Action) -> _Action:
     return guarded
 
 
-@dataclass
-class _Wait:
-    """What a connection waits for, and what follows when it does not come in time."""
-
-    events: int
-    deadline: float
-    too_late: Callable[[Connection], None]
-
-
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
     """What is documented of `ThreadWorker` holds, but that HTTP/2, TLS and PROXY lines are left to a proxy."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._settings = Settings.from_environment()
-        self._waits: dict[Connection, _Wait] = {}
+        self._waits = Waits(lambda: self.poller)
         self._held = 0
         self._next_look = 0.0
 
@@ -93,12 +74,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         if cfg.is_ssl or cfg.proxy_protocol not in {False, "off"}:
             raise SystemExit("visage cannot start: TLS and PROXY lines are for a proxy in front; leave them out here.")
 
-    def accept(self, listener: socket.socket) -> None:
-        """Take a client that knocks, and what it has sent already."""
-        self._take(listener)
-
-    def _take(self, listener: socket.socket) -> bool:
-        """Whether there was a client to take."""
+    def accept(self, listener: socket.socket) -> bool:
+        """Take a client that knocks, and what it has sent already; whether there was one."""
         try:
             client, address = listener.accept()
         except OSError as error:
@@ -113,10 +90,14 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def set_accept_enabled(self, enabled: bool) -> None:
         """Take clients in, or no more; a worker that stops takes those that have knocked, and then shuts the door."""
         stops = self._accepting and not enabled and not self.alive
-        while stops and any(self._take(listener) for listener in self.sockets):
-            pass
         super().set_accept_enabled(enabled)
+        if stops:
+            # Who knocks between the last look and the closing is cut off by the kernel: threads that work on photos
+            # must not come between the two.
+            sys.setswitchinterval(_SHORT_TURN_SECONDS)
         for listener in self.sockets if stops else ():
+            while self.accept(listener):
+                pass
             listener.close()
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
@@ -129,20 +110,16 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         if now < self._next_look and not force:
             return
         self._next_look = now + _LOOK_SECONDS
-        for connection, wait in list(self._waits.items()):
-            if force:
-                self._drop(connection)
-            elif wait.deadline < now:
-                wait.too_late(connection)
+        self._waits.call_off()
+        for connection in self._waits if force else ():
+            self._drop(connection)
 
     def _cap_keepalive(self, deadline: float) -> None:
         """The worker stops: who has not begun a request by `deadline` will not be waited for."""
-        for connection, wait in self._waits.items():
-            if not connection.reception.data and wait.events == selectors.EVENT_READ:
-                wait.deadline = min(wait.deadline, deadline)
+        self._waits.hurry(deadline)
 
     @_harmless
-    def _receive(self, connection: Connection, _file: object = None) -> None:
+    def _receive(self, connection: Connection) -> None:
         """Take what has come of a request; once it is whole, a thread's turn comes."""
         reception = connection.reception
         begun = bool(reception.data)
@@ -172,9 +149,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         elif self._held + reception.body_bytes - len(reception.data) > _MOST_BODIES * most:
             self._refuse(connection, QueueFull("Too many photos are being received; try again in a second."))
         elif reception.complete:
-            self._stop_waiting(connection)
+            self._waits.end(connection)
             connection.begin(self.cfg)
-            self.enqueue_req(connection)
+            if connection.body is not None and connection.asks_for_slot and self._is_full():
+                self._turn_away(connection)
+            else:
+                self.enqueue_req(connection)
         else:
             if reception.waits_for_go_ahead:
                 connection.go_ahead()
@@ -182,7 +162,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def _wait_for_request(self, connection: Connection) -> None:
         too_late = self._time_out if connection.reception.data else self._drop
-        self._wait(connection, _Wait(selectors.EVENT_READ, connection.deadline, too_late), self._receive)
+        self._waits.to_read(connection, self._receive, connection.deadline, too_late)
 
     @_harmless
     def _time_out(self, connection: Connection) -> None:
@@ -203,7 +183,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def _keepalive_after(self, conn: Connection, keepalive: Any) -> bool:
         """A body that nobody wanted stands in nobody's way when it has been received apart."""
-        return bool(keepalive) and (conn.body is not None or super()._keepalive_after(conn, keepalive))
+        if conn.body is not None:
+            return bool(keepalive)
+        # Where the next request begins cannot be told if this one's chunks are none; it has its answer already.
+        with suppress(http_errors.ParseException):
+            return bool(keepalive and conn.parser.finish_body())
+        return False
 
     @_harmless
     def finish_request(self, connection: Connection, future: "Future[Any]") -> None:
@@ -212,7 +197,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self._send(connection)
 
     @_harmless
-    def _send(self, connection: Connection, _file: object = None) -> None:
+    def _send(self, connection: Connection) -> None:
         """Send what the client takes; once it has everything, its next request's turn comes."""
         try:
             everything = connection.sock.flush()
@@ -220,7 +205,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             self._drop(connection)
             return
         if not everything:
-            self._wait(connection, _Wait(selectors.EVENT_WRITE, time.monotonic() + 1, self._go_on_sending), self._send)
+            self._waits.to_write(connection, self._send, time.monotonic() + 1, self._go_on_sending)
         elif connection.keeps:
             self._await_next(connection)
         else:
@@ -251,11 +236,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         except OSError:
             self._drop(connection)
             return
-        wait = _Wait(selectors.EVENT_READ, time.monotonic() + _LINGER_SECONDS, self._drop)
-        self._wait(connection, wait, self._ignore)
+        self._waits.to_read(connection, self._ignore, time.monotonic() + _LINGER_SECONDS, self._drop)
 
     @_harmless
-    def _ignore(self, connection: Connection, _file: object = None) -> None:
+    def _ignore(self, connection: Connection) -> None:
         try:
             if connection.socket.recv(2**18):
                 return
@@ -265,24 +249,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             pass
         self._drop(connection)
 
-    def _wait(self, connection: Connection, wait: _Wait, then: _Action) -> None:
-        """Come back when the socket is ready for it."""
-        before = self._waits.get(connection)
-        self._waits[connection] = wait
-        callback = partial(then, connection)
-        if before is None:
-            self.poller.register(connection.socket, wait.events, callback)
-        else:
-            self.poller.modify(connection.socket, wait.events, callback)
-
-    def _stop_waiting(self, connection: Connection) -> None:
-        if self._waits.pop(connection, None):
-            self.poller.unregister(connection.socket)
-
     def _drop(self, connection: Connection) -> None:
         if connection.open:
             connection.open = False
-            self._stop_waiting(connection)
+            self._waits.end(connection)
             self._held -= connection.held
             self.nr_conns -= 1
             with suppress(OSError):
@@ -291,8 +261,21 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def _refuse(self, connection: Connection, error: RequestError | BusyError) -> None:
         """Answer a request that is not worth a thread."""
         with suppress(OSError):
-            connection.sock.sendall(_refusal(error))
+            connection.sock.sendall(refusal(error))
         connection.keeps = False
+        self._send(connection)
+
+    def _is_full(self) -> bool:
+        """Whether photos would be refused by the app too, for ten times the work."""
+        engine = self.wsgi.extensions["engine"]
+        # Answers out of the cache need no slot, and browsers do not show scripts what lacks CORS headers.
+        return bool(engine.admission.full and engine.cache is None and not self._settings.cors_origins)
+
+    def _turn_away(self, connection: Connection) -> None:
+        """Refuse a photo that has come whole, and keep the connection, which costs both sides more to make anew."""
+        connection.keeps = self.alive and connection.can_keep
+        with suppress(OSError):
+            connection.sock.sendall(refusal(QueueFull(TOO_MANY), keeps=connection.keeps))
         self._send(connection)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
@@ -300,27 +283,5 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         if not isinstance(exc, http_errors.ParseException):
             super().handle_error(req, client, addr, exc)
             return
-        kind = _TOO_LONG.get(type(exc), RequestError)
-        error = kind("The request is no HTTP that can be read here; use a common client, such as curl.")
         with suppress(OSError):
-            client.sendall(_refusal(error))
-
-
-def _refusal(error: RequestError | BusyError) -> bytes:
-    """A whole answer in the shape of every error, after which the connection is closed; logged and counted."""
-    request_id = uuid.uuid4().hex
-    logger.info("refused", extra={"fields": {"request_id": request_id, "status": error.status, "code": error.code}})
-    metrics.count_unrouted(error)
-    body = json.dumps({"error": str(error), "code": error.code}).encode()
-    lines = [
-        f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}",
-        "Content-Type: application/json",
-        f"Content-Length: {len(body)}",
-        "Cache-Control: no-store",
-        "X-Content-Type-Options: nosniff",
-        f"X-Request-ID: {request_id}",
-        "Connection: close",
-    ]
-    if isinstance(error, BusyError):
-        lines.append(f"Retry-After: {error.retry_after}")
-    return "\r\n".join([*lines, "", ""]).encode() + body
+            client.sendall(refusal(unreadable(exc)))

@@ -1,0 +1,168 @@
+"""Nothing piles up: memory, open files and threads of the service stay what they are, and what tells so can fail."""
+
+import gc
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+
+import pytest
+
+from benchmarks import photos
+from benchmarks.service import Service, serving
+from benchmarks.usage import resident, workers
+from tests.pictures import GIF, encode
+from tests.pressure.exchange import Request, ask, connect, form
+from visage.engine import Engine
+
+# So many megabytes more over the second half are growth: a kilobyte a request in ten thousand.
+GROWTH = 5
+
+CONNECTIONS = 6
+
+# What the service keeps for as long as it runs (its threads, the heap's room for all of them at once) comes early.
+BURST = 48
+
+LEAKS = ("memory", "files", "threads")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What each process, the master and its workers, holds at a quiet moment; `megabytes` are those of all."""
+
+    megabytes: float
+    files: dict[int, int]
+    threads: dict[int, int]
+
+    @classmethod
+    def of(cls, service: Service) -> "Usage":
+        processes = [service.process.pid, *workers(service)]
+        return cls(
+            sum(resident(process) for process in processes),
+            {process: len(list(Path(f"/proc/{process}/fd").iterdir())) for process in processes},
+            {process: len(list(Path(f"/proc/{process}/task").iterdir())) for process in processes},
+        )
+
+
+def grown(samples: Sequence[Usage]) -> list[str]:
+    """What is not flat over the second half of `samples`."""
+    late = samples[len(samples) // 2 - 1 :]
+    flat = {
+        "memory": late[-1].megabytes - late[0].megabytes < GROWTH,
+        "files": all(sample.files == late[0].files for sample in late),
+        "threads": all(sample.threads == late[0].threads for sample in late),
+    }
+    return [name for name in flat if not flat[name]]
+
+
+def mixture() -> list[Request]:
+    """Small photos of a few sizes and kinds, for JSON and for pictures; every fourth request is a bad one."""
+    portrait, pair = photos.portrait(), photos.two_faces()
+    half, head = portrait[::2, ::2], portrait[0:260:2, 90:350:2]
+    photo = photos.jpeg(half)
+    good = [
+        Request("portrait", *form(photo)),
+        Request("portrait without picture", *form(photo), path="/predict?annotated=false"),
+        Request("head as a picture", *form(photos.jpeg(head)), path="/analyze"),
+        Request("head as both", *form(encode(head, "PNG"), format="both", detail="fast")),
+        Request("WebP", *form(encode(half, "WEBP"))),
+        Request("raw BMP", encode(head, "BMP"), {"Content-Type": "image/bmp"}, path="/predict?detail=fast"),
+        Request("no face", *form(photos.jpeg(half[150:])), path="/predict?detail=fast"),
+        Request("pair", *form(photos.jpeg(pair[::3, ::3])), path="/predict?annotated=false"),
+        Request("health", path="/healthz", method="GET"),
+    ]
+    bad = [
+        Request("half a photo", *form(photo[: len(photo) // 2]), status=422),
+        Request("GIF", *form(GIF), status=415),
+        Request("bad parameter", *form(photo), path="/predict?max_faces=0", status=400),
+        Request("no photo", *form(b""), status=400),
+        Request("wrong address", *form(photo), path="/nowhere", status=404),
+    ]
+    turns = zip(*(cycle(each) for each in (good, good[3:] + good[:3], good[6:] + good[:6], bad)), strict=True)
+    return [request for turn in islice(turns, len(good) * len(bad)) for request in turn]
+
+
+def ask_all(url: str, requests: Sequence[Request]) -> None:
+    """On a kept connection and, for every fifth request, on a new one."""
+    with closing(connect(url)) as kept:
+        for place, request in enumerate(requests):
+            if place % 5:
+                assert ask(kept, request).status == request.status, request.name
+            else:
+                with closing(connect(url)) as new:
+                    assert ask(new, request).status == request.status, request.name
+
+
+def send(service: Service, requests: Sequence[Request], connections: int = CONNECTIONS) -> None:
+    with ThreadPoolExecutor(connections) as pool:
+        clients = [pool.submit(ask_all, service.url, requests[number::connections]) for number in range(connections)]
+        for client in clients:
+            client.result()
+
+
+def soak(service: Service, requests: int, step: int) -> list[Usage]:
+    """Send so many requests; what the service holds after each `step` of them, when it is quiet again."""
+    endless = cycle(mixture())
+    samples = []
+    for _ in range(requests // step):
+        send(service, list(islice(endless, step)))
+        time.sleep(0.5)
+        samples.append(Usage.of(service))
+    return samples
+
+
+@pytest.fixture
+def leaking(request: pytest.FixtureRequest, tiny_pack: Path, tmp_path: Path) -> Iterator[Service]:
+    command = ("-m", "gunicorn", "tests.pressure.leaking:app")
+    with serving(tmp_path / "log", tiny_pack, *command, LEAK=request.param, **SETTINGS) as service:
+        fill(service)
+        yield service
+
+
+# A queue in which a burst finds room, so that none is refused.
+SETTINGS = {"WEB_CONCURRENCY": "2", "VISAGE_QUEUE": str(BURST), "VISAGE_WAIT_SECONDS": "60"}
+
+
+def fill(service: Service) -> None:
+    """Have every worker make more threads than it will need."""
+    for _ in range(3):
+        send(service, [mixture()[0]] * BURST * 4, BURST)
+
+
+def test_nothing_grows_over_ten_thousand_requests(tmp_path: Path) -> None:
+    with serving(tmp_path / "log", "compact", **SETTINGS) as service:
+        fill(service)
+
+        samples = soak(service, requests=10_000, step=500)
+
+        assert grown(samples) == [], samples
+
+
+@pytest.mark.parametrize("leaking", ["none"], indirect=True)
+def test_nothing_grows_without_a_leak_where_leaks_are_looked_for(leaking: Service) -> None:
+    assert grown(soak(leaking, requests=2000, step=200)) == []
+
+
+@pytest.mark.parametrize(("leaking", "kind"), [(kind, kind) for kind in LEAKS], indirect=["leaking"], ids=LEAKS)
+def test_a_leak_is_found(leaking: Service, kind: str) -> None:
+    assert grown(soak(leaking, requests=2000, step=200)) == [kind]
+
+
+def test_a_photo_leaves_no_object_behind() -> None:
+    engine = Engine()
+    photo = photos.jpeg(photos.portrait()[::2, ::2])
+
+    def objects_after(count: int) -> int:
+        for _ in range(count):
+            engine.analyze(photo)
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    before = objects_after(100)
+
+    # Too few bytes a photo for the memory of processes to tell them within minutes, and megabytes a day.
+    assert objects_after(500) - before < 100

@@ -1,0 +1,68 @@
+"""Connections that wait for their sockets, each until its time is up."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
+
+from visage.web.connection import Connection
+
+_Action = Callable[..., None]
+
+
+@dataclass
+class _Wait:
+    """What a connection waits for, until when, and what follows when it does not come in time."""
+
+    events: int
+    deadline: float
+    too_late: _Action
+
+
+class Waits:
+    """Who waits at `poller`, which is asked for when it is needed: a worker has it only after its fork."""
+
+    def __init__(self, poller: Callable[[], BaseSelector]) -> None:
+        self._poller = poller
+        self._waits: dict[Connection, _Wait] = {}
+
+    def __len__(self) -> int:
+        return len(self._waits)
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(list(self._waits))
+
+    def to_read(self, connection: Connection, then: _Action, deadline: float, too_late: _Action) -> None:
+        """Call `then` with the connection when bytes have come, `too_late` when none have."""
+        self._wait(connection, then, _Wait(EVENT_READ, deadline, too_late))
+
+    def to_write(self, connection: Connection, then: _Action, deadline: float, too_late: _Action) -> None:
+        """Call `then` with the connection when it takes bytes, `too_late` when it does not."""
+        self._wait(connection, then, _Wait(EVENT_WRITE, deadline, too_late))
+
+    def end(self, connection: Connection) -> None:
+        """The connection waits no more."""
+        if self._waits.pop(connection, None):
+            self._poller().unregister(connection.socket)
+
+    def hurry(self, deadline: float) -> None:
+        """Who has not begun a request by `deadline` waits no longer than that."""
+        for connection, wait in self._waits.items():
+            if not connection.reception.data and wait.events == EVENT_READ:
+                wait.deadline = min(wait.deadline, deadline)
+
+    def call_off(self) -> None:
+        """Tell all whose time is up."""
+        now = time.monotonic()
+        for connection, wait in list(self._waits.items()):
+            if wait.deadline < now:
+                wait.too_late(connection)
+
+    def _wait(self, connection: Connection, then: _Action, wait: _Wait) -> None:
+        change = self._poller().modify if connection in self._waits else self._poller().register
+        self._waits[connection] = wait
+
+        def go_on(_file: object) -> None:
+            then(connection)
+
+        change(connection.socket, wait.events, go_on)
