@@ -31,6 +31,9 @@ _IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S10
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
+# Nine answers of such layers for a photo of two faces (the nets of the literature) are 640 bytes: 13 to 26 MB.
+_WORN_OUT_REQUESTS = 20_000
+
 
 def _make_metrics_directory() -> None:
     """Make the directory where workers leave their counts, which `/metrics` sums up; it goes when this process ends.
@@ -150,6 +153,8 @@ def post_worker_init(worker: Any) -> None:
     engine = worker.wsgi.extensions["engine"]
     engine.warm_up()
     metrics.watch(engine)
+    if engine.wears_out:
+        worker.max_requests = _WORN_OUT_REQUESTS + secrets.randbelow(_WORN_OUT_REQUESTS)
     while not worker.early_signals.empty():
         if worker.early_signals.get() in {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}:
             worker.alive = False

@@ -246,3 +246,9 @@ def test_flask_is_not_imported_for_the_engine() -> None:
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
     assert printed.strip() == "[]"
+
+
+def test_only_nets_with_layers_in_python_wear_out(engine: Engine, reference_pack: Path) -> None:
+    assert not engine.wears_out
+    assert not Engine(Settings()).wears_out
+    assert Engine(Settings(pack=str(reference_pack))).wears_out

@@ -8,6 +8,7 @@ and 0.1 here (benchmarks/README.md).
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -22,7 +23,9 @@ _LRN = re.compile(
     rb"lrn_param\s*\{(?=[^}]*\balpha:)(?:\s*(?:local_size:\s*\d*[13579]|(?:alpha|beta):\s*[0-9.e-]+)\b)+\s*\}"
 )
 _NORMALIZE = re.compile(rb"\bacross_spatial:\s*(?:false|0)\b")
+_LAYER = re.compile(rb"\blayer\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}")
 _OUTPUT = re.compile(rb"detection_output_param\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
+_BOTTOM = re.compile(rb'\bbottom:\s*"([^"]+)"')
 _FIELD = re.compile(rb"(\w+):\s*(\S+)")
 _ONE_CLASS = {
     b"num_classes": b"2",
@@ -38,25 +41,12 @@ def use_fast_layers(prototxt: bytes) -> bytes:
 
     All layers of a kind or none: which of them a text belongs to is not looked at.
     """
-    outputs = [_FIELD.findall(text) for text in _OUTPUT.findall(prototxt)]
-    known = {
-        b"LRN": len(_LRN.findall(prototxt)),
-        b"Normalize": len(_NORMALIZE.findall(prototxt)),
-        b"DetectionOutput": sum(map(_is_for_one_class, outputs)),
-    }
+    known = {b"LRN": len(_LRN.findall(prototxt)), b"Normalize": len(_NORMALIZE.findall(prototxt))}
     for kind, count in known.items():
         layers = re.compile(rb'(\btype:\s*")' + kind + rb'"')
         if len(layers.findall(prototxt)) == count:
             prototxt = layers.sub(rb"\1Visage" + kind + rb'"', prototxt)
     return prototxt
-
-
-def _is_for_one_class(fields: list[tuple[bytes, bytes]]) -> bool:
-    """Whether a DetectionOutput layer says this, each thing once, and nothing else."""
-    told = dict(fields)
-    return (
-        len(fields) == len(told) and told.keys() == _ONE_CLASS.keys() | _LIMITS and told.items() >= _ONE_CLASS.items()
-    )
 
 
 class LocalResponseNorm:
@@ -100,35 +90,48 @@ class ChannelNorm:
         return [scaled]
 
 
+@dataclass(frozen=True)
 class FaceOutput:
     """An SSD's offsets to its priors as boxes, for the one class that is not background (Liu et al., 2016).
 
-    (1, 1, n, 7) as OpenCV gives it: image, class, confidence, x1, y1, x2, y2 in parts of the picture; rows of zeros
-    where there are fewer than `keep_top_k`.
+    `bottoms` are the layers whose answers it takes. It is no layer itself: OpenCV loses 71 bytes for every answer of a
+    layer in Python, and no other layer needs this one's.
     """
 
-    def __init__(self, parameters: Mapping[str, Any], blobs: list[Maps]) -> None:  # noqa: ARG002
-        self._least = float(parameters["confidence_threshold"])
-        self._overlap = float(parameters["nms_threshold"])
-        self._candidates = int(parameters["top_k"])
-        self._most = int(parameters["keep_top_k"])
+    bottoms: tuple[str, ...]
+    least: float
+    overlap: float
+    candidates: int
+    most: int
 
-    def getMemoryShapes(self, inputs: list[list[int]]) -> list[list[int]]:  # noqa: ARG002, N802
-        return [[1, 1, self._most, 7]]
+    @classmethod
+    def of(cls, prototxt: bytes) -> "FaceOutput | None":
+        """What stands for the DetectionOutput layer of a net, if it has one and that says this and nothing else."""
+        layers = [layer for layer in _LAYER.findall(prototxt) if re.search(rb'\btype:\s*"DetectionOutput"', layer)]
+        texts = [text for layer in layers for text in _OUTPUT.findall(layer)]
+        fields = [field for text in texts for field in _FIELD.findall(text)]
+        told = dict(fields)
+        if len(layers) != 1 or len(fields) != len(told) or told.keys() != _ONE_CLASS.keys() | _LIMITS:
+            return None
+        bottoms = tuple(name.decode() for name in _BOTTOM.findall(layers[0]))
+        if len(bottoms) != 3 or not told.items() >= _ONE_CLASS.items():
+            return None
+        least, overlap = float(told[b"confidence_threshold"]), float(told[b"nms_threshold"])
+        return cls(bottoms, least, overlap, int(told[b"top_k"]), int(told[b"keep_top_k"]))
 
-    def forward(self, inputs: list[Maps]) -> list[Maps]:
-        offsets, confidences, priors = inputs
+    def rows(self, offsets: Maps, confidences: Maps, priors: Maps) -> Maps:
+        """(1, 1, n, 7) as OpenCV gives it: image, class, confidence, x1, y1, x2, y2 in parts of the picture."""
         faces = confidences.reshape(-1, 2)[:, 1]
-        chosen = np.flatnonzero(faces > self._least)
-        chosen = chosen[np.argsort(-faces[chosen], kind="stable")[: self._candidates]]
+        chosen = np.flatnonzero(faces > self.least)
+        chosen = chosen[np.argsort(-faces[chosen], kind="stable")[: self.candidates]]
         boxes = _decode(*(each.reshape(-1, 4)[chosen] for each in (offsets, priors[0, 0], priors[0, 1])))
         corners_and_sides = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
-        kept = cv2.dnn.NMSBoxes(corners_and_sides, faces[chosen], 0, self._overlap)[: self._most]  # type: ignore[arg-type]
-        rows = np.zeros((1, 1, self._most, 7), np.float32)
-        rows[0, 0, : len(kept), 1] = 1
-        rows[0, 0, : len(kept), 2] = faces[chosen][kept]
-        rows[0, 0, : len(kept), 3:] = boxes[kept]
-        return [rows]
+        kept = cv2.dnn.NMSBoxes(corners_and_sides, faces[chosen], 0, self.overlap)[: self.most]  # type: ignore[arg-type]
+        rows = np.ones((1, 1, len(kept), 7), np.float32)
+        rows[..., 0] = 0
+        rows[..., 2] = faces[chosen][kept]
+        rows[..., 3:] = boxes[kept]
+        return rows
 
 
 def _decode(offsets: Maps, priors: Maps, variances: Maps) -> Maps:
@@ -149,5 +152,5 @@ def _power(values: Maps, exponent: float) -> Maps:
     return powers
 
 
-for _kind, _layer in {"LRN": LocalResponseNorm, "Normalize": ChannelNorm, "DetectionOutput": FaceOutput}.items():
+for _kind, _layer in {"LRN": LocalResponseNorm, "Normalize": ChannelNorm}.items():
     cv2.dnn_registerLayer(f"Visage{_kind}", _layer)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from visage.caffe_layers import use_fast_layers
+from visage.caffe_layers import FaceOutput, use_fast_layers
 from visage.errors import PackError
 from visage.packs import ClassifierSpec, FaceSpec, NetSpec
 
@@ -40,7 +40,11 @@ class FaceDetector:
 
     def __init__(self, spec: FaceSpec) -> None:
         self._spec = spec
-        self._net = _read_net(spec, mend_prior_steps(spec.prototxt.read()))
+        prototxt = mend_prior_steps(spec.prototxt.read())
+        self._net = _read_net(spec, prototxt)
+        self._output = FaceOutput.of(prototxt)
+        if self._output and not set(self._output.bottoms) <= set(self._net.getLayerNames()):
+            self._output = None
 
     def detect(self, pixels: NDArray[np.uint8], size: tuple[int, int]) -> Detections:
         """Boxes in (h, w, 3) uint8 BGR `pixels`, seen by the net at `size` (width, height).
@@ -79,7 +83,12 @@ class FaceDetector:
 
     def _infer(self, blob: NDArray[np.float32]) -> NDArray[np.float32]:
         self._net.setInput(blob)
-        output: NDArray[np.float32] = self._net.forward()  # type: ignore[assignment]
+        output: NDArray[np.float32]
+        if self._output:
+            answers: Sequence[NDArray[np.float32]] = self._net.forward(self._output.bottoms)  # type: ignore[assignment]
+            output = self._output.rows(*answers)
+        else:
+            output = self._net.forward()  # type: ignore[assignment]
         if output.ndim != 4 or output.shape[3] != 7:
             raise PackError(f"{self._spec.prototxt.path} is no SSD: its output has the shape {output.shape}.")
         return output
