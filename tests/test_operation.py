@@ -3,13 +3,16 @@
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import requests
 
 from benchmarks.service import Service, free_port, serving
+from tests.pictures import encode
 
 STAGES = {"wait", "decode", "detect", "attributes", "annotate", "encode"}
 
@@ -130,3 +133,26 @@ def test_answers_out_of_the_cache_are_counted_and_take_no_stage_but_the_cache(
         assert metric(service, 'visage_cache_answers_total{outcome="miss"}') == 1
         assert metric(service, 'visage_cache_answers_total{outcome="hit"}') == 1
     assert {**first, "timings_ms": None} == {**second, "timings_ms": None}
+
+
+def test_a_photo_that_is_turned_away_is_told_so_under_its_own_id_and_keeps_its_connection(
+    tiny_pack: Path, tmp_path: Path
+) -> None:
+    photo = encode(np.random.default_rng(1).integers(0, 256, (1500, 1500, 3), np.uint8), "BMP")
+    settings = {"WEB_CONCURRENCY": "1", "VISAGE_QUEUE": "0"}
+    with serving(tmp_path / "log", tiny_pack, **settings) as service, ThreadPoolExecutor(4) as pool:
+
+        def ask(number: int) -> list[tuple[int, str, str]]:
+            with requests.Session() as session:
+                session.headers["X-Request-ID"] = f"client-{number}"
+                url = service.url + "/predict"
+                answers = [session.post(url, files={"image": photo}, timeout=30) for _ in range(10)]
+            return [(each.status_code, each.headers["X-Request-ID"], each.headers["Connection"]) for each in answers]
+
+        told = dict(enumerate(pool.map(ask, range(4))))
+        refused = [each for answers in told.values() for each in answers if each[0] == 429]
+
+        assert all(each[1] == f"client-{number}" for number, answers in told.items() for each in answers)
+        assert refused
+        assert {each[2] for each in refused} == {"keep-alive"}
+        assert metric(service, 'visage_refusals_total{code="queue_full"}') == len(refused)

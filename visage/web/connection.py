@@ -8,6 +8,7 @@ import socket
 import sys
 import termios
 import time
+import uuid
 from collections import deque
 from contextlib import suppress
 from io import BytesIO
@@ -29,6 +30,8 @@ _SLOWEST_RATE = 10_000
 # Requests that need a slot; and those after which the connection ends, be it because of HTTP/1.0.
 _PHOTO = re.compile(rb"POST /(?:predict|analyze)[? ]")
 _LAST = re.compile(rb"\A[^\r]* HTTP/1\.0\r|\r\nconnection:[^\r]*close", re.IGNORECASE)
+
+_REQUEST_ID = re.compile(rb"\r\nx-request-id:[ \t]*([A-Za-z0-9._-]{1,64})[ \t]*\r\n", re.IGNORECASE)
 
 _GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -137,9 +140,24 @@ class Connection:
         # Bytes of a request that was received, or is; and its body, unless that is for the parser to find.
         self.held = 0
         self.body: BytesIO | None = None
-        self.asks_for_slot = self.can_keep = False
+        self._head = b""
         self._behind = b""
         self._went_ahead = False
+
+    @property
+    def asks_for_slot(self) -> bool:
+        return bool(_PHOTO.match(self._head))
+
+    @property
+    def can_keep(self) -> bool:
+        """Whether the client wants to go on after this request."""
+        return not _LAST.search(self._head)
+
+    @property
+    def request_id(self) -> str:
+        """The client's own, as far as its headers have come, or a new one."""
+        own = _REQUEST_ID.search(self._head or self.reception.data)
+        return own[1].decode() if own else uuid.uuid4().hex
 
     def receive(self) -> int:
         """Take what has come; how many bytes that was. None at all is the end of what the client sends.
@@ -169,9 +187,8 @@ class Connection:
 
         A body of known length goes past the parser: on its way through it would be copied several times.
         """
-        head, body, self._behind = self.reception.take()
-        self.asks_for_slot = bool(_PHOTO.match(head))
-        self.can_keep = not _LAST.search(head)
+        self._head, body, self._behind = self.reception.take()
+        head = self._head
         self.body = BytesIO(body) if head and not self.reception.chunked else None
         parsed = [head, self._behind] if self.body is None else [head]
         self.parser = get_parser(config, iter([part for part in parsed if part]), self.client)
@@ -181,7 +198,7 @@ class Connection:
         if self.body is None:
             unreader = self.parser.unreader
             self._behind = unreader.take_buffered() + b"".join(unreader.iter or ())
-        self.parser, self._went_ahead = None, False
+        self.parser, self._head, self._went_ahead = None, b"", False
         self.reception = Reception()
         self.held = len(self._behind)
         if self._behind:

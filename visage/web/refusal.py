@@ -1,7 +1,6 @@
 """The answer to a request that never gets as far as the app: in the shape of every error, logged and counted as any."""
 
 import json
-import uuid
 from http import HTTPStatus
 
 from gunicorn.http import errors as http_errors  # type: ignore[import-untyped]
@@ -19,9 +18,8 @@ def unreadable(reason: Exception) -> RequestError:
     return kind("The request is no HTTP that can be read here; use a common client, such as curl.")
 
 
-def refusal(error: RequestError | BusyError, *, keeps: bool = False) -> bytes:
+def refusal(error: RequestError | BusyError, request_id: str, *, keeps: bool = False) -> bytes:
     """A whole answer in the shape of every error, logged and counted; `keeps` tells whether the connection stays."""
-    request_id = uuid.uuid4().hex
     logger.info("refused", extra={"fields": {"request_id": request_id, "status": error.status, "code": error.code}})
     metrics.count_unrouted(error)
     body = json.dumps({"error": str(error), "code": error.code}).encode()

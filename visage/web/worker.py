@@ -8,6 +8,7 @@ import errno
 import socket
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -261,7 +262,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def _refuse(self, connection: Connection, error: RequestError | BusyError) -> None:
         """Answer a request that is not worth a thread."""
         with suppress(OSError):
-            connection.sock.sendall(refusal(error))
+            connection.sock.sendall(refusal(error, connection.request_id))
         connection.keeps = False
         self._send(connection)
 
@@ -275,7 +276,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         """Refuse a photo that has come whole, and keep the connection, which costs both sides more to make anew."""
         connection.keeps = self.alive and connection.can_keep
         with suppress(OSError):
-            connection.sock.sendall(refusal(QueueFull(TOO_MANY), keeps=connection.keeps))
+            connection.sock.sendall(refusal(QueueFull(TOO_MANY), connection.request_id, keeps=connection.keeps))
         self._send(connection)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
@@ -284,4 +285,4 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             super().handle_error(req, client, addr, exc)
             return
         with suppress(OSError):
-            client.sendall(refusal(unreadable(exc)))
+            client.sendall(refusal(unreadable(exc), uuid.uuid4().hex))
