@@ -198,7 +198,8 @@ def test_a_read_only_file_system_is_enough(tiny_pack: Path, tmp_path: Path, tiny
 
 
 def test_a_full_directory_for_temporary_files_harms_nobody(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
-    # The packs and logs of this test lie in there too, so they are what is put back in.
+    if ROOT.is_relative_to("/tmp") or Path(sys.executable).is_relative_to("/tmp"):
+        pytest.skip("needs a checkout outside of /tmp, over which an empty one is mounted")
     kept = tmp_path_outside(tiny_pack)
     try:
         full = "mount -t tmpfs -o size=64k tmpfs /tmp && ! head -c 1000000 /dev/zero > /tmp/filler 2>/dev/null"

@@ -43,16 +43,13 @@ class Engine:
         self.pack = find_pack(self.settings.pack, self.settings.models_dir)
         self.cache = open_cache(self.settings, self.pack)
         self.admission = Admission(self.settings.slots, self.settings.queue, self.settings.wait_seconds)
+        # Some memory is lost with every photo: 71 bytes for every answer of a layer in Python, by OpenCV.
+        texts = [spec.prototxt.read() for spec in (self.pack.face, self.pack.gender, self.pack.age)]
+        self.wears_out = any(use_fast_layers(text) != text for text in texts)
         self.ready = False
         self._analyzers: queue.SimpleQueue[Analyzer] = queue.SimpleQueue()
         for _ in range(self.settings.slots):
             self._analyzers.put(Analyzer(self.pack))
-
-    @property
-    def wears_out(self) -> bool:
-        """Whether some memory is lost with every photo: OpenCV loses 71 bytes for every answer of a layer in Python."""
-        texts = (spec.prototxt.read() for spec in (self.pack.face, self.pack.gender, self.pack.age))
-        return any(use_fast_layers(text) != text for text in texts)
 
     def check(self) -> None:
         """Run every net once: a pack that does not fit its manifest is found before anything is served.

@@ -30,6 +30,11 @@ _REFUSED: tuple[tuple[str, re.Pattern[bytes]], ...] = (
 # kept it busy for a quarter of an hour. Encoders write about ten.
 _MAX_SCANS = 100
 
+# Segments before the picture. Cameras write about twenty; an ICC profile or XMP of 10 MB takes 160 of them.
+_MAX_SEGMENTS = 5000
+
+_FILL = re.compile(rb"\xff+")
+
 # A marker with a length behind it, or the end: not 00 (a stuffed FF), not TEM (01), not a restart (D0 to D7), which
 # stand alone (ITU T.81, table B.1).
 _MARKER = re.compile(rb"\xff+([\x02-\xcf\xd8-\xfe])")
@@ -93,24 +98,31 @@ def _read_jpeg(data: bytes) -> ImageHeader:
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Yield marker, start and end of the payload of each segment up to the head of the first scan."""
-    at, marker = 2, 0
-    while marker != 0xDA:
-        if data[at] != 0xFF:
-            raise UndecodableImage("The JPEG is damaged in its header; send the original file.")
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill bytes may precede a marker (ITU T.81, B.1.1.2)
-            at += 1
-            continue
+    at = 2
+    for _ in range(_MAX_SEGMENTS):
+        # Fill bytes may precede a marker (ITU T.81, B.1.1.2).
+        fill = _FILL.match(data, at)
+        if fill is None:
+            break
+        at = fill.end()
+        marker = data[at]
         if marker == 0xD9:
             return
         # These have no length: a decoder would read on where we skip, and might find another size there.
         if marker < 0x02 or 0xD0 <= marker <= 0xD8:
-            raise UndecodableImage("The JPEG is damaged in its header; send the original file.")
-        (length,) = struct.unpack_from(">H", data, at + 2)
+            break
+        (length,) = struct.unpack_from(">H", data, at + 1)
         if length < 2:
-            raise UndecodableImage("The JPEG is damaged in its header; send the original file.")
-        yield marker, at + 4, at + 2 + length
-        at += 2 + length
+            break
+        yield marker, at + 3, at + 1 + length
+        if marker == 0xDA:
+            return
+        at += 1 + length
+    else:
+        raise UndecodableImage("The JPEG has too many parts before its picture; save it anew and send that.")
+    if at >= len(data):
+        raise IndexError
+    raise UndecodableImage("The JPEG is damaged in its header; send the original file.")
 
 
 def _limit_scans(data: bytes) -> None:
