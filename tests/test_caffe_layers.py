@@ -142,6 +142,7 @@ def test_boxes_are_those_that_opencv_makes(seed: int) -> None:
                 ("top_k: 9", "top_k: 9 eta: 0.9"),
                 ("top_k: 9", "top_k: 9 top_k: 8"),
                 ("keep_top_k: 6", ""),
+                ("keep_top_k: 6", "keep_top_k: -1"),
             )
         ),
         'type: "Pooling"',

@@ -145,3 +145,28 @@ def test_what_has_come_counts_and_not_in_which_pieces(begin: bytes, pieces: list
 
     assert (in_pieces.complete, in_pieces.body_bytes) == (at_once.complete, at_once.body_bytes)
     assert in_pieces.take() == at_once.take()
+
+
+@pytest.mark.parametrize("data", [GET, FORM, HEAD + b"Content-Length: 0\r\n\r\n"])
+def test_where_an_ordinary_request_ends_is_sure(data: bytes) -> None:
+    assert received(data).sure
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"Content-Length: 5\r\nContent-Length: 6",
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked",
+        b"Content-Length : 5",
+        b"Content-Length: +5",
+        b"Content-Length: 5,5",
+        b"Transfer-Encoding : chunked",
+    ],
+)
+def test_where_a_request_ends_that_others_may_read_otherwise_is_not_sure(framing: bytes) -> None:
+    assert not received(HEAD + framing + b"\r\n\r\n").sure
+
+
+def test_no_length_is_too_long_to_be_told() -> None:
+    assert received(HEAD + b"Content-Length: 1000000000000000\r\n\r\n").body_bytes == 10**15

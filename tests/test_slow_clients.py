@@ -165,6 +165,19 @@ def test_requests_sent_in_one_go_are_answered_one_after_the_other(service: Servi
     assert received.endswith(b'{"status":"ok"}\n')
 
 
+def test_a_body_of_astronomic_length_is_no_second_request(service: Service) -> None:
+    with connect(service) as connection:
+        connection.sendall(
+            b"GET /healthz HTTP/1.1\r\nContent-Length: 1000000000000000\r\n\r\nGET /metrics HTTP/1.1\r\n\r\n"
+        )
+        received = b""
+        while piece := connection.recv(2**16):
+            received += piece
+
+    assert received.count(b"HTTP/1.1 ") == 1
+    assert b"body_too_large" in received
+
+
 @pytest.mark.parametrize("chunks", [b"5\r\nhello??", b"zz\r\n"])
 def test_a_request_has_one_answer_even_if_its_unread_body_is_broken(service: Service, chunks: bytes) -> None:
     # Without a type, so that the app does not read the body.

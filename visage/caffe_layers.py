@@ -117,7 +117,9 @@ class FaceOutput:
         if len(bottoms) != 3 or not told.items() >= _ONE_CLASS.items():
             return None
         least, overlap = float(told[b"confidence_threshold"]), float(told[b"nms_threshold"])
-        return cls(bottoms, least, overlap, int(told[b"top_k"]), int(told[b"keep_top_k"]))
+        candidates, most = int(told[b"top_k"]), int(told[b"keep_top_k"])
+        # To OpenCV -1 is all of them.
+        return cls(bottoms, least, overlap, candidates, most) if min(candidates, most) > 0 else None
 
     def rows(self, offsets: Maps, confidences: Maps, priors: Maps) -> Maps:
         """(1, 1, n, 7) as OpenCV gives it: image, class, confidence, x1, y1, x2, y2 in parts of the picture."""

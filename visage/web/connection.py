@@ -74,7 +74,9 @@ class Outbox:
         while self._backlog() > _MOST_WAITING and not self.flush():
             if self.late:
                 raise OSError(errno.EPIPE, "the client is too slow")
-            select.select([], [self._socket], [], 1)
+            poll = select.poll()
+            poll.register(self._socket, select.POLLOUT)
+            poll.poll(1000)
         self._waiting.append(memoryview(data))
         self.flush()
 
@@ -145,8 +147,9 @@ class Connection:
         self._went_ahead = False
 
     @property
-    def asks_for_slot(self) -> bool:
-        return bool(_PHOTO.match(self._head))
+    def may_be_turned_away(self) -> bool:
+        """Whether this is a photo that nothing follows, and of which it is sure where it ends."""
+        return bool(_PHOTO.match(self._head)) and self.reception.sure and not self._behind
 
     @property
     def can_keep(self) -> bool:
@@ -158,6 +161,20 @@ class Connection:
         """The client's own, as far as its headers have come, or a new one."""
         own = _REQUEST_ID.search(self._head or self.reception.data)
         return own[1].decode() if own else uuid.uuid4().hex
+
+    def release(self) -> int:
+        """Let go of the body of a request that was answered, before the answer is out; how many bytes that was."""
+        if self.body is None:
+            return 0
+        released, self.held = self.held - len(self._behind), len(self._behind)
+        self.body = BytesIO()
+        return released
+
+    def forget(self) -> int:
+        """Let go of a request that was refused; how many bytes that was."""
+        forgotten, self.held = self.held, 0
+        self.reception = Reception()
+        return forgotten
 
     def receive(self) -> int:
         """Take what has come; how many bytes that was. None at all is the end of what the client sends.

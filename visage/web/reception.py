@@ -10,8 +10,10 @@ import re
 # are lower.
 MOST_HEAD_BYTES = 2**16
 
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d{1,15})[ \t]*(?=\r\n)", re.IGNORECASE)
+# Leading zeros apart, no more digits than Python turns into a number; gunicorn refuses longer ones too.
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0{0,99}(\d{1,4000})[ \t]*(?=\r\n)", re.IGNORECASE)
 _CODED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+_FRAMING = re.compile(rb"content-length|transfer-encoding", re.IGNORECASE)
 _GO_AHEAD = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
 _BARE_LINE_END = re.compile(rb"(?<!\r)\n")
 
@@ -30,6 +32,8 @@ class Reception:
         self.data = bytearray()
         self.complete = False
         self.body_bytes = 0
+        # Whether nobody could take another number of bytes for this request's body.
+        self.sure = False
         self._head_end = 0
         # Where the line end before the next chunk's line must be: the head's last, then that behind each chunk.
         self._chunk_end: int | None = None
@@ -86,6 +90,7 @@ class Reception:
                 self._chunk_end = self._head_end - 2
             elif len(lengths) == 1 and not coded:
                 self.body_bytes = int(lengths[0])
+            self.sure = len(_FRAMING.findall(self.data, 0, self._head_end)) == len(lengths) <= 1
 
     def _follow_chunks(self, chunk_end: int) -> None:
         """Go from chunk to chunk, as far as they have come (RFC 9112, 7.1)."""

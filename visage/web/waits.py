@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 
@@ -43,7 +44,9 @@ class Waits:
     def end(self, connection: Connection) -> None:
         """The connection waits no more."""
         if self._waits.pop(connection, None):
-            self._poller().unregister(connection.socket)
+            # What the kernel refused to watch is not there.
+            with suppress(KeyError):
+                self._poller().unregister(connection.socket)
 
     def hurry(self, deadline: float) -> None:
         """Who has not begun a request by `deadline` waits no longer than that."""

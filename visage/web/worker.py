@@ -26,8 +26,8 @@ from visage.web.connection import Connection
 from visage.web.refusal import refusal, unreadable
 from visage.web.waits import Waits
 
-# Bodies that a worker holds at most, received or being received, in bodies of the largest size allowed.
-_MOST_BODIES = 16
+# Bodies of the largest size allowed that a worker holds at most, beside those that work or wait: while they arrive.
+_MOST_ARRIVING = 8
 
 # What a client still sends after it was refused is taken and dropped for so long, that it may read the answer.
 _LINGER_SECONDS = 2.0
@@ -66,7 +66,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self._settings = Settings.from_environment()
         self._waits = Waits(lambda: self.poller)
         self._held = 0
+        bodies = self._settings.slots + self._settings.queue + _MOST_ARRIVING
+        self._most_held = bodies * self._settings.max_body_bytes
         self._next_look = 0.0
+        self._door_shut = False
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -80,7 +83,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         try:
             client, address = listener.accept()
         except OSError as error:
-            if error.errno not in {errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK, errno.EMFILE, errno.ENFILE}:
+            # All else is about this client, or passes: no reason to stop for all others.
+            if error.errno in {errno.EBADF, errno.EINVAL, errno.ENOTSOCK}:
                 raise
             return False
         self.nr_conns += 1
@@ -90,7 +94,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Take clients in, or no more; a worker that stops takes those that have knocked, and then shuts the door."""
-        stops = self._accepting and not enabled and not self.alive
+        stops = not enabled and not self.alive and not self._door_shut
+        self._door_shut = self._door_shut or stops
         super().set_accept_enabled(enabled)
         if stops:
             # Who knocks between the last look and the closing is cut off by the kernel: threads that work on photos
@@ -147,12 +152,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             self._refuse(connection, HeadersTooLong("The headers are too long; send fewer or shorter ones."))
         elif reception.body_bytes > most or len(reception.data) > _CODED * most + 2**16:
             self._refuse(connection, BodyTooLarge(f"The body has more than {most:,} bytes; send a smaller photo."))
-        elif self._held + reception.body_bytes - len(reception.data) > _MOST_BODIES * most:
+        elif reception.body_bytes and self._held + reception.body_bytes - len(reception.data) > self._most_held:
             self._refuse(connection, QueueFull("Too many photos are being received; try again in a second."))
         elif reception.complete:
             self._waits.end(connection)
             connection.begin(self.cfg)
-            if connection.body is not None and connection.asks_for_slot and self._is_full():
+            if connection.may_be_turned_away and self._is_full():
                 self._turn_away(connection)
             else:
                 self.enqueue_req(connection)
@@ -194,6 +199,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     @_harmless
     def finish_request(self, connection: Connection, future: "Future[Any]") -> None:
         """A thread has made its answer, or given up; what the client has not taken yet is sent from here."""
+        self._held -= connection.release()
         connection.keeps = not future.cancelled() and future.exception() is None and bool(future.result())
         self._send(connection)
 
@@ -263,6 +269,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         """Answer a request that is not worth a thread."""
         with suppress(OSError):
             connection.sock.sendall(refusal(error, connection.request_id))
+        self._held -= connection.forget()
         connection.keeps = False
         self._send(connection)
 
