@@ -448,6 +448,43 @@ def test_a_body_that_is_not_what_its_headers_say_is_a_bad_request(service: Servi
     assert (status, json.loads(body)["code"]) == (400, "bad_request")
 
 
+def named(file_name: bytes) -> bytes:
+    """A form whose photo has this name, byte for byte."""
+    head = b'--fence\r\nContent-Disposition: form-data; name="image"; filename="' + file_name + b'"\r\n\r\n'
+    body = head + PNG + FORM_END
+    return FORM + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b"../../../etc/passwd", b"/etc/passwd", b"..\\..\\boot.ini", b"a\0b.png", b"x" * 2000, b""],
+)
+def test_the_name_of_a_file_means_nothing(service: Service, name: bytes) -> None:
+    status, body = exchange(service, named(name))
+
+    assert status == 200, body
+    assert b"passwd" not in body
+
+
+@pytest.mark.parametrize("name", [b"a\nb.png", b"a\r\nX-Injected: 1\r\nb.png", b"a\r\n\r\nb.png"])
+def test_a_line_end_in_the_name_of_a_file_reaches_neither_headers_nor_log(service: Service, name: bytes) -> None:
+    status, body = exchange(service, named(name))
+
+    assert status in {200, 400, 422}
+    assert b"X-Injected" not in body
+    assert "X-Injected" not in service.log.read_text()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/../../etc/passwd", "/static/../../../../etc/passwd", "/static/%2e%2e/%2e%2e/app.py"],
+)
+def test_no_path_leads_out_of_what_is_served(service: Service, path: str) -> None:
+    status, body = exchange(service, f"GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n".encode())
+
+    assert (status, json.loads(body)["code"]) == (404, "not_found")
+
+
 @pytest.mark.parametrize(
     "request_bytes",
     [
