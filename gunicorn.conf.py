@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import ctypes
 import gc
+import logging
 import os
 import resource
 import secrets
@@ -96,6 +97,11 @@ class ErrorLogger(Logger):  # type: ignore[misc]
 
 
 _tune_heap()
+
+# Nothing that the log writes tells the thread, the process or the line of code that it comes from: none of it is looked
+# up (the logging cookbook's "Optimization").
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+logging._srcfile = ""
 
 # OpenCV would write lines of its own between the events, one for every damaged photo; a caller learns of those anyway.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")

@@ -457,7 +457,16 @@ def named(file_name: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     "name",
-    [b"../../../etc/passwd", b"/etc/passwd", b"..\\..\\boot.ini", b"a\0b.png", b"x" * 2000, b""],
+    [
+        b"../../../etc/passwd",
+        b"/etc/passwd",
+        b"..\\..\\boot.ini",
+        b"a\0b.png",
+        b"x" * 2000,
+        b"",
+        b"M\xe4dchen.png",
+        b"\xff\xfe.png",
+    ],
 )
 def test_the_name_of_a_file_means_nothing(service: Service, name: bytes) -> None:
     status, body = exchange(service, named(name))

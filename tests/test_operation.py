@@ -1,9 +1,11 @@
 """What operators see of a running service: metrics, logs, and where they are to be had."""
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +158,33 @@ def test_a_photo_that_is_turned_away_is_told_so_under_its_own_id_and_keeps_its_c
         assert refused
         assert {each[2] for each in refused} == {"keep-alive"}
         assert metric(service, 'visage_refusals_total{code="queue_full"}') == len(refused)
+
+
+def test_a_photo_that_came_together_with_another_request_is_turned_away_once(tiny_pack: Path, tmp_path: Path) -> None:
+    photo = encode(np.random.default_rng(1).integers(0, 256, (1500, 1500, 3), np.uint8), "BMP")
+    settings = {"WEB_CONCURRENCY": "1", "VISAGE_QUEUE": "0"}
+    health = b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"
+    both = health + b"POST /predict HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nnull"
+    with serving(tmp_path / "log", tiny_pack, **settings) as service, ThreadPoolExecutor(2) as pool:
+        busy = [pool.submit(lambda: [service.post(photo) for _ in range(20)]) for _ in range(2)]
+
+        answers = [exchange(service, both) for _ in range(40)]
+        for each in busy:
+            each.result()
+
+        turned_away = [answer for answer in answers if answer.count(b"queue_full")]
+        assert turned_away
+        assert {answer.count(b"HTTP/1.1") for answer in turned_away} == {2}
+
+
+def exchange(service: Service, requests_in_one: bytes) -> bytes:
+    """All that is answered to these bytes until the client closes or a second has passed without a word."""
+    with socket.create_connection(("127.0.0.1", int(service.url.rpartition(":")[2]))) as client:
+        client.settimeout(1)
+        client.sendall(requests_in_one)
+        client.shutdown(socket.SHUT_WR)
+        received = b""
+        with suppress(TimeoutError):
+            while part := client.recv(2**16):
+                received += part
+    return received

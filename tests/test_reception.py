@@ -149,7 +149,13 @@ def test_what_has_come_counts_and_not_in_which_pieces(begin: bytes, pieces: list
 
 @pytest.mark.parametrize("data", [GET, FORM, HEAD + b"Content-Length: 0\r\n\r\n"])
 def test_where_an_ordinary_request_ends_is_sure(data: bytes) -> None:
-    assert received(data).sure
+    assert received(data).surely_ends
+
+
+@pytest.mark.parametrize("data", [GET, FORM])
+def test_where_a_request_ends_is_not_sure_before_it_is_there_or_when_something_follows(data: bytes) -> None:
+    assert not received(data[:-1]).surely_ends
+    assert not received(data + b"G").surely_ends
 
 
 @pytest.mark.parametrize(
@@ -164,8 +170,9 @@ def test_where_an_ordinary_request_ends_is_sure(data: bytes) -> None:
         b"Transfer-Encoding : chunked",
     ],
 )
-def test_where_a_request_ends_that_others_may_read_otherwise_is_not_sure(framing: bytes) -> None:
-    assert not received(HEAD + framing + b"\r\n\r\n").sure
+@pytest.mark.parametrize("body", [b"", b"12345"])
+def test_where_a_request_ends_that_others_may_read_otherwise_is_not_sure(framing: bytes, body: bytes) -> None:
+    assert not received(HEAD + framing + b"\r\n\r\n" + body).surely_ends
 
 
 def test_no_length_is_too_long_to_be_told() -> None:

@@ -27,11 +27,10 @@ _MOST_WAITING = 2**20
 # An answer may take as long as a request, and longer at this rate: 10 kilobytes a second are a poor mobile line.
 _SLOWEST_RATE = 10_000
 
-# Requests that need a slot; and those after which the connection ends, be it because of HTTP/1.0.
+# Requests that need a slot.
 _PHOTO = re.compile(rb"POST /(?:predict|analyze)[? ]")
-_LAST = re.compile(rb"\A[^\r]* HTTP/1\.0\r|\r\nconnection:[^\r]*close", re.IGNORECASE)
 
-_REQUEST_ID = re.compile(rb"\r\nx-request-id:[ \t]*([A-Za-z0-9._-]{1,64})[ \t]*\r\n", re.IGNORECASE)
+_ACCEPTABLE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 _GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -142,39 +141,35 @@ class Connection:
         # Bytes of a request that was received, or is; and its body, unless that is for the parser to find.
         self.held = 0
         self.body: BytesIO | None = None
-        self._head = b""
         self._behind = b""
         self._went_ahead = False
 
     @property
     def may_be_turned_away(self) -> bool:
         """Whether this is a photo that nothing follows, and of which it is sure where it ends."""
-        return bool(_PHOTO.match(self._head)) and self.reception.sure and not self._behind
+        return self.reception.surely_ends and bool(_PHOTO.match(self.reception.data))
 
     @property
     def can_keep(self) -> bool:
-        """Whether the client wants to go on after this request."""
-        return not _LAST.search(self._head)
+        """Whether the client wants to go on after the request that has come."""
+        reception = self.reception
+        first_line, _, _ = reception.head.partition(b"\r")
+        return first_line.endswith(b"HTTP/1.1") and b"close" not in reception.header(b"connection").lower()
 
     @property
     def request_id(self) -> str:
-        """The client's own, as far as its headers have come, or a new one."""
-        own = _REQUEST_ID.search(self._head or self.reception.data)
-        return own[1].decode() if own else uuid.uuid4().hex
+        """That of the request that has come, as far as it has: the client's own, or a new one."""
+        own = self.reception.header(b"x-request-id")
+        return own.decode() if _ACCEPTABLE_ID.fullmatch(own) else uuid.uuid4().hex
 
     def release(self) -> int:
-        """Let go of the body of a request that was answered, before the answer is out; how many bytes that was."""
-        if self.body is None:
+        """Let go of a request that was answered or refused, before the answer is out; how many bytes that was."""
+        if self.parser and self.body is None:
             return 0
-        released, self.held = self.held - len(self._behind), len(self._behind)
-        self.body = BytesIO()
-        return released
-
-    def forget(self) -> int:
-        """Let go of a request that was refused; how many bytes that was."""
-        forgotten, self.held = self.held, 0
+        self.body = self.body and BytesIO()
         self.reception = Reception()
-        return forgotten
+        released, self.held = self.held - len(self._behind), len(self._behind)
+        return released
 
     def receive(self) -> int:
         """Take what has come; how many bytes that was. None at all is the end of what the client sends.
@@ -204,19 +199,19 @@ class Connection:
 
         A body of known length goes past the parser: on its way through it would be copied several times.
         """
-        self._head, body, self._behind = self.reception.take()
-        head = self._head
+        head, body, self._behind = self.reception.take()
         self.body = BytesIO(body) if head and not self.reception.chunked else None
         parsed = [head, self._behind] if self.body is None else [head]
         self.parser = get_parser(config, iter([part for part in parsed if part]), self.client)
 
     def next_request(self) -> None:
         """Forget the request that was answered; what came behind it belongs to the next."""
-        if self.body is None:
+        if self.parser and self.body is None:
             unreader = self.parser.unreader
             self._behind = unreader.take_buffered() + b"".join(unreader.iter or ())
-        self.parser, self._head, self._went_ahead = None, b"", False
+        self.parser, self._went_ahead = None, False
         self.reception = Reception()
         self.held = len(self._behind)
         if self._behind:
             self.reception.feed(self._behind)
+        self._behind = b""

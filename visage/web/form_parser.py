@@ -33,7 +33,8 @@ class PhotoFormParser(FormDataParser):
             return super().parse(stream, mimetype, content_length, options)
         try:
             boundary, most = (options or {}).get("boundary", ""), self.max_form_parts or math.inf
-            with PushMultipartParser(boundary, max_segment_count=most) as parser:
+            # Every byte is a letter of this alphabet: a name in one that we do not know costs nobody the photo.
+            with PushMultipartParser(boundary, max_segment_count=most, header_charset="latin-1") as parser:
                 form = self._collect(parser.parse_blocking(stream.read, CHUNK))
         except ParserLimitReached:
             raise RequestEntityTooLarge from None
@@ -56,14 +57,19 @@ class PhotoFormParser(FormDataParser):
                 if file_name is None and part.bytes_received > (self.max_form_memory_size or math.inf):
                     raise RequestEntityTooLarge
             elif file_name is None:
-                fields.add(part.name, b"".join(chunks).decode(errors="replace"))
+                fields.add(_text(part.name), b"".join(chunks).decode(errors="replace"))
             else:
-                files.add(part.name, FileStorage(BytesIO(b"".join(chunks)), file_name, part.name))
+                files.add(_text(part.name), FileStorage(BytesIO(b"".join(chunks)), file_name, part.name))
         return fields, files
 
 
 def _file_name(part: MultipartSegment) -> str | None:
     """The name of a file, None for any other field; some clients write it in the form of RFC 5987 alone."""
     if part.filename is not None:
-        return str(part.filename)
+        return _text(part.filename)
     return parse_options_header(part.header("Content-Disposition"))[1].get("filename")
+
+
+def _text(latin: str) -> str:
+    """What clients mean, which is UTF-8; where it is not, with a sign for what cannot be told."""
+    return latin.encode("latin-1").decode(errors="replace")

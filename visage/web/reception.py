@@ -10,11 +10,9 @@ import re
 # are lower.
 MOST_HEAD_BYTES = 2**16
 
-# Leading zeros apart, no more digits than Python turns into a number; gunicorn refuses longer ones too.
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0{0,99}(\d{1,4000})[ \t]*(?=\r\n)", re.IGNORECASE)
-_CODED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
-_FRAMING = re.compile(rb"content-length|transfer-encoding", re.IGNORECASE)
-_GO_AHEAD = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
+# In a head in lower case, which is searched much faster than with IGNORECASE. Leading zeros apart, no more digits than
+# Python turns into a number; gunicorn refuses longer ones too.
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0{0,99}(\d{1,4000})[ \t]*(?=\r\n)")
 _BARE_LINE_END = re.compile(rb"(?<!\r)\n")
 
 # A chunk's length and extensions, and the length itself: RFC 9112, 7.1 leaves the limits to the reader.
@@ -32,9 +30,9 @@ class Reception:
         self.data = bytearray()
         self.complete = False
         self.body_bytes = 0
-        # Whether nobody could take another number of bytes for this request's body.
-        self.sure = False
         self._head_end = 0
+        # Whether nobody could take another number of bytes for this request's body.
+        self._sure = False
         # Where the line end before the next chunk's line must be: the head's last, then that behind each chunk.
         self._chunk_end: int | None = None
 
@@ -47,9 +45,26 @@ class Reception:
         return not self.has_head and len(self.data) > MOST_HEAD_BYTES
 
     @property
+    def head(self) -> bytes:
+        """Request line and headers, as far as they have come."""
+        return bytes(self.data[: self._head_end or None])
+
+    def header(self, name: bytes) -> bytes:
+        """The value of the first header of this `name`, given in lower case; nothing where there is none as yet."""
+        head = self.head
+        before, found, _ = head.lower().partition(b"\r\n" + name + b":")
+        value, ended, _ = head[len(before) + len(found) :].partition(b"\r\n")
+        return value.strip(b" \t") if found and ended else b""
+
+    @property
+    def surely_ends(self) -> bool:
+        """Whether the last byte here is the request's last, and nobody could take another one for it."""
+        return self._sure and len(self.data) == self._head_end + self.body_bytes
+
+    @property
     def waits_for_go_ahead(self) -> bool:
         """Whether the client sends no body before it is told to (RFC 9110, 10.1.1)."""
-        return not self.complete and bool(_GO_AHEAD.search(self.data, 0, self._head_end))
+        return not self.complete and self.header(b"expect").lower() == b"100-continue"
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes; those of a next request may follow the last of this one."""
@@ -84,13 +99,14 @@ class Reception:
             self.complete = True
         elif end >= 0:
             self._head_end = end + 4
-            lengths = _LENGTH.findall(self.data, 0, self._head_end)
-            coded = _CODED.search(self.data, 0, self._head_end)
-            if coded and not lengths:
-                self._chunk_end = self._head_end - 2
-            elif len(lengths) == 1 and not coded:
+            head = self.head.lower()
+            lengths = _LENGTH.findall(head)
+            if b"\r\ntransfer-encoding:" in head:
+                self._chunk_end = None if lengths else self._head_end - 2
+            elif len(lengths) == 1:
                 self.body_bytes = int(lengths[0])
-            self.sure = len(_FRAMING.findall(self.data, 0, self._head_end)) == len(lengths) <= 1
+            framing = head.count(b"content-length") + head.count(b"transfer-encoding")
+            self._sure = framing == len(lengths) <= 1
 
     def _follow_chunks(self, chunk_end: int) -> None:
         """Go from chunk to chunk, as far as they have come (RFC 9112, 7.1)."""

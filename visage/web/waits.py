@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 
 from visage.web.connection import Connection
@@ -13,9 +14,10 @@ _Action = Callable[..., None]
 
 @dataclass
 class _Wait:
-    """What a connection waits for, until when, and what follows when it does not come in time."""
+    """What a connection waits for, what follows, until when, and what follows when it does not come in time."""
 
     events: int
+    then: _Action
     deadline: float
     too_late: _Action
 
@@ -35,11 +37,11 @@ class Waits:
 
     def to_read(self, connection: Connection, then: _Action, deadline: float, too_late: _Action) -> None:
         """Call `then` with the connection when bytes have come, `too_late` when none have."""
-        self._wait(connection, then, _Wait(EVENT_READ, deadline, too_late))
+        self._wait(connection, _Wait(EVENT_READ, then, deadline, too_late))
 
     def to_write(self, connection: Connection, then: _Action, deadline: float, too_late: _Action) -> None:
         """Call `then` with the connection when it takes bytes, `too_late` when it does not."""
-        self._wait(connection, then, _Wait(EVENT_WRITE, deadline, too_late))
+        self._wait(connection, _Wait(EVENT_WRITE, then, deadline, too_late))
 
     def end(self, connection: Connection) -> None:
         """The connection waits no more."""
@@ -61,11 +63,14 @@ class Waits:
             if wait.deadline < now:
                 wait.too_late(connection)
 
-    def _wait(self, connection: Connection, then: _Action, wait: _Wait) -> None:
-        change = self._poller().modify if connection in self._waits else self._poller().register
+    def _wait(self, connection: Connection, wait: _Wait) -> None:
+        known = self._waits.get(connection)
         self._waits[connection] = wait
+        if known is None:
+            self._poller().register(connection.socket, wait.events, partial(self._go_on, connection))
+        elif known.events != wait.events:
+            self._poller().modify(connection.socket, wait.events, partial(self._go_on, connection))
 
-        def go_on(_file: object) -> None:
-            then(connection)
-
-        change(connection.socket, wait.events, go_on)
+    def _go_on(self, connection: Connection, _file: object) -> None:
+        if wait := self._waits.get(connection):
+            wait.then(connection)

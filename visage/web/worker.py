@@ -18,10 +18,10 @@ from typing import Any
 from gunicorn.http import errors as http_errors  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
-from visage.admission import TOO_MANY
 from visage.errors import BodyTimeout, BodyTooLarge, BusyError, HeadersTooLong, QueueFull, RequestError
 from visage.log import logger
 from visage.settings import Settings
+from visage.web import overload
 from visage.web.connection import Connection
 from visage.web.refusal import refusal, unreadable
 from visage.web.waits import Waits
@@ -68,7 +68,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self._held = 0
         bodies = self._settings.slots + self._settings.queue + _MOST_ARRIVING
         self._most_held = bodies * self._settings.max_body_bytes
-        self._next_look = 0.0
+        self._next_look = self._next_sign = 0.0
         self._door_shut = False
 
     @classmethod
@@ -106,8 +106,16 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
                 pass
             listener.close()
 
+    def notify(self) -> None:
+        """Tell the master that this loop goes round; it asks every second, and the loop goes round for every packet."""
+        now = time.monotonic()
+        if now >= self._next_sign:
+            self._next_sign = now + _LOOK_SECONDS
+            super().notify()
+
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Look more often than once a second for those whose time is up, as long as there are any."""
+        overload.rest(self.wsgi.extensions["engine"])
         super().wait_for_and_dispatch_events(min(timeout, _LOOK_SECONDS) if self._waits else timeout)
 
     def murder_keepalived(self, force: bool = False) -> None:
@@ -154,13 +162,17 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             self._refuse(connection, BodyTooLarge(f"The body has more than {most:,} bytes; send a smaller photo."))
         elif reception.body_bytes and self._held + reception.body_bytes - len(reception.data) > self._most_held:
             self._refuse(connection, QueueFull("Too many photos are being received; try again in a second."))
+        elif (
+            reception.complete
+            and connection.may_be_turned_away
+            and overload.refuses_photos(self.wsgi.extensions["engine"])
+        ):
+            connection.keeps = overload.turn_away(connection, keeps=self.alive and connection.can_keep)
+            self._held -= connection.release()
+            self._send(connection)
         elif reception.complete:
             self._waits.end(connection)
-            connection.begin(self.cfg)
-            if connection.may_be_turned_away and self._is_full():
-                self._turn_away(connection)
-            else:
-                self.enqueue_req(connection)
+            self.enqueue_req(connection)
         else:
             if reception.waits_for_go_ahead:
                 connection.go_ahead()
@@ -180,6 +192,13 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             self._refuse(connection, RequestError("The body is not what its headers say; send the request again."))
         else:
             self._drop(connection)
+
+    def handle(self, conn: Connection) -> Any:
+        """Read a request and answer it, in a thread; those that came in the same moment may have filled the queue."""
+        if conn.may_be_turned_away and overload.refuses_photos(self.wsgi.extensions["engine"]):
+            return overload.turn_away(conn, keeps=self.alive and conn.can_keep)
+        conn.begin(self.cfg)
+        return super().handle(conn)
 
     def handle_request(self, req: Any, conn: Connection) -> Any:
         """Answer a request, in a thread."""
@@ -269,21 +288,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         """Answer a request that is not worth a thread."""
         with suppress(OSError):
             connection.sock.sendall(refusal(error, connection.request_id))
-        self._held -= connection.forget()
+        self._held -= connection.release()
         connection.keeps = False
-        self._send(connection)
-
-    def _is_full(self) -> bool:
-        """Whether photos would be refused by the app too, for ten times the work."""
-        engine = self.wsgi.extensions["engine"]
-        # Answers out of the cache need no slot, and browsers do not show scripts what lacks CORS headers.
-        return bool(engine.admission.full and engine.cache is None and not self._settings.cors_origins)
-
-    def _turn_away(self, connection: Connection) -> None:
-        """Refuse a photo that has come whole, and keep the connection, which costs both sides more to make anew."""
-        connection.keeps = self.alive and connection.can_keep
-        with suppress(OSError):
-            connection.sock.sendall(refusal(QueueFull(TOO_MANY), connection.request_id, keeps=connection.keeps))
         self._send(connection)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
