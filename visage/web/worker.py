@@ -88,8 +88,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
                 raise
             return False
         self.nr_conns += 1
-        connection = Connection(client, address, listener.getsockname(), self._settings.body_seconds)
-        self._receive(connection)
+        self._receive(Connection(client, address, listener.getsockname(), self._settings.body_seconds))
         return True
 
     def set_accept_enabled(self, enabled: bool) -> None:
