@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from visage.boxes import intersection_over_union
 from visage.errors import PackError
 from visage.face_search import Detail, find_faces, first_size
 from visage.faces import Box, Face
+from visage.guard import SAME_FACE, Found, GuardOptions
 from visage.images import Photo
 from visage.nets import Classifier, Detections, FaceDetector, classify_by_all
 from visage.packs import Pack
@@ -53,6 +55,18 @@ class Analyzer:
         faces = self.describe(photo, chosen)
         stopwatch.lap("attributes")
         return faces
+
+    def find(self, photo: Photo, options: GuardOptions) -> tuple[Found, ...]:
+        """The faces that the privacy guard finds in `photo`, largest first."""
+        found = find_faces(self._detector, self._pack.face, photo.pixels, options.detail, miss_none=True)
+        least = self._pack.face.guard_confidence if options.min_confidence is None else options.min_confidence
+        chosen = self._choose(found, photo, Options(least))
+        boxes = [original_box(box, photo) for box in chosen.boxes]
+        kept = _named(boxes, options.keep)
+        return tuple(
+            Found(box, float(confidence), index in kept)
+            for index, (box, confidence) in enumerate(zip(boxes, chosen.confidences, strict=True))
+        )
 
     def describe(self, photo: Photo, found: Detections) -> tuple[Face, ...]:
         """What the gender and age nets say of the faces that were `found` in `photo`, in their order."""
@@ -133,6 +147,18 @@ def original_box(box: NDArray[np.float32], photo: Photo) -> Box:
     left, top = min(max(0, round(x1)), photo.width - 1), min(max(0, round(y1)), photo.height - 1)
     right, bottom = min(max(left + 1, round(x2)), photo.width), min(max(top + 1, round(y2)), photo.height)
     return Box(left, top, right, bottom)
+
+
+def _named(boxes: Sequence[Box], keep: Sequence[Box]) -> set[int]:
+    """The indices of the faces that `keep` names: of each box the one that shares most with it, if that is enough."""
+    if not boxes or not keep:
+        return set()
+    shares = intersection_over_union(_corners(keep), _corners(boxes))
+    return {int(row.argmax()) for row in shares if row.max() >= SAME_FACE}
+
+
+def _corners(boxes: Sequence[Box]) -> NDArray[np.float32]:
+    return np.array([(box.x1, box.y1, box.x2, box.y2) for box in boxes], np.float32)
 
 
 def _by_label(labels: Sequence[str], probabilities: NDArray[np.float32]) -> dict[str, float]:

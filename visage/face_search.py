@@ -76,11 +76,14 @@ class _Tile:
     y2: int
 
 
-def find_faces(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail) -> Detections:
+def find_faces(
+    detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail, *, miss_none: bool = False
+) -> Detections:
     """The faces of (h, w, 3) uint8 BGR `pixels`, most confident first, each once.
 
     Boxes of every confidence are returned; which count as faces is the caller's choice, and a stricter choice always
-    keeps a part of what a looser one keeps.
+    keeps a part of what a looser one keeps. Where a missed face is worse than a false box, `miss_none` lets closer
+    looks contribute large faces too.
     """
     height, width = pixels.shape[:2]
     net_side = max(spec.input)
@@ -93,7 +96,9 @@ def find_faces(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8]
         coarser, scale = scale, min(net_side * closer / max(width, height), _largest_enlargement(closer, spec))
         if scale < _WORTH_IT * coarser:
             break
-        found = merge(found, _look_closer(detector, pixels, scale, spec.smallest_face * _CLOSER_FACE))
+        largest = spec.smallest_face * _CLOSER_FACE
+        closer_found = _look_closer(detector, pixels, scale, largest)
+        found = merge(found, closer_found if miss_none else _small(closer_found, largest / scale))
     return found
 
 
@@ -160,7 +165,7 @@ def _largest_enlargement(closer: int, spec: FaceSpec) -> float:
 
 
 def _look_closer(detector: FaceDetector, pixels: NDArray[np.uint8], scale: float, largest_fed: float) -> Detections:
-    """One pass at `scale` in overlapping tiles, which bound the memory; only what is small in them is returned."""
+    """One pass at `scale` in tiles, which bound the memory and overlap by the largest face that one must have whole."""
     height, width = pixels.shape[:2]
     largest = largest_fed / scale
     found = []
@@ -169,7 +174,7 @@ def _look_closer(detector: FaceDetector, pixels: NDArray[np.uint8], scale: float
         size = _scaled(tile.x2 - tile.x1, tile.y2 - tile.y1, scale)
         part = detector.detect(pixels[tile.y1 : tile.y2, tile.x1 : tile.x2], size)
         found.append(_whole_faces(part, tile, width, height, margin=2 / scale))
-    return _small(merge(*found), largest)
+    return merge(*found)
 
 
 def _tiles(width: int, height: int, side: float, overlap: float) -> Iterator[_Tile]:
