@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.pictures import HEIC
 from visage.cli import main
 from visage.cli.files import read_photo, write_whole
 from visage.engine import Engine
@@ -29,6 +30,8 @@ from visage.face_search import Detail
 from visage.guard import Anonymized, GuardOptions
 from visage.masks import Mask, Method, Shape
 from visage.settings import rows
+
+SIGN = ".visage-copies"
 
 UNFINISHED = f".visage-{'0' * 32}.part"
 
@@ -82,7 +85,9 @@ def write(path: Path, content: bytes) -> Path:
 
 
 def files(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+    """Everything in a directory but the sign that it is one of copies."""
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+    return {name for name in found if Path(name).name != SIGN}
 
 
 def wait_for(condition: Callable[[], object]) -> None:
@@ -240,6 +245,7 @@ def test_what_is_there_already_is_left_alone(
 ) -> None:
     for name in ("a.png", "b.png", "sub/c.png"):
         write(folder / name, tiny_png)
+    write(out / SIGN, b"")
     write(out / "a.png", b"made before")
     write(out / "sub" / "c.png", b"made before")
 
@@ -256,6 +262,7 @@ def test_what_is_there_already_is_made_anew_on_request(
     folder: Path, out: Path, tiny_png: bytes, covered: bytes
 ) -> None:
     write(folder / "a.png", tiny_png)
+    write(out / SIGN, b"")
     write(out / "a.png", b"made before")
 
     result = run(folder, "-o", out, "--again")
@@ -267,6 +274,7 @@ def test_what_is_there_already_is_made_anew_on_request(
 def test_copies_that_are_one_file_on_disk_are_all_there_already(folder: Path, out: Path, tiny_png: bytes) -> None:
     for name in ("a.png", "b.png"):
         write(folder / name, tiny_png)
+    write(out / SIGN, b"")
     write(out / "a.png", b"made before")
     (out / "b.png").hardlink_to(out / "a.png")
 
@@ -276,6 +284,7 @@ def test_copies_that_are_one_file_on_disk_are_all_there_already(folder: Path, ou
 def test_a_directory_in_the_place_of_a_copy_is_told(folder: Path, out: Path, tiny_png: bytes) -> None:
     photo = write(folder / "a.png", tiny_png)
     (out / "a.png").mkdir(parents=True)
+    write(out / SIGN, b"")
 
     result = run(folder, "-o", out)
 
@@ -318,6 +327,7 @@ def test_what_a_killed_run_left_is_no_photo(folder: Path, out: Path, tiny_png: b
 
 def test_what_another_run_is_writing_is_left_alone(folder: Path, out: Path, tiny_png: bytes) -> None:
     write(folder / "a.png", tiny_png)
+    write(out / SIGN, b"")
     write(out / UNFINISHED, b"half a pict")
     descriptor = os.open(out, os.O_RDONLY)
     try:
@@ -327,6 +337,45 @@ def test_what_another_run_is_writing_is_left_alone(folder: Path, out: Path, tiny
         os.close(descriptor)
 
     assert files(out) == {"a.png", UNFINISHED}
+
+
+@pytest.mark.parametrize("again", [(), ("--again",)])
+def test_a_directory_with_other_files_is_refused(
+    folder: Path, out: Path, tiny_png: bytes, again: tuple[str, ...]
+) -> None:
+    # What lies there under the same name may be another original.
+    write(folder / "a.png", tiny_png)
+    write(out / "a.png", b"another original")
+
+    result = run(folder, "-o", out, *again)
+
+    assert result.exit_code == 2
+    assert "has other files; choose a new or an empty directory" in result.stderr
+    assert (out / "a.png").read_bytes() == b"another original"
+
+
+def test_an_empty_file_or_a_link_is_no_copy(
+    folder: Path, out: Path, tmp_path: Path, tiny_png: bytes, covered: bytes
+) -> None:
+    for name in ("a.png", "b.png"):
+        write(folder / name, tiny_png)
+    write(out / SIGN, b"")
+    write(out / "a.png", b"")
+    (out / "b.png").symlink_to(write(tmp_path / "elsewhere.png", tiny_png))
+
+    assert run(folder, "-o", out).exit_code == 0
+
+    assert [(out / name).read_bytes() for name in ("a.png", "b.png")] == [covered, covered]
+    assert (tmp_path / "elsewhere.png").read_bytes() == tiny_png
+
+
+def test_a_picture_that_is_not_accepted_is_told_whatever_its_name(folder: Path, out: Path) -> None:
+    photo = write(folder / "IMG_0001", HEIC)
+
+    result = run(folder, "-o", out)
+
+    assert result.exit_code == 1
+    assert f"  {photo}: HEIC is not accepted" in result.stderr
 
 
 def originals_twice(folder: Path, _out: Path) -> list[object]:
@@ -428,6 +477,7 @@ def test_a_copy_that_has_become_the_original_meanwhile_is_not_written(folder: Pa
 def test_an_output_inside_the_directory_is_not_taken_for_photos(folder: Path, tiny_png: bytes) -> None:
     write(folder / "a.png", tiny_png)
     write(folder / "sub" / "out" / "old.png", tiny_png)
+    write(folder / "sub" / "out" / SIGN, b"")
 
     for arguments in ((), ("--again",)):
         result = run(folder, "-o", folder / "sub" / "out", *arguments)
@@ -822,6 +872,7 @@ def test_progress_goes_forward_and_ends_exactly(
         write(folder / f"{index}.png", tiny_png)
     write(folder / "bad.jpg", b"no picture")
     write(folder / "notes.txt", b"no picture")
+    write(out / SIGN, b"")
     write(out / "7.png", b"made before")
     ours, its = terminal
 

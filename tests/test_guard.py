@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from visage.face_search import Detail
 from visage.faces import Box
 from visage.guard import GuardOptions
 from visage.masks import Mask, Method, Shape, cover
+from visage.nets import Detections, FaceDetector
 
 BOXES = [Box(*corners) for corners in TINY_FACES]
 
@@ -171,6 +173,39 @@ def test_a_box_that_names_no_face_keeps_none(engine: Engine, tiny_png: bytes, bo
     assert engine.anonymize(tiny_png, keeping(box)).covered == 3
 
 
+HEAD, MOUTH, BEHIND = (0, 0, 100, 130), (20, 70, 80, 128), (45, 0, 145, 130)
+
+Crowd = Callable[..., NDArray[np.bool_]]
+
+
+@pytest.fixture
+def crowd(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Crowd:
+    """Which of 200 x 200 pixels are covered where a head is found, a mouth in it, and somebody half behind it."""
+
+    def covered(confidences: tuple[float, float, float], *keep: tuple[int, int, int, int]) -> NDArray[np.bool_]:
+        found = Detections(np.array([HEAD, MOUTH, BEHIND], np.float32), np.array(confidences, np.float32))
+        monkeypatch.setattr(FaceDetector, "detect", lambda *_: found)
+        photo = encode(np.full((200, 200, 3), 200, np.uint8), "PNG")
+        return np.asarray((pixels_of(engine.anonymize(photo, keeping(*keep)).picture) == 0).all(axis=2))
+
+    return covered
+
+
+@pytest.mark.parametrize("confidences", [(0.7, 0.9, 0.6), (0.9, 0.7, 0.6), (0.6, 0.6, 0.9)])
+def test_of_overlapping_boxes_all_are_covered(crowd: Crowd, confidences: tuple[float, float, float]) -> None:
+    covered = crowd(confidences)
+
+    assert covered[0:130, 0:145].all()
+    assert covered.sum() == 130 * 145
+
+
+def test_who_is_half_behind_a_face_that_stays_is_covered(crowd: Crowd) -> None:
+    covered = crowd((0.9, 0.7, 0.6), HEAD)
+
+    assert covered[0:130, 45:145].all()
+    assert covered.sum() == 130 * 100
+
+
 def test_two_boxes_of_the_same_face_keep_one(engine: Engine, tiny_png: bytes) -> None:
     assert engine.anonymize(tiny_png, keeping((240, 176, 336, 272), (241, 177, 335, 271))).covered == 2
 
@@ -238,9 +273,19 @@ def test_json_leaves_the_picture_out_on_request(client: FlaskClient, tiny_png: b
     assert "picture" not in answer
 
 
-@pytest.mark.parametrize("accept", ["*/*", "image/*", "image/webp,image/*;q=0.8,*/*;q=0.5", "image/png"])
-def test_whoever_wants_any_picture_gets_it(client: FlaskClient, tiny_jpeg: bytes, accept: str) -> None:
-    assert post(client, tiny_jpeg, {"Accept": accept}).mimetype == "image/jpeg"
+@pytest.mark.parametrize(
+    ("accept", "given"),
+    [
+        ("*/*", "image/jpeg"),
+        ("image/*", "image/jpeg"),
+        ("image/webp,image/*;q=0.8,*/*;q=0.5", "image/jpeg"),
+        ("image/png, application/json;q=0.9", "application/json"),
+    ],
+)
+def test_the_answer_is_what_the_caller_likes_best_of_json_and_the_type_of_the_photo(
+    client: FlaskClient, tiny_jpeg: bytes, accept: str, given: str
+) -> None:
+    assert post(client, tiny_jpeg, {"Accept": accept}).mimetype == given
 
 
 def test_what_cannot_be_given_is_told(client: FlaskClient, tiny_png: bytes) -> None:
@@ -248,7 +293,7 @@ def test_what_cannot_be_given_is_told(client: FlaskClient, tiny_png: bytes) -> N
 
     assert answer.status_code == 406
     assert answer.json is not None
-    assert "image/*" in answer.json["error"]
+    assert "image/png or application/json" in answer.json["error"]
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from visage.boxes import intersection_over_union
+from visage.boxes import intersection_over_union, shared_parts
 from visage.errors import PackError
-from visage.face_search import Detail, find_faces, first_size
+from visage.face_search import Detail, find_boxes, find_faces, first_size, merge
 from visage.faces import Box, Face
-from visage.guard import SAME_FACE, Found, GuardOptions
+from visage.guard import PART_OF_FACE, SAME_FACE, Found, GuardOptions, Search
 from visage.images import Photo
 from visage.nets import Classifier, Detections, FaceDetector, classify_by_all
 from visage.packs import Pack
@@ -56,16 +56,24 @@ class Analyzer:
         stopwatch.lap("attributes")
         return faces
 
-    def find(self, photo: Photo, options: GuardOptions) -> tuple[Found, ...]:
-        """The faces that the privacy guard finds in `photo`, largest first."""
-        found = find_faces(self._detector, self._pack.face, photo.pixels, options.detail, miss_none=True)
+    def find(self, photo: Photo, options: GuardOptions) -> Search:
+        """What the privacy guard finds in `photo`, the largest first.
+
+        Of overlapping boxes all are covered: which of them has the whole face cannot be known.
+        """
         least = self._pack.face.guard_confidence if options.min_confidence is None else options.min_confidence
-        chosen = self._choose(found, photo, Options(least))
-        boxes = [original_box(box, photo) for box in chosen.boxes]
+        found = find_boxes(self._detector, self._pack.face, photo.pixels, options.detail)
+        sure = found.confidences >= least
+        every = Detections(found.boxes[sure], found.confidences[sure])
+        faces = self._choose(merge(every), photo, Options(least))
+        boxes = [original_box(box, photo) for box in faces.boxes]
         kept = _named(boxes, options.keep)
-        return tuple(
-            Found(box, float(confidence), index in kept)
-            for index, (box, confidence) in enumerate(zip(boxes, chosen.confidences, strict=True))
+        return Search(
+            tuple(
+                Found(box, float(confidence), index in kept)
+                for index, (box, confidence) in enumerate(zip(boxes, faces.confidences, strict=True))
+            ),
+            _left([original_box(box, photo) for box in every.boxes], [options.keep[each] for each in kept.values()]),
         )
 
     def describe(self, photo: Photo, found: Detections) -> tuple[Face, ...]:
@@ -149,12 +157,21 @@ def original_box(box: NDArray[np.float32], photo: Photo) -> Box:
     return Box(left, top, right, bottom)
 
 
-def _named(boxes: Sequence[Box], keep: Sequence[Box]) -> set[int]:
-    """The indices of the faces that `keep` names: of each box the one that shares most with it, if that is enough."""
+def _named(boxes: Sequence[Box], keep: Sequence[Box]) -> dict[int, int]:
+    """Which faces `keep` names, by index: of each box the face that shares most with it, if that is enough."""
     if not boxes or not keep:
-        return set()
+        return {}
     shares = intersection_over_union(_corners(keep), _corners(boxes))
-    return {int(row.argmax()) for row in shares if row.max() >= SAME_FACE}
+    return {int(row.argmax()): index for index, row in enumerate(shares) if row.max() >= SAME_FACE}
+
+
+def _left(boxes: Sequence[Box], kept: Sequence[Box]) -> tuple[Box, ...]:
+    """Those of `boxes` that neither are nor belong to a face that is `kept`."""
+    if not boxes or not kept:
+        return tuple(boxes)
+    same = intersection_over_union(_corners(boxes), _corners(kept)).max(axis=1) >= SAME_FACE
+    inside = shared_parts(_corners(boxes), _corners(kept)).max(axis=1) >= PART_OF_FACE
+    return tuple(boxes[index] for index in np.flatnonzero(~same & ~inside))
 
 
 def _corners(boxes: Sequence[Box]) -> NDArray[np.float32]:

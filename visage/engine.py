@@ -124,15 +124,14 @@ class Engine:
             stopwatch = Stopwatch()
             photo = decode(data, header)
             stopwatch.lap("decode")
-            faces = analyzer.find(photo, options)
+            found = analyzer.find(photo, options)
             stopwatch.lap("detect")
-            covered = cover(photo.pixels, [face.box for face in faces if not face.kept], options.mask)
+            covered = cover(photo.pixels, found.to_cover, options.mask)
             stopwatch.lap("cover")
             picture = encode_as(header.format, covered)
             stopwatch.lap("encode")
-        return Anonymized(
-            photo.width, photo.height, header.format, faces, picture, stopwatch.seconds | {"wait": waited}
-        )
+        seconds = stopwatch.seconds | {"wait": waited}
+        return Anonymized(photo.width, photo.height, header.format, found.faces, picture, seconds)
 
     def _work(self, data: bytes, header: ImageHeader, options: Options, *, annotated: bool) -> Analysis:
         """Answer a photo in a slot."""

@@ -13,6 +13,9 @@ from visage.packs import Pack
 # answer of ours, or draws one around it; one around several faces keeps none of them.
 SAME_FACE = 0.4
 
+# Of a face that stays, whatever lies inside its box to this part stays too: eyes or a mouth that were taken for faces.
+PART_OF_FACE = 0.7
+
 
 @dataclass(frozen=True)
 class GuardOptions:
@@ -38,8 +41,16 @@ class Found:
 
 
 @dataclass(frozen=True)
+class Search:
+    """What the guard has found: the faces, each once, and every box to be covered, several a face."""
+
+    faces: tuple[Found, ...]
+    to_cover: tuple[Box, ...]
+
+
+@dataclass(frozen=True)
 class Anonymized:
-    """A photo with its faces covered.
+    """A photo with its faces covered. Whatever may be a face is covered; `faces` tells of each once.
 
     `picture` is a file of the input's `format` (JPEG, PNG, WebP or BMP) and size, `width` and `height` upright, that
     was made from pixels alone. `seconds` tells where the time went: `wait`, `decode`, `detect`, `cover`, `encode`.

@@ -27,6 +27,9 @@ _MIRRORED = (2, 4, 5, 7)
 # The longest side that OpenCV's JPEG encoder takes (libjpeg, JPEG_MAX_DIMENSION).
 LONGEST_SIDE = 65_500
 
+# That of every WebP but the canvas of an animation (RFC 6386, 9.1), and the longest that its encoder takes.
+_LONGEST_WEBP_SIDE = 16_383
+
 MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WebP": "image/webp", "BMP": "image/bmp"}
 
 # A photo that takes the place of the original: 95 is what libjpeg's and libwebp's own tools call the best that is worth
@@ -63,7 +66,7 @@ def inspect(data: bytes, max_pixels: int) -> ImageHeader:
         EmptyImage: no bytes at all.
         UnsupportedType: not JPEG, PNG, WebP or BMP, by its magic bytes.
         UndecodableImage: a damaged header.
-        ImageTooLarge: more than `max_pixels` pixels, or a side longer than a JPEG can be.
+        ImageTooLarge: more than `max_pixels` pixels, or a side longer than a JPEG, or a WebP, can be.
     """
     if not data:
         raise EmptyImage("The picture is empty; send the bytes of a photo.")
@@ -73,9 +76,10 @@ def inspect(data: bytes, max_pixels: int) -> ImageHeader:
             f"The picture has {header.width} x {header.height} pixels; at most {max_pixels:,} in all are accepted. "
             "Send a smaller version."
         )
-    if max(header.width, header.height) > LONGEST_SIDE:
+    longest = _LONGEST_WEBP_SIDE if header.format == "WebP" else LONGEST_SIDE
+    if max(header.width, header.height) > longest:
         raise ImageTooLarge(
-            f"The picture has {header.width} x {header.height} pixels; no side may be longer than {LONGEST_SIDE:,}. "
+            f"The picture has {header.width} x {header.height} pixels; no side may be longer than {longest:,}. "
             "Send a smaller version."
         )
     return header

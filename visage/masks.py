@@ -18,6 +18,9 @@ from visage.images import Pixels
 # few more than of black ones, which their outline alone can tell (benchmarks/README.md, "What is left").
 _CELLS = 2
 
+# Pixels. What an edge of the picture leaves of a face may be a strip of a pixel or two.
+_LEAST_CELL = 4
+
 # Edges of an ellipse lie between pixels: it is drawn in units of 1/16, as OpenCV's `shift` of 4.
 _SHIFT = 4
 
@@ -68,9 +71,11 @@ def _cover_one(covered: Pixels, box: Box, mask: Mask) -> None:
     bottom = min(height, int(np.ceil(centre_y + half_height)))
     part = covered[top:bottom, left:right]
     # Of the whole mask, also where the picture's edge cuts it.
-    cell = 2 * min(half_width, half_height) / _CELLS
+    cell = max(_LEAST_CELL, 2 * min(half_width, half_height) / _CELLS)
     filling = _FILLINGS[mask.method](part, cell)
-    if mask.shape is Shape.BOX:
+    # A face that the picture's edge cuts is widest there, and an ellipse around what is left of it narrowest.
+    cut = box.x1 <= 0 or box.y1 <= 0 or box.x2 >= width or box.y2 >= height
+    if cut or mask.shape is Shape.BOX:
         part[:] = filling
         return
     outline = np.zeros(part.shape[:2], np.uint8)

@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from visage.errors import ImageTooLarge, SetupError, UndecodableImage, UnsupportedType
-from visage.image_headers import read_header
+from visage.image_headers import is_picture, read_header
 
 # Bytes by which a type is known, and those of the largest pixels: PNG with four channels of 16 bits.
 _HEAD = 2048
@@ -18,6 +18,9 @@ _LARGEST_PIXEL = 8
 
 # What may lie beside the pixels: profiles, previews, and the seconds of video that phones put behind a photo.
 _BESIDE_PIXELS = 64 * 2**20
+
+# What tells that a directory was empty when the first copy came.
+_SIGN = ".visage-copies"
 
 # A copy that is being written. Hidden, and of a length that every directory takes, however long the photo's name is.
 _UNFINISHED = re.compile(r"\.visage-[0-9a-f]{32}\.part")
@@ -45,17 +48,13 @@ def read_photo(path: Path, max_pixels: int) -> bytes:
 
 
 def begins_as_picture(path: str) -> bool:
-    """Whether the first bytes of a file are those of an accepted type.
+    """Whether the first bytes of a file are those of a picture, be it one that is not accepted.
 
     Raises:
         OSError: it cannot be read.
     """
     with Path(path).open("rb") as file:
-        try:
-            _judge(file.read(_HEAD))
-        except UnsupportedType:
-            return False
-    return True
+        return is_picture(file.read(_HEAD))
 
 
 def _judge(head: bytes) -> None:
@@ -106,6 +105,17 @@ def _refuse_original(target: Path, original: Path) -> None:
         raise SetupError(f"{target} is the original by now; choose another directory with -o.")
 
 
+def must_be_ours(output: Path) -> None:
+    """Refuse a directory that holds anything but copies: an original that lies there would be taken for one.
+
+    Raises:
+        SetupError: there are files, and no sign that a run made them.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError):
+        if any(output.iterdir()) and not (output / _SIGN).is_file():
+            raise SetupError(f"{output} has other files; choose a new or an empty directory for the copies with -o.")
+
+
 @contextmanager
 def output_directory(output: Path, folders: Iterable[Path]) -> Iterator[None]:
     """Make the directory `output`, and remove from `folders`, below it, what runs that were killed left unfinished.
@@ -123,6 +133,7 @@ def output_directory(output: Path, folders: Iterable[Path]) -> Iterator[None]:
     try:
         if not os.access(output, os.W_OK | os.X_OK):
             raise SetupError(f"{output} cannot be written to; choose another directory with -o.")
+        (output / _SIGN).touch()
         _remove_unfinished(descriptor, folders)
         yield
     finally:

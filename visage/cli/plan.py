@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from visage.cli.files import begins_as_picture, identity, is_unfinished
+from visage.cli.files import begins_as_picture, identity, is_unfinished, must_be_ours
 from visage.errors import SetupError
 
 # Names of pictures and videos that the tables of Python and of the system may lack: raw files of cameras, and what
@@ -51,6 +51,7 @@ def plan_copies(paths: Sequence[Path], output: Path, *, again: bool) -> Plan:
     Raises:
         SetupError: a copy would take the place of an original or of another copy.
     """
+    must_be_ours(output)
     place = identity(output) or identity(_resolved(output))
     sources: dict[str, str] = {}
     unlisted: list[OSError] = []
@@ -146,4 +147,6 @@ def _targets_there(sources: dict[str, str]) -> set[str]:
         each = identity(source)
         if each in places:
             raise SetupError(f"{places[each]} is an original itself ({source}); choose another directory with -o.")
-    return {target for target in found if os.path.isfile(target)}
+    return {
+        target for target in found if os.path.isfile(target) and os.path.getsize(target) and not os.path.islink(target)
+    }

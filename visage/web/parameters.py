@@ -16,7 +16,7 @@ from visage.errors import BadParameter, NotAcceptable
 from visage.face_search import Detail
 from visage.faces import Box
 from visage.guard import GuardOptions
-from visage.images import LONGEST_SIDE, MEDIA_TYPES
+from visage.images import LONGEST_SIDE
 from visage.masks import Mask, Method, Shape
 
 # As many faces as a photo may be asked for.
@@ -80,8 +80,8 @@ class GuardWish:
     picture: bool
 
 
-def read_guard_wish(request: Request) -> GuardWish:
-    """The parameters of a request to the privacy guard.
+def read_guard_wish(request: Request, media_type: str) -> GuardWish:
+    """The parameters of a request to the privacy guard, whose picture would be of `media_type`, as the photo is.
 
     Raises:
         BadParameter: a value is not one of those that fit; the sentence names them.
@@ -100,16 +100,16 @@ def read_guard_wish(request: Request) -> GuardWish:
             keep=parameters.boxes("keep"),
             detail=Detail(parameters.choice("detail", [each.value for each in Detail]) or Detail.HIGH),
         ),
-        format=_guard_format(request, parameters),
+        format=_guard_format(request, parameters, media_type),
         picture=parameters.choice("picture", ["true", "false"]) != "false",
     )
 
 
-def _guard_format(request: Request, parameters: "_Parameters") -> GuardFormat:
+def _guard_format(request: Request, parameters: "_Parameters", media_type: str) -> GuardFormat:
     named = parameters.choice("format", [each.value for each in GuardFormat])
-    best = named or _best_type(request.headers.get("Accept", ""), (*MEDIA_TYPES.values(), "application/json"))
+    best = named or _best_type(request.headers.get("Accept", ""), (media_type, "application/json"))
     if best is None:
-        raise NotAcceptable("None of the types in Accept can be given; ask for image/* or application/json.")
+        raise NotAcceptable(f"None of the types in Accept can be given; ask for {media_type} or application/json.")
     return GuardFormat.JSON if best in {"json", "application/json"} else GuardFormat.PICTURE
 
 

@@ -4,6 +4,8 @@ from flask import Blueprint, Response, current_app, g, jsonify, request
 
 from visage.engine import Engine
 from visage.errors import NotReady
+from visage.image_headers import read_header
+from visage.images import MEDIA_TYPES
 from visage.web import metrics
 from visage.web.answers import answer, guard_answer
 from visage.web.parameters import Format, read_guard_wish, read_wish
@@ -29,7 +31,7 @@ def anonymize() -> Response:
     """A photo in, the same with its faces covered out."""
     engine = _engine()
     photo = read_photo(request)
-    wish = read_guard_wish(request)
+    wish = read_guard_wish(request, MEDIA_TYPES[read_header(photo).format])
     anonymized = engine.anonymize(photo, wish.options)
     metrics.record(anonymized)
     g.worked = anonymized
