@@ -28,7 +28,7 @@ from training.scenes import Scene, paste_mask
 from visage import masks
 from visage.boxes import intersection_over_union
 from visage.evaluation import match
-from visage.face_search import Detail, find_faces
+from visage.face_search import Detail, find_boxes, merge
 from visage.faces import Box
 from visage.masks import Mask, Method, Shape, cover
 from visage.nets import Detections, FaceDetector
@@ -70,7 +70,7 @@ def rows(scene_set: SceneSet, spec: FaceSpec) -> Iterator[list[str]]:
         counts, seconds = np.zeros((len(CONFIDENCES), 2), int), []
         for scene in scene_set.scenes:
             began = time.perf_counter()
-            found = find_faces(detector, spec, scene.pixels, detail, miss_none=True)
+            found = merge(find_boxes(detector, spec, scene.pixels, detail))
             seconds.append(time.perf_counter() - began)
             counts += [count(found.boxes[found.confidences >= confidence], scene) for confidence in CONFIDENCES]
         yield [
@@ -124,7 +124,7 @@ def found_again(scene_set: SceneSet, spec: FaceSpec) -> Iterator[list[str]]:
     detector = FaceDetector(spec)
 
     def look(pixels: NDArray[np.uint8]) -> Detections:
-        return find_faces(detector, spec, pixels, Detail.HIGH, miss_none=True)
+        return merge(find_boxes(detector, spec, pixels, Detail.HIGH))
 
     photos = [(scene.pixels, guarded(look(scene.pixels), spec)) for scene in scene_set.scenes]
     for method, shape, cells in itertools.product(Method, Shape, CELLS):

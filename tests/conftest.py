@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from benchmarks.service import ROOT, Service, serving
 from tests.tiny_pack import BLUISH, MAGENTA, REDDISH, draw, write_tiny_pack
 from visage.engine import Engine
-from visage.settings import Settings
+from visage.settings import Settings, rows
 from visage.web import create_app
 
 SHARED = ROOT.parent / "shared"
@@ -27,6 +27,14 @@ TINY_FACES = {(48, 48, 144, 144): MAGENTA, (240, 176, 336, 272): REDDISH, (48, 2
 def tiny_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pack of tiny nets that take coloured squares for faces."""
     return write_tiny_pack(tmp_path_factory.mktemp("packs") / "tiny")
+
+
+@pytest.fixture
+def plain_environment(monkeypatch: pytest.MonkeyPatch, tiny_pack: Path) -> None:
+    """No setting but the tiny pack, whoever runs the tests and wherever."""
+    for row in rows():
+        monkeypatch.delenv(row.name, raising=False)
+    monkeypatch.setenv("VISAGE_PACK", str(tiny_pack))
 
 
 @pytest.fixture(scope="session")

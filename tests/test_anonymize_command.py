@@ -29,7 +29,6 @@ from visage.errors import ImageTooLarge, SetupError, UnsupportedType
 from visage.face_search import Detail
 from visage.guard import Anonymized, GuardOptions
 from visage.masks import Mask, Method, Shape
-from visage.settings import rows
 
 SIGN = ".visage-copies"
 
@@ -39,11 +38,7 @@ UNFINISHED = f".visage-{'0' * 32}.part"
 COMMAND = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from visage.cli import main; main()"
 
 
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch, tiny_pack: Path) -> None:
-    for row in rows():
-        monkeypatch.delenv(row.name, raising=False)
-    monkeypatch.setenv("VISAGE_PACK", str(tiny_pack))
+pytestmark = pytest.mark.usefixtures("plain_environment")
 
 
 @pytest.fixture

@@ -22,12 +22,7 @@ from visage.cli import main
 from visage.engine import Analysis, Engine
 from visage.settings import rows
 
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch, tiny_pack: Path) -> None:
-    for row in rows():
-        monkeypatch.delenv(row.name, raising=False)
-    monkeypatch.setenv("VISAGE_PACK", str(tiny_pack))
+pytestmark = pytest.mark.usefixtures("plain_environment")
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def edges(face: Face) -> tuple[int, int, int, int]:
-    return face.box.x1, face.box.y1, face.box.x2, face.box.y2
+    return face.box.corners
 
 
 def test_faces_come_with_box_gender_and_age(engine: Engine, tiny_png: bytes) -> None:

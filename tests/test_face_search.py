@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tests.conftest import TINY_FACES
 from tests.tiny_pack import MAGENTA, draw
-from visage.face_search import Detail, _spans, find_faces, merge
+from visage.face_search import Detail, _spans, find_boxes, find_faces, merge
 from visage.nets import Detections, FaceDetector
 from visage.packs import FaceSpec, read_pack
 
@@ -153,12 +153,12 @@ def test_a_closer_look_adds_only_faces_of_up_to_four_times_the_smallest(
     assert found == [False, True]
 
 
-def test_where_none_may_be_missed_a_closer_look_adds_faces_of_any_size(
+def test_among_all_boxes_are_faces_of_any_size_that_a_closer_look_sees(
     detector: RecordingDetector, spec: FaceSpec
 ) -> None:
     photo = draw(faces={(104, 104, 152, 152): MAGENTA})
 
-    found = find_faces(detector, replace(spec, smallest_face=5), photo, Detail.HIGH, miss_none=True)
+    found = find_boxes(detector, replace(spec, smallest_face=5), photo, Detail.HIGH)
 
     assert (found.confidences > 0.5).any()
 

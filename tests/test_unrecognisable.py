@@ -16,7 +16,7 @@ from benchmarks.photos import portrait
 from tests.conftest import SHARED
 from training.faces import FACE_BOX, read_faces
 from visage.boxes import intersection_over_union
-from visage.face_search import Detail, find_faces
+from visage.face_search import Detail, find_boxes, merge
 from visage.faces import Box
 from visage.masks import Mask, Method, Shape, cover
 from visage.nets import FaceDetector
@@ -52,7 +52,7 @@ class Finder:
 
     def boxes(self, pixels: Pixels) -> list[Box]:
         """The boxes that the guard would cover, most certain first."""
-        found = find_faces(self._detector, self._spec, pixels, Detail.HIGH, miss_none=True)
+        found = merge(find_boxes(self._detector, self._spec, pixels, Detail.HIGH))
         sure = found.boxes[found.confidences >= self._spec.guard_confidence]
         return [Box(*map(int, np.round(box))) for box in sure]
 
@@ -62,7 +62,7 @@ class Finder:
 
 
 def shares(boxes: list[Box], face: Box) -> NDArray[np.float32]:
-    corners = np.array([(box.x1, box.y1, box.x2, box.y2) for box in [face, *boxes]], np.float32)
+    corners = np.array([box.corners for box in [face, *boxes]], np.float32)
     return intersection_over_union(corners[:1], corners[1:])
 
 
@@ -95,7 +95,7 @@ def astronaut_of(height: int, finder: Finder) -> tuple[Pixels, Box]:
     scale = height / face.height
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     pixels = cv2.resize(small, None, fx=scale, fy=scale, interpolation=interpolation).astype(np.uint8, copy=False)
-    return pixels, Box(*(round(edge * scale) for edge in (face.x1, face.y1, face.x2, face.y2)))
+    return pixels, Box(*(round(edge * scale) for edge in face.corners))
 
 
 def faces_of(photos: Path, name: str, finder: Finder) -> tuple[Pixels, list[Box]]:

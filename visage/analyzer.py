@@ -175,7 +175,7 @@ def _left(boxes: Sequence[Box], kept: Sequence[Box]) -> tuple[Box, ...]:
 
 
 def _corners(boxes: Sequence[Box]) -> NDArray[np.float32]:
-    return np.array([(box.x1, box.y1, box.x2, box.y2) for box in boxes], np.float32)
+    return np.array([box.corners for box in boxes], np.float32)
 
 
 def _by_label(labels: Sequence[str], probabilities: NDArray[np.float32]) -> dict[str, float]:

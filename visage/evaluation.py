@@ -218,7 +218,7 @@ def _read(path: Path, detail: Detail) -> Photo:
 
 
 def _edges(face: Face) -> NDArray[np.float32]:
-    return np.array([face.box.x1, face.box.y1, face.box.x2, face.box.y2], np.float32)
+    return np.array(face.box.corners, np.float32)
 
 
 def _stacked(boxes: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from visage.boxes import shared_parts
 from visage.nets import Detections, FaceDetector
 from visage.packs import FaceSpec
 
@@ -76,27 +77,27 @@ class _Tile:
     y2: int
 
 
-def find_faces(
-    detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail, *, miss_none: bool = False
-) -> Detections:
+def find_faces(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail) -> Detections:
     """The faces of (h, w, 3) uint8 BGR `pixels`, most confident first, each once.
 
     Boxes of every confidence are returned; which count as faces is the caller's choice, and a stricter choice always
-    keeps a part of what a looser one keeps. Where a missed face is worse than a false box, `miss_none` lets closer
-    looks contribute large faces too.
+    keeps a part of what a looser one keeps.
     """
-    found, _ = _search(detector, spec, pixels, detail, miss_none=miss_none)
+    found, _ = _search(detector, spec, pixels, detail)
     return found
 
 
 def find_boxes(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail) -> Detections:
-    """Every box that any look gives, of every confidence, in no order; of most faces there are several."""
-    _, looks = _search(detector, spec, pixels, detail, miss_none=True)
+    """Every box that any look gives, of every size and confidence, in no order; of most faces there are several.
+
+    For those to whom a missed face is worse than a false box: `merge` leaves one of each face.
+    """
+    _, looks = _search(detector, spec, pixels, detail)
     return _together(*looks)
 
 
 def _search(
-    detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail, *, miss_none: bool
+    detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail
 ) -> tuple[Detections, list[Detections]]:
     """The faces, each once, and what each look gave."""
     height, width = pixels.shape[:2]
@@ -105,16 +106,15 @@ def _search(
     looks = [detector.detect(pixels, _scaled(width, height, scale))]
     found = merge(looks[0])
     crowd_face = spec.smallest_face * _CROWD_FACE / scale
+    largest_fed = spec.smallest_face * _CLOSER_FACE
     for closer in (_MIDDLE, _FINE, _FINEST):
         if detail is Detail.FAST or (detail is Detail.AUTO and not _pays(closer, found, spec, crowd_face)):
             break
         coarser, scale = scale, min(net_side * closer / max(width, height), _largest_enlargement(closer, spec))
         if scale < _WORTH_IT * coarser:
             break
-        largest = spec.smallest_face * _CLOSER_FACE
-        looks.append(_look_closer(detector, pixels, scale, largest))
-        closer_found = merge(looks[-1])
-        found = merge(found, closer_found if miss_none else _small(closer_found, largest / scale))
+        looks.append(_look_closer(detector, pixels, scale, largest_fed))
+        found = merge(found, _small(merge(looks[-1]), largest_fed / scale))
     return found, looks
 
 
@@ -151,8 +151,8 @@ def _swallow(found: Detections) -> Detections:
     for index in np.argsort(-areas, kind="stable"):
         if not alive[index]:
             continue
-        shared, _ = _shared_areas(found.boxes, index)
-        inside = alive & (areas < areas[index]) & (shared > _INSIDE * areas)
+        parts = shared_parts(found.boxes, found.boxes[index : index + 1])[:, 0]
+        inside = alive & (areas < areas[index]) & (parts > _INSIDE)
         if not inside.any():
             continue
         best = confidences[inside].max()
@@ -162,13 +162,6 @@ def _swallow(found: Detections) -> Detections:
         else:
             alive[index] = False
     return Detections(found.boxes[alive], confidences[alive])
-
-
-def _shared_areas(boxes: NDArray[np.float32], index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What each of `boxes` shares with the one at `index`, and their own areas, in square pixels."""
-    low = np.maximum(boxes[index, :2], boxes[:, :2])
-    high = np.minimum(boxes[index, 2:], boxes[:, 2:])
-    return np.clip(high - low, 0, None).prod(axis=1), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
 
 
 def first_size(spec: FaceSpec) -> tuple[int, int]:

@@ -14,6 +14,10 @@ class Box:
     y2: int
 
     @property
+    def corners(self) -> tuple[int, int, int, int]:
+        return self.x1, self.y1, self.x2, self.y2
+
+    @property
     def width(self) -> int:
         return self.x2 - self.x1
 

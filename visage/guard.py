@@ -8,6 +8,7 @@ from visage.face_search import Detail
 from visage.faces import Box
 from visage.masks import Mask
 from visage.packs import Pack
+from visage.results import origin_as_json
 
 # A box that is to stay names a face if they share this part of their union. Whoever keeps a face has its box from an
 # answer of ours, or draws one around it; one around several faces keeps none of them.
@@ -75,12 +76,11 @@ def as_json(anonymized: Anonymized, pack: Pack) -> dict[str, Any]:
         "image": {"width": anonymized.width, "height": anonymized.height, "format": anonymized.format},
         "faces": [
             {
-                "bbox": [face.box.x1, face.box.y1, face.box.x2, face.box.y2],
+                "bbox": list(face.box.corners),
                 "confidence": round(face.confidence, 4),
                 "kept": face.kept,
             }
             for face in anonymized.faces
         ],
-        "model": {"pack": pack.name, "version": pack.version},
-        "timings_ms": {stage: round(seconds * 1000, 2) for stage, seconds in anonymized.seconds.items()},
+        **origin_as_json(pack, anonymized.seconds),
     }

@@ -2,15 +2,25 @@
 
 import json
 import logging
+import re
 import traceback
+import uuid
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
 logger = logging.getLogger("visage")
 
+# A caller's id is taken over when it is short and harmless in a log.
+_ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
 # What ties the lines of one request together; empty outside of one.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+
+def acceptable_id(sent: str) -> str:
+    """The id that a caller has `sent` for his request, or a new one where it does not fit."""
+    return sent if _ACCEPTABLE_ID.fullmatch(sent) else uuid.uuid4().hex
 
 
 class JsonFormatter(logging.Formatter):

@@ -32,16 +32,23 @@ def as_json(analysis: Analysis, pack: Pack) -> dict[str, Any]:
     return {
         "image": {"width": analysis.width, "height": analysis.height},
         "faces": [face_as_json(face) for face in analysis.faces],
-        "model": {"pack": pack.name, "version": pack.version},
-        "timings_ms": {stage: round(seconds * 1000, 2) for stage, seconds in analysis.seconds.items()},
+        **origin_as_json(pack, analysis.seconds),
         "annotated_scale": round(analysis.annotated_scale, 6),
+    }
+
+
+def origin_as_json(pack: Pack, seconds: Mapping[str, float]) -> dict[str, Any]:
+    """What every answer tells of how it came about: the pack, and where the time went."""
+    return {
+        "model": {"pack": pack.name, "version": pack.version},
+        "timings_ms": {stage: round(taken * 1000, 2) for stage, taken in seconds.items()},
     }
 
 
 def face_as_json(face: Face) -> dict[str, Any]:
     """One face as plain data; probabilities with four decimals, more than the nets are worth."""
     return {
-        "bbox": [face.box.x1, face.box.y1, face.box.x2, face.box.y2],
+        "bbox": list(face.box.corners),
         "confidence": round(face.confidence, 4),
         "gender": face.gender,
         "gender_confidence": round(face.gender_confidence, 4),

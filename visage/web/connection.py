@@ -8,7 +8,6 @@ import socket
 import sys
 import termios
 import time
-import uuid
 from collections import deque
 from contextlib import suppress
 from io import BytesIO
@@ -16,6 +15,7 @@ from typing import Any
 
 from gunicorn.http import get_parser  # type: ignore[import-untyped]
 
+from visage.log import acceptable_id
 from visage.web.reception import Reception
 
 # Bytes that are read at a time.
@@ -29,8 +29,6 @@ _SLOWEST_RATE = 10_000
 
 # Requests that need a slot.
 _PHOTO = re.compile(rb"POST /(?:predict|analyze|anonymize)[? ]")
-
-_ACCEPTABLE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 _GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -159,8 +157,7 @@ class Connection:
     @property
     def request_id(self) -> str:
         """That of the request that has come, as far as it has: the client's own, or a new one."""
-        own = self.reception.header(b"x-request-id")
-        return own.decode() if _ACCEPTABLE_ID.fullmatch(own) else uuid.uuid4().hex
+        return acceptable_id(self.reception.header(b"x-request-id").decode("latin-1"))
 
     def release(self) -> int:
         """Let go of a request that was answered or refused, before the answer is out; how many bytes that was."""

@@ -1,19 +1,14 @@
 """A line in the log for every request, and the request ids that tie lines and answers together."""
 
-import re
 import time
-import uuid
 
 from flask import Flask, Response, g, request
 
 from visage.engine import Analysis
 from visage.guard import Anonymized
-from visage.log import logger, request_id
+from visage.log import acceptable_id, logger, request_id
 
 REQUEST_ID = "X-Request-ID"
-
-# A caller's id is taken over when it is short and harmless in a log; else it gets a new one.
-_ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def install(app: Flask, *, log_addresses: bool) -> None:
@@ -21,8 +16,7 @@ def install(app: Flask, *, log_addresses: bool) -> None:
 
     @app.before_request
     def begin() -> None:
-        sent = request.headers.get(REQUEST_ID, "")
-        request_id.set(sent if _ACCEPTABLE_ID.fullmatch(sent) else uuid.uuid4().hex)
+        request_id.set(acceptable_id(request.headers.get(REQUEST_ID, "")))
         g.started = time.perf_counter()
 
     @app.after_request

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
 from flask import Request
 from werkzeug.datastructures import MIMEAccept
@@ -13,11 +13,12 @@ from werkzeug.http import parse_accept_header
 
 from visage.analyzer import Options
 from visage.errors import BadParameter, NotAcceptable
-from visage.face_search import Detail
 from visage.faces import Box
 from visage.guard import GuardOptions
 from visage.images import LONGEST_SIDE
-from visage.masks import Mask, Method, Shape
+from visage.masks import Mask
+
+Member = TypeVar("Member", bound=Enum)
 
 # As many faces as a photo may be asked for.
 _MOST_BOXES = 1000
@@ -57,7 +58,7 @@ def read_wish(request: Request, default: Format) -> Wish:
             min_confidence=parameters.number("min_confidence", 0.01, 1),
             max_faces=parameters.integer("max_faces", 1, 1000),
             min_face_size=parameters.integer("min_face_size", 0, 100_000) or 0,
-            detail=Detail(parameters.choice("detail", [each.value for each in Detail]) or Detail.AUTO),
+            detail=parameters.member("detail", Options.detail),
         ),
         format=_format(request, parameters, default),
         annotated=parameters.choice("annotated", ["true", "false"]) != "false",
@@ -92,13 +93,13 @@ def read_guard_wish(request: Request, media_type: str) -> GuardWish:
     return GuardWish(
         options=GuardOptions(
             mask=Mask(
-                Method(parameters.choice("method", [each.value for each in Method]) or Mask.method),
-                Shape(parameters.choice("shape", [each.value for each in Shape]) or Mask.shape),
+                parameters.member("method", Mask.method),
+                parameters.member("shape", Mask.shape),
                 Mask.scale if scale is None else scale,
             ),
             min_confidence=parameters.number("min_confidence", 0.01, 1),
             keep=parameters.boxes("keep"),
-            detail=Detail(parameters.choice("detail", [each.value for each in Detail]) or Detail.HIGH),
+            detail=parameters.member("detail", GuardOptions.detail),
         ),
         format=_guard_format(request, parameters, media_type),
         picture=parameters.choice("picture", ["true", "false"]) != "false",
@@ -152,6 +153,12 @@ class _Parameters:
         if text is not None and text not in allowed:
             raise _misfit(name, text, f"one of {', '.join(allowed)}")
         return text
+
+    def member(self, name: str, default: Member) -> Member:
+        """A member of the default's kind, by its value."""
+        kind = type(default)
+        named = self.choice(name, [each.value for each in kind])
+        return default if named is None else kind(named)
 
     def number(self, name: str, least: float, most: float) -> float | None:
         text = self._text(name)
