@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-pressure test-training lint format fuzz bench bench-detection bench-start clean
+.PHONY: run test test-pressure test-training test-guard lint format fuzz bench bench-detection bench-start clean
 
 run: $(VENV)/serve.done
 	exec $(BIN)/python app.py
@@ -20,6 +20,10 @@ test-pressure: $(VENV)/dev.done
 
 test-training: $(VENV)/training.done
 	$(BIN)/python -m pytest tests/test_training.py
+
+# With a face matcher: 110 MB.
+test-guard: $(VENV)/matcher.done
+	$(BIN)/python -m pytest tests/test_unrecognisable.py
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .
@@ -73,4 +77,8 @@ $(VENV)/dev.done: $(VENV)/serve.done requirements-dev.txt
 
 $(VENV)/training.done: $(VENV)/dev.done training/requirements.txt
 	$(BIN)/python -m pip install --quiet -r training/requirements.txt
+	touch $@
+
+$(VENV)/matcher.done: $(VENV)/dev.done benchmarks/matcher-requirements.txt
+	$(BIN)/python -m pip install --quiet -r benchmarks/matcher-requirements.txt
 	touch $@

@@ -1,8 +1,6 @@
 """How gunicorn runs Visage. Read by gunicorn itself, from the directory that it is started in."""
 
 import atexit
-import contextlib
-import ctypes
 import gc
 import logging
 import os
@@ -17,6 +15,7 @@ from typing import Any
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from visage.errors import SettingsError
+from visage.heap import trim_heap, tune_heap
 from visage.log import log_config
 from visage.settings import Settings
 
@@ -28,9 +27,6 @@ except SettingsError as error:
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 _IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
-
-# From glibc's malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 # Nine answers of such layers for a photo of two faces (the nets of the literature) are 640 bytes: 13 to 26 MB.
 _WORN_OUT_REQUESTS = 20_000
@@ -69,26 +65,6 @@ def _most_connections() -> int:
     return 1000 if files == resource.RLIM_INFINITY else max(50, min(1000, files - 100))
 
 
-def _tune_heap() -> None:
-    """Have the C library serve all threads from one heap, and give large blocks back when they are freed.
-
-    glibc gives a new thread a heap of its own, up to eight a core: the first photo of every thread then paid for fresh
-    memory, and every heap kept its share. And it comes to keep freed blocks of up to 32 MB, which is what photos and
-    nets use (figures of both in benchmarks/README.md).
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        library = ctypes.CDLL(None)
-        library.mallopt(_M_ARENA_MAX, 1)
-        library.mallopt(_M_MMAP_THRESHOLD, 2**22)
-        library.mallopt(_M_TRIM_THRESHOLD, 2**24)
-
-
-def _trim_heap() -> None:
-    """Give back what is free."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
 class ErrorLogger(Logger):  # type: ignore[misc]
     """gunicorn's own events without its line a request: Visage writes one, and to gather facts takes time."""
 
@@ -96,7 +72,7 @@ class ErrorLogger(Logger):  # type: ignore[misc]
         """Nothing."""
 
 
-_tune_heap()
+tune_heap()
 
 # Nothing that the log writes tells the thread, the process or the line of code that it comes from: none of it is looked
 # up (the logging cookbook's "Optimization").
@@ -143,7 +119,7 @@ def when_ready(server: Any) -> None:  # noqa: ARG001
     """
     gc.collect()
     gc.freeze()
-    _trim_heap()
+    trim_heap()
 
 
 def post_fork(server: Any, worker: Any) -> None:

@@ -1,6 +1,8 @@
 """The command line: the same answers without HTTP, and an exit status that tells failures."""
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ import cv2
 import pytest
 from click.testing import CliRunner, Result
 
+from benchmarks.service import ROOT
 from tests.conftest import TINY_FACES
 from tests.tiny_pack import write_tiny_pack
 from visage.analyzer import Options
@@ -44,6 +47,14 @@ def test_faces_are_told_in_words(photo: Path) -> None:
     assert result.exit_code == 0
     assert result.stdout.splitlines()[0] == f"{photo}: 3 faces"
     assert "  Female 100%, (10-49) 56%, about 21 years, at x 240..336 y 176..272 (100%)" in result.stdout
+
+
+def test_the_command_runs_as_a_module(photo: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "visage.cli", "predict", photo], cwd=ROOT, capture_output=True, check=True
+    )
+
+    assert ended.stdout.startswith(f"{photo}: 3 faces\n".encode())
 
 
 def test_json_is_one_line_a_photo(photo: Path, tmp_path: Path, tiny_jpeg: bytes) -> None:
@@ -179,7 +190,7 @@ def test_work_ends_when_nobody_reads_on(photo: Path, monkeypatch: pytest.MonkeyP
     for copy in copies:
         copy.write_bytes(photo.read_bytes())
     monkeypatch.setattr(Engine, "analyze", slowly)
-    monkeypatch.setattr("visage.cli._say", break_pipe)
+    monkeypatch.setattr("visage.cli.predict.say", break_pipe)
     run("predict", *copies, "--jobs", 1)
 
     assert 0 < len(worked_on) < 50

@@ -153,6 +153,16 @@ def test_a_closer_look_adds_only_faces_of_up_to_four_times_the_smallest(
     assert found == [False, True]
 
 
+def test_where_none_may_be_missed_a_closer_look_adds_faces_of_any_size(
+    detector: RecordingDetector, spec: FaceSpec
+) -> None:
+    photo = draw(faces={(104, 104, 152, 152): MAGENTA})
+
+    found = find_faces(detector, replace(spec, smallest_face=5), photo, Detail.HIGH, miss_none=True)
+
+    assert (found.confidences > 0.5).any()
+
+
 @pytest.mark.parametrize(
     ("side", "looks"),
     [

@@ -477,3 +477,13 @@ def test_a_chunk_that_claims_two_gigabytes_takes_none_of_them() -> None:
 
 def test_a_jpeg_with_as_many_scans_as_allowed_is_decoded() -> None:
     assert read(many_scans_jpeg(100)).pixels.shape == (8, 8, 3)
+
+
+def test_no_webp_is_larger_than_one_can_be() -> None:
+    # The canvas of an animation says what it likes.
+    picture = bytearray(animation("WEBP", gradient(40, 60), gradient(40, 60)[::-1]))
+    at = picture.index(b"VP8X") + 12
+    picture[at : at + 3] = (16_384 - 1).to_bytes(3, "little")
+
+    with pytest.raises(ImageTooLarge, match="no side may be longer than 16,383"):
+        inspect(bytes(picture), 10**9)

@@ -12,11 +12,12 @@ MODULES = sorted(PACKAGE.glob("*.py"))
 
 # Each module may import those of the rows above its own, never one below.
 LAYERS = (
-    {"errors", "stopwatch", "log", "caffe_layers"},
+    {"errors", "stopwatch", "log", "heap", "caffe_layers"},
     {"settings", "faces", "boxes", "image_headers", "manifest"},
     {"packs", "images", "labels"},
-    {"nets", "fetch", "results"},
+    {"nets", "fetch", "results", "masks"},
     {"face_search"},
+    {"guard"},
     {"analyzer", "admission", "annotate"},
     {"answer_cache"},
     {"engine", "evaluation"},
@@ -39,7 +40,7 @@ def imports(module: Path) -> set[str]:
 
 
 def test_every_module_has_its_layer() -> None:
-    names = {module.stem for module in MODULES} - {"__init__"} | {"batches", "web"}
+    names = {module.stem for module in MODULES} - {"__init__"} | {"batches", "cli", "web"}
 
     assert names == set.union(*LAYERS)
 
@@ -66,6 +67,12 @@ def test_nothing_below_the_web_imports_flask(module: Path) -> None:
 def test_batches_know_nothing_of_the_web_and_of_the_command_line(module: Path) -> None:
     assert not {name for name in imports(module) if name.split(".")[:2] in (["visage", "web"], ["visage", "cli"])}
     assert not {name.split(".")[0] for name in imports(module)} & {"flask", "werkzeug", "flask_cors", "click"}
+
+
+@pytest.mark.parametrize("module", sorted((PACKAGE / "cli").glob("*.py")), ids=lambda module: module.stem)
+def test_the_command_line_imports_nothing_of_the_web(module: Path) -> None:
+    assert not {name for name in imports(module) if name.split(".")[:2] == ["visage", "web"]}
+    assert not {name.split(".")[0] for name in imports(module)} & {"flask", "werkzeug", "flask_cors"}
 
 
 @pytest.mark.parametrize("module", sorted(PACKAGE.rglob("*.py")), ids=lambda module: module.stem)

@@ -100,6 +100,17 @@ def test_the_log_has_no_file_name_and_no_address(service: Service, tiny_png: byt
     assert not any("127.0.0.1" in line for line in text.splitlines() if '"event": "request"' in line)
 
 
+def test_what_the_guard_covers_is_logged_and_counted_too(service: Service, tiny_png: bytes) -> None:
+    before = metric(service, 'visage_stage_seconds_count{stage="cover"}')
+
+    service.post(tiny_png, "/anonymize", detail="fast")
+
+    line = last_line(service)
+    assert (line["route"], line["status"], line["faces"]) == ("/anonymize", 200, 3)
+    assert set(line["stages"]) == {"wait", "decode", "detect", "cover", "encode"}
+    assert metric(service, 'visage_stage_seconds_count{stage="cover"}') == before + 1
+
+
 def test_the_log_has_addresses_where_they_are_asked_for(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1", VISAGE_LOG_ADDRESSES="true") as service:
         service.post(tiny_png)

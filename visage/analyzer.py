@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from visage.boxes import intersection_over_union, shared_parts
 from visage.errors import PackError
-from visage.face_search import Detail, find_faces, first_size
+from visage.face_search import Detail, find_boxes, find_faces, first_size, merge
 from visage.faces import Box, Face
+from visage.guard import PART_OF_FACE, SAME_FACE, Found, GuardOptions, Search
 from visage.images import Photo
 from visage.nets import Classifier, Detections, FaceDetector, classify_by_all
 from visage.packs import Pack
@@ -53,6 +55,26 @@ class Analyzer:
         faces = self.describe(photo, chosen)
         stopwatch.lap("attributes")
         return faces
+
+    def find(self, photo: Photo, options: GuardOptions) -> Search:
+        """What the privacy guard finds in `photo`, the largest first.
+
+        Of overlapping boxes all are covered: which of them has the whole face cannot be known.
+        """
+        least = self._pack.face.guard_confidence if options.min_confidence is None else options.min_confidence
+        found = find_boxes(self._detector, self._pack.face, photo.pixels, options.detail)
+        sure = found.confidences >= least
+        every = Detections(found.boxes[sure], found.confidences[sure])
+        faces = self._choose(merge(every), photo, Options(least))
+        boxes = [original_box(box, photo) for box in faces.boxes]
+        kept = _named(boxes, options.keep)
+        return Search(
+            tuple(
+                Found(box, float(confidence), index in kept)
+                for index, (box, confidence) in enumerate(zip(boxes, faces.confidences, strict=True))
+            ),
+            _left([original_box(box, photo) for box in every.boxes], [options.keep[each] for each in kept.values()]),
+        )
 
     def describe(self, photo: Photo, found: Detections) -> tuple[Face, ...]:
         """What the gender and age nets say of the faces that were `found` in `photo`, in their order."""
@@ -133,6 +155,27 @@ def original_box(box: NDArray[np.float32], photo: Photo) -> Box:
     left, top = min(max(0, round(x1)), photo.width - 1), min(max(0, round(y1)), photo.height - 1)
     right, bottom = min(max(left + 1, round(x2)), photo.width), min(max(top + 1, round(y2)), photo.height)
     return Box(left, top, right, bottom)
+
+
+def _named(boxes: Sequence[Box], keep: Sequence[Box]) -> dict[int, int]:
+    """Which faces `keep` names, by index: of each box the face that shares most with it, if that is enough."""
+    if not boxes or not keep:
+        return {}
+    shares = intersection_over_union(_corners(keep), _corners(boxes))
+    return {int(row.argmax()): index for index, row in enumerate(shares) if row.max() >= SAME_FACE}
+
+
+def _left(boxes: Sequence[Box], kept: Sequence[Box]) -> tuple[Box, ...]:
+    """Those of `boxes` that neither are nor belong to a face that is `kept`."""
+    if not boxes or not kept:
+        return tuple(boxes)
+    same = intersection_over_union(_corners(boxes), _corners(kept)).max(axis=1) >= SAME_FACE
+    inside = shared_parts(_corners(boxes), _corners(kept)).max(axis=1) >= PART_OF_FACE
+    return tuple(boxes[index] for index in np.flatnonzero(~same & ~inside))
+
+
+def _corners(boxes: Sequence[Box]) -> NDArray[np.float32]:
+    return np.array([(box.x1, box.y1, box.x2, box.y2) for box in boxes], np.float32)
 
 
 def _by_label(labels: Sequence[str], probabilities: NDArray[np.float32]) -> dict[str, float]:

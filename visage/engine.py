@@ -19,8 +19,10 @@ from visage.answer_cache import open_cache
 from visage.caffe_layers import use_fast_layers
 from visage.face_search import Detail
 from visage.faces import Face
+from visage.guard import Anonymized, GuardOptions
 from visage.image_headers import ImageHeader
-from visage.images import Photo, decode, encode_jpeg, inspect
+from visage.images import Photo, decode, encode_as, encode_jpeg, inspect
+from visage.masks import cover
 from visage.packs import find_pack
 from visage.results import Analysis
 from visage.settings import Settings
@@ -106,16 +108,47 @@ class Engine:
         self.cache.put(key, analysis)
         return replace(analysis, seconds={**stopwatch.seconds, **analysis.seconds})
 
+    def anonymize(self, data: bytes, options: GuardOptions | None = None) -> Anonymized:
+        """A copy of a JPEG, PNG, WebP or BMP with its faces covered, in the same format and size, upright.
+
+        Nothing of the file but its pixels is taken over; transparency is laid on white, because what it hides could be
+        a face.
+
+        Raises:
+            RequestError: the bytes are no picture, too large a picture or a damaged one.
+            BusyError: every slot is taken, and too many wait or the wait took too long.
+        """
+        options = options or GuardOptions()
+        header = inspect(data, self.settings.max_image_pixels)
+        with self._slot() as (analyzer, waited):
+            stopwatch = Stopwatch()
+            photo = decode(data, header)
+            stopwatch.lap("decode")
+            found = analyzer.find(photo, options)
+            stopwatch.lap("detect")
+            covered = cover(photo.pixels, found.to_cover, options.mask)
+            stopwatch.lap("cover")
+            picture = encode_as(header.format, covered)
+            stopwatch.lap("encode")
+        seconds = stopwatch.seconds | {"wait": waited}
+        return Anonymized(photo.width, photo.height, header.format, found.faces, picture, seconds)
+
     def _work(self, data: bytes, header: ImageHeader, options: Options, *, annotated: bool) -> Analysis:
         """Answer a photo in a slot."""
-        with self.admission.slot() as waited, self._analyzer() as analyzer:
-            cv2.setNumThreads(self.settings.opencv_threads)
+        with self._slot() as (analyzer, waited):
             stopwatch = Stopwatch()
             photo = decode(data, header, None if options.detail is Detail.HIGH else ENOUGH_SIDE)
             stopwatch.lap("decode")
             faces = analyzer.analyze(photo, options, stopwatch)
             picture = self._annotate(photo, faces, stopwatch) if annotated else None
         return Analysis(photo.width, photo.height, faces, picture, photo.scale, stopwatch.seconds | {"wait": waited})
+
+    @contextmanager
+    def _slot(self) -> Iterator[tuple[Analyzer, float]]:
+        """Hold a slot: its analyzer, and the seconds that were waited for it."""
+        with self.admission.slot() as waited, self._analyzer() as analyzer:
+            cv2.setNumThreads(self.settings.opencv_threads)
+            yield analyzer, waited
 
     @contextmanager
     def _analyzer(self) -> Iterator[Analyzer]:

@@ -76,16 +76,34 @@ class _Tile:
     y2: int
 
 
-def find_faces(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail) -> Detections:
+def find_faces(
+    detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail, *, miss_none: bool = False
+) -> Detections:
     """The faces of (h, w, 3) uint8 BGR `pixels`, most confident first, each once.
 
     Boxes of every confidence are returned; which count as faces is the caller's choice, and a stricter choice always
-    keeps a part of what a looser one keeps.
+    keeps a part of what a looser one keeps. Where a missed face is worse than a false box, `miss_none` lets closer
+    looks contribute large faces too.
     """
+    found, _ = _search(detector, spec, pixels, detail, miss_none=miss_none)
+    return found
+
+
+def find_boxes(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail) -> Detections:
+    """Every box that any look gives, of every confidence, in no order; of most faces there are several."""
+    _, looks = _search(detector, spec, pixels, detail, miss_none=True)
+    return _together(*looks)
+
+
+def _search(
+    detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail, *, miss_none: bool
+) -> tuple[Detections, list[Detections]]:
+    """The faces, each once, and what each look gave."""
     height, width = pixels.shape[:2]
     net_side = max(spec.input)
     scale = net_side * _COARSE / max(width, height)
-    found = merge(detector.detect(pixels, _scaled(width, height, scale)))
+    looks = [detector.detect(pixels, _scaled(width, height, scale))]
+    found = merge(looks[0])
     crowd_face = spec.smallest_face * _CROWD_FACE / scale
     for closer in (_MIDDLE, _FINE, _FINEST):
         if detail is Detail.FAST or (detail is Detail.AUTO and not _pays(closer, found, spec, crowd_face)):
@@ -93,16 +111,22 @@ def find_faces(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8]
         coarser, scale = scale, min(net_side * closer / max(width, height), _largest_enlargement(closer, spec))
         if scale < _WORTH_IT * coarser:
             break
-        found = merge(found, _look_closer(detector, pixels, scale, spec.smallest_face * _CLOSER_FACE))
-    return found
+        largest = spec.smallest_face * _CLOSER_FACE
+        looks.append(_look_closer(detector, pixels, scale, largest))
+        closer_found = merge(looks[-1])
+        found = merge(found, closer_found if miss_none else _small(closer_found, largest / scale))
+    return found, looks
 
 
 def merge(*several: Detections) -> Detections:
     """The boxes of all `several` passes, each face once, most confident first."""
-    found = Detections(
+    return _by_confidence(_swallow(_suppress(_by_confidence(_together(*several)))))
+
+
+def _together(*several: Detections) -> Detections:
+    return Detections(
         np.concatenate([each.boxes for each in several]), np.concatenate([each.confidences for each in several])
     )
-    return _by_confidence(_swallow(_suppress(_by_confidence(found))))
 
 
 def _by_confidence(found: Detections) -> Detections:
@@ -160,7 +184,7 @@ def _largest_enlargement(closer: int, spec: FaceSpec) -> float:
 
 
 def _look_closer(detector: FaceDetector, pixels: NDArray[np.uint8], scale: float, largest_fed: float) -> Detections:
-    """One pass at `scale` in overlapping tiles, which bound the memory; only what is small in them is returned."""
+    """One pass at `scale` in tiles, which bound the memory and overlap by the largest face that one must have whole."""
     height, width = pixels.shape[:2]
     largest = largest_fed / scale
     found = []
@@ -169,7 +193,7 @@ def _look_closer(detector: FaceDetector, pixels: NDArray[np.uint8], scale: float
         size = _scaled(tile.x2 - tile.x1, tile.y2 - tile.y1, scale)
         part = detector.detect(pixels[tile.y1 : tile.y2, tile.x1 : tile.x2], size)
         found.append(_whole_faces(part, tile, width, height, margin=2 / scale))
-    return _small(merge(*found), largest)
+    return _together(*found)
 
 
 def _tiles(width: int, height: int, side: float, overlap: float) -> Iterator[_Tile]:

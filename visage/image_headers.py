@@ -26,6 +26,8 @@ _REFUSED: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     ("ZIP", re.compile(rb"PK\x03\x04")),
 )
 
+_NO_PICTURES = ("PDF", "ZIP")
+
 # libjpeg goes over the whole picture once a scan, and scans can be tiny: 10 MB of them, of 74 bytes each, would have
 # kept it busy for a quarter of an hour. Encoders write about ten.
 _MAX_SCANS = 100
@@ -77,6 +79,17 @@ def read_header(data: bytes) -> ImageHeader:
             return header
     named = next((name for name, magic in _REFUSED if magic.match(data)), "This kind of file")
     raise UnsupportedType(f"{named} is not accepted; send the photo as {ACCEPTED}.")
+
+
+def is_picture(data: bytes) -> bool:
+    """Whether a file is a picture by its first bytes, accepted or not."""
+    try:
+        read_header(data)
+    except UndecodableImage:
+        return True
+    except UnsupportedType:
+        return any(magic.match(data) for name, magic in _REFUSED if name not in _NO_PICTURES)
+    return True
 
 
 def _read_jpeg(data: bytes) -> ImageHeader:

@@ -27,6 +27,20 @@ _MIRRORED = (2, 4, 5, 7)
 # The longest side that OpenCV's JPEG encoder takes (libjpeg, JPEG_MAX_DIMENSION).
 LONGEST_SIDE = 65_500
 
+# That of every WebP but the canvas of an animation (RFC 6386, 9.1), and the longest that its encoder takes.
+_LONGEST_WEBP_SIDE = 16_383
+
+MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WebP": "image/webp", "BMP": "image/bmp"}
+
+# A photo that takes the place of the original: 95 is what libjpeg's and libwebp's own tools call the best that is worth
+# its bytes.
+_ENCODERS: dict[str, tuple[str, list[int]]] = {
+    "JPEG": (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 95]),
+    "PNG": (".png", []),
+    "WebP": (".webp", [cv2.IMWRITE_WEBP_QUALITY, 95]),
+    "BMP": (".bmp", []),
+}
+
 # Rows that are blended at a time: the 16-bit products of a 50-megapixel picture at once would take 300 MB.
 _STRIP = 256
 
@@ -52,7 +66,7 @@ def inspect(data: bytes, max_pixels: int) -> ImageHeader:
         EmptyImage: no bytes at all.
         UnsupportedType: not JPEG, PNG, WebP or BMP, by its magic bytes.
         UndecodableImage: a damaged header.
-        ImageTooLarge: more than `max_pixels` pixels, or a side longer than a JPEG can be.
+        ImageTooLarge: more than `max_pixels` pixels, or a side longer than a JPEG, or a WebP, can be.
     """
     if not data:
         raise EmptyImage("The picture is empty; send the bytes of a photo.")
@@ -62,9 +76,10 @@ def inspect(data: bytes, max_pixels: int) -> ImageHeader:
             f"The picture has {header.width} x {header.height} pixels; at most {max_pixels:,} in all are accepted. "
             "Send a smaller version."
         )
-    if max(header.width, header.height) > LONGEST_SIDE:
+    longest = _LONGEST_WEBP_SIDE if header.format == "WebP" else LONGEST_SIDE
+    if max(header.width, header.height) > longest:
         raise ImageTooLarge(
-            f"The picture has {header.width} x {header.height} pixels; no side may be longer than {LONGEST_SIDE:,}. "
+            f"The picture has {header.width} x {header.height} pixels; no side may be longer than {longest:,}. "
             "Send a smaller version."
         )
     return header
@@ -96,6 +111,13 @@ def decode(data: bytes, header: ImageHeader, enough_side: int | None = None) -> 
 def encode_jpeg(pixels: Pixels, quality: int) -> bytes:
     """JPEG of (h, w, 3) uint8 BGR pixels, `quality` 1..100: nothing but pixels, so no metadata of the input."""
     _, buffer = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return buffer.tobytes()
+
+
+def encode_as(format: str, pixels: Pixels) -> bytes:
+    """A file of one of the accepted formats of (h, w, 3) uint8 BGR pixels: nothing but pixels, as `encode_jpeg`."""
+    extension, parameters = _ENCODERS[format]
+    _, buffer = cv2.imencode(extension, pixels, parameters)
     return buffer.tobytes()
 
 

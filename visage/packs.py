@@ -19,6 +19,9 @@ ROLES = ("face", "gender", "age")
 # The smallest face that a detector finds reliably, over its input, where the manifest is silent: res10's 25 pixels.
 _SMALLEST_FACE = 1 / 12
 
+# The guard's confidence over that for attributes, where the manifest is silent.
+_GUARD_CONFIDENCE = 0.5
+
 # Far above the input of any net that a CPU runs: a slip in the manifest must not ask for gigabytes.
 _LARGEST_INPUT = 4096
 
@@ -94,11 +97,13 @@ class FaceSpec(NetSpec):
     """The face detector.
 
     `min_confidence` in 0..1 is the confidence from which a box counts as a face; `smallest_face` is the height in
-    pixels fed from which the net finds faces reliably.
+    pixels fed from which the net finds faces reliably; `guard_confidence` is that from which the privacy guard covers a
+    box, lower because a missed face is the worse error there.
     """
 
     min_confidence: float
     smallest_face: float
+    guard_confidence: float
 
 
 @dataclass(frozen=True)
@@ -191,7 +196,11 @@ def _face_spec(role: ManifestTable) -> FaceSpec:
     fields = _net_fields(role)
     longer = max(fields["input"])
     smallest = role.number("smallest_face", 0, longer) if "smallest_face" in role.content else longer * _SMALLEST_FACE
-    return FaceSpec(**fields, min_confidence=role.number("min_confidence", 0, 1), smallest_face=smallest)
+    least = role.number("min_confidence", 0, 1)
+    guard = (
+        role.number("guard_confidence", 0, least) if "guard_confidence" in role.content else least * _GUARD_CONFIDENCE
+    )
+    return FaceSpec(**fields, min_confidence=least, smallest_face=smallest, guard_confidence=guard)
 
 
 def _classifier_spec(role: ManifestTable, with_ranges: bool = False) -> ClassifierSpec:

@@ -8,7 +8,7 @@ from visage.errors import Unauthorized
 from visage.settings import Settings
 
 # What works or tells of work; the rest (health, the contract, the page) is open.
-_GUARDED = ("photos.predict", "photos.analyze", "photos.metrics_text")
+_GUARDED = ("photos.predict", "photos.analyze", "photos.anonymize", "photos.metrics_text")
 
 # The page loads its own style sheet and shows pictures; nothing else may run or load, from anywhere.
 _PAGE_POLICY = (

@@ -1,4 +1,4 @@
-"""An analysis as the body of an answer: JSON, the bare picture, or both."""
+"""What was found or made as the body of an answer: JSON, the bare picture, or both."""
 
 import json
 import uuid
@@ -8,9 +8,12 @@ import pybase64
 from flask import Response
 
 from visage.engine import Analysis
+from visage.guard import Anonymized
+from visage.guard import as_json as guard_as_json
+from visage.images import MEDIA_TYPES
 from visage.packs import Pack
 from visage.results import as_json
-from visage.web.parameters import Format
+from visage.web.parameters import Format, GuardFormat, GuardWish
 
 
 def answer(analysis: Analysis, pack: Pack, format: Format) -> Response:
@@ -28,12 +31,25 @@ def answer(analysis: Analysis, pack: Pack, format: Format) -> Response:
     return response
 
 
-def _with_picture(content: dict[str, Any], picture: bytes | None) -> bytes:
+def guard_answer(anonymized: Anonymized, pack: Pack, wish: GuardWish) -> Response:
+    """The 200 for a photo whose faces are covered."""
+    if wish.format is GuardFormat.JSON:
+        content = guard_as_json(anonymized, pack)
+        picture = anonymized.picture if wish.picture else None
+        response = Response(_with_picture(content, picture, "picture"), content_type="application/json")
+    else:
+        response = Response(anonymized.picture, mimetype=MEDIA_TYPES[anonymized.format])
+        response.headers["X-Face-Count"] = str(anonymized.covered)
+    response.vary.add("Accept")
+    return response
+
+
+def _with_picture(content: dict[str, Any], picture: bytes | None, name: str = "annotated_jpeg") -> bytes:
     """JSON with the picture inside as base64, which needs no escaping: it is put in after the rest was encoded."""
     text = json.dumps(content, separators=(",", ":")).encode()
     if picture is None:
         return text
-    return b"".join((text[:-1], b',"annotated_jpeg":"', pybase64.b64encode(picture), b'"}'))
+    return b"".join((text[:-1], f',"{name}":"'.encode(), pybase64.b64encode(picture), b'"}'))
 
 
 def _both(content: dict[str, Any], picture: bytes) -> Response:

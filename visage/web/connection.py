@@ -28,7 +28,7 @@ _MOST_WAITING = 2**20
 _SLOWEST_RATE = 10_000
 
 # Requests that need a slot.
-_PHOTO = re.compile(rb"POST /(?:predict|analyze)[? ]")
+_PHOTO = re.compile(rb"POST /(?:predict|analyze|anonymize)[? ]")
 
 _ACCEPTABLE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 

@@ -7,6 +7,7 @@ import uuid
 from flask import Flask, Response, g, request
 
 from visage.engine import Analysis
+from visage.guard import Anonymized
 from visage.log import logger, request_id
 
 REQUEST_ID = "X-Request-ID"
@@ -34,10 +35,10 @@ def install(app: Flask, *, log_addresses: bool) -> None:
             "status": response.status_code,
             "milliseconds": round((time.perf_counter() - g.started) * 1000, 1),
         }
-        analysis: Analysis | None = g.get("analysis")
-        if analysis:
-            fields["faces"] = len(analysis.faces)
-            fields["stages"] = {stage: round(seconds * 1000, 1) for stage, seconds in analysis.seconds.items()}
+        worked: Analysis | Anonymized | None = g.get("worked")
+        if worked:
+            fields["faces"] = len(worked.faces)
+            fields["stages"] = {stage: round(seconds * 1000, 1) for stage, seconds in worked.seconds.items()}
         if "refusal" in g:
             fields["code"] = g.refusal
         if log_addresses:

@@ -10,6 +10,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from visage.engine import Analysis, Engine
 from visage.errors import BusyError, RequestError
+from visage.guard import Anonymized
 
 # Seconds: an encoder takes one thousandth, a photo that waits as long as it may takes 5.
 _STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -56,12 +57,12 @@ def watch(engine: Engine) -> None:
     engine.admission.watcher = show
 
 
-def record(analysis: Analysis) -> None:
+def record(worked: Analysis | Anonymized) -> None:
     """Count what a photo gave and cost."""
-    FACES.inc(len(analysis.faces))
-    if "cache" in analysis.seconds:
-        CACHE_ANSWERS.labels("hit" if analysis.cached else "miss").inc()
-    for stage, seconds in analysis.seconds.items():
+    FACES.inc(len(worked.faces))
+    if isinstance(worked, Analysis) and "cache" in worked.seconds:
+        CACHE_ANSWERS.labels("hit" if worked.cached else "miss").inc()
+    for stage, seconds in worked.seconds.items():
         STAGE_SECONDS.labels(stage).observe(seconds)
 
 

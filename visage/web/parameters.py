@@ -1,9 +1,11 @@
 """What a caller can ask for, in the query or in the form; a value that does not fit is named with its range."""
 
+import json
 import math
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from typing import Any, TypeGuard
 
 from flask import Request
 from werkzeug.datastructures import MIMEAccept
@@ -12,6 +14,13 @@ from werkzeug.http import parse_accept_header
 from visage.analyzer import Options
 from visage.errors import BadParameter, NotAcceptable
 from visage.face_search import Detail
+from visage.faces import Box
+from visage.guard import GuardOptions
+from visage.images import LONGEST_SIDE
+from visage.masks import Mask, Method, Shape
+
+# As many faces as a photo may be asked for.
+_MOST_BOXES = 1000
 
 
 class Format(Enum):
@@ -55,6 +64,55 @@ def read_wish(request: Request, default: Format) -> Wish:
     )
 
 
+class GuardFormat(Enum):
+    """The forms of an answer of the privacy guard: the covered picture as a file, or as base64 in JSON."""
+
+    PICTURE = "picture"
+    JSON = "json"
+
+
+@dataclass(frozen=True)
+class GuardWish:
+    """What a caller wants covered, and how it is to be answered; `picture` tells whether JSON has it inside."""
+
+    options: GuardOptions
+    format: GuardFormat
+    picture: bool
+
+
+def read_guard_wish(request: Request, media_type: str) -> GuardWish:
+    """The parameters of a request to the privacy guard, whose picture would be of `media_type`, as the photo is.
+
+    Raises:
+        BadParameter: a value is not one of those that fit; the sentence names them.
+        NotAcceptable: none of the types in `Accept` can be given.
+    """
+    parameters = _Parameters(request)
+    scale = parameters.number("mask_scale", 1, 3)
+    return GuardWish(
+        options=GuardOptions(
+            mask=Mask(
+                Method(parameters.choice("method", [each.value for each in Method]) or Mask.method),
+                Shape(parameters.choice("shape", [each.value for each in Shape]) or Mask.shape),
+                Mask.scale if scale is None else scale,
+            ),
+            min_confidence=parameters.number("min_confidence", 0.01, 1),
+            keep=parameters.boxes("keep"),
+            detail=Detail(parameters.choice("detail", [each.value for each in Detail]) or Detail.HIGH),
+        ),
+        format=_guard_format(request, parameters, media_type),
+        picture=parameters.choice("picture", ["true", "false"]) != "false",
+    )
+
+
+def _guard_format(request: Request, parameters: "_Parameters", media_type: str) -> GuardFormat:
+    named = parameters.choice("format", [each.value for each in GuardFormat])
+    best = named or _best_type(request.headers.get("Accept", ""), (media_type, "application/json"))
+    if best is None:
+        raise NotAcceptable(f"None of the types in Accept can be given; ask for {media_type} or application/json.")
+    return GuardFormat.JSON if best in {"json", "application/json"} else GuardFormat.PICTURE
+
+
 def _format(request: Request, parameters: "_Parameters", default: Format) -> Format:
     named = parameters.choice("format", [each.value for each in Format])
     best = Format(named) if named else _best_format(request.headers.get("Accept", ""), default)
@@ -65,17 +123,22 @@ def _format(request: Request, parameters: "_Parameters", default: Format) -> For
     return best
 
 
-@lru_cache(maxsize=64)
 def _best_format(accept: str, default: Format) -> Format | None:
+    """What an Accept header likes best."""
+    offered = [default, *(each for each in Format if each is not default)]
+    best = _best_type(accept, tuple(each.media_type for each in offered))
+    return next((each for each in offered if each.media_type == best), None)
+
+
+@lru_cache(maxsize=64)
+def _best_type(accept: str, offered: tuple[str, ...]) -> str | None:
     """What an Accept header likes best; there are few, and reading one takes longer than all other parameters."""
     wanted = parse_accept_header(accept, MIMEAccept)
     if not wanted:
-        return default
-    offered = [default, *(each for each in Format if each is not default)]
+        return offered[0]
     # Parameters such as a charset choose nothing here.
     plain = MIMEAccept([(value.partition(";")[0].strip(), quality) for value, quality in wanted])
-    best = plain.best_match([each.media_type for each in offered])
-    return next((each for each in offered if each.media_type == best), None)
+    return plain.best_match(offered)
 
 
 class _Parameters:
@@ -112,8 +175,31 @@ class _Parameters:
             raise _misfit(name, text, f"a whole number from {least} to {most}")
         return value
 
+    def boxes(self, name: str) -> tuple[Box, ...]:
+        text = self._text(name)
+        if text is None:
+            return ()
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            value = None
+        listed = [value] if _is_box(value) else value
+        if not isinstance(listed, list) or len(listed) > _MOST_BOXES or not all(map(_is_box, listed)):
+            wanted = f"at most {_MOST_BOXES} boxes such as [[10, 20, 60, 80]], with x1 < x2 and y1 < y2 in pixels"
+            raise _misfit(name, text, wanted)
+        return tuple(Box(*box) for box in listed)
+
     def _text(self, name: str) -> str | None:
         return self._request.args.get(name) or self._request.form.get(name) or None
+
+
+def _is_box(value: Any) -> TypeGuard[list[int]]:
+    if not isinstance(value, list) or len(value) != 4:
+        return False
+    if not all(isinstance(each, int) and not isinstance(each, bool) and 0 <= each <= LONGEST_SIDE for each in value):
+        return False
+    x1, y1, x2, y2 = value
+    return bool(x1 < x2 and y1 < y2)
 
 
 def _misfit(name: str, text: str, wanted: str) -> BadParameter:

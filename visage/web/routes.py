@@ -4,9 +4,11 @@ from flask import Blueprint, Response, current_app, g, jsonify, request
 
 from visage.engine import Engine
 from visage.errors import NotReady
+from visage.image_headers import read_header
+from visage.images import MEDIA_TYPES
 from visage.web import metrics
-from visage.web.answers import answer
-from visage.web.parameters import Format, read_wish
+from visage.web.answers import answer, guard_answer
+from visage.web.parameters import Format, read_guard_wish, read_wish
 from visage.web.request_body import read_photo
 
 blueprint = Blueprint("photos", __name__)
@@ -22,6 +24,18 @@ def predict() -> Response:
 def analyze() -> Response:
     """The same, with the annotated picture unless something else is asked for."""
     return _analyze(Format.JPEG)
+
+
+@blueprint.post("/anonymize")
+def anonymize() -> Response:
+    """A photo in, the same with its faces covered out."""
+    engine = _engine()
+    photo = read_photo(request)
+    wish = read_guard_wish(request, MEDIA_TYPES[read_header(photo).format])
+    anonymized = engine.anonymize(photo, wish.options)
+    metrics.record(anonymized)
+    g.worked = anonymized
+    return guard_answer(anonymized, engine.pack, wish)
 
 
 @blueprint.get("/healthz")
@@ -63,7 +77,7 @@ def _analyze(default: Format) -> Response:
     wants_picture = wish.annotated or wish.format is not Format.JSON
     analysis = engine.analyze(photo, wish.options, annotated=wants_picture)
     metrics.record(analysis)
-    g.analysis = analysis
+    g.worked = analysis
     return answer(analysis, engine.pack, wish.format)
 
 

@@ -1,0 +1,5 @@
+"""`python -m visage.cli`."""
+
+from visage.cli import main
+
+main()

@@ -1,0 +1,54 @@
+"""What the commands share: errors in one sentence, lines beside a progress bar, and the bar."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from visage.errors import SetupError, VisageError
+
+
+class CannotRun(click.ClickException):
+    """The command cannot run as it was given."""
+
+    exit_code = 2
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Tell a setup that cannot work in one sentence, with exit status 2."""
+    try:
+        yield
+    except SetupError as error:
+        raise CannotRun(str(error)) from None
+
+
+def explained(error: BaseException) -> tuple[str, str]:
+    """A sentence for a photo that failed, and the code that programs may rely on."""
+    if isinstance(error, VisageError):
+        return str(error), error.code
+    if isinstance(error, OSError):
+        return f"cannot be read or written: {error.strerror}", "file_error"
+    return f"failed for a reason that was not foreseen ({type(error).__name__}).", VisageError.code
+
+
+def count(number: int, thing: str) -> str:
+    """So many things in words, such as `no faces`, `1 face` or `2 faces`."""
+    return f"1 {thing}" if number == 1 else f"{number or 'no'} {thing}s"
+
+
+def say(line: str, error: bool = False) -> None:
+    """Print a line above the progress bar, if there is one."""
+    stream = sys.stderr if error else sys.stdout
+    # The name of a file may be bytes that are no text, or letters that this terminal has not.
+    encoding = stream.encoding or "utf-8"
+    tqdm.write(line.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+
+
+def bar(**arguments: Any) -> "tqdm[Any]":
+    """A progress bar on standard error, shown only where that is a terminal."""
+    hidden = arguments.pop("disable", False) or not sys.stderr.isatty()
+    return tqdm(disable=hidden, dynamic_ncols=True, **arguments)
