@@ -21,7 +21,7 @@ LAYERS = (
     {"analyzer", "admission", "annotate"},
     {"answer_cache"},
     {"engine", "evaluation"},
-    {"scores"},
+    {"scores", "batches"},
     {"cli", "web"},
 )
 
@@ -40,7 +40,7 @@ def imports(module: Path) -> set[str]:
 
 
 def test_every_module_has_its_layer() -> None:
-    names = {module.stem for module in MODULES} - {"__init__"} | {"cli", "web"}
+    names = {module.stem for module in MODULES} - {"__init__"} | {"batches", "cli", "web"}
 
     assert names == set.union(*LAYERS)
 
@@ -61,6 +61,12 @@ def test_a_module_imports_only_from_layers_above(module: Path) -> None:
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
 def test_nothing_below_the_web_imports_flask(module: Path) -> None:
     assert not {name.split(".")[0] for name in imports(module)} & {"flask", "werkzeug", "flask_cors"}
+
+
+@pytest.mark.parametrize("module", sorted((PACKAGE / "batches").glob("*.py")), ids=lambda module: module.stem)
+def test_batches_know_nothing_of_the_web_and_of_the_command_line(module: Path) -> None:
+    assert not {name for name in imports(module) if name.split(".")[:2] in (["visage", "web"], ["visage", "cli"])}
+    assert not {name.split(".")[0] for name in imports(module)} & {"flask", "werkzeug", "flask_cors", "click"}
 
 
 @pytest.mark.parametrize("module", sorted((PACKAGE / "cli").glob("*.py")), ids=lambda module: module.stem)

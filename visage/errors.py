@@ -20,6 +20,11 @@
     │   ├── UnsupportedType    415 unsupported_type
     │   ├── UndecodableImage   422 undecodable_image
     │   └── HeadersTooLong     431 headers_too_long
+    ├── BatchError             (about a batch, never about a single photo's request)
+    │   ├── BatchNotFound      404 batch_not_found
+    │   ├── BatchNotDone       409 batch_not_done
+    │   ├── BatchesUnavailable 503 batches_unavailable
+    │   └── StorageFull        507 storage_full
     └── BusyError              503 busy (carries retry_after)
         ├── QueueFull          429 queue_full
         ├── WaitTimeout        503 wait_timeout
@@ -130,6 +135,38 @@ class HeadersTooLong(RequestError):
     code = "headers_too_long"
 
 
+class BatchError(VisageError):
+    """A batch cannot be taken in, shown or handed out."""
+
+
+class BatchNotFound(BatchError):
+    """There is no such batch: never was, was cancelled, or has expired."""
+
+    status = 404
+    code = "batch_not_found"
+
+
+class BatchNotDone(BatchError):
+    """The batch has no result: not yet, or it failed as a whole."""
+
+    status = 409
+    code = "batch_not_done"
+
+
+class BatchesUnavailable(BatchError):
+    """What keeps the batches (Redis, object storage, a database) cannot be reached now."""
+
+    status = 503
+    code = "batches_unavailable"
+
+
+class StorageFull(BatchError):
+    """There is no room left where batches are kept."""
+
+    status = 507
+    code = "storage_full"
+
+
 class BusyError(VisageError):
     """The service cannot take the request now; `retry_after` says in how many seconds to come back."""
 
@@ -152,3 +189,13 @@ class WaitTimeout(BusyError):
 
 class NotReady(BusyError):
     code = "not_ready"
+
+
+class BadArchive(RequestError):
+    status = 422
+    code = "bad_archive"
+
+
+class ArchiveTooLarge(RequestError):
+    status = 413
+    code = "archive_too_large"

@@ -14,7 +14,12 @@ T = TypeVar("T")
 # RFC 6454, 6.2; a port may follow the host.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9.-]+(:[0-9]+)?")
 
-BUNDLED_MODELS = Path(__file__).resolve().parent.parent / "models"
+_CHECKOUT = Path(__file__).resolve().parent.parent
+
+BUNDLED_MODELS = _CHECKOUT / "models"
+
+# Beside the models: the service and the workers of batches find the same one, wherever each is started from.
+STATE = _CHECKOUT / "state"
 
 
 def available_cores() -> int:
@@ -149,6 +154,36 @@ class Settings:
         _redis,
         "",
         "Redis that keeps answers for all workers, such as `redis://cache:6379/0`; by default each keeps its own.",
+    )
+    state_dir: Path = _row(
+        "VISAGE_STATE_DIR",
+        Path,
+        STATE,
+        "Directory for what outlives a restart: batches and their queue.",
+        shown="state/",
+    )
+    batch_store: str = _row(
+        "VISAGE_BATCH_STORE",
+        _text,
+        "",
+        "Where photos of batches lie: a directory, or `s3://bucket/prefix` (needs s3fs).",
+        shown="batches/ in the state directory",
+    )
+    batch_redis: str = _row(
+        "VISAGE_BATCH_REDIS",
+        _redis,
+        "",
+        "Redis with the queue of batches, for several machines; by default a file in the state directory.",
+    )
+    batch_hours: int = _row(
+        "VISAGE_BATCH_HOURS", _integer(1, 30 * 24), 24, "Hours after which a batch is deleted with all that it has."
+    )
+    batch_jobs: int = _row(
+        "VISAGE_BATCH_JOBS",
+        _integer(1, 64),
+        available_cores,
+        "Photos of batches that are worked on at the same time.",
+        shown="number of cores",
     )
     api_token: str = _row(
         "VISAGE_API_TOKEN",

@@ -1,0 +1,151 @@
+"""The process that works on batches: threads that take files, and a look now and then at what was left or is too old.
+
+SIGTERM has it finish the files in hand and end; whenever else it ends, the next one goes on where it was.
+"""
+
+import logging.config
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+
+import cv2
+from huey.consumer import Consumer
+
+from visage.batches import Batches, open_batches
+from visage.batches.batch import State, is_id, label
+from visage.batches.life import PULSE_SECONDS, Life
+from visage.batches.work import Work
+from visage.engine import Engine
+from visage.errors import VisageError
+from visage.log import log_config, logger
+from visage.packs import find_pack
+from visage.settings import Settings
+
+LOOK_SECONDS = 10.0
+
+# How long an idle thread leaves the queue alone: at first, and at most.
+_SHORTEST_IDLE_SECONDS = 0.05
+_LONGEST_IDLE_SECONDS = 0.5
+
+
+class Caretaker:
+    """Looks after batches that nobody asks for: those that a dead worker left, and those that are too old."""
+
+    def __init__(self, batches: Batches, clock: Callable[[], float] = time.time) -> None:
+        self._batches = batches
+        self._clock = clock
+        self._created: dict[str, float] = {}
+        # Folders in which nothing said what they are, when last looked at.
+        self._nameless: set[str] = set()
+
+    def look(self) -> None:
+        """Have every batch that has not ended stand in the queue, and delete what has expired or was called off."""
+        ids = {batch_id for batch_id in self._batches.store.ids() if is_id(batch_id)}
+        self._created = {batch_id: created for batch_id, created in self._created.items() if batch_id in ids}
+        waiting = self._batches.queue.waiting()
+        nameless = set()
+        for batch_id in ids:
+            try:
+                if batch_id not in self._created:
+                    self._created[batch_id] = self._batches.created(batch_id)
+            except FileNotFoundError:
+                nameless.add(batch_id)
+            else:
+                self._look_at(batch_id, waits=batch_id in waiting)
+        # A batch that is being made has no description for a moment, but not for two looks.
+        for batch_id in nameless & self._nameless:
+            self._batches.store.remove_all(batch_id)
+        self._nameless = nameless
+
+    def _look_at(self, batch_id: str, *, waits: bool) -> None:
+        end = self._batches.queue.ended(batch_id)
+        expired = self._clock() >= self._batches.expires(self._created[batch_id])
+        if expired or (end is not None and end.state is State.CANCELLED):
+            self._batches.wipe(batch_id)
+            logger.info("batch_deleted", extra={"fields": {"batch": label(batch_id), "expired": expired}})
+        elif end is None and not waits:
+            self._batches.queue.ask_anew(batch_id)
+
+
+class LazyEngine:
+    """The engine, loaded when it is first asked for: a service without batches has no memory to spare for it."""
+
+    def __init__(self, settings: Settings) -> None:
+        # As many slots as threads, so that none ever waits for one. No photo of a batch comes twice.
+        self._settings = replace(settings, slots=settings.batch_jobs, cache_bytes=0)
+        self._lock = threading.Lock()
+
+    def __call__(self) -> Engine:
+        with self._lock:
+            return self._engine
+
+    @cached_property
+    def _engine(self) -> Engine:
+        engine = Engine(self._settings)
+        engine.warm_up()
+        return engine
+
+
+class _Consumer(Consumer):  # type: ignore[misc]
+    """huey's, which ends gracefully at SIGINT too; to start it anew is for whoever started it."""
+
+    def _set_signal_handlers(self) -> None:
+        self._signal_actions = dict.fromkeys((signal.SIGTERM, signal.SIGINT), (False, True))
+        super()._set_signal_handlers()
+
+
+def main() -> None:
+    """Work on batches until a signal ends it; exit with one sentence if it cannot start."""
+    try:
+        settings = Settings.from_environment()
+        logging.config.dictConfig(log_config(settings.log_level))
+        # Found out now, not when the first batch comes.
+        find_pack(settings.pack, settings.models_dir)
+        if "OPENCV_LOG_LEVEL" not in os.environ:
+            # It would write lines of its own between the events, one for every damaged photo.
+            cv2.setLogLevel(0)
+        run(settings)
+    except VisageError as error:
+        sys.exit(f"visage.batches cannot start: {error}")
+
+
+def run(settings: Settings) -> None:
+    """Work on batches until a signal ends it.
+
+    Raises:
+        SettingsError: the state directory or the store cannot be used, or a package for them is missing.
+        VisageError: the queue cannot be reached.
+    """
+    batches = open_batches(settings)
+    life = Life(batches.queue, settings.state_dir / "consumers")
+    batches.queue.worker = Work(batches, life, LazyEngine(settings)).turn
+    caretaker = Caretaker(batches)
+    consumer = _Consumer(
+        batches.queue.huey,
+        workers=settings.batch_jobs,
+        periodic=False,
+        initial_delay=_SHORTEST_IDLE_SECONDS,
+        max_delay=_LONGEST_IDLE_SECONDS,
+    )
+    for seconds, action in ((PULSE_SECONDS, life.beat), (LOOK_SECONDS, caretaker.look)):
+        threading.Thread(target=_repeat, args=(action, seconds, consumer.stop_flag), daemon=True).start()
+    logger.info("consumer_started", extra={"fields": {"jobs": settings.batch_jobs}})
+    consumer.run()
+    life.end()
+    logger.info("consumer_stopped")
+
+
+def _repeat(action: Callable[[], None], seconds: float, stopped: threading.Event) -> None:
+    """Do it every so many seconds; what fails is tried again the next time."""
+    while True:
+        try:
+            action()
+        except Exception:
+            logger.exception("consumer_round_failed")
+        if stopped.wait(seconds):
+            return
