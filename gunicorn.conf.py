@@ -28,9 +28,6 @@ _METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 _IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 
-# Nine answers of such layers for a photo of two faces (the nets of the literature) are 640 bytes: 13 to 26 MB.
-_WORN_OUT_REQUESTS = 20_000
-
 
 def _make_metrics_directory() -> None:
     """Make the directory where workers leave their counts, which `/metrics` sums up; it goes when this process ends.
@@ -89,12 +86,12 @@ else:
     _make_metrics_directory()
 
 bind = settings.binds
-workers = settings.workers
-worker_class = "visage.web.worker.PatientWorker"
+# One more works on batches.
+workers = settings.workers + (settings.batch_jobs > 0)
+worker_class = "visage.web.service_worker.ServiceWorker"
 # Static files go the way of all answers, because the worker may have to keep what a client does not take at once.
 sendfile = False
-# Every photo that is worked on or waits holds a thread; the rest answer health checks and refuse what is too much.
-threads = settings.slots + settings.queue + 8
+threads = settings.threads
 worker_connections = _most_connections()
 # Code and weights that are loaded before the fork are shared by the workers. Nets are warmed up after it, because what
 # they work in cannot be shared: the master would only hold a copy.
@@ -122,6 +119,17 @@ def when_ready(server: Any) -> None:  # noqa: ARG001
     trim_heap()
 
 
+def on_reload(server: Any) -> None:
+    """Remember who came before: all who come now are in place of those."""
+    server.generation_begun = server.worker_age
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Decide what the worker is for."""
+    if settings.batch_jobs:
+        worker.choose(server)
+
+
 def post_fork(server: Any, worker: Any) -> None:
     """Keep what comes before the worker has signal handlers of its own: it goes to its copy of the master's."""
     worker.early_signals = server.SIG_QUEUE
@@ -130,13 +138,15 @@ def post_fork(server: Any, worker: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """Warm the nets up. The worker accepts nothing before this returns, and nothing at all if it is to stop already."""
     # The package decides by the variable above, when it is imported, how it counts.
+    from visage.engine import WORN_OUT_PHOTOS  # noqa: PLC0415
     from visage.web import metrics  # noqa: PLC0415
 
-    engine = worker.wsgi.extensions["engine"]
-    engine.warm_up()
-    metrics.watch(engine)
-    if engine.wears_out:
-        worker.max_requests = _WORN_OUT_REQUESTS + secrets.randbelow(_WORN_OUT_REQUESTS)
+    if not worker.works_on_batches:
+        engine = worker.wsgi.extensions["engine"]
+        engine.warm_up()
+        metrics.watch(engine)
+        if engine.wears_out:
+            worker.max_requests = WORN_OUT_PHOTOS + secrets.randbelow(WORN_OUT_PHOTOS)
     while not worker.early_signals.empty():
         if worker.early_signals.get() in {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}:
             worker.alive = False
@@ -148,7 +158,7 @@ def pre_request(worker: Any, req: Any) -> None:
     Connections that are kept alive stay with the worker that took them. Those that came while another worker was
     starting would leave that one idle for good. The route does not matter: a new connection costs little.
     """
-    if worker.cfg.workers > 1 and worker.wsgi.extensions["engine"].admission.busy:
+    if settings.workers > 1 and worker.wsgi.extensions["engine"].admission.busy:
         req.force_close()
 
 

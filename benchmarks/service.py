@@ -34,7 +34,7 @@ def serving(log: Path, pack: Path | str, *command: str, **environment: str) -> I
     `command` replaces `app.py` as what Python runs; `{port}` in it becomes the port.
     """
     port = free_port()
-    own = {"VISAGE_PACK": str(pack), "PORT": str(port), "VISAGE_HOST": "127.0.0.1"}
+    own = {"VISAGE_PACK": str(pack), "PORT": str(port), "VISAGE_HOST": "127.0.0.1", "VISAGE_STATE_DIR": f"{log}.state"}
     with starting(
         log, port, [part.replace("{port}", str(port)) for part in command or ("app.py",)], own | environment
     ) as service:

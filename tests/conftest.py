@@ -61,8 +61,9 @@ def engine(tiny_pack: Path) -> Engine:
 
 
 @pytest.fixture(scope="session")
-def app(tiny_pack: Path) -> Flask:
-    return create_app(Settings(pack=str(tiny_pack), max_body_bytes=2**20, max_image_pixels=4_000_000))
+def app(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    state = tmp_path_factory.mktemp("app") / "state"
+    return create_app(Settings(pack=str(tiny_pack), state_dir=state, max_body_bytes=2**20, max_image_pixels=4_000_000))
 
 
 @pytest.fixture

@@ -44,6 +44,7 @@ OTHER_SETTINGS = {
     *("mirror", "slots", "opencv_threads", "queue", "wait_seconds", "max_body_bytes", "max_image_pixels"),
     *("body_seconds", "cache_bytes", "cache_seconds", "cache_url", "api_token", "cors_origins", "metrics"),
     *("state_dir", "batch_store", "batch_redis", "batch_hours", "batch_jobs"),
+    *("max_batch_bytes", "max_batch_files"),
     *("log_level", "log_addresses", "host", "port", "workers"),
 }
 

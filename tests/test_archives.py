@@ -9,7 +9,7 @@ import subprocess
 import time
 import tracemalloc
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZIP_STORED, ZipFile, ZipInfo
@@ -17,8 +17,8 @@ from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZIP_STORED, ZipFile, ZipI
 import pytest
 
 from tests.pictures import mutated
-from visage.batches import archives
-from visage.batches.archives import ArchivedFile, ArchiveLimits, read_archive, write_archive
+from visage.batches.archives import ArchivedFile, ArchiveLimits, read_archive
+from visage.batches.results import write_archive
 from visage.errors import ArchiveTooLarge, BadArchive, ImageTooLarge, RequestError, UnsupportedType
 
 LIMITS = ArchiveLimits(files=20_000, file_bytes=2**24, total_bytes=2**28)
@@ -43,6 +43,10 @@ def one(info: ZipInfo, content: bytes = b"content") -> bytes:
 
 def read(archive: bytes, limits: ArchiveLimits = LIMITS) -> list[ArchivedFile]:
     return list(read_archive(io.BytesIO(archive), limits))
+
+
+def streamed(files: Iterable[tuple[str, bytes]]) -> bytes:
+    return b"".join(write_archive((name, [content]) for name, content in files))
 
 
 def contents(archive: bytes) -> dict[str, bytes | RequestError]:
@@ -109,7 +113,7 @@ def test_an_archive_behind_a_program_that_unpacks_it_is_read() -> None:
 
 
 def test_an_archive_written_to_a_stream_is_read() -> None:
-    assert contents(b"".join(write_archive(MIXED.items()))) == MIXED
+    assert contents(streamed(MIXED.items())) == MIXED
 
 
 def test_an_archive_with_a_comment_is_read() -> None:
@@ -293,7 +297,14 @@ def test_a_file_that_is_larger_than_it_says_is_refused() -> None:
     archive = patched(packed({"a.jpg": NOISE * 33}), 22, 24, "<L", 10)
 
     assert isinstance(only_refusal(archive), BadArchive)
-    assert isinstance(only_refusal(archive, replace(LIMITS, file_bytes=2**20)), ImageTooLarge)
+
+
+def test_of_a_file_that_is_larger_than_it_says_with_a_forged_checksum_no_more_is_read_than_it_says() -> None:
+    archive = patched(packed({"a.jpg": NOISE * 33}), 22, 24, "<L", 10)
+
+    forged = patched(archive, 14, 16, "<L", zlib.crc32(NOISE[:10]))
+
+    assert contents(forged) == {"a.jpg": NOISE[:10]}
 
 
 def test_a_file_that_says_it_has_gigabytes_takes_no_memory_for_them() -> None:
@@ -412,12 +423,48 @@ def test_a_list_of_other_length_than_it_claims_is_refused() -> None:
         read(whole[: ending + 8] + struct.pack("<2H", 4, 4) + whole[ending + 12 :])
 
 
-def test_a_list_whose_last_record_reaches_beyond_it_is_refused() -> None:
-    archive = bytearray(packed({"a.jpg": b"x"}))
-    struct.pack_into("<H", archive, archive.rindex(b"PK\1\2") + 32, 1)
+def test_a_list_of_very_many_short_records_is_refused_before_they_are_taken_in() -> None:
+    listed = record(b"a", b"", b"", 0) * 100_000
+    archive = io.BytesIO(listed + end(1, len(listed), 0))
+
+    tracemalloc.start()
+    with pytest.raises(ArchiveTooLarge):
+        read_archive(archive, replace(LIMITS, files=1000))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 2 * len(listed)
+
+
+def test_a_list_that_breaks_off_in_a_record_is_refused() -> None:
+    listed = record(b"a", b"", b"", 0)[:-2]
 
     with pytest.raises(BadArchive):
-        read(bytes(archive))
+        read(listed + end(1, len(listed), 0))
+
+
+@pytest.mark.parametrize("start", [2**32 - 2, 100])
+def test_a_file_that_starts_beyond_the_files_is_refused(start: int) -> None:
+    content = deflated(NOISE[:20])
+    file = local_header(b"a.jpg", content, NOISE[:20]) + content
+    listed = record(b"a.jpg", content, NOISE[:20], start)
+
+    with pytest.raises(BadArchive, match="beyond its end"):
+        read(file + listed + end(1, len(listed), len(file)))
+
+
+def test_a_file_that_starts_before_the_archive_is_refused() -> None:
+    whole = packed({"a.jpg": NOISE})
+    ending = whole.rindex(b"PK\5\6")
+
+    # Where the list is said to start, by one byte more: so everything lies one byte before its place.
+    with pytest.raises(BadArchive):
+        read(whole[: ending + 16] + struct.pack("<L", whole.rindex(b"PK\1\2") + 1) + whole[ending + 20 :])
+
+
+def test_a_name_that_is_not_the_utf_8_that_it_is_said_to_be_is_refused() -> None:
+    with pytest.raises(BadArchive):
+        read(packed({"ä.jpg": b"x"}).replace("ä".encode(), b"\xff\xff"))
 
 
 def test_a_zip64_archive_without_the_end_that_it_names_is_refused() -> None:
@@ -456,7 +503,7 @@ def test_an_archive_with_a_hole_is_refused(tenths: int) -> None:
 def test_mutants_raise_only_our_errors() -> None:
     chance = random.Random(6)
     seeds = [packed({"a.jpg": NOISE[:500], "b.bmp": bytes(5000), "ä.png": NOISE[:99]}, method) for method in (0, 8)]
-    seeds.append(b"".join(write_archive([("a.jpg", NOISE[:500]), ("b.csv", b"1,2\n" * 99)])))
+    seeds.append(streamed([("a.jpg", NOISE[:500]), ("b.csv", b"1,2\n" * 99)]))
     refused = 0
 
     for _ in range(2000):
@@ -503,7 +550,7 @@ RESULT = {"a.jpg": NOISE, "b/写真.png": NOISE[:1000], "empty.jpg": b"", "resul
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("written") / "result.zip"
-    path.write_bytes(b"".join(write_archive(RESULT.items())))
+    path.write_bytes(streamed(RESULT.items()))
     return path
 
 
@@ -550,48 +597,46 @@ def test_a_written_archive_can_be_read_as_it_arrives(written: Path) -> None:
 
 
 def test_equal_files_make_equal_archives() -> None:
-    assert b"".join(write_archive(RESULT.items())) == b"".join(write_archive(RESULT.items()))
+    assert streamed(RESULT.items()) == streamed(RESULT.items())
 
 
-def test_pieces_and_bytes_make_equal_archives() -> None:
-    whole = b"".join(write_archive([("a.csv", NOISE)]))
+def test_equal_contents_make_equal_archives_whatever_pieces_they_come_in() -> None:
+    whole = streamed([("a.csv", NOISE)])
 
     assert b"".join(write_archive([("a.csv", (NOISE[:7], NOISE[7:7], NOISE[7:]))])) == whole
 
 
 def test_no_piece_of_an_archive_is_empty() -> None:
-    assert all(write_archive([("a.jpg", b""), ("b.csv", [b"", b"1", b""])]))
+    assert all(write_archive([("a.jpg", []), ("b.csv", [b"", b"1", b""])]))
 
 
 def test_an_archive_without_files_is_one() -> None:
-    assert read(b"".join(write_archive([]))) == []
+    assert read(streamed([])) == []
 
 
 def test_more_files_than_sixteen_bits_count_are_written() -> None:
-    archive = b"".join(write_archive((f"{number}.jpg", b"") for number in range(66_000)))
+    archive = streamed((f"{number}.jpg", b"") for number in range(66_000))
 
     with ZipFile(io.BytesIO(archive)) as reader:
         assert len(reader.namelist()) == 66_000
     assert len(read(archive, replace(LIMITS, files=66_000))) == 66_000
 
 
-def test_a_large_file_is_written_with_zip64(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "_ZIP64_FROM", 1000)
-
-    archive = b"".join(write_archive([("a.jpg", NOISE), ("b.jpg", NOISE[:1000])]))
+def test_tables_are_written_with_zip64_for_nobody_knows_their_size_before() -> None:
+    archive = streamed([("a.jpg", NOISE), ("b.csv", NOISE), ("c.JSONL", NOISE)])
 
     with ZipFile(io.BytesIO(archive)) as reader:
         assert reader.testzip() is None
-        assert [info.extract_version for info in reader.infolist()] == [45, 20]
+        assert [info.extract_version for info in reader.infolist()] == [20, 45, 45]
 
 
 def test_files_are_asked_for_as_the_archive_is_sent() -> None:
     asked: list[int] = []
 
-    def files() -> Iterator[tuple[str, bytes]]:
+    def files() -> Iterator[tuple[str, list[bytes]]]:
         for number in range(3):
             asked.append(number)
-            yield f"{number}.jpg", b"x"
+            yield f"{number}.jpg", [b"x"]
 
     archive = write_archive(files())
     next(archive)
@@ -620,7 +665,7 @@ def test_a_source_that_fails_breaks_the_stream() -> None:
 
     sent: list[bytes] = []
     with pytest.raises(OSError, match="gone"):
-        sent.extend(write_archive([("a.jpg", NOISE), ("b.jpg", failing())]))
+        sent.extend(write_archive([("a.jpg", [NOISE]), ("b.jpg", failing())]))
 
     assert len(b"".join(sent)) > len(NOISE)
     with pytest.raises(BadArchive):

@@ -93,10 +93,10 @@ class Workshop:
         return taken
 
     def submit(self, *photos: bytes, options: Options | GuardOptions | None = None) -> str:
-        with self.batches.create(options or Options()) as new:
+        with self.batches.create() as new:
             for number, photo in enumerate(photos, 1):
                 new.add(f"photo{number}.png", photo)
-            return new.submit()
+            return new.submit(options or Options())
 
     def kept(self) -> tuple[list[Path], dict[str, bytes]]:
         """All that is kept of any batch in store and queue."""
@@ -206,10 +206,10 @@ def test_a_file_that_fails_has_its_reason_and_no_output(workshop: Workshop, tiny
 
 
 def test_what_was_refused_on_arrival_has_its_place_among_the_results(workshop: Workshop, tiny_png: bytes) -> None:
-    with workshop.batches.create(Options()) as new:
+    with workshop.batches.create() as new:
         new.add_failed("letter.pdf", UnsupportedType("PDF is not accepted."))
         new.add("photo.png", tiny_png)
-        batch_id = new.submit()
+        batch_id = new.submit(Options())
 
     workshop.take_turns(workshop.worker())
 
@@ -220,9 +220,9 @@ def test_what_was_refused_on_arrival_has_its_place_among_the_results(workshop: W
 
 
 def test_a_batch_of_which_everything_was_refused_is_done(workshop: Workshop) -> None:
-    with workshop.batches.create(Options()) as new:
+    with workshop.batches.create() as new:
         new.add_failed("letter.pdf", UnsupportedType("PDF is not accepted."))
-        batch_id = new.submit()
+        batch_id = new.submit(Options())
 
     workshop.take_turns(workshop.worker())
 
@@ -264,14 +264,15 @@ def test_batches_advance_alike_whichever_came_first(local: Workshop, tiny_png: b
 
 def test_no_name_of_a_client_becomes_a_path(local: Workshop, tiny_png: bytes) -> None:
     names = ["../../escaped", "/tmp/absolute", "C:\\drive", "nul\0byte", "x" * 5000, ""]
-    with local.batches.create(Options()) as new:
+    with local.batches.create() as new:
         for name in names:
             new.add(name, tiny_png)
-        batch_id = new.submit()
+        batch_id = new.submit(Options())
 
     local.take_turns(local.worker())
 
-    assert [each.name for each in local.batches.status(batch_id).files] == names
+    safe = ["escaped", "tmp/absolute", "drive", "nulbyte", "x" * 200, "unnamed"]
+    assert [each.name for each in local.batches.status(batch_id).files] == safe
     folder = local.settings.state_dir / "batches"
     results = {f"00000{number}.1" for number in range(1, 7)}
     assert {path.name for path in folder.rglob("*")} == {batch_id, "batch.json", "outcome.json", "out"} | results
@@ -399,6 +400,7 @@ class Intruding:
         self._engine = engine
         self._happening = happening
         self.pack = engine.pack
+        self.wears_out = engine.wears_out
 
     def analyze(self, photo: bytes, *arguments: Any, **named: Any) -> Any:
         self._happening(photo)
@@ -419,7 +421,7 @@ def test_what_is_in_hand_when_a_batch_is_called_off_leaves_nothing(workshop: Wor
 
 def test_a_batch_that_is_left_while_it_comes_in_is_not_kept(workshop: Workshop, tiny_png: bytes) -> None:
     def hand_in() -> None:
-        with workshop.batches.create(Options()) as new:
+        with workshop.batches.create() as new:
             new.add("photo.png", tiny_png)
             raise ConnectionError
 
@@ -430,21 +432,21 @@ def test_a_batch_that_is_left_while_it_comes_in_is_not_kept(workshop: Workshop, 
 
 
 def test_a_batch_that_is_still_coming_in_is_not_found_and_not_begun(local: Workshop, tiny_png: bytes) -> None:
-    new = local.batches.create(Options())
+    new = local.batches.create()
     new.add("photo.png", tiny_png)
     Caretaker(local.batches, local.clock).look()
     local.take_turns(local.worker())
 
     with pytest.raises(BatchNotFound):
         local.batches.progress(new.id)
-    new.submit()
+    new.submit(Options())
     local.take_turns(local.worker())
     assert local.batches.progress(new.id).state is State.DONE
 
 
 def test_an_empty_batch_is_not_taken(local: Workshop) -> None:
-    with pytest.raises(ValueError, match="one file"), local.batches.create(Options()) as new:
-        new.submit()
+    with pytest.raises(ValueError, match="one file"), local.batches.create() as new:
+        new.submit(Options())
 
     assert local.kept() == ([], {})
 
@@ -453,7 +455,7 @@ def test_an_empty_batch_is_not_taken(local: Workshop) -> None:
 def test_a_batch_expires_however_far_it_is(workshop: Workshop, tiny_png: bytes, far: str) -> None:
     caretaker = Caretaker(workshop.batches, workshop.clock)
     if far == "coming in":
-        batch_id = workshop.batches.create(Options()).id
+        batch_id = workshop.batches.create().id
     else:
         batch_id = workshop.submit(tiny_png, tiny_png)
         workshop.take_turns(workshop.worker(), most={"waiting": 0, "begun": 1, "done": 9}[far])
@@ -818,7 +820,7 @@ def test_a_full_disk_is_told_to_who_hands_a_batch_in_and_nothing_is_left(tmp_pat
         "from visage.errors import StorageFull; from visage.batches import open_batches;"
         "batches = open_batches(Settings(state_dir=Path(sys.argv[1])))\n"
         "try:\n"
-        "    with batches.create(Options()) as new:\n"
+        "    with batches.create() as new:\n"
         "        while True: new.add('photo', bytes(100_000))\n"
         "except StorageFull as error:\n"
         "    print(error.code, len(list(Path(sys.argv[1], 'batches').rglob('*'))))"
@@ -896,9 +898,9 @@ def test_processes_that_fork_after_the_start_use_the_same_batches(tmp_path: Path
         "batches = open_batches(Settings(state_dir=Path(sys.argv[1])))\n"
         "for _ in range(3):\n"
         "    if not os.fork():\n"
-        "        with batches.create(Options()) as new:\n"
+        "        with batches.create() as new:\n"
         "            new.add_failed('photo', EmptyImage('It is empty.'))\n"
-        "            new.submit()\n"
+        "            new.submit(Options())\n"
         "        os._exit(0)\n"
         "print([os.wait()[1] for _ in range(3)], len(batches.queue.waiting() & set(batches.store.ids())))"
     )
@@ -912,10 +914,10 @@ def test_processes_that_fork_after_the_start_use_the_same_batches(tmp_path: Path
 def test_a_redis_that_is_down_is_told_as_such(tmp_path: Path) -> None:
     batches = open_batches(Settings(state_dir=tmp_path, batch_redis=f"redis://127.0.0.1:{free_port()}/0"))
 
-    with batches.create(Options()) as new:
+    with batches.create() as new:
         new.add_failed("letter.pdf", UnsupportedType("PDF is not accepted."))
         with pytest.raises(BatchesUnavailable):
-            new.submit()
+            new.submit(Options())
 
     assert list((tmp_path / "batches").iterdir()) == []
 
@@ -1051,10 +1053,10 @@ def test_a_wish_to_stop_finishes_what_is_in_hand_and_leaves_the_rest_for_the_nex
 ) -> None:
     photo = encode(draw(96, 96), "PNG")
     batches = open_batches(Settings(state_dir=tmp_path / "state"))
-    with batches.create(GuardOptions()) as new:
+    with batches.create() as new:
         for number in range(400):
             new.add(f"grandmother{number}.png", photo)
-        batch_id = new.submit()
+        batch_id = new.submit(GuardOptions())
     log = tmp_path / "log"
 
     with consuming(tiny_pack, tmp_path / "state", log) as first:
@@ -1098,9 +1100,9 @@ def test_the_disk_may_be_another_than_that_of_the_state(local: Workshop, tmp_pat
     elsewhere = tmp_path / "elsewhere"
     batches = open_batches(Settings(state_dir=tmp_path / "state", batch_store=str(elsewhere)))
 
-    with batches.create(Options()) as new:
+    with batches.create() as new:
         new.add("photo.png", tiny_png)
-        batch_id = new.submit()
+        batch_id = new.submit(Options())
 
     assert (elsewhere / batch_id / "batch.json").exists()
     assert not (tmp_path / "state" / "batches").exists()

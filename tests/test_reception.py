@@ -1,5 +1,7 @@
 """Where a request ends is found byte by byte; what it means is left to the parser that reads it next."""
 
+from io import BytesIO
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -55,6 +57,20 @@ def test_head_body_and_what_follows_are_taken_apart(data: bytes, parts: tuple[by
 
     assert reception.take() == parts
     assert not reception.data
+
+
+@pytest.mark.parametrize("come", [len(FORM) - 11, len(FORM) - 4, len(FORM), len(FORM) + 7])
+def test_a_body_goes_to_a_file_however_much_of_it_has_come_before(come: int) -> None:
+    reception, file = received((FORM + GET)[:come]), BytesIO()
+
+    reception.spool_to(file)
+    before = reception.complete
+    reception.feed((FORM + GET)[come:])
+
+    assert before == (come >= len(FORM))
+    assert reception.complete
+    assert file.getvalue() == b"hello world"
+    assert reception.take() == (FORM[:-11], b"", GET)
 
 
 @pytest.mark.parametrize(

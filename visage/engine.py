@@ -28,7 +28,11 @@ from visage.results import Analysis
 from visage.settings import Settings
 from visage.stopwatch import Stopwatch
 
-__all__ = ["Analysis", "Engine"]
+__all__ = ["WORN_OUT_PHOTOS", "Analysis", "Engine"]
+
+# After so many, a process with an engine that wears out is better replaced: nine answers of such layers for a photo of
+# two faces (the nets of the literature) are 640 bytes, so 13 MB.
+WORN_OUT_PHOTOS = 20_000
 
 
 class Engine:

@@ -113,6 +113,10 @@ def _redis(text: str) -> str:
     return text
 
 
+# Batches that are taken in, watched or fetched at the same time, by each worker.
+MOST_STREAMS = 16
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything that an operator can choose. A field's row names its variable, default and meaning."""
@@ -178,11 +182,19 @@ class Settings:
     batch_hours: int = _row(
         "VISAGE_BATCH_HOURS", _integer(1, 30 * 24), 24, "Hours after which a batch is deleted with all that it has."
     )
+    max_batch_bytes: int = _row(
+        "VISAGE_MAX_BATCH_BYTES",
+        _integer(1, 2**40),
+        2 * 2**30,
+        "Largest batch, as it is sent and unpacked.",
+        shown="2147483648 (2 GiB)",
+    )
+    max_batch_files: int = _row("VISAGE_MAX_BATCH_FILES", _integer(1, 10**6), 10_000, "Most files of a batch.")
     batch_jobs: int = _row(
         "VISAGE_BATCH_JOBS",
-        _integer(1, 64),
+        _integer(0, 64),
         available_cores,
-        "Photos of batches that are worked on at the same time.",
+        "Photos of batches that are worked on at the same time; 0 leaves batches to other machines.",
         shown="number of cores",
     )
     api_token: str = _row(
@@ -213,6 +225,14 @@ class Settings:
     workers: int = _row(
         "WEB_CONCURRENCY", _integer(1, 256), available_cores, "Worker processes.", shown="number of cores"
     )
+
+    @property
+    def threads(self) -> int:
+        """Those of a worker: each photo that is worked on or waits holds one, and so does an answer that takes long.
+
+        The rest answer health checks and refuse what is too much.
+        """
+        return self.slots + self.queue + MOST_STREAMS + 8
 
     @property
     def binds(self) -> list[str]:

@@ -22,10 +22,10 @@ from visage.settings import Settings
 
 def submit(batches: Batches, count: int) -> str:
     photo = encode(np.zeros((400, 400, 3), np.uint8), "BMP")
-    with batches.create(GuardOptions()) as new:
+    with batches.create() as new:
         for number in range(count):
             new.add(f"photo{number}", photo)
-        return new.submit()
+        return new.submit(GuardOptions())
 
 
 def ended(batches: Batches, batch_id: str) -> dict[str, Any]:

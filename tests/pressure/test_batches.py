@@ -70,10 +70,10 @@ def expected(engine: Engine, files: list[bytes]) -> dict[int, bytes | str]:
 
 
 def submit(batches: Batches, files: list[bytes]) -> str:
-    with batches.create(GuardOptions()) as new:
+    with batches.create() as new:
         for number, content in enumerate(files, 1):
             new.add(f"photo{number}", content)
-        return new.submit()
+        return new.submit(GuardOptions())
 
 
 def fetched(batches: Batches, batch_id: str) -> dict[int, bytes | str]:

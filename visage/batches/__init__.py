@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, BinaryIO
 
-from visage.analyzer import Options
 from visage.batches.batch import (
     Batch,
     Done,
@@ -34,7 +33,6 @@ from visage.batches.new_batch import NewBatch
 from visage.batches.queue import Queue, open_queue
 from visage.batches.store import Store, description_key, outcome_key, output_key
 from visage.errors import BatchNotDone, BatchNotFound, StorageFull
-from visage.guard import GuardOptions
 from visage.settings import Settings
 
 # Batches whose lists of files are kept in memory: that of 10,000 files takes some megabytes.
@@ -68,9 +66,9 @@ class Batches:
         self._clock = clock
         self._submitted = lru_cache(_BATCHES_IN_MEMORY)(self._read)
 
-    def create(self, options: Options | GuardOptions) -> NewBatch:
-        """Begin a batch that looks for faces (Options) or covers them (GuardOptions)."""
-        return NewBatch(self.store, self.queue, options, self._clock())
+    def create(self) -> NewBatch:
+        """Begin a batch."""
+        return NewBatch(self.store, self.queue, self._clock())
 
     def find(self, batch_id: str) -> Batch:
         """The batch as it was handed in."""

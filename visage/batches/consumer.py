@@ -9,7 +9,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 
@@ -21,12 +22,15 @@ from visage.batches.batch import State, is_id, label
 from visage.batches.life import PULSE_SECONDS, Life
 from visage.batches.work import Work
 from visage.engine import Engine
-from visage.errors import VisageError
+from visage.errors import SettingsError, VisageError
+from visage.heap import tune_heap
 from visage.log import log_config, logger
 from visage.packs import find_pack
 from visage.settings import Settings
 
 LOOK_SECONDS = 10.0
+
+_WISHES_TO_STOP = (signal.SIGTERM, signal.SIGINT)
 
 # How long an idle thread leaves the queue alone: at first, and at most.
 _SHORTEST_IDLE_SECONDS = 0.05
@@ -92,15 +96,16 @@ class LazyEngine:
 
 
 class _Consumer(Consumer):  # type: ignore[misc]
-    """huey's, which ends gracefully at SIGINT too; to start it anew is for whoever started it."""
+    """huey's, without its signals: when to stop is for whoever started it."""
 
     def _set_signal_handlers(self) -> None:
-        self._signal_actions = dict.fromkeys((signal.SIGTERM, signal.SIGINT), (False, True))
-        super()._set_signal_handlers()
+        """None of its own."""
 
 
 def main() -> None:
     """Work on batches until a signal ends it; exit with one sentence if it cannot start."""
+    # Kept until they are asked for: whenever a wish to stop comes, what is in hand is finished.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _WISHES_TO_STOP)
     try:
         settings = Settings.from_environment()
         logging.config.dictConfig(log_config(settings.log_level))
@@ -109,22 +114,31 @@ def main() -> None:
         if "OPENCV_LOG_LEVEL" not in os.environ:
             # It would write lines of its own between the events, one for every damaged photo.
             cv2.setLogLevel(0)
-        run(settings)
+        tune_heap()
+        with consuming(settings, open_batches(settings)) as work:
+            while not signal.sigtimedwait(_WISHES_TO_STOP, LOOK_SECONDS):
+                if work.worn_out:
+                    break
     except VisageError as error:
         sys.exit(f"visage.batches cannot start: {error}")
+    if work.worn_out:
+        # In place of this process, for whoever started it.
+        os.execv(sys.executable, [sys.executable, "-m", "visage.batches"])  # noqa: S606
 
 
-def run(settings: Settings) -> None:
-    """Work on batches until a signal ends it.
+@contextmanager
+def consuming(settings: Settings, batches: Batches) -> Iterator[Work]:
+    """Work on `batches`, with as many threads as `settings` say, until the block ends; what is in hand is finished.
 
     Raises:
-        SettingsError: the state directory or the store cannot be used, or a package for them is missing.
-        VisageError: the queue cannot be reached.
+        SettingsError: there is nothing to be done here.
+        BatchesUnavailable, StorageFull: the queue cannot be used.
     """
-    batches = open_batches(settings)
+    if not settings.batch_jobs:
+        raise SettingsError("VISAGE_BATCH_JOBS is 0: batches are for other machines to work on.")
     life = Life(batches.queue, settings.state_dir / "consumers")
-    batches.queue.worker = Work(batches, life, LazyEngine(settings)).turn
-    caretaker = Caretaker(batches)
+    work = Work(batches, life, LazyEngine(settings))
+    batches.queue.worker = work.turn
     consumer = _Consumer(
         batches.queue.huey,
         workers=settings.batch_jobs,
@@ -132,12 +146,21 @@ def run(settings: Settings) -> None:
         initial_delay=_SHORTEST_IDLE_SECONDS,
         max_delay=_LONGEST_IDLE_SECONDS,
     )
-    for seconds, action in ((PULSE_SECONDS, life.beat), (LOOK_SECONDS, caretaker.look)):
+    rounds = {
+        life.beat: PULSE_SECONDS,
+        Caretaker(batches).look: LOOK_SECONDS,
+        consumer.check_worker_health: LOOK_SECONDS,
+    }
+    consumer.start()
+    for action, seconds in rounds.items():
         threading.Thread(target=_repeat, args=(action, seconds, consumer.stop_flag), daemon=True).start()
     logger.info("consumer_started", extra={"fields": {"jobs": settings.batch_jobs}})
-    consumer.run()
-    life.end()
-    logger.info("consumer_stopped")
+    try:
+        yield work
+    finally:
+        consumer.stop(graceful=True)
+        life.end()
+        logger.info("consumer_stopped")
 
 
 def _repeat(action: Callable[[], None], seconds: float, stopped: threading.Event) -> None:

@@ -1,7 +1,10 @@
 """A batch as it comes in."""
 
+from dataclasses import replace
+
 from visage.analyzer import Options
 from visage.batches.batch import Batch, Entry, Failure, batch_as_bytes, new_id
+from visage.batches.names import safe_names
 from visage.batches.queue import Queue
 from visage.batches.store import Store, description_key, input_key
 from visage.errors import VisageError
@@ -11,16 +14,16 @@ from visage.guard import GuardOptions
 class NewBatch:
     """A batch that is coming in, file by file. Left without `submit` (as a `with` block is), nothing of it is kept."""
 
-    def __init__(self, store: Store, queue: Queue, options: Options | GuardOptions, created: float) -> None:
+    def __init__(self, store: Store, queue: Queue, created: float) -> None:
         self.id = new_id()
         self._store = store
         self._queue = queue
-        self._batch = Batch(self.id, options, created, ())
+        self._created = created
         self._entries: list[Entry] = []
         self._submitted = False
         store.make(self.id)
-        # From now on it expires, whatever becomes of this process.
-        self._write()
+        # From now on it expires, whatever becomes of this process; without files it is none that anybody finds.
+        self._write(Batch(self.id, Options(), created, ()))
 
     def __enter__(self) -> "NewBatch":
         return self
@@ -29,8 +32,13 @@ class NewBatch:
         if not self._submitted:
             self.abandon()
 
+    @property
+    def files(self) -> int:
+        """How many have been added."""
+        return len(self._entries)
+
     def add(self, name: str, content: bytes) -> None:
-        """Add a file by the name that its client gave it.
+        """Add a file by the name that its client gave it; `submit` makes of all names safe ones, each only once.
 
         Raises:
             StorageFull: there is no room left for it.
@@ -42,11 +50,16 @@ class NewBatch:
         """Add a file that was refused already, so that it has its place among the results."""
         self._entries.append(Entry(name, Failure.of(error)))
 
-    def submit(self) -> str:
-        """Hand the batch in, with one file at least; its id comes back."""
+    def submit(self, options: Options | GuardOptions) -> str:
+        """Hand the batch in, with one file at least: its faces are looked for (Options) or covered (GuardOptions).
+
+        Its id comes back.
+        """
         if not self._entries:
             raise ValueError("A batch has at least one file.")
-        self._write()
+        names = safe_names(entry.name for entry in self._entries)
+        entries = (replace(entry, name=name) for entry, name in zip(self._entries, names, strict=True))
+        self._write(Batch(self.id, options, self._created, tuple(entries)))
         self._queue.ask(self.id)
         self._submitted = True
         return self.id
@@ -55,6 +68,5 @@ class NewBatch:
         """Delete all that has come."""
         self._store.remove_all(self.id)
 
-    def _write(self) -> None:
-        batch = Batch(self.id, self._batch.options, self._batch.created, tuple(self._entries))
+    def _write(self, batch: Batch) -> None:
         self._store.write(description_key(self.id), batch_as_bytes(batch))

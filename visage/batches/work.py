@@ -1,5 +1,6 @@
 """What a worker does when a batch's turn has come: one file, from its claim to its result."""
 
+import itertools
 import json
 import threading
 import time
@@ -11,7 +12,7 @@ from visage.batches.batch import Batch, Done, End, Failure, Result, label
 from visage.batches.life import Life
 from visage.batches.queue import MOST_ATTEMPTS
 from visage.batches.store import input_key, output_key
-from visage.engine import Engine
+from visage.engine import WORN_OUT_PHOTOS, Engine
 from visage.errors import BatchError, BatchNotFound, RequestError, StorageFull, VisageError
 from visage.guard import GuardOptions
 from visage.log import logger
@@ -41,6 +42,9 @@ class Work:
         # Batch and number of what this process works on now. What it claimed otherwise, it lost: the queue went away.
         self._in_hand: set[tuple[str, int]] = set()
         self._lock = threading.Lock()
+        self._photos = itertools.count()
+        # Whether this process has worked on so much that another should go on.
+        self.worn_out = False
 
     def turn(self, batch_id: str) -> None:
         """Work on one file of a batch; on none if it has ended or all are done or in hand. Nothing is raised."""
@@ -135,9 +139,11 @@ class Work:
 
     def _settle(self, batch: Batch, number: int, attempt: int) -> None:
         started = time.perf_counter()
+        engine = self._engine()
+        self.worn_out = engine.wears_out and next(self._photos) >= WORN_OUT_PHOTOS
         key = input_key(batch.id, number)
         try:
-            result = self._result(self._engine(), batch, self._store.read(key), number, attempt)
+            result = self._result(engine, batch, self._store.read(key), number, attempt)
         except FileNotFoundError:
             result = LOST
         if self._record(batch, number, result, attempt, time.perf_counter() - started):

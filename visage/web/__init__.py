@@ -1,11 +1,13 @@
 """The HTTP service: `create_app` builds it around an engine."""
 
+import threading
+
 from flask import Flask
 from flask_cors import CORS
 
 from visage.engine import Engine
 from visage.settings import Settings
-from visage.web import access, failures, journal, metrics, routes
+from visage.web import access, batch_routes, failures, journal, metrics, routes
 from visage.web.request_body import PhotoRequest
 
 
@@ -29,17 +31,20 @@ def create_app(settings: Settings | None = None, *, warm: bool = True) -> Flask:
     else:
         engine.check()
     app.extensions["engine"] = engine
+    # Set when this process is to end, for answers that would go on.
+    app.extensions["stopping"] = threading.Event()
     journal.install(app, log_addresses=settings.log_addresses)
     metrics.install(app)
     access.install(app, settings)
     failures.install(app)
     app.register_blueprint(routes.blueprint)
+    batch_routes.install(app, settings)
     if settings.cors_origins:
         CORS(
             app,
             origins=list(settings.cors_origins),
-            methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", journal.REQUEST_ID],
-            expose_headers=[journal.REQUEST_ID, "X-Face-Count", "Retry-After"],
+            methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID", journal.REQUEST_ID],
+            expose_headers=[journal.REQUEST_ID, "X-Face-Count", "Retry-After", "Location"],
         )
     return app

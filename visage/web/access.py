@@ -7,24 +7,22 @@ from flask import Flask, Response, abort, request
 from visage.errors import Unauthorized
 from visage.settings import Settings
 
-# What works or tells of work; the rest (health, the contract, the page) is open.
-_GUARDED = ("photos.predict", "photos.analyze", "photos.anonymize", "photos.metrics_text")
-
 # The page loads its own style sheet and shows pictures; nothing else may run or load, from anywhere.
 _PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-
 
 _METRICS = "photos.metrics_text"
 
 # What an address that is for the metrics answers beside them.
 _HEALTH = ("photos.healthz", "photos.readyz")
 
+# What needs no token: nothing that works or tells of work. None is an address where there is nothing.
+_OPEN = (None, *_HEALTH, "photos.openapi", "photos.page", "static")
+
 
 def install(app: Flask, settings: Settings) -> None:
-    """Guard the photo routes of `app` with a token, if there is one, and set the headers of every answer."""
-    api_token = settings.api_token
+    """Guard the routes of `app` that work with a token, if there is one, and set the headers of every answer."""
 
     @app.before_request
     def keep_metrics_apart() -> None:
@@ -35,12 +33,9 @@ def install(app: Flask, settings: Settings) -> None:
             abort(404)
 
     @app.before_request
-    def check_token() -> None:
-        if not api_token or request.endpoint not in _GUARDED or request.method == "OPTIONS":
-            return
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), api_token.encode()):
-            raise Unauthorized("This service asks for a token; send it as `Authorization: Bearer TOKEN`.")
+    def keep_strangers_out() -> None:
+        if request.endpoint not in _OPEN and request.method != "OPTIONS":
+            check_token(request.headers.get("Authorization", ""), settings.api_token)
 
     @app.after_request
     def protect(response: Response) -> Response:
@@ -51,3 +46,12 @@ def install(app: Flask, settings: Settings) -> None:
             response.headers["Content-Security-Policy"] = _PAGE_POLICY
             response.headers["Referrer-Policy"] = "no-referrer"
         return response
+
+
+def check_token(authorization: str, api_token: str) -> None:
+    """Raise Unauthorized unless the header `authorization` has the token; an empty `api_token` asks for none."""
+    scheme, _, token = authorization.partition(" ")
+    if api_token and (
+        scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), api_token.encode())
+    ):
+        raise Unauthorized("This service asks for a token; send it as `Authorization: Bearer TOKEN`.")

@@ -10,13 +10,15 @@ import termios
 import time
 from collections import deque
 from contextlib import suppress
+from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, BinaryIO
 
 from gunicorn.http import get_parser  # type: ignore[import-untyped]
 
 from visage.log import acceptable_id
 from visage.web.reception import Reception
+from visage.web.spool import told_when_full
 
 # Bytes that are read at a time.
 _CHUNK = 2**18
@@ -24,11 +26,13 @@ _CHUNK = 2**18
 # A thread that makes an answer piece by piece runs ahead of its client by this much.
 _MOST_WAITING = 2**20
 
-# An answer may take as long as a request, and longer at this rate: 10 kilobytes a second are a poor mobile line.
-_SLOWEST_RATE = 10_000
+# An answer may take as long as a request, and longer at this rate: 10 kilobytes a second are a poor mobile line. So may
+# what goes to the disk.
+SLOWEST_RATE = 10_000
 
-# Requests that need a slot.
+# Requests that need a slot, and those whose bodies go to the disk.
 _PHOTO = re.compile(rb"POST /(?:predict|analyze|anonymize)[? ]")
+_BATCH = re.compile(rb"POST /batches[? ]")
 
 _GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -49,7 +53,7 @@ class Outbox:
     @property
     def late(self) -> bool:
         """Whether the client has had the patience, and the time at the slowest rate, for what it has taken."""
-        return time.monotonic() > self._began + self._patience + self._taken() / _SLOWEST_RATE
+        return time.monotonic() > self._began + self._patience + self._taken() / SLOWEST_RATE
 
     def _taken(self) -> int:
         """Bytes of this answer that have arrived: not those in the kernel's buffer, which may be megabytes."""
@@ -119,6 +123,14 @@ class Outbox:
         """As `shutdown`."""
 
 
+@dataclass
+class Held:
+    """Bytes of requests that all connections of a worker hold."""
+
+    in_memory: int = 0
+    on_disk: int = 0
+
+
 class Connection:
     """A client's connection, as gunicorn's threads expect it, with its request collected before they see it."""
 
@@ -126,7 +138,8 @@ class Connection:
     data_ready = True
     is_http2 = False
 
-    def __init__(self, connection: socket.socket, client: Any, server: Any, patience: float) -> None:
+    def __init__(self, connection: socket.socket, client: Any, server: Any, held: Held, patience: float) -> None:
+        """`held` counts what is held here too; a request has `patience` seconds to come, and an answer to go."""
         connection.settimeout(0)
         self.socket = connection
         self.client = client
@@ -136,9 +149,12 @@ class Connection:
         self.reception = Reception()
         self.deadline = time.monotonic() + patience
         self.open = self.keeps = True
-        # Bytes of a request that was received, or is; and its body, unless that is for the parser to find.
-        self.held = 0
-        self.body: BytesIO | None = None
+        # The body of a request that was received, unless that is for the parser to find.
+        self.body: BinaryIO | None = None
+        self._patience = patience
+        self._held = held
+        # Bytes of a request that was received, or is.
+        self._in_memory = self._on_disk = 0
         self._behind = b""
         self._went_ahead = False
 
@@ -159,14 +175,35 @@ class Connection:
         """That of the request that has come, as far as it has: the client's own, or a new one."""
         return acceptable_id(self.reception.header(b"x-request-id").decode("latin-1"))
 
-    def release(self) -> int:
-        """Let go of a request that was answered or refused, before the answer is out; how many bytes that was."""
+    @property
+    def is_batch(self) -> bool:
+        """Whether the request that comes brings a body of known length for the disk."""
+        reception = self.reception
+        return bool(reception.body_bytes and not reception.chunked and _BATCH.match(reception.data))
+
+    def spool_to(self, file: BinaryIO) -> None:
+        """Have the body go to `file`, which is closed when the request has been answered.
+
+        Raises:
+            StorageFull: there is no room for what has come.
+        """
+        with told_when_full():
+            self.reception.spool_to(file)
+        self._hold(len(self.reception.data), file.tell())
+
+    def release(self) -> None:
+        """Let go of a request that was answered or refused, before the answer is out."""
         if self.parser and self.body is None:
-            return 0
+            return
+        self._forget(len(self._behind))
         self.body = self.body and BytesIO()
-        self.reception = Reception()
-        released, self.held = self.held - len(self._behind), len(self._behind)
-        return released
+
+    def drop(self) -> None:
+        """Close the connection and let go of everything."""
+        self.open = False
+        self._forget(0)
+        with suppress(OSError):
+            self.socket.close()
 
     def receive(self) -> int:
         """Take what has come; how many bytes that was. None at all is the end of what the client sends.
@@ -174,11 +211,18 @@ class Connection:
         Raises:
             BlockingIOError: nothing has come.
             OSError: the client is gone.
+            StorageFull: there is no room for what has come.
         """
         data = self.socket.recv(_CHUNK)
-        if data:
-            self.held += len(data)
+        if data and self.reception.spool:
+            with told_when_full():
+                self.reception.feed(data)
+            self._hold(len(self.reception.data), self.reception.spool.tell())
+            more = len(data) / SLOWEST_RATE
+            self.deadline = min(self.deadline + more, time.monotonic() + self._patience)
+        elif data:
             self.reception.feed(data)
+            self._hold(self._in_memory + len(data), 0)
         return len(data)
 
     def go_ahead(self) -> None:
@@ -197,7 +241,11 @@ class Connection:
         A body of known length goes past the parser: on its way through it would be copied several times.
         """
         head, body, self._behind = self.reception.take()
-        self.body = BytesIO(body) if head and not self.reception.chunked else None
+        if self.reception.spool:
+            self.body = self.reception.spool
+            self.body.seek(0)
+        else:
+            self.body = BytesIO(body) if head and not self.reception.chunked else None
         parsed = [head, self._behind] if self.body is None else [head]
         self.parser = get_parser(config, iter([part for part in parsed if part]), self.client)
 
@@ -207,8 +255,18 @@ class Connection:
             unreader = self.parser.unreader
             self._behind = unreader.take_buffered() + b"".join(unreader.iter or ())
         self.parser, self._went_ahead = None, False
-        self.reception = Reception()
-        self.held = len(self._behind)
+        self._forget(len(self._behind))
         if self._behind:
             self.reception.feed(self._behind)
         self._behind = b""
+
+    def _hold(self, in_memory: int, on_disk: int) -> None:
+        self._held.in_memory += in_memory - self._in_memory
+        self._held.on_disk += on_disk - self._on_disk
+        self._in_memory, self._on_disk = in_memory, on_disk
+
+    def _forget(self, in_memory: int) -> None:
+        if self.reception.spool:
+            self.reception.spool.close()
+        self.reception = Reception()
+        self._hold(in_memory, 0)

@@ -3,7 +3,7 @@
 from flask import Flask, Response, g, jsonify
 from werkzeug.exceptions import HTTPException
 
-from visage.errors import BusyError, RequestError, Unauthorized
+from visage.errors import BatchError, BusyError, RequestError, Unauthorized
 from visage.log import logger
 from visage.web import metrics
 
@@ -17,13 +17,13 @@ _SENTENCES = {
 
 def install(app: Flask) -> None:
     """Have `app` answer every exception in this shape, with no detail of an unforeseen one outside the log."""
-    app.register_error_handler(RequestError, _foreseen)
-    app.register_error_handler(BusyError, _foreseen)
+    for kind in (RequestError, BatchError, BusyError):
+        app.register_error_handler(kind, _foreseen)
     app.register_error_handler(HTTPException, _of_flask)
     app.register_error_handler(Exception, _unforeseen)
 
 
-def _foreseen(error: RequestError | BusyError) -> Response:
+def _foreseen(error: RequestError | BatchError | BusyError) -> Response:
     metrics.count_refusal(error)
     g.refusal = error.code
     response = _shape(str(error), error.code, error.status)

@@ -48,28 +48,28 @@ class PhotoFormParser(FormDataParser):
         chunks: list[bytes] = []
         for event in events:
             if isinstance(event, MultipartSegment):
-                part, chunks, file_name = event, [], _file_name(event)
+                part, chunks, name = event, [], file_name(event)
             elif part is None:
                 continue
             elif event:
                 chunks.append(event)
                 # Only files may be as long as the body may be.
-                if file_name is None and part.bytes_received > (self.max_form_memory_size or math.inf):
+                if name is None and part.bytes_received > (self.max_form_memory_size or math.inf):
                     raise RequestEntityTooLarge
-            elif file_name is None:
-                fields.add(_text(part.name), b"".join(chunks).decode(errors="replace"))
+            elif name is None:
+                fields.add(field_text(part.name), b"".join(chunks).decode(errors="replace"))
             else:
-                files.add(_text(part.name), FileStorage(BytesIO(b"".join(chunks)), file_name, part.name))
+                files.add(field_text(part.name), FileStorage(BytesIO(b"".join(chunks)), name, part.name))
         return fields, files
 
 
-def _file_name(part: MultipartSegment) -> str | None:
+def file_name(part: MultipartSegment) -> str | None:
     """The name of a file, None for any other field; some clients write it in the form of RFC 5987 alone."""
     if part.filename is not None:
-        return _text(part.filename)
+        return field_text(part.filename)
     return parse_options_header(part.header("Content-Disposition"))[1].get("filename")
 
 
-def _text(latin: str) -> str:
+def field_text(latin: str) -> str:
     """What clients mean, which is UTF-8; where it is not, with a sign for what cannot be told."""
     return latin.encode("latin-1").decode(errors="replace")

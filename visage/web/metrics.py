@@ -9,7 +9,7 @@ from prometheus_client import generate_latest as as_text
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from visage.engine import Analysis, Engine
-from visage.errors import BusyError, RequestError
+from visage.errors import VisageError
 from visage.guard import Anonymized
 
 # Seconds: an encoder takes one thousandth, a photo that waits as long as it may takes 5.
@@ -66,12 +66,12 @@ def record(worked: Analysis | Anonymized) -> None:
         STAGE_SECONDS.labels(stage).observe(seconds)
 
 
-def count_refusal(error: RequestError | BusyError) -> None:
+def count_refusal(error: VisageError) -> None:
     """Count what was refused on purpose."""
     REFUSALS.labels(error.code).inc()
 
 
-def count_unrouted(error: RequestError | BusyError) -> None:
+def count_unrouted(error: VisageError) -> None:
     """Count a request that was refused before it had a route."""
     count_refusal(error)
     REQUESTS.labels("unknown", str(error.status)).inc()

@@ -8,10 +8,11 @@ from functools import lru_cache
 from typing import Any, TypeGuard, TypeVar
 
 from flask import Request
-from werkzeug.datastructures import MIMEAccept
+from werkzeug.datastructures import MIMEAccept, MultiDict
 from werkzeug.http import parse_accept_header
 
 from visage.analyzer import Options
+from visage.batches.batch import Task
 from visage.errors import BadParameter, NotAcceptable
 from visage.faces import Box
 from visage.guard import GuardOptions
@@ -52,16 +53,11 @@ def read_wish(request: Request, default: Format) -> Wish:
         BadParameter: a value is not one of those that fit; the sentence names them.
         NotAcceptable: none of the types in `Accept` can be given.
     """
-    parameters = _Parameters(request)
+    parameters = _Parameters(request.args, request.form)
     return Wish(
-        options=Options(
-            min_confidence=parameters.number("min_confidence", 0.01, 1),
-            max_faces=parameters.integer("max_faces", 1, 1000),
-            min_face_size=parameters.integer("min_face_size", 0, 100_000) or 0,
-            detail=parameters.member("detail", Options.detail),
-        ),
+        options=_options(parameters),
         format=_format(request, parameters, default),
-        annotated=parameters.choice("annotated", ["true", "false"]) != "false",
+        annotated=parameters.truth("annotated", default=True),
     )
 
 
@@ -88,21 +84,55 @@ def read_guard_wish(request: Request, media_type: str) -> GuardWish:
         BadParameter: a value is not one of those that fit; the sentence names them.
         NotAcceptable: none of the types in `Accept` can be given.
     """
-    parameters = _Parameters(request)
-    scale = parameters.number("mask_scale", 1, 3)
+    parameters = _Parameters(request.args, request.form)
     return GuardWish(
-        options=GuardOptions(
-            mask=Mask(
-                parameters.member("method", Mask.method),
-                parameters.member("shape", Mask.shape),
-                Mask.scale if scale is None else scale,
-            ),
-            min_confidence=parameters.number("min_confidence", 0.01, 1),
-            keep=parameters.boxes("keep"),
-            detail=parameters.member("detail", GuardOptions.detail),
-        ),
+        options=_guard_options(parameters),
         format=_guard_format(request, parameters, media_type),
-        picture=parameters.choice("picture", ["true", "false"]) != "false",
+        picture=parameters.truth("picture", default=True),
+    )
+
+
+def read_batch_options(*sources: MultiDict[str, str]) -> Options | GuardOptions:
+    """What is to be done to each photo of a batch; the first of `sources` that has a value counts.
+
+    Raises:
+        BadParameter: a value is not one of those that fit; the sentence names them.
+    """
+    parameters = _Parameters(*sources)
+    if parameters.boxes("keep"):
+        raise BadParameter("keep is for single photos; boxes of one photo say nothing of the others.")
+    return (
+        _options(parameters)
+        if parameters.member("task", Task.ANONYMIZE) is Task.PREDICT
+        else _guard_options(parameters)
+    )
+
+
+def wants_files(request: Request) -> bool:
+    """Whether a batch is asked for with each of its files."""
+    return _Parameters(request.args).truth("files", default=True)
+
+
+def _options(parameters: "_Parameters") -> Options:
+    return Options(
+        min_confidence=parameters.number("min_confidence", 0.01, 1),
+        max_faces=parameters.integer("max_faces", 1, 1000),
+        min_face_size=parameters.integer("min_face_size", 0, 100_000) or 0,
+        detail=parameters.member("detail", Options.detail),
+    )
+
+
+def _guard_options(parameters: "_Parameters") -> GuardOptions:
+    scale = parameters.number("mask_scale", 1, 3)
+    return GuardOptions(
+        mask=Mask(
+            parameters.member("method", Mask.method),
+            parameters.member("shape", Mask.shape),
+            Mask.scale if scale is None else scale,
+        ),
+        min_confidence=parameters.number("min_confidence", 0.01, 1),
+        keep=parameters.boxes("keep"),
+        detail=parameters.member("detail", GuardOptions.detail),
     )
 
 
@@ -145,8 +175,12 @@ def _best_type(accept: str, offered: tuple[str, ...]) -> str | None:
 class _Parameters:
     """Reads named values out of the query, else out of the form. An empty value counts as not given."""
 
-    def __init__(self, request: Request) -> None:
-        self._request = request
+    def __init__(self, *sources: MultiDict[str, str]) -> None:
+        self._sources = sources
+
+    def truth(self, name: str, *, default: bool) -> bool:
+        named = self.choice(name, ["true", "false"])
+        return default if named is None else named == "true"
 
     def choice(self, name: str, allowed: list[str]) -> str | None:
         text = self._text(name)
@@ -197,7 +231,7 @@ class _Parameters:
         return tuple(Box(*box) for box in listed)
 
     def _text(self, name: str) -> str | None:
-        return self._request.args.get(name) or self._request.form.get(name) or None
+        return next((value for source in self._sources if (value := source.get(name))), None)
 
 
 def _is_box(value: Any) -> TypeGuard[list[int]]:

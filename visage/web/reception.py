@@ -5,6 +5,7 @@ reads it next, knows what to say about it.
 """
 
 import re
+from typing import BinaryIO
 
 # Longer heads are refused unread, and no longer trailers are waited for. gunicorn's own limits of a line and of a field
 # are lower.
@@ -23,13 +24,15 @@ class Reception:
     """Collects the bytes of one request.
 
     `complete` tells that it can be parsed, and stays so. `body_bytes` is how long its body is at least, as far as is
-    known: what the head says, or the chunks announced so far. Both follow from the bytes, in any pieces.
+    known: what the head says, or the chunks announced so far. Both follow from the bytes, in any pieces. `spool` is
+    where the body goes if it is not to stay in memory.
     """
 
     def __init__(self) -> None:
         self.data = bytearray()
         self.complete = False
         self.body_bytes = 0
+        self.spool: BinaryIO | None = None
         self._head_end = 0
         # Whether nobody could take another number of bytes for this request's body.
         self._sure = False
@@ -68,6 +71,8 @@ class Reception:
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes; those of a next request may follow the last of this one."""
+        if self.spool and not self.complete:
+            data = self._write(self.spool, data)
         before = len(self.data)
         self.data += data
         if self.complete:
@@ -76,22 +81,42 @@ class Reception:
             self._find_head(max(0, before - 3))
         if self._chunk_end is not None:
             self._follow_chunks(self._chunk_end)
-        elif self.has_head:
+        elif self.has_head and not self.spool:
             self.complete = len(self.data) >= self._head_end + self.body_bytes
 
     @property
     def chunked(self) -> bool:
         return self._chunk_end is not None
 
-    def take(self) -> tuple[bytes, bytes, bytes]:
-        """The head, the body and what follows it, and nothing is left here. The body of what is chunked, or no HTTP,
-        counts as what follows its head.
+    def spool_to(self, file: BinaryIO) -> None:
+        """Have the body, of which the head has told the length, go to `file`; so does what has come of it.
+
+        Raises:
+            OSError: the file takes no more; by `feed` too.
         """
-        body_end = self._head_end + (0 if self.chunked else self.body_bytes)
+        begun = bytes(self.data[self._head_end :])
+        del self.data[self._head_end :]
+        self.spool, self.complete = file, False
+        self.feed(begun)
+
+    def take(self) -> tuple[bytes, bytes, bytes]:
+        """The head, the body and what follows it, and nothing is left here but the spool. The body of what is chunked,
+        or no HTTP, counts as what follows its head.
+        """
+        body_end = self._head_end + (0 if self.chunked or self.spool else self.body_bytes)
         with memoryview(self.data) as view:
             parts = bytes(view[: self._head_end]), bytes(view[self._head_end : body_end]), bytes(view[body_end:])
         self.data = bytearray()
         return parts
+
+    def _write(self, spool: BinaryIO, data: bytes) -> bytes:
+        """Write what belongs to the body, and return what does not."""
+        missing = self.body_bytes - spool.tell()
+        spool.write(data[:missing])
+        # What cannot be written must be known now, while somebody can be told.
+        spool.flush()
+        self.complete = len(data) >= missing
+        return data[missing:]
 
     def _find_head(self, start: int) -> None:
         end = self.data.find(b"\r\n\r\n", start)

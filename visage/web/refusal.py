@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from gunicorn.http import errors as http_errors  # type: ignore[import-untyped]
 
-from visage.errors import AddressTooLong, BusyError, HeadersTooLong, RequestError
+from visage.errors import AddressTooLong, BusyError, HeadersTooLong, RequestError, VisageError
 from visage.log import logger
 from visage.web import metrics
 
@@ -19,7 +19,7 @@ def unreadable(reason: Exception) -> RequestError:
     return kind("The request is no HTTP that can be read here; use a common client, such as curl.")
 
 
-def refusal(error: RequestError | BusyError, request_id: str, *, keeps: bool = False) -> bytes:
+def refusal(error: VisageError, request_id: str, *, keeps: bool = False) -> bytes:
     """A whole answer in the shape of every error, logged and counted; `keeps` tells whether the connection stays."""
     logger.info("refused", extra={"fields": {"request_id": request_id, "status": error.status, "code": error.code}})
     metrics.count_unrouted(error)
@@ -41,6 +41,8 @@ def _around_id(status: int, code: str, sentence: str, retry_after: int | None, k
         "X-Content-Type-Options: nosniff",
         f"Connection: {'keep-alive' if keeps else 'close'}",
     ]
+    if status == HTTPStatus.UNAUTHORIZED:
+        lines.append("WWW-Authenticate: Bearer")
     if retry_after is not None:
         lines.append(f"Retry-After: {retry_after}")
     return "\r\n".join([*lines, "X-Request-ID: "]).encode(), f"\r\n\r\n{body}".encode()

@@ -39,21 +39,26 @@ def read_photo(request: Request) -> bytes:
         UnsupportedType: the body is compressed.
         RequestError: it is not what its own headers say.
     """
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise UnsupportedType("A compressed body is not accepted; send it without Content-Encoding.")
+    refuse_compressed(request)
     if request.mimetype == "multipart/form-data":
-        with _sound(request):
+        with sound(request):
             fields = [request.files.getlist(name) for name in FIELDS]
         return _field_content([each for field in fields for each in field])
     if request.mimetype.startswith("image/") or request.mimetype == "application/octet-stream":
         if request.content_length is None:
             raise LengthRequired("A raw body needs a Content-Length header; send one, or use a multipart form.")
-        with _sound(request):
+        with sound(request):
             photo = request.get_data(cache=False)
         if not photo:
             raise EmptyImage("The body is empty; send the bytes of a photo.")
         return photo
     raise NoImage(HOW_TO_SEND)
+
+
+def refuse_compressed(request: Request) -> None:
+    """Raise UnsupportedType for a body that would have to be unpacked first."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedType("A compressed body is not accepted; send it without Content-Encoding.")
 
 
 def _field_content(photos: list[FileStorage]) -> bytes:
@@ -68,7 +73,7 @@ def _field_content(photos: list[FileStorage]) -> bytes:
 
 
 @contextmanager
-def _sound(request: Request) -> Iterator[None]:
+def sound(request: Request) -> Iterator[None]:
     """Read a body in here: what fails is told in a sentence."""
     try:
         yield

@@ -18,16 +18,14 @@ from typing import Any
 from gunicorn.http import errors as http_errors  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
-from visage.errors import BodyTimeout, BodyTooLarge, BusyError, HeadersTooLong, QueueFull, RequestError
+from visage.errors import BodyTimeout, RequestError, StorageFull, VisageError
 from visage.log import logger
 from visage.settings import Settings
 from visage.web import overload
-from visage.web.connection import Connection
+from visage.web.connection import SLOWEST_RATE, Connection
+from visage.web.intake import Intake
 from visage.web.refusal import refusal, unreadable
 from visage.web.waits import Waits
-
-# Bodies of the largest size allowed that a worker holds at most, beside those that work or wait: while they arrive.
-_MOST_ARRIVING = 8
 
 # What a client still sends after it was refused is taken and dropped for so long, that it may read the answer.
 _LINGER_SECONDS = 2.0
@@ -37,9 +35,6 @@ _SHORT_TURN_SECONDS = 1e-5
 
 # How often those whose time is up are looked for.
 _LOOK_SECONDS = 0.25
-
-# Chunk lines and trailers may take as much again as the body itself.
-_CODED = 2
 
 _Action = Callable[..., None]
 
@@ -65,9 +60,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*arguments, **named)
         self._settings = Settings.from_environment()
         self._waits = Waits(lambda: self.poller)
-        self._held = 0
-        bodies = self._settings.slots + self._settings.queue + _MOST_ARRIVING
-        self._most_held = bodies * self._settings.max_body_bytes
+        self._intake = Intake(self._settings)
         self._next_look = self._next_sign = 0.0
         self._door_shut = False
 
@@ -88,7 +81,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
                 raise
             return False
         self.nr_conns += 1
-        self._receive(Connection(client, address, listener.getsockname(), self._settings.body_seconds))
+        patience = self._settings.body_seconds
+        self._receive(Connection(client, address, listener.getsockname(), self._intake.held, patience))
         return True
 
     def set_accept_enabled(self, enabled: bool) -> None:
@@ -97,6 +91,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self._door_shut = self._door_shut or stops
         super().set_accept_enabled(enabled)
         if stops:
+            self.wsgi.extensions["stopping"].set()
             # Who knocks between the last look and the closing is cut off by the kernel: threads that work on photos
             # must not come between the two.
             sys.setswitchinterval(_SHORT_TURN_SECONDS)
@@ -134,8 +129,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     @_harmless
     def _receive(self, connection: Connection) -> None:
         """Take what has come of a request; once it is whole, a thread's turn comes."""
-        reception = connection.reception
-        begun = bool(reception.data)
+        begun = bool(connection.reception.data)
         try:
             received = connection.receive()
         except BlockingIOError:
@@ -144,7 +138,9 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         except OSError:
             self._drop(connection)
             return
-        self._held += received
+        except StorageFull as error:
+            self._refuse(connection, error)
+            return
         if not begun:
             connection.deadline = time.monotonic() + self._settings.body_seconds
         if not received:
@@ -154,20 +150,19 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def _judge(self, connection: Connection) -> None:
         """Decide what a connection's request, as far as it has come, is worth."""
-        reception, most = connection.reception, self._settings.max_body_bytes
-        if reception.head_too_long:
-            self._refuse(connection, HeadersTooLong("The headers are too long; send fewer or shorter ones."))
-        elif reception.body_bytes > most or len(reception.data) > _CODED * most + 2**16:
-            self._refuse(connection, BodyTooLarge(f"The body has more than {most:,} bytes; send a smaller photo."))
-        elif reception.body_bytes and self._held + reception.body_bytes - len(reception.data) > self._most_held:
-            self._refuse(connection, QueueFull("Too many photos are being received; try again in a second."))
-        elif (
+        try:
+            self._intake.check(connection)
+        except VisageError as error:
+            self._refuse(connection, error)
+            return
+        reception = connection.reception
+        if (
             reception.complete
             and connection.may_be_turned_away
             and overload.refuses_photos(self.wsgi.extensions["engine"])
         ):
             connection.keeps = overload.turn_away(connection, keeps=self.alive and connection.can_keep)
-            self._held -= connection.release()
+            connection.release()
             self._send(connection)
         elif reception.complete:
             self._waits.end(connection)
@@ -184,7 +179,9 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     @_harmless
     def _time_out(self, connection: Connection) -> None:
         seconds = self._settings.body_seconds
-        self._refuse(connection, BodyTimeout(f"The request did not arrive within {seconds:g} seconds; send it faster."))
+        slow = f"The request did not arrive within {seconds:g} seconds; send it faster."
+        slow_batch = f"The batch comes too slowly; send at least {SLOWEST_RATE:,} bytes a second."
+        self._refuse(connection, BodyTimeout(slow_batch if connection.is_batch else slow))
 
     def _end_early(self, connection: Connection) -> None:
         if connection.reception.data:
@@ -217,7 +214,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     @_harmless
     def finish_request(self, connection: Connection, future: "Future[Any]") -> None:
         """A thread has made its answer, or given up; what the client has not taken yet is sent from here."""
-        self._held -= connection.release()
+        connection.release()
         connection.keeps = not future.cancelled() and future.exception() is None and bool(future.result())
         self._send(connection)
 
@@ -244,9 +241,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             self._send(connection)
 
     def _await_next(self, connection: Connection) -> None:
-        self._held -= connection.held
         connection.next_request()
-        self._held += connection.held
         patience = self._settings.body_seconds if connection.reception.data else self.cfg.keepalive
         connection.deadline = time.monotonic() + (patience if self.alive else min(patience, _LINGER_SECONDS))
         if connection.reception.data:
@@ -276,18 +271,15 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def _drop(self, connection: Connection) -> None:
         if connection.open:
-            connection.open = False
             self._waits.end(connection)
-            self._held -= connection.held
+            connection.drop()
             self.nr_conns -= 1
-            with suppress(OSError):
-                connection.socket.close()
 
-    def _refuse(self, connection: Connection, error: RequestError | BusyError) -> None:
+    def _refuse(self, connection: Connection, error: VisageError) -> None:
         """Answer a request that is not worth a thread."""
         with suppress(OSError):
             connection.sock.sendall(refusal(error, connection.request_id))
-        self._held -= connection.release()
+        connection.release()
         connection.keeps = False
         self._send(connection)
 

@@ -1,0 +1,64 @@
+"""The workers that gunicorn looks after: most of them serve, and one works on batches."""
+
+import os
+import time
+from typing import Any
+
+from visage.batches import open_batches
+from visage.batches.consumer import consuming
+from visage.errors import VisageError
+from visage.log import logger
+from visage.web.worker import PatientWorker
+
+# How often a worker on batches gives its master a sign and looks whether it is to stop.
+_ROUND_SECONDS = 0.25
+
+# Between tries to begin while store or queue cannot be had.
+_PAUSE_SECONDS = 10.0
+
+# So that photos of somebody who waits go before those of batches.
+_NICENESS = 10
+
+
+class ServiceWorker(PatientWorker):
+    """Serves, unless it `works_on_batches`, which is decided before its fork."""
+
+    works_on_batches = False
+
+    def choose(self, server: Any) -> None:
+        """Decide in the master, before the fork, what this worker is for: the last of a generation works on batches.
+
+        A generation begins with the start and with each reload, whose workers come before the former ones go.
+        """
+        begun = getattr(server, "generation_begun", 0)
+        generation = [other for other in server.WORKERS.values() if other.age > begun]
+        others_serve = len(generation) >= server.num_workers - 1
+        self.works_on_batches = others_serve and not any(other.works_on_batches for other in generation)
+
+    def run(self) -> None:
+        """Do what this worker is for until a signal ends it."""
+        if not self.works_on_batches:
+            super().run()
+            return
+        # Who knocks is for others; a door that stayed open here would keep callers waiting when those have left.
+        for listener in self.sockets:
+            listener.close()
+        os.nice(_NICENESS)
+        while self._goes_on():
+            self._work_on_batches()
+
+    def _work_on_batches(self) -> None:
+        try:
+            with consuming(self._settings, open_batches(self._settings)) as work:
+                while self._goes_on() and not work.worn_out:
+                    time.sleep(_ROUND_SECONDS)
+                self.alive = False
+        except VisageError as error:
+            logger.warning("batches_unavailable", extra={"fields": {"reason": str(error)}})
+            again = time.monotonic() + _PAUSE_SECONDS
+            while self._goes_on() and time.monotonic() < again:
+                time.sleep(_ROUND_SECONDS)
+
+    def _goes_on(self) -> bool:
+        self.notify()
+        return bool(self.alive and self.is_parent_alive())
