@@ -19,7 +19,7 @@ import pytest
 from tests.pictures import mutated
 from visage.batches.archives import ArchivedFile, ArchiveLimits, read_archive
 from visage.batches.results import write_archive
-from visage.errors import ArchiveTooLarge, BadArchive, ImageTooLarge, RequestError, UnsupportedType
+from visage.errors import ArchiveTooLarge, BadArchive, ImageTooLarge, UnsupportedType, VisageError
 
 LIMITS = ArchiveLimits(files=20_000, file_bytes=2**24, total_bytes=2**28)
 NOISE = random.Random(1).randbytes(300_000)
@@ -49,13 +49,13 @@ def streamed(files: Iterable[tuple[str, bytes]]) -> bytes:
     return b"".join(write_archive((name, [content]) for name, content in files))
 
 
-def contents(archive: bytes) -> dict[str, bytes | RequestError]:
+def contents(archive: bytes) -> dict[str, bytes | VisageError]:
     return {file.name: file.content for file in read(archive)}
 
 
-def only_refusal(archive: bytes, limits: ArchiveLimits = LIMITS) -> RequestError:
+def only_refusal(archive: bytes, limits: ArchiveLimits = LIMITS) -> VisageError:
     (file,) = read(archive, limits)
-    assert isinstance(file.content, RequestError)
+    assert isinstance(file.content, VisageError)
     return file.content
 
 
@@ -513,7 +513,7 @@ def test_mutants_raise_only_our_errors() -> None:
             mutant = mutated(chance, mutant[::-1], seeds)[::-1]
         try:
             read(mutant)
-        except RequestError:
+        except VisageError:
             refused += 1
 
     assert 0 < refused < 2000

@@ -17,6 +17,7 @@ import pytest
 import requests
 
 from benchmarks.service import ROOT, Service, serving
+from benchmarks.usage import children, workers
 from tests.conftest import TINY_FACES
 from tests.pictures import (
     AVIF,
@@ -79,9 +80,8 @@ class State:
 
     @classmethod
     def of(cls, service: Service) -> "State":
-        children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text()
         return cls(
-            {pid: _open_files(pid) for pid in map(int, children.split())},
+            {pid: _open_files(pid) for pid in workers(service)},
             # Hidden files belong to the tools that test, not to the service.
             {path.name for path in ROOT.iterdir() if not path.name.startswith(".")},
         )
@@ -102,8 +102,8 @@ def _open_files(pid: int) -> set[str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def before(service: Service) -> State:
-    """The state of the service before the first test of this module, once both workers have started."""
-    while len((state := State.of(service)).open_files) < 2:
+    """The state of the service before the first test of this module, once both workers and the third have started."""
+    while len(children(service)) < 3 or len((state := State.of(service)).open_files) != 2:
         time.sleep(0.01)
     return state
 

@@ -25,6 +25,7 @@ from promql_parser import (
 )
 
 from benchmarks.service import ROOT, serving
+from tests.test_faults import wait_for
 from visage.errors import VisageError
 from visage.settings import Settings, rows
 
@@ -63,6 +64,8 @@ def exposed(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory, tiny_png:
             assert service.post(tiny_png, "/analyze").ok
         assert not service.post(b"This is no photo.").ok
         assert not service.post(bytes(2**20 + 1)).ok
+        assert requests.post(service.url + "/batches", files={"files": tiny_png}, timeout=10).ok
+        assert wait_for(lambda: "visage_batch_files_total{" in requests.get(service.url + "/metrics", timeout=10).text)
         # A scrape is counted after its answer was made.
         for _ in range(2):
             text = requests.get(service.url + "/metrics", timeout=10).text

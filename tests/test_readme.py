@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 
 from benchmarks.service import ROOT, Service
 from visage.cli import main
-from visage.errors import BusyError, RequestError, VisageError
+from visage.errors import BatchError, BusyError, RequestError, VisageError
 
 README = (ROOT / "README.md").read_text()
-CURL_LINES = [line for line in README.splitlines() if line.startswith("curl ")]
+LINES = [line for line in README.splitlines() if line.startswith("curl ")]
+BATCH_LINES = [line for line in LINES if "/batches" in line]
+CURL_LINES = [line for line in LINES if line not in BATCH_LINES]
 
 
 def test_there_are_curl_examples() -> None:
@@ -40,6 +43,37 @@ def test_a_curl_example_works_when_pasted(service: Service, tmp_path: Path, line
         assert content.startswith(b"--" if target[1].endswith(".multipart") else b"\xff\xd8\xff")
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs the command curl")
+def test_the_curl_examples_of_batches_work_when_pasted_one_after_the_other(service: Service, tmp_path: Path) -> None:
+    for name in ("one.jpg", "two.jpg"):
+        shutil.copy(ROOT / "docs" / "astronaut.jpg", tmp_path / name)
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.write(tmp_path / "one.jpg", "one.jpg")
+
+    def paste(line: str) -> str:
+        command = line.replace("http://localhost:8080", service.url).replace("ID", batch_id)
+        ended = subprocess.run(
+            ["bash", "-c", f"{command} --fail --silent --show-error"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return ended.stdout
+
+    batch_id = "ID"
+    form, archived, show, watch, fetch, delete = BATCH_LINES
+    batch_id = json.loads(paste(form))["id"]
+    assert json.loads(paste(archived))["task"] == "predict"
+    assert json.loads(paste(show))["total"] == 2
+    assert "event: end" in paste(watch)
+    paste(fetch)
+    assert zipfile.ZipFile(tmp_path / "result.zip").namelist() == ["one.jpg", "two.jpg"]
+    paste(delete)
+    with pytest.raises(subprocess.CalledProcessError):
+        paste(show)
+
+
 @pytest.mark.parametrize("line", [line for line in README.splitlines() if line.startswith("visage ")])
 def test_a_command_of_the_readme_exists(line: str) -> None:
     command: Any = main
@@ -58,7 +92,8 @@ def test_every_error_code_is_in_the_readme() -> None:
 
     documented = set(re.findall(r"`([a-z_]+)`", README))
 
-    assert codes(RequestError) | (codes(BusyError) - {BusyError.code}) <= documented
+    asked = codes(RequestError) | codes(BatchError) | codes(BusyError)
+    assert asked - {BatchError.code, BusyError.code} <= documented
 
 
 def test_every_link_into_the_repo_leads_somewhere() -> None:

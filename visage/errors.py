@@ -23,6 +23,8 @@
     ├── BatchError             (about a batch, never about a single photo's request)
     │   ├── BatchNotFound      404 batch_not_found
     │   ├── BatchNotDone       409 batch_not_done
+    │   ├── ArchiveTooLarge    413 archive_too_large
+    │   ├── BadArchive         422 bad_archive
     │   ├── BatchesUnavailable 503 batches_unavailable
     │   └── StorageFull        507 storage_full
     └── BusyError              503 busy (carries retry_after)
@@ -153,6 +155,20 @@ class BatchNotDone(BatchError):
     code = "batch_not_done"
 
 
+class ArchiveTooLarge(BatchError):
+    """There are too many files, or they unpack to too much."""
+
+    status = 413
+    code = "archive_too_large"
+
+
+class BadArchive(BatchError):
+    """What was sent as a ZIP is none, is damaged, or is packed in a way that is not read."""
+
+    status = 422
+    code = "bad_archive"
+
+
 class BatchesUnavailable(BatchError):
     """What keeps the batches (Redis, object storage, a database) cannot be reached now."""
 
@@ -189,13 +205,3 @@ class WaitTimeout(BusyError):
 
 class NotReady(BusyError):
     code = "not_ready"
-
-
-class BadArchive(RequestError):
-    status = 422
-    code = "bad_archive"
-
-
-class ArchiveTooLarge(RequestError):
-    status = 413
-    code = "archive_too_large"

@@ -122,10 +122,16 @@ class Batches:
             raise BatchNotDone(f"The batch has no result: {reason}")
         results = self._final_results(batch_id)
         sizes = self.store.sizes(f"{batch_id}/out")
-        names = enumerate((entry.name for entry in self.find(batch_id).entries), 1)
-        outputs = ((name, number, result) for number, name in names if isinstance(result := results[number], Done))
-        keys = ((name, number, output_key(batch_id, number, result.attempt)) for name, number, result in outputs)
-        return (Output(name, number, sizes[key], partial(self.store.open, key)) for name, number, key in keys)
+        outputs = []
+        for number, entry in enumerate(self.find(batch_id).entries, 1):
+            result = results[number]
+            if isinstance(result, Done):
+                key = output_key(batch_id, number, result.attempt)
+                if key not in sizes:
+                    # It is being deleted.
+                    raise _not_found()
+                outputs.append(Output(entry.name, number, sizes[key], partial(self.store.open, key)))
+        return iter(outputs)
 
     def cancel(self, batch_id: str) -> None:
         """Call a batch off, or drop one that is done: when this returns, nothing is kept of it."""

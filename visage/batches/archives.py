@@ -16,7 +16,7 @@ from typing import BinaryIO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from visage.batches.names import safe_names
-from visage.errors import ArchiveTooLarge, BadArchive, ImageTooLarge, RequestError, UnsupportedType
+from visage.errors import ArchiveTooLarge, BadArchive, ImageTooLarge, UnsupportedType, VisageError
 
 # What a ZIP begins with, unless a program that unpacks it stands before it; the second is that of an empty one.
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
@@ -68,7 +68,7 @@ class ArchivedFile:
     """A file from an archive: a safe `name`, and its `content` or the reason why it is refused."""
 
     name: str
-    content: bytes | RequestError
+    content: bytes | VisageError
 
 
 def read_archive(archive: BinaryIO, limits: ArchiveLimits) -> Iterator[ArchivedFile]:
@@ -190,7 +190,7 @@ class _Unpacking:
         self._limits = limits
         self._left = min(limits.total_bytes, max(_SMALL_WHOLE, limits.ratio * archive.seek(0, io.SEEK_END)))
 
-    def content(self, record: ZipInfo) -> bytes | RequestError:
+    def content(self, record: ZipInfo) -> bytes | VisageError:
         """The content of a file, or why it is refused."""
         try:
             _refuse_unread(record)

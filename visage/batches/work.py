@@ -43,6 +43,8 @@ class Work:
         self._in_hand: set[tuple[str, int]] = set()
         self._lock = threading.Lock()
         self._photos = itertools.count()
+        # Told each result that is noted.
+        self.watcher: Callable[[Result], None] = lambda _result: None
         # Whether this process has worked on so much that another should go on.
         self.worn_out = False
 
@@ -175,6 +177,7 @@ class Work:
         if not self._batches.exists(batch.id):
             self._clean_up(batch.id, [number])
             return False
+        self.watcher(result)
         self._queue.count(batch.id, "done" if isinstance(result, Done) else "failed")
         outcome = {"faces": result.faces} if isinstance(result, Done) else {"code": result.code}
         _log("batch_file", batch.id, file=number, attempt=attempt, milliseconds=round(seconds * 1000, 1), **outcome)

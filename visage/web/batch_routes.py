@@ -7,7 +7,7 @@ from flask import Blueprint, Flask, Response, current_app, jsonify, request, url
 from visage.batches import Batches, open_batches
 from visage.batches.batch import FileStatus
 from visage.batches.results import result_archive
-from visage.errors import BatchesUnavailable, NoImage, RequestError, SetupError
+from visage.errors import BatchesUnavailable, NoImage, SetupError
 from visage.log import logger
 from visage.settings import MOST_STREAMS, Settings
 from visage.web.batch_events import LAST_ID, events, progress_as_json
@@ -51,10 +51,10 @@ def submit() -> Response:
     with _streams().held(), _batches().create() as batch:
         upload = BatchUpload(request, current_app.extensions["engine"].settings)
         for file in upload:
-            if isinstance(file.content, RequestError):
-                batch.add_failed(file.name, file.content)
-            else:
+            if isinstance(file.content, bytes):
                 batch.add(file.name, file.content)
+            else:
+                batch.add_failed(file.name, file.content)
         if not batch.files:
             raise NoImage(HOW_TO_SEND)
         batch_id = batch.submit(read_batch_options(request.args, upload.fields))

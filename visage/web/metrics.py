@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client import generate_latest as as_text
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from visage.batches.batch import Done, Result
 from visage.engine import Analysis, Engine
 from visage.errors import VisageError
 from visage.guard import Anonymized
@@ -21,6 +22,9 @@ STAGE_SECONDS = Histogram("visage_stage_seconds", "Time of each stage of a photo
 FACES = Counter("visage_faces_total", "Faces found.")
 REFUSALS = Counter(
     "visage_refusals_total", "Requests that were refused on purpose, by the code of the error.", ["code"]
+)
+BATCH_FILES = Counter(
+    "visage_batch_files_total", "Files of batches that were worked on beside this service.", ["outcome"]
 )
 CACHE_ANSWERS = Counter("visage_cache_answers_total", "Photos that the cache was asked for.", ["outcome"])
 SLOTS = Gauge("visage_slots", "Photos that can be worked on at once.", multiprocess_mode="livesum")
@@ -64,6 +68,11 @@ def record(worked: Analysis | Anonymized) -> None:
         CACHE_ANSWERS.labels("hit" if worked.cached else "miss").inc()
     for stage, seconds in worked.seconds.items():
         STAGE_SECONDS.labels(stage).observe(seconds)
+
+
+def count_batch_file(result: Result) -> None:
+    """Count what became of a file of a batch."""
+    BATCH_FILES.labels("done" if isinstance(result, Done) else "failed").inc()
 
 
 def count_refusal(error: VisageError) -> None:

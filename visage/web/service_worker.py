@@ -8,6 +8,7 @@ from visage.batches import open_batches
 from visage.batches.consumer import consuming
 from visage.errors import VisageError
 from visage.log import logger
+from visage.web import metrics
 from visage.web.worker import PatientWorker
 
 # How often a worker on batches gives its master a sign and looks whether it is to stop.
@@ -35,6 +36,12 @@ class ServiceWorker(PatientWorker):
         others_serve = len(generation) >= server.num_workers - 1
         self.works_on_batches = others_serve and not any(other.works_on_batches for other in generation)
 
+    def init_process(self) -> None:
+        """Begin in the process that was forked for this worker."""
+        if self.works_on_batches:
+            os.nice(_NICENESS)
+        super().init_process()
+
     def run(self) -> None:
         """Do what this worker is for until a signal ends it."""
         if not self.works_on_batches:
@@ -43,13 +50,13 @@ class ServiceWorker(PatientWorker):
         # Who knocks is for others; a door that stayed open here would keep callers waiting when those have left.
         for listener in self.sockets:
             listener.close()
-        os.nice(_NICENESS)
         while self._goes_on():
             self._work_on_batches()
 
     def _work_on_batches(self) -> None:
         try:
             with consuming(self._settings, open_batches(self._settings)) as work:
+                work.watcher = metrics.count_batch_file
                 while self._goes_on() and not work.worn_out:
                     time.sleep(_ROUND_SECONDS)
                 self.alive = False
