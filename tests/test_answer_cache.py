@@ -26,7 +26,8 @@ from visage.answer_cache import ENTRY_BYTES, AnswerCache, MemoryStore, RedisStor
 from visage.engine import Engine
 from visage.errors import EmptyImage, ImageTooLarge, QueueFull, SettingsError, UndecodableImage
 from visage.face_search import Detail
-from visage.packs import Pack, PackFile
+from visage.pack_files import PackFile
+from visage.packs import Pack
 from visage.results import Analysis, as_json
 from visage.settings import Settings
 from visage.web import create_app
