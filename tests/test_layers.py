@@ -13,13 +13,13 @@ MODULES = sorted(PACKAGE.glob("*.py"))
 # Each module may import those of the rows above its own, never one below.
 LAYERS = (
     {"errors", "stopwatch", "log", "heap", "caffe_layers"},
-    {"settings", "faces", "boxes", "image_headers", "manifest"},
+    {"settings", "faces", "boxes", "image_headers", "manifest", "pack_files", "tiles"},
     {"packs", "images", "labels"},
-    {"nets", "fetch", "results", "masks"},
+    {"nets", "superres_net", "fetch", "results", "masks"},
     {"face_search"},
     {"guard"},
-    {"analyzer", "admission", "annotate"},
-    {"answer_cache"},
+    {"analyzer", "admission", "annotate", "enlarge"},
+    {"answer_cache", "enhancer"},
     {"engine", "evaluation"},
     {"scores", "batches"},
     {"cli", "web"},
