@@ -13,8 +13,10 @@ MODULES = sorted(PACKAGE.glob("*.py"))
 # Each module may import those of the rows above its own, never one below.
 LAYERS = (
     {"errors", "stopwatch", "log", "heap", "caffe_layers"},
-    {"settings", "faces", "boxes", "image_headers", "manifest", "pack_files", "tiles"},
-    {"packs", "images", "labels"},
+    {"settings", "faces", "boxes", "image_headers", "manifest", "tiles"},
+    {"pack_files", "images", "labels"},
+    {"superres_spec"},
+    {"packs"},
     {"nets", "superres_net", "fetch", "results", "masks"},
     {"face_search"},
     {"guard"},

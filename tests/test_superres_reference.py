@@ -16,8 +16,9 @@ from tests import tensorflow_graph  # noqa: E402
 from tests.conftest import SHARED  # noqa: E402
 from tests.superres_packs import write_edsr_pack  # noqa: E402
 from visage.pack_files import PackFile  # noqa: E402
-from visage.packs import SuperresSpec, read_pack  # noqa: E402
+from visage.packs import read_pack  # noqa: E402
 from visage.superres_net import SuperresNet  # noqa: E402
+from visage.superres_spec import SuperresSpec  # noqa: E402
 
 # In parts of white.
 TOLERANCE = 1e-3
@@ -44,7 +45,7 @@ def test_the_real_graphs_of_fsrcnn_are_answered_as_by_torch(
     if not path.is_file():
         pytest.skip("needs real nets: there is no ../shared/packs/superres beside this repo")
     file = PackFile(path, "sha256", hashlib.sha256(path.read_bytes()).hexdigest())
-    spec = SuperresSpec(None, file, scale=3, colour="luma", white=1.0, mean=(0.0,), reach=6, overlap=6, padding=0)
+    spec = SuperresSpec(None, file, 3, "luma", white=1.0, mean=(0.0,), reach=6, overlap=6, padding=0, tile=None)
     pixels = np.ascontiguousarray(astronaut[100 : 100 + height, 200 : 200 + width, 1])
 
     assert difference(spec, pixels) < TOLERANCE

@@ -18,11 +18,11 @@ from visage.stopwatch import Stopwatch
 from visage.superres_net import SuperresNet
 from visage.tiles import cut
 
-# A tile's side over its overlap, where neither is set: a tile amid others is shown an eighth more pixels than it keeps.
-# Larger ones of a small net fall out of the processor's cache and take longer (benchmarks/README.md).
+# A tile's side over its overlap, where nobody knows better: a tile amid others is shown an eighth more pixels than it
+# keeps.
 _SIDE_OVER_OVERLAP = 30
 
-# The least of it: what is shown of a smaller tile is mostly its neighbours.
+# The least of it, whatever memory there is: what is shown of a smaller tile is mostly its neighbours.
 _LEAST_OVER_OVERLAP = 4
 
 # The least side that is chosen, in pixels: below it a net's layers cost more than what they work on.
@@ -47,7 +47,7 @@ class Enhancer:
         self._overlap = self._net.overlap if settings.overlap is None else settings.overlap
         self._margin = min(self._net.padding, self._overlap)
         least = _LEAST_OVER_OVERLAP * self._overlap
-        self._side = settings.tile or max(self._chosen_side(), least)
+        self._side = settings.tile or self._chosen_side()
         if self._side < least:
             raise SettingsError(
                 f"VISAGE_TILE is {self._side}; for an overlap of {self._overlap} it must be {least} or more."
@@ -98,6 +98,7 @@ class Enhancer:
         return Enhanced(width, height, header.format, self._net.scale, picture, seconds)
 
     def _chosen_side(self) -> int:
-        """What the overlap makes worth its while, as far as there is memory for it."""
+        """What the net is fastest with, or what the overlap makes worth its while, as far as there is memory for it."""
         most = math.isqrt(self._settings.tile_bytes // self._net.bytes_a_pixel())
-        return max(_LEAST_SIDE, min(most, _SIDE_OVER_OVERLAP * self._overlap))
+        best = self._net.tile or max(_LEAST_SIDE, _SIDE_OVER_OVERLAP * self._overlap)
+        return max(min(most, best), _LEAST_OVER_OVERLAP * self._overlap)

@@ -1,10 +1,11 @@
-"""One file of a model pack, read and verified."""
+"""One file of a model pack: what its manifest says of it, and its content, verified."""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from visage.errors import PackError
+from visage.manifest import ManifestTable
 
 
 @dataclass(frozen=True)
@@ -59,3 +60,32 @@ class PackFile:
         if self.url:
             return f"Run: visage models fetch {name}"
         return f"Copy it again from where the pack came from, then run: visage models verify {self.path.parent}"
+
+
+def pack_file(role: ManifestTable, key: str, checksum_key: str, source_key: str) -> PackFile:
+    """The file that `role` names by these keys.
+
+    Raises:
+        PackError: a key is missing or holds what it must not.
+    """
+    name = role.text(key)
+    if not is_plain_name(name):
+        raise role.fault(key, "a file name without a folder")
+    source = role.table(source_key, {})
+    sha256 = role.text(checksum_key, "") or source.text("sha256", "")
+    git_blob = source.text("git_blob", "")
+    if not sha256 and not git_blob:
+        raise role.fault(checksum_key, "the SHA-256 of the file")
+    return PackFile(
+        path=role.manifest.parent / name,
+        algorithm="sha256" if sha256 else "git_blob",
+        checksum=(sha256 or git_blob).lower(),
+        url=source.text("url", "") or None,
+        size=source.integer("size") if "size" in source.content else None,
+        licence=source.text("licence", ""),
+    )
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether `name` stays in the folder that it is put into."""
+    return Path(name).name == name and name != ".."

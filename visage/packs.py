@@ -10,8 +10,9 @@ from typing import Any
 
 from visage.errors import PackError
 from visage.manifest import ManifestTable
-from visage.pack_files import PackFile
+from visage.pack_files import PackFile, is_plain_name, pack_file
 from visage.settings import BUNDLED_MODELS
+from visage.superres_spec import SuperresSpec, superres_spec
 
 MANIFEST = "pack.toml"
 ROLES = ("face", "gender", "age")
@@ -22,10 +23,6 @@ _SMALLEST_FACE = 1 / 12
 
 # The guard's confidence over that for attributes, where the manifest is silent.
 _GUARD_CONFIDENCE = 0.5
-
-# The channels of the pictures that a net enlarges, by what it calls their colour.
-_CHANNELS = {"luma": 1, "bgr": 3}
-_LARGEST_SCALE = 4
 
 # Far above the input of any net that a CPU runs: a slip in the manifest must not ask for gigabytes.
 _LARGEST_INPUT = 4096
@@ -68,27 +65,6 @@ class ClassifierSpec(NetSpec):
     crop_scale: float
     labels: tuple[str, ...]
     ranges: tuple[tuple[int, int], ...] = ()
-
-
-@dataclass(frozen=True)
-class SuperresSpec:
-    """A net that enlarges pictures `scale` times: a Caffe net, or a TensorFlow graph, which has no prototxt.
-
-    `colour` is `luma` (Y of YCrCb, alone) or `bgr`; `blob = (pixels - mean) * white / 255`, with a mean for each
-    channel. `reach` is how many pixels away a pixel can matter; `overlap` how many each tile shows the net of its
-    neighbours, fewer where those far away matter too little to be seen; `padding` in how many pixels around the picture
-    its outermost ones are repeated, for a net that takes black for a part of the picture.
-    """
-
-    prototxt: PackFile | None
-    weights: PackFile
-    scale: int
-    colour: str
-    white: float
-    mean: tuple[float, ...]
-    reach: int
-    overlap: int
-    padding: int
 
 
 @dataclass(frozen=True)
@@ -193,7 +169,7 @@ def read_pack(folder: Path) -> Pack:
     has_faces = ENLARGING not in table or any(role in table for role in ROLES)
     roles = {role: top.table(role) for role in ROLES} if has_faces else {}
     name = top.text("name")
-    if not _is_plain_name(name):
+    if not is_plain_name(name):
         raise top.fault("name", "a name without a folder")
     return Pack(
         name=name,
@@ -201,7 +177,7 @@ def read_pack(folder: Path) -> Pack:
         description=top.text("description", ""),
         folder=folder,
         attributes=_attribute_specs(roles) if roles else None,
-        enlarging=_superres_spec(top.table(ENLARGING)) if ENLARGING in table else None,
+        enlarging=superres_spec(top.table(ENLARGING)) if ENLARGING in table else None,
     )
 
 
@@ -238,61 +214,16 @@ def _classifier_spec(role: ManifestTable, with_ranges: bool = False) -> Classifi
     )
 
 
-def _superres_spec(role: ManifestTable) -> SuperresSpec:
-    colour = role.text("colour")
-    if colour not in _CHANNELS:
-        raise role.fault("colour", " or ".join(_CHANNELS))
-    mean = role.list_of("mean", float, _CHANNELS[colour]) if "mean" in role.content else [0.0] * _CHANNELS[colour]
-    reach = role.integer("reach")
-    return SuperresSpec(
-        prototxt=_pack_file(role, "prototxt", "prototxt_sha256", "prototxt_source")
-        if "prototxt" in role.content
-        else None,
-        weights=_pack_file(role, "weights", "sha256", "source"),
-        scale=role.integer("scale", 2, _LARGEST_SCALE),
-        colour=colour,
-        white=role.number("white", 0, 1e6),
-        mean=tuple(mean),
-        reach=reach,
-        overlap=role.integer("overlap", 0, reach) if "overlap" in role.content else reach,
-        padding=role.integer("padding", 0, reach) if "padding" in role.content else 0,
-    )
-
-
 def _net_fields(role: ManifestTable) -> dict[str, Any]:
     width, height = role.list_of("input", int, 2)
     if not 1 <= min(width, height) <= max(width, height) <= _LARGEST_INPUT:
         raise role.fault("input", f"two sizes from 1 to {_LARGEST_INPUT} pixels")
     mean = role.list_of("mean", float, 3)
     return {
-        "prototxt": _pack_file(role, "prototxt", "prototxt_sha256", "prototxt_source"),
-        "weights": _pack_file(role, "weights", "sha256", "source"),
+        "prototxt": pack_file(role, "prototxt", "prototxt_sha256", "prototxt_source"),
+        "weights": pack_file(role, "weights", "sha256", "source"),
         "input": (width, height),
         "mean": (mean[0], mean[1], mean[2]),
         "scale": role.number("scale", 0, 1e6),
         "swap_rb": role.flag("swap_rb"),
     }
-
-
-def _pack_file(role: ManifestTable, key: str, checksum_key: str, source_key: str) -> PackFile:
-    name = role.text(key)
-    if not _is_plain_name(name):
-        raise role.fault(key, "a file name without a folder")
-    source = role.table(source_key, {})
-    sha256 = role.text(checksum_key, "") or source.text("sha256", "")
-    git_blob = source.text("git_blob", "")
-    if not sha256 and not git_blob:
-        raise role.fault(checksum_key, "the SHA-256 of the file")
-    return PackFile(
-        path=role.manifest.parent / name,
-        algorithm="sha256" if sha256 else "git_blob",
-        checksum=(sha256 or git_blob).lower(),
-        url=source.text("url", "") or None,
-        size=source.integer("size") if "size" in source.content else None,
-        licence=source.text("licence", ""),
-    )
-
-
-def _is_plain_name(name: str) -> bool:
-    """Whether `name` stays in the folder that it is put into."""
-    return Path(name).name == name and name != ".."

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visage.errors import PackError
-from visage.packs import SuperresSpec
+from visage.superres_spec import SuperresSpec
 
 Pixels = NDArray[np.uint8]
 
@@ -51,6 +51,11 @@ class SuperresNet:
     def padding(self) -> int:
         """How many pixels around the picture the net is to be shown."""
         return self._spec.padding
+
+    @property
+    def tile(self) -> int | None:
+        """The side of the tiles that it is fastest with, where its pack knows."""
+        return self._spec.tile
 
     def bytes_a_pixel(self) -> int:
         """What the layers need for each pixel that is enlarged.
