@@ -225,6 +225,8 @@ def test_the_overlap_is_the_reach_where_the_manifest_is_silent(tmp_path: Path, l
         (r"^mean = .*?$", "mean = [1.0]", "[superres] mean is [1.0]; it must be a list of 3 numbers"),
         (r"^reach = 7", "", "[superres] reach is missing; it must be a whole number"),
         (r"^reach = 7", "reach = 7\noverlap = 8", "overlap is 8; it must be a whole number from 0 to 7"),
+        (r"^reach = 7", "reach = 7\npadding = 8", "padding is 8; it must be a whole number from 0 to 7"),
+        (r"^reach = 7", "reach = 7\ntile = 0", "tile is 0; it must be a whole number from 1 to 8192"),
         (r'^weights = "net.pb"', 'weights = "../net.pb"', "it must be a file name without a folder"),
     ],
 )

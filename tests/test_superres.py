@@ -1,6 +1,8 @@
 """Super-resolution: enlarged tile by tile as if at once, within its limits, and never in the way of photos."""
 
 import io
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.service import ROOT
+from benchmarks.usage import forget_peak, peak, resident
 from tests.pictures import as_stored, encode, encode_16_bit, exif, gradient
 from tests.superres_packs import write_edsr_pack, write_luma_pack
 from visage.admission import Admission
@@ -245,6 +248,32 @@ def test_tiles_are_chosen_by_setting_overlap_and_memory(luma: Settings, changes:
     Enhancer(replace(luma, **changes)).enhance(png(noise(120, 110)), lambda _, of: told.append(of))
 
     assert told[0] == tiles
+
+
+def test_a_pack_may_know_the_fastest_tile_of_its_net(packs: dict[str, Path], tmp_path: Path) -> None:
+    for file in packs["luma"].iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    manifest = tmp_path / "pack.toml"
+    manifest.write_text(manifest.read_text() + "tile = 32\n")
+    told: list[int] = []
+
+    Enhancer(Settings(superres_pack=str(tmp_path))).enhance(png(noise(60, 60)), lambda _, of: told.append(of))
+
+    assert told[0] == 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what a process holds")
+def test_what_a_large_tile_needed_is_given_back(packs: dict[str, Path]) -> None:
+    enhancer = Enhancer(Settings(superres_pack=str(packs["bgr"]), tile=UNTILED))
+    enhancer.enhance(png(noise(60, 60)))
+    before = resident(os.getpid())
+    forget_peak(os.getpid())
+
+    enhancer.enhance(png(np.full((700, 700, 3), 127, np.uint8)))
+
+    # Megabytes; a net that keeps its layers holds 200.
+    assert peak(os.getpid()) - before > 250
+    assert resident(os.getpid()) - before < 100
 
 
 def test_a_tile_that_is_too_small_for_the_overlap_is_refused(luma: Settings) -> None:
