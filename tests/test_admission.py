@@ -121,3 +121,92 @@ def test_who_would_be_turned_away_is_told_so_beforehand() -> None:
 
     with admission.slot():
         assert admission.full
+
+
+def test_who_gives_way_is_next_after_those_who_wait_already() -> None:
+    admission = Admission(slots=1, queue=8, wait_seconds=30)
+    order: list[str] = []
+
+    def photo(name: str) -> None:
+        with admission.slot():
+            order.append(name)
+
+    with ThreadPoolExecutor(4) as pool, admission.slot():
+        for count, name in enumerate(("first", "second"), 1):
+            pool.submit(photo, name)
+            while admission.waiting < count:
+                time.sleep(0.001)
+        seconds = admission.give_way()
+        order.append("the one that gave way")
+
+    assert order == ["first", "second", "the one that gave way"]
+    assert seconds > 0
+
+
+def test_nobody_waits_who_gives_way_to_nobody() -> None:
+    admission = Admission(slots=1, queue=0, wait_seconds=0)
+
+    with admission.slot():
+        assert admission.give_way() == 0
+        assert admission.busy
+
+    assert not admission.busy
+
+
+def test_who_has_given_way_takes_no_place_in_the_queue_and_is_not_turned_away() -> None:
+    admission = Admission(slots=1, queue=1, wait_seconds=0.05)
+    told: list[tuple[int, int]] = []
+    works, finish = threading.Event(), threading.Event()
+
+    def photo() -> None:
+        with admission.slot():
+            works.set()
+            finish.wait(30)
+
+    def patient() -> None:
+        with admission.slot():
+            pool.submit(photo)
+            while admission.waiting < 1:
+                time.sleep(0.001)
+            admission.give_way()
+
+    with ThreadPoolExecutor(3) as pool:
+        gave_way = pool.submit(patient)
+        assert works.wait(30)
+        waiting, full = admission.waiting, admission.full
+        # A newcomer gets the one place, for as long as anybody may wait; who gave way waits on.
+        with pytest.raises(WaitTimeout), admission.slot():
+            pass
+        admission.watcher = lambda working, waiting: told.append((working, waiting))
+        finish.set()
+        gave_way.result()
+
+    assert (waiting, full) == (0, False)
+    assert told == [(1, 0), (0, 0)]
+
+
+def test_with_a_slot_free_to_others_giving_way_lets_the_longest_wait_go_first() -> None:
+    admission = Admission(slots=2, queue=8, wait_seconds=30)
+    served: list[int] = []
+    finish = threading.Event()
+
+    def photo(number: int) -> None:
+        with admission.slot():
+            served.append(number)
+
+    def hold() -> None:
+        with admission.slot():
+            finish.wait(30)
+
+    with ThreadPoolExecutor(8) as pool:
+        pool.submit(hold)
+        with admission.slot():
+            for number in range(4):
+                pool.submit(photo, number)
+                while admission.waiting <= number:
+                    time.sleep(0.001)
+            admission.give_way()
+            done_before = list(served)
+            finish.set()
+
+    assert done_before == [0, 1, 2, 3]

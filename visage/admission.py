@@ -24,14 +24,15 @@ class Admission:
         self._wait_seconds = wait_seconds
         self._working = 0
         self._turns: deque[threading.Event] = deque()
+        self._returning: set[threading.Event] = set()
         self._lock = threading.Lock()
         # Told how many work and how many wait, whenever that changes.
         self.watcher: Callable[[int, int], None] = lambda _working, _waiting: None
 
     @property
     def waiting(self) -> int:
-        """How many callers wait at this moment."""
-        return len(self._turns)
+        """How many callers wait at this moment, without those that have given way."""
+        return len(self._turns) - len(self._returning)
 
     @property
     def busy(self) -> bool:
@@ -60,6 +61,22 @@ class Admission:
         finally:
             self._leave()
 
+    def give_way(self) -> float:
+        """Let the callers that wait now go first, then hold a slot again; returns the seconds that this took.
+
+        For long work, between its parts. It is never turned away, and takes no place in the queue from a newcomer.
+        """
+        started = time.perf_counter()
+        with self._lock:
+            if not self._turns:
+                return 0.0
+            turn = threading.Event()
+            self._turns.append(turn)
+            self._returning.add(turn)
+            self._hand_on()
+        turn.wait()
+        return time.perf_counter() - started
+
     def _enter(self) -> threading.Event | None:
         """Take a slot, or a place in the queue: what comes back is set when its turn has come."""
         turn = None
@@ -71,7 +88,7 @@ class Admission:
                 self._turns.append(turn)
             else:
                 self._working += 1
-            self.watcher(self._working, len(self._turns))
+            self.watcher(self._working, self.waiting)
         return turn
 
     def _give_up(self, turn: threading.Event) -> None:
@@ -79,13 +96,19 @@ class Admission:
             if turn.is_set():
                 return  # its turn came at the last moment
             self._turns.remove(turn)
-            self.watcher(self._working, len(self._turns))
+            self.watcher(self._working, self.waiting)
         raise WaitTimeout(f"No slot came free within {self._wait_seconds:g} seconds; try again in a moment.")
 
     def _leave(self) -> None:
         with self._lock:
             if self._turns:
-                self._turns.popleft().set()
+                self._hand_on()
             else:
                 self._working -= 1
-            self.watcher(self._working, len(self._turns))
+                self.watcher(self._working, self.waiting)
+
+    def _hand_on(self) -> None:
+        turn = self._turns.popleft()
+        self._returning.discard(turn)
+        turn.set()
+        self.watcher(self._working, self.waiting)

@@ -122,6 +122,7 @@ class Settings:
     """Everything that an operator can choose. A field's row names its variable, default and meaning."""
 
     pack: str = _row("VISAGE_PACK", _text, "compact", "Model pack: a name under the models directory, or a path.")
+    superres_pack: str = _row("VISAGE_SUPERRES_PACK", _text, "compact", "Model pack whose net enlarges pictures.")
     models_dir: Path = _row(
         "VISAGE_MODELS_DIR", Path, BUNDLED_MODELS, "Directory where fetched packs lie.", shown="models/"
     )
@@ -141,6 +142,33 @@ class Settings:
     )
     max_image_pixels: int = _row(
         "VISAGE_MAX_IMAGE_PIXELS", _integer(1, 2**30), 50_000_000, "Largest picture, width times height."
+    )
+    max_enhance_pixels: int = _row(
+        "VISAGE_MAX_ENHANCE_PIXELS",
+        _integer(1, 2**26),
+        5_500_000,
+        "Largest picture that is enlarged; nine times as many come out.",
+    )
+    tile: int | None = _row(
+        "VISAGE_TILE",
+        _integer(1, 2**13),
+        None,
+        "Side of the squares in which pictures are enlarged, in pixels; of other shapes as many pixels.",
+        shown="by overlap and memory",
+    )
+    tile_bytes: int = _row(
+        "VISAGE_TILE_BYTES",
+        _integer(2**20, 2**40),
+        2**30,
+        "Most memory for a tile, where its side is not set.",
+        shown="1073741824 (1 GiB)",
+    )
+    overlap: int | None = _row(
+        "VISAGE_OVERLAP",
+        _integer(0, 2**10),
+        None,
+        "Pixels of its neighbours that each tile is shown; with too few of them seams can be seen.",
+        shown="by pack",
     )
     body_seconds: float = _row("VISAGE_BODY_SECONDS", _seconds(0.1), 10.0, "Longest time to receive a body; then 408.")
     jpeg_quality: int = _row("VISAGE_JPEG_QUALITY", _integer(1, 100), 90, "Quality of the annotated JPEG.")
