@@ -20,7 +20,7 @@ from visage.errors import RequestError, VisageError
 from visage.face_search import Detail
 from visage.guard import GuardOptions
 from visage.masks import Method, Shape
-from visage.web.parameters import Format, GuardFormat
+from visage.web.parameters import Format, PictureFormat
 
 CONTRACT: dict[str, Any] = json.loads((ROOT / "visage" / "web" / "openapi.json").read_text())
 REGISTRY: Registry[Any] = Registry().with_resource(
@@ -107,7 +107,7 @@ def test_described_defaults_of_the_guard_are_the_real_ones() -> None:
     assert parameters["method"]["schema"] == described(Method, default.mask.method)
     assert parameters["shape"]["schema"] == described(Shape, default.mask.shape)
     assert parameters["guard_detail"]["schema"] == described(Detail, default.detail)
-    assert parameters["guard_format"]["schema"]["enum"] == [each.value for each in GuardFormat]
+    assert parameters["guard_format"]["schema"]["enum"] == [each.value for each in PictureFormat]
     assert parameters["mask_scale"]["schema"]["default"] == default.mask.scale
 
 

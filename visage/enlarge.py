@@ -18,6 +18,11 @@ Progress = Callable[[int, int], object]
 
 
 @dataclass(frozen=True)
+class EnlargeOptions:
+    """What can be chosen of how a picture is enlarged: nothing so far."""
+
+
+@dataclass(frozen=True)
 class Enhanced:
     """A picture enlarged `scale` times.
 

@@ -258,9 +258,9 @@ class Settings:
     def threads(self) -> int:
         """Those of a worker: each photo that is worked on or waits holds one, and so does an answer that takes long.
 
-        The rest answer health checks and refuse what is too much.
+        Pictures that are enlarged have a queue of their own. The rest answer health checks and refuse what is too much.
         """
-        return self.slots + self.queue + MOST_STREAMS + 8
+        return self.slots + 2 * self.queue + MOST_STREAMS + 8
 
     @property
     def binds(self) -> list[str]:

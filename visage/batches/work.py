@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from visage.analyzer import Options
 from visage.batches import Batches
-from visage.batches.batch import Batch, Done, End, Failure, Result, label
+from visage.batches.batch import Batch, BatchOptions, Done, End, Failure, Result, label
 from visage.batches.life import Life
 from visage.batches.queue import MOST_ATTEMPTS
 from visage.batches.store import input_key, output_key
 from visage.engine import WORN_OUT_PHOTOS, Engine
+from visage.enlarge import EnlargeOptions
 from visage.errors import BatchError, BatchNotFound, RequestError, StorageFull, VisageError
 from visage.guard import GuardOptions
 from visage.log import logger
@@ -156,12 +158,7 @@ class Work:
     def _result(self, engine: Engine, batch: Batch, photo: bytes, number: int, attempt: int) -> Result:
         """Work on a photo and keep what comes of it; FileNotFoundError where the batch is gone meanwhile."""
         try:
-            if isinstance(batch.options, GuardOptions):
-                anonymized = engine.anonymize(photo, batch.options)
-                content, faces = anonymized.picture, len(anonymized.faces)
-            else:
-                analysis = engine.analyze(photo, batch.options, annotated=False)
-                content, faces = json.dumps(as_json(analysis, engine.pack)).encode(), len(analysis.faces)
+            content, faces = _worked_on(engine, photo, batch.options)
         except RequestError as error:
             return Failure.of(error)
         except Exception as error:
@@ -194,6 +191,19 @@ class Work:
             _log_end(batch_id, self._batches.fail(batch_id, reason))
         except Exception as error:
             _log("batch_turn_failed", batch_id, error=_described(error))
+
+
+def _worked_on(engine: Engine, photo: bytes, options: BatchOptions) -> tuple[bytes, int | None]:
+    """The picture or the JSON that comes of a photo, and how many faces it has, if they were looked for."""
+    match options:
+        case GuardOptions():
+            anonymized = engine.anonymize(photo, options)
+            return anonymized.picture, len(anonymized.faces)
+        case Options():
+            analysis = engine.analyze(photo, options, annotated=False)
+            return json.dumps(as_json(analysis, engine.pack)).encode(), len(analysis.faces)
+        case EnlargeOptions():
+            return engine.enhance(photo).picture, None
 
 
 def _log_end(batch_id: str, end: End) -> None:

@@ -31,7 +31,7 @@ _MOST_WAITING = 2**20
 SLOWEST_RATE = 10_000
 
 # Requests that need a slot, and those whose bodies go to the disk.
-_PHOTO = re.compile(rb"POST /(?:predict|analyze|anonymize)[? ]")
+_PHOTO = re.compile(rb"POST /(?:predict|analyze|anonymize|enhance)[? ]")
 _BATCH = re.compile(rb"POST /batches[? ]")
 
 _GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
