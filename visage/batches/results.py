@@ -25,8 +25,8 @@ def result_archive(batches: Batches, batch_id: str) -> Iterator[bytes]:
     """Yield the result of a batch as a ZIP; each file is read from the store when its turn comes.
 
     Of photos that were anonymized or enlarged it has the pictures, of others `results.jsonl` and `results.csv` (see
-    `tables`); of all `failures.csv`, where any failed. All are in the order of the batch. Files have the names that they
-    have there, with an underscore before what would stand in the way of `failures.csv`.
+    `tables`); of all `failures.csv`, where any failed. All are in the order of the batch. Files have the names that
+    they have there, with an underscore before what would stand in the way of `failures.csv`.
 
     A batch that is deleted meanwhile, or a store that fails, breaks the stream with an exception: what was sent lacks
     the end without which no program takes it for an archive.
