@@ -262,7 +262,7 @@ def done(batches: Batches) -> str:
     with batches.create() as new:
         new.add("a.png", b"photo")
         new.add_failed("b.gif", UnsupportedType("This is no photo."))
-        batch = batches.find(new.submit(GuardOptions()))
+        batch = new.submit(GuardOptions())
     batches.store.write(output_key(batch.id, 1, 1), b"picture")
     batches.finish(batch, batch.refused | {1: Done(faces=3, attempt=1)})
     return f"/batches/{batch.id}"

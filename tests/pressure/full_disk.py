@@ -25,7 +25,7 @@ def submit(batches: Batches, count: int) -> str:
     with batches.create() as new:
         for number in range(count):
             new.add(f"photo{number}", photo)
-        return new.submit(GuardOptions())
+        return new.submit(GuardOptions()).id
 
 
 def ended(batches: Batches, batch_id: str) -> dict[str, Any]:

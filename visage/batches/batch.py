@@ -170,10 +170,22 @@ def batch_as_bytes(batch: Batch) -> bytes:
 
 
 def batch_from_bytes(batch_id: str, content: bytes) -> Batch:
-    """What `batch_as_bytes` made JSON of."""
-    plain = json.loads(content)
-    entries = tuple(Entry(name, *(Failure(**failure) for failure in refused)) for name, *refused in plain["files"])
-    return Batch(batch_id, _options_from_json(Task(plain["task"]), plain["options"]), plain["created"], entries)
+    """What `batch_as_bytes` made JSON of; ValueError for anything else, such as that of another version."""
+    try:
+        plain = json.loads(content)
+        entries = tuple(Entry(name, *(Failure(**failure) for failure in refused)) for name, *refused in plain["files"])
+        options = _options_from_json(Task(plain["task"]), plain["options"])
+        return Batch(batch_id, options, plain["created"], entries)
+    except (LookupError, TypeError) as error:
+        raise ValueError("This is not a batch as this version writes it.") from error
+
+
+def created_from_bytes(content: bytes) -> float:
+    """When a batch was begun, in UTC seconds, whatever else is written of it; ValueError if that is not."""
+    try:
+        return float(json.loads(content)["created"])
+    except (LookupError, TypeError) as error:
+        raise ValueError("This is no batch.") from error
 
 
 def result_as_json(result: Result) -> dict[str, Any]:

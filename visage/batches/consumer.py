@@ -60,7 +60,7 @@ class Caretaker:
             try:
                 if batch_id not in self._created:
                     self._created[batch_id] = self._batches.created(batch_id)
-            except FileNotFoundError:
+            except (FileNotFoundError, ValueError):
                 nameless.add(batch_id)
             else:
                 self._look_at(batch_id, waits=batch_id in waiting)
@@ -120,6 +120,8 @@ def main() -> None:
             # It would write lines of its own between the events, one for every damaged photo.
             cv2.setLogLevel(0)
         tune_heap()
+        # Photos of batches and what is known of them are for nobody else on this machine.
+        os.umask(0o077)
         with consuming(settings, open_batches(settings)) as work:
             while not signal.sigtimedwait(_WISHES_TO_STOP, LOOK_SECONDS):
                 if work.worn_out:

@@ -49,16 +49,17 @@ class NewBatch:
         """Add a file that was refused already, so that it has its place among the results."""
         self._entries.append(Entry(name, Failure.of(error)))
 
-    def submit(self, options: BatchOptions) -> str:
-        """Hand the batch in, with one file at least; its id comes back."""
+    def submit(self, options: BatchOptions) -> Batch:
+        """Hand the batch in, with one file at least."""
         if not self._entries:
             raise ValueError("A batch has at least one file.")
         names = safe_names(entry.name for entry in self._entries)
         entries = (replace(entry, name=name) for entry, name in zip(self._entries, names, strict=True))
-        self._write(Batch(self.id, options, self._created, tuple(entries)))
+        batch = Batch(self.id, options, self._created, tuple(entries))
+        self._write(batch)
         self._queue.ask(self.id)
         self._submitted = True
-        return self.id
+        return batch
 
     def abandon(self) -> None:
         """Delete all that has come."""

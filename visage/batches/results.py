@@ -36,7 +36,7 @@ def result_archive(batches: Batches, batch_id: str) -> Iterator[bytes]:
         BatchNotDone: the batch has no result: not yet, or it failed as a whole.
         BatchesUnavailable: store or queue cannot be reached.
     """
-    outputs = tuple(batches.outputs(batch_id))
+    outputs = batches.outputs(batch_id)
     status = batches.status(batch_id)
     apart = (f"_{file.name}" if _is_in_the_way(file.name) else file.name for file in status.files)
     names = dict(enumerate(safe_names(apart), 1))

@@ -17,7 +17,7 @@ from visage.engine import WORN_OUT_PHOTOS, Engine
 from visage.enlarge import EnlargeOptions
 from visage.errors import BatchError, BatchNotFound, RequestError, StorageFull, VisageError
 from visage.guard import GuardOptions
-from visage.log import logger
+from visage.log import cause, logger
 from visage.results import as_json
 
 LOST = Failure("The photo was lost here before it was worked on; send it again.", "file_lost")
@@ -63,7 +63,7 @@ class Work:
         except StorageFull as error:
             self._fail(batch_id, str(error))
         except Exception as error:
-            _log("batch_turn_failed", batch_id, error=_described(error))
+            logger.warning("batch_turn_failed", extra={"fields": {"batch": label(batch_id), "error": cause(error)}})
             time.sleep(PAUSE_SECONDS)
 
     def _work_on(self, batch: Batch) -> bool:
@@ -190,7 +190,7 @@ class Work:
         try:
             _log_end(batch_id, self._batches.fail(batch_id, reason))
         except Exception as error:
-            _log("batch_turn_failed", batch_id, error=_described(error))
+            logger.warning("batch_turn_failed", extra={"fields": {"batch": label(batch_id), "error": cause(error)}})
 
 
 def _worked_on(engine: Engine, photo: bytes, options: BatchOptions) -> tuple[bytes, int | None]:
@@ -209,11 +209,6 @@ def _worked_on(engine: Engine, photo: bytes, options: BatchOptions) -> tuple[byt
 def _log_end(batch_id: str, end: End) -> None:
     reason = {"reason": end.reason} if end.reason else {}
     _log(f"batch_{end.state.value}", batch_id, done=end.done, failed=end.failed, **reason)
-
-
-def _described(error: Exception) -> str:
-    cause = error.__cause__ or error
-    return f"{type(cause).__name__}: {cause}"
 
 
 def _log(event: str, batch_id: str, **fields: object) -> None:
