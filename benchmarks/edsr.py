@@ -72,15 +72,17 @@ class Graph:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    print(write_pack(parser.parse_args().folder))
+    parser.add_argument("--strength", type=float, default=1, help="of what the blocks add, over that before training")
+    arguments = parser.parse_args()
+    print(write_pack(arguments.folder, arguments.strength))
 
 
-def write_pack(folder: Path) -> Path:
+def write_pack(folder: Path, strength: float = 1) -> Path:
     """Write the graph and a manifest like that of `edsr` into `folder` and return it, unless they lie there."""
     manifest = folder / "pack.toml"
     if not manifest.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        content = graph(kernels(BLOCKS, CHANNELS))
+        content = graph(kernels(BLOCKS, CHANNELS, strength))
         (folder / "EDSR_x3.pb").write_bytes(content)
         official = (BUNDLED_MODELS / "edsr" / "pack.toml").read_text().split("[superres.source]")[0]
         checksum = f'sha256 = "{hashlib.sha256(content).hexdigest()}"\n'
@@ -88,16 +90,20 @@ def write_pack(folder: Path) -> Path:
     return folder
 
 
-def kernels(blocks: int, channels: int, seed: int = 0) -> dict[str, NDArray[np.float32]]:
-    """Random kernels (3, 3, inputs, outputs) as they are before training (Glorot and Bengio, 2010), in order."""
-    rng = np.random.default_rng(seed)
+def kernels(blocks: int, channels: int, strength: float = 1) -> dict[str, NDArray[np.float32]]:
+    """Random kernels (3, 3, inputs, outputs) as they are before training (Glorot and Bengio, 2010), in order.
+
+    With `strength` those of the blocks are so many times as large, and what comes out of them all is made less again.
+    """
+    rng = np.random.default_rng(0)
     shapes = {"first": (3, channels)}
     shapes |= {f"block{block}/{part}": (channels, channels) for block in range(blocks) for part in ("one", "two")}
     shapes |= {"second": (channels, channels), "third": (channels, 3 * SCALE**2)}
     made = {}
     for name, (inputs, outputs) in shapes.items():
         limit = np.sqrt(6 / (9 * (inputs + outputs)))
-        made[name] = rng.uniform(-limit, limit, (3, 3, inputs, outputs)).astype(np.float32)
+        factor = strength if name.startswith("block") else strength**-4 if name == "third" else 1
+        made[name] = factor * rng.uniform(-limit, limit, (3, 3, inputs, outputs)).astype(np.float32)
     return made
 
 

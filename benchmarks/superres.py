@@ -38,7 +38,7 @@ from visage.settings import Settings
 UNTILED = 8000
 
 SIDES = (48, 64, 96, 128, 160, 180, 256, 384, 512, UNTILED)
-OVERLAPS = (0, 2, 4, 6, 8, 12, 16, 24, 32)
+OVERLAPS = (0, 1, 2, 4, 6, 7, 8, 12, 16, 24)
 
 
 def main() -> None:
@@ -109,7 +109,7 @@ def overlaps(arguments: argparse.Namespace) -> str:
     whole = pixels_of(Enhancer(replace(settings, tile=UNTILED)).enhance(picture).picture)
     rows = []
     for overlap in OVERLAPS:
-        enhanced = Enhancer(replace(settings, tile=128, overlap=overlap)).enhance(picture)
+        enhanced = Enhancer(replace(settings, tile=100, overlap=overlap)).enhance(picture)
         rows.append([str(overlap), str(difference(pixels_of(enhanced.picture), whole))])
     return table(["overlap", "grey levels"], rows)
 

@@ -2,12 +2,24 @@
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from visage.admission import Admission
 from visage.errors import QueueFull, WaitTimeout
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def wait_until(admission: Admission, waiting: int) -> None:
+    wait_for(lambda: admission.waiting == waiting)
 
 
 def test_a_free_slot_is_had_at_once() -> None:
@@ -123,90 +135,73 @@ def test_who_would_be_turned_away_is_told_so_beforehand() -> None:
         assert admission.full
 
 
-def test_who_gives_way_is_next_after_those_who_wait_already() -> None:
+def test_a_patient_caller_takes_its_turn_like_everybody() -> None:
     admission = Admission(slots=1, queue=8, wait_seconds=30)
     order: list[str] = []
 
-    def photo(name: str) -> None:
-        with admission.slot():
+    def call(name: str, *, patient: bool) -> None:
+        with admission.slot(patient=patient):
             order.append(name)
 
-    with ThreadPoolExecutor(4) as pool, admission.slot():
-        for count, name in enumerate(("first", "second"), 1):
-            pool.submit(photo, name)
-            while admission.waiting < count:
-                time.sleep(0.001)
-        seconds = admission.give_way()
-        order.append("the one that gave way")
+    with ThreadPoolExecutor(3) as pool, admission.slot():
+        pool.submit(call, "photo", patient=False)
+        wait_until(admission, waiting=1)
+        pool.submit(call, "tile", patient=True)
+        wait_for(lambda: len(admission._turns) == 2)
+        pool.submit(call, "newcomer", patient=False)
+        wait_until(admission, waiting=2)
 
-    assert order == ["first", "second", "the one that gave way"]
-    assert seconds > 0
-
-
-def test_nobody_waits_who_gives_way_to_nobody() -> None:
-    admission = Admission(slots=1, queue=0, wait_seconds=0)
-
-    with admission.slot():
-        assert admission.give_way() == 0
-        assert admission.busy
-
+    assert order == ["photo", "tile", "newcomer"]
     assert not admission.busy
 
 
-def test_who_has_given_way_takes_no_place_in_the_queue_and_is_not_turned_away() -> None:
-    admission = Admission(slots=1, queue=1, wait_seconds=0.05)
+def test_a_patient_caller_takes_no_place_in_the_queue_and_is_not_turned_away() -> None:
+    admission = Admission(slots=1, queue=0, wait_seconds=0.01)
     told: list[tuple[int, int]] = []
-    works, finish = threading.Event(), threading.Event()
+    done: list[float] = []
 
-    def photo() -> None:
+    def tile() -> None:
+        with admission.slot(patient=True) as waited:
+            done.append(waited)
+
+    with ThreadPoolExecutor(1) as pool:
         with admission.slot():
-            works.set()
-            finish.wait(30)
+            call = pool.submit(tile)
+            wait_for(lambda: len(admission._turns) == 1)
+            waiting, full = admission.waiting, admission.full
+            # Longer than anybody else may wait.
+            time.sleep(0.05)
+            admission.watcher = lambda working, waiting: told.append((working, waiting))
+        call.result()
 
-    def patient() -> None:
-        with admission.slot():
-            pool.submit(photo)
-            while admission.waiting < 1:
-                time.sleep(0.001)
-            admission.give_way()
-
-    with ThreadPoolExecutor(3) as pool:
-        gave_way = pool.submit(patient)
-        assert works.wait(30)
-        waiting, full = admission.waiting, admission.full
-        # A newcomer gets the one place, for as long as anybody may wait; who gave way waits on.
-        with pytest.raises(WaitTimeout), admission.slot():
-            pass
-        admission.watcher = lambda working, waiting: told.append((working, waiting))
-        finish.set()
-        gave_way.result()
-
-    assert (waiting, full) == (0, False)
+    assert (waiting, full) == (0, True)
+    assert done[0] >= 0.05
     assert told == [(1, 0), (0, 0)]
 
 
-def test_with_a_slot_free_to_others_giving_way_lets_the_longest_wait_go_first() -> None:
-    admission = Admission(slots=2, queue=8, wait_seconds=30)
-    served: list[int] = []
-    finish = threading.Event()
+def test_work_of_many_parts_and_many_photos_all_come_to_an_end() -> None:
+    admission = Admission(slots=2, queue=100, wait_seconds=30)
+    lock = threading.Lock()
+    working, most, done = 0, 0, 0
 
-    def photo(number: int) -> None:
-        with admission.slot():
-            served.append(number)
+    def call(*, patient: bool) -> None:
+        nonlocal working, most, done
+        with admission.slot(patient=patient):
+            with lock:
+                working += 1
+                most = max(most, working)
+            time.sleep(0.001)
+            with lock:
+                working, done = working - 1, done + 1
 
-    def hold() -> None:
-        with admission.slot():
-            finish.wait(30)
+    def tiles() -> None:
+        for _ in range(50):
+            call(patient=True)
 
-    with ThreadPoolExecutor(8) as pool:
-        pool.submit(hold)
-        with admission.slot():
-            for number in range(4):
-                pool.submit(photo, number)
-                while admission.waiting <= number:
-                    time.sleep(0.001)
-            admission.give_way()
-            done_before = list(served)
-            finish.set()
+    with ThreadPoolExecutor(12) as pool:
+        calls = [pool.submit(tiles) for _ in range(2)] + [pool.submit(call, patient=False) for _ in range(100)]
+        for each in calls:
+            each.result()
 
-    assert done_before == [0, 1, 2, 3]
+    assert (most, done) == (2, 200)
+    assert (admission.waiting, admission.busy) == (0, False)

@@ -5,7 +5,6 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -313,11 +312,40 @@ def test_files_that_are_no_net_are_refused(packs: dict[str, Path], tmp_path: Pat
 
 def test_an_engine_enlarges_in_its_slots(tiny_pack: Path, luma: Settings, tiny_png: bytes) -> None:
     engine = Engine(replace(luma, pack=str(tiny_pack), queue=0, wait_seconds=0))
+    tiles: list[int] = []
 
-    with engine.admission.slot(), pytest.raises(QueueFull):
-        engine.enhance(tiny_png)
+    with ThreadPoolExecutor(1) as pool:
+        with engine.admission.slot():
+            call = pool.submit(engine.enhance, tiny_png, lambda done, _: tiles.append(done))
+            time.sleep(0.05)
+            begun = bool(tiles)
+        enhanced = call.result()
 
-    assert engine.enhance(tiny_png).width == 3 * 384
+    assert not begun
+    assert enhanced.width == 3 * 384
+    assert enhanced.seconds["wait"] > 0.04
+
+
+def test_as_many_pictures_wait_to_be_enlarged_as_half_of_the_photos(luma: Settings, tiny_png: bytes) -> None:
+    enhancer = Enhancer(replace(luma, queue=5, wait_seconds=60))
+    refused, finish = threading.Semaphore(0), threading.Event()
+
+    def call() -> str:
+        try:
+            enhancer.enhance(tiny_png, lambda _done, _tiles: finish.wait(60))
+        except QueueFull:
+            refused.release()
+            return "refused"
+        return "enlarged"
+
+    with ThreadPoolExecutor(6) as pool:
+        calls = [pool.submit(call) for _ in range(6)]
+        for _ in range(2):
+            assert refused.acquire(timeout=60)
+        finish.set()
+        outcomes = sorted(each.result() for each in calls)
+
+    assert outcomes == ["enlarged"] * 4 + ["refused"] * 2
 
 
 def test_one_picture_is_enlarged_at_a_time_and_photos_pass(tiny_pack: Path, luma: Settings, tiny_png: bytes) -> None:
@@ -341,29 +369,42 @@ def test_one_picture_is_enlarged_at_a_time_and_photos_pass(tiny_pack: Path, luma
     assert widths == [3 * 384] * 4
 
 
-def test_between_two_tiles_those_go_first_who_wait(luma: Settings) -> None:
-    admission = Admission(slots=1, queue=8, wait_seconds=60)
+def test_between_two_tiles_the_slot_is_free(luma: Settings) -> None:
+    admission = Admission(slots=1, queue=0, wait_seconds=0)
     order: list[str] = []
 
-    def photo(name: str) -> None:
+    def come(done: int, _tiles: int) -> None:
         with admission.slot():
-            order.append(name)
+            order.append(f"a photo after tile {done}")
 
-    def come(pool: ThreadPoolExecutor) -> Callable[[int, int], None]:
-        def progress(done: int, _tiles: int) -> None:
-            order.append(f"tile {done}")
-            if done == 2:
-                for count, name in enumerate(("first", "second"), 1):
-                    pool.submit(photo, name)
-                    while admission.waiting < count:
-                        time.sleep(0.001)
+    Enhancer(replace(luma, tile=32), admission).enhance(png(noise(60, 60)), come)
 
-        return progress
+    assert order == [f"a photo after tile {done}" for done in (1, 2, 3, 4)]
 
-    with ThreadPoolExecutor(2) as pool:
-        Enhancer(replace(luma, tile=32), admission).enhance(png(noise(60, 60)), come(pool))
 
-    assert order == ["tile 1", "tile 2", "first", "second", "tile 3", "tile 4"]
+def test_while_photos_wait_one_tile_is_worked_on_at_a_time(luma: Settings) -> None:
+    admission = Admission(slots=1, queue=100, wait_seconds=60)
+    order: list[str] = []
+
+    def photo() -> None:
+        with admission.slot():
+            order.append("photo")
+
+    def come(done: int, _tiles: int) -> None:
+        order.append(f"tile {done}")
+        if done == 1:
+            # Whoever holds the slot now has photos queued behind it, and the next tile behind these.
+            with admission.slot():
+                for _ in range(3):
+                    pool.submit(photo)
+                end = time.monotonic() + 30
+                while admission.waiting < 3 and time.monotonic() < end:
+                    time.sleep(0.001)
+
+    with ThreadPoolExecutor(3) as pool:
+        Enhancer(replace(luma, tile=32), admission).enhance(png(noise(60, 60)), come)
+
+    assert order == ["tile 1", "photo", "photo", "photo", "tile 2", "tile 3", "tile 4"]
 
 
 def test_who_has_had_enough_ends_it_and_the_slot_is_free(luma: Settings) -> None:

@@ -18,7 +18,7 @@ from visage.annotate import annotate
 from visage.answer_cache import open_cache
 from visage.caffe_layers import use_fast_layers
 from visage.enhancer import Enhancer
-from visage.enlarge import Enhanced, Progress
+from visage.enlarge import Enhanced, Progress, no_progress
 from visage.face_search import Detail
 from visage.faces import Face
 from visage.guard import Anonymized, GuardOptions
@@ -141,11 +141,8 @@ class Engine:
         seconds = stopwatch.seconds | {"wait": waited}
         return Anonymized(photo.width, photo.height, header.format, found.faces, picture, seconds)
 
-    def enhance(self, data: bytes, progress: Progress | None = None) -> Enhanced:
-        """A picture enlarged by the net of `VISAGE_SUPERRES_PACK`, as `Enhancer.enhance` does it, in these slots.
-
-        One picture at a time takes a slot for it, and gives it away after every tile while photos wait.
-        """
+    def enhance(self, data: bytes, progress: Progress = no_progress) -> Enhanced:
+        """A picture enlarged by the net of `VISAGE_SUPERRES_PACK`, as `Enhancer.enhance` does it, in these slots."""
         return self.enhancer.enhance(data, progress)
 
     def _work(self, data: bytes, header: ImageHeader, options: Options, *, annotated: bool) -> Analysis:

@@ -5,11 +5,14 @@ with open("photo.jpg", "rb") as file:
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 
 import cv2
 
 from visage.admission import Admission
-from visage.enlarge import Enhanced, Progress, enlarge
+from visage.enlarge import Enhanced, Progress, enlarge, no_progress
 from visage.errors import SettingsError
 from visage.images import decode, encode_as, inspect
 from visage.packs import find_pack
@@ -30,7 +33,11 @@ _LEAST_SIDE = 64
 
 
 class Enhancer:
-    """One net, for one picture at a time, which gives its slot away between two tiles to whoever waits for one."""
+    """One net, for one picture at a time.
+
+    Each tile takes a slot, like a photo, when its turn comes: photos go in between, and two slots are never both at
+    work on enlargements. As many pictures wait for their turn as half of the photos that may wait for a slot.
+    """
 
     def __init__(self, settings: Settings, admission: Admission | None = None) -> None:
         """Load the net of the pack that `settings` name; with `admission`, work in its slots.
@@ -42,7 +49,7 @@ class Enhancer:
         self.pack = find_pack(settings.superres_pack, settings.models_dir)
         self._settings = settings
         self._admission = admission or Admission(1, settings.queue, settings.wait_seconds)
-        self._line = Admission(1, settings.queue, settings.wait_seconds)
+        self._line = Admission(1, (settings.queue + 1) // 2, settings.wait_seconds)
         self._net = SuperresNet(self.pack.superres)
         self._overlap = self._net.overlap if settings.overlap is None else settings.overlap
         self._margin = min(self._net.padding, self._overlap)
@@ -61,41 +68,46 @@ class Enhancer:
         """
         self._net.check()
 
-    def enhance(self, data: bytes, progress: Progress | None = None) -> Enhanced:
+    def enhance(self, data: bytes, progress: Progress = no_progress) -> Enhanced:
         """A JPEG, PNG, WebP or BMP enlarged, in the same format, upright; `progress` is told after every tile.
 
         Nothing of the file but its pixels is taken over; transparency is laid on white. What `progress` raises ends it.
 
         Raises:
             RequestError: the bytes are no picture, a damaged one, or one that would become too large.
-            BusyError: another picture is being enlarged or every slot is taken, and too many wait or for too long.
+            BusyError: another picture is being enlarged, and too many wait for that or for too long.
         """
         header = inspect(data, self._settings.max_enhance_pixels, self._net.scale)
-        with self._line.slot() as stood, self._admission.slot() as waited:
-            cv2.setNumThreads(self._settings.opencv_threads)
-            waits = [stood, waited]
-
-            def give_way(done: int, tiles: int) -> None:
-                if progress:
-                    progress(done, tiles)
-                if done < tiles:
-                    waits.append(self._admission.give_way())
-
+        with self._line.slot() as stood:
+            waits = [stood]
+            turn = partial(self._turn, waits)
             stopwatch = Stopwatch()
-            photo = decode(data, header)
+            with turn():
+                photo = decode(data, header)
             stopwatch.lap("decode")
             tiles = cut(photo.width, photo.height, self._side, self._overlap, self._margin)
             try:
-                enlarged = enlarge(self._net, photo.pixels, tiles, self._margin, give_way)
+                enlarged = enlarge(self._net, photo.pixels, tiles, self._margin, turn=turn, progress=progress)
             finally:
                 self._net.let_go()
             stopwatch.lap("enlarge")
+            # In no slot: for 50 megapixels of WebP this takes 12 s, and no photo is to wait for that.
             picture = encode_as(header.format, enlarged)
             stopwatch.lap("encode")
+        _, first, *later = waits
         seconds = stopwatch.seconds
-        seconds |= {"enlarge": seconds["enlarge"] - sum(waits[2:]), "wait": sum(waits)}
+        seconds["decode"] -= first
+        seconds["enlarge"] -= sum(later)
         height, width = enlarged.shape[:2]
-        return Enhanced(width, height, header.format, self._net.scale, picture, seconds)
+        return Enhanced(width, height, header.format, self._net.scale, picture, seconds | {"wait": sum(waits)})
+
+    @contextmanager
+    def _turn(self, waits: list[float]) -> Iterator[None]:
+        """Hold a slot, after whoever waits for one by now."""
+        with self._admission.slot(patient=True) as waited:
+            waits.append(waited)
+            cv2.setNumThreads(self._settings.opencv_threads)
+            yield
 
     def _chosen_side(self) -> int:
         """What the net is fastest with, or what the overlap makes worth its while, as far as there is memory for it."""

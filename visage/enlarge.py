@@ -1,6 +1,7 @@
 """A picture enlarged tile by tile, so that a net needs memory for a tile alone, and what is answered of it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,9 @@ from visage.tiles import Tile
 
 # Told how many tiles of how many are done.
 Progress = Callable[[int, int], object]
+
+# Entered for as long as there is something to compute.
+Turn = Callable[[], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True)
@@ -38,19 +42,27 @@ class Enhanced:
     seconds: Mapping[str, float]
 
 
-def enlarge(net: SuperresNet, pixels: Pixels, tiles: Sequence[Tile], margin: int, progress: Progress) -> Pixels:
-    """(h, w, 3) uint8 BGR pixels as (scale h, scale w, 3), each of `tiles` by itself; `progress` is told after each.
+def no_progress(_done: int, _tiles: int) -> None: ...
 
-    The tiles were cut with that `margin`, in which the picture's outermost pixels are repeated.
+
+def enlarge(
+    net: SuperresNet, pixels: Pixels, tiles: Sequence[Tile], margin: int, *, turn: Turn, progress: Progress
+) -> Pixels:
+    """(h, w, 3) uint8 BGR pixels as (scale h, scale w, 3), each of `tiles` by itself, in a `turn` of its own.
+
+    The tiles were cut with that `margin`, in which the picture's outermost pixels are repeated. `progress` is told
+    after each.
     """
     height, width = pixels.shape[:2]
     scale = net.scale
     enlarged = np.empty((scale * height, scale * width, 3), np.uint8)
-    padded = cv2.copyMakeBorder(pixels, margin, margin, margin, margin, cv2.BORDER_REPLICATE) if margin else pixels
+    padded = cv2.copyMakeBorder(pixels, margin, margin, margin, margin, cv2.BORDER_REPLICATE).astype(
+        np.uint8, copy=False
+    )
     for done, tile in enumerate(tiles, 1):
         rows, columns = tile.rows, tile.columns
-        shown = padded[rows.start + margin : rows.end + margin, columns.start + margin : columns.end + margin]
-        part = net.enlarge(shown.astype(np.uint8, copy=False))
+        with turn():
+            part = net.enlarge(_shown(padded, tile, margin))
         top, left = scale * rows.start, scale * columns.start
         kept_rows = slice(scale * rows.kept_start, scale * rows.kept_end)
         kept_columns = slice(scale * columns.kept_start, scale * columns.kept_end)
@@ -66,6 +78,11 @@ def as_json(enhanced: Enhanced, pack: Pack) -> dict[str, Any]:
         "scale": enhanced.scale,
         **origin_as_json(pack, enhanced.seconds),
     }
+
+
+def _shown(padded: Pixels, tile: Tile, margin: int) -> Pixels:
+    rows, columns = tile.rows, tile.columns
+    return padded[rows.start + margin : rows.end + margin, columns.start + margin : columns.end + margin]
 
 
 def _shifted(kept: slice, start: int) -> slice:
