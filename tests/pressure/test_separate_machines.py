@@ -179,7 +179,7 @@ def submit(batches: Batches, files: list[bytes]) -> str:
     with batches.create() as new:
         for number, content in enumerate(files, 1):
             new.add(f"photo{number}", content)
-        return new.submit(GuardOptions())
+        return new.submit(GuardOptions()).id
 
 
 def is_done(batches: Batches, batch_id: str) -> bool:
