@@ -22,8 +22,6 @@ from visage.packs import Pack, find_pack
 from visage.scores import Scores, score
 from visage.settings import Settings
 
-HEIGHTS = (16, 24, 32, 48)
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -31,12 +29,13 @@ def main() -> None:
     parser.add_argument("--pack", default="compact", help="name or path of a pack with nets for faces")
     parser.add_argument("--superres-pack", default="compact", help="name or path of a pack that enlarges")
     parser.add_argument("--faces", type=int, default=5000)
+    parser.add_argument("--heights", type=int, nargs="+", default=(16, 24, 32, 48), help="of the faces, in pixels")
     arguments = parser.parse_args()
     photos = [photo for photo in read_labels(arguments.labelled).photos if len(photo.faces) == 1][: arguments.faces]
     pack = find_pack(arguments.pack)
     enhancer = Enhancer(replace(Settings(), superres_pack=arguments.superres_pack))
-    rows = []
-    for height in HEIGHTS:
+    rows: list[list[str]] = []
+    for height in arguments.heights:
         with tempfile.TemporaryDirectory() as folder:
             shrunk = [shrink(photo, height, Path(folder, f"{index}.png")) for index, photo in enumerate(photos)]
             enlarged = [enlarge(photo, enhancer, Path(folder, f"{photo.path.stem}-large.png")) for photo in shrunk]
