@@ -34,7 +34,13 @@ from visage.web import create_app
 
 # Of every field of Options another value than the default, one by which the answer to the tiny photo differs in
 # truth. A field that is added has to be added here.
-OTHER_OPTIONS = {"min_confidence": 0.999, "max_faces": 1, "min_face_size": 97, "detail": Detail.HIGH}
+OTHER_OPTIONS = {
+    "min_confidence": 0.999,
+    "max_faces": 1,
+    "min_face_size": 97,
+    "detail": Detail.HIGH,
+    "enhance_faces": True,
+}
 
 # The settings that decide what a photo is answered.
 DECISIVE_SETTINGS = {"pack", "models_dir", "jpeg_quality"}

@@ -18,7 +18,7 @@ LAYERS = (
     {"superres_spec"},
     {"packs"},
     {"nets", "superres_net", "fetch", "results", "masks"},
-    {"face_search"},
+    {"face_search", "face_enlarger"},
     {"guard"},
     {"analyzer", "admission", "annotate", "enlarge"},
     {"answer_cache", "enhancer"},

@@ -116,7 +116,9 @@ def described_errors(*routes: tuple[str, str]) -> set[tuple[str, str]]:
     }
 
 
-@pytest.mark.parametrize("name", ["min_confidence", "max_faces", "min_face_size", "detail", "format", "annotated"])
+@pytest.mark.parametrize(
+    "name", ["min_confidence", "max_faces", "min_face_size", "detail", "format", "annotated", "enhance_faces"]
+)
 def test_a_parameter_is_described_the_same_in_query_and_form(name: str) -> None:
     in_form = dict(CONTRACT["components"]["schemas"]["PhotoForm"]["properties"][name])
     in_form.pop("description")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from visage.boxes import intersection_over_union, shared_parts
 from visage.errors import PackError
+from visage.face_enlarger import FaceEnlarger, are_small
 from visage.face_search import Detail, find_boxes, find_faces, first_size, merge
 from visage.faces import Box, Face
 from visage.guard import PART_OF_FACE, SAME_FACE, Found, GuardOptions, Search
@@ -17,6 +19,8 @@ from visage.images import Photo
 from visage.nets import Classifier, Detections, FaceDetector, classify_by_all
 from visage.packs import Pack
 from visage.stopwatch import Stopwatch
+from visage.superres_net import SuperresNet
+from visage.superres_spec import SuperresSpec
 
 # A photo whose longer side is at least twice this is decoded at 1/2, 1/4 or 1/8 unless every detail is wanted. Of 281
 # faces in mosaics of 2520 and 2880 pixels `auto` finds 209 as they are and 209 at half their size; faces of 27 pixels
@@ -29,20 +33,24 @@ class Options:
     """What the caller wants of an analysis.
 
     `min_confidence` (0..1; the pack's own where None) is what a box needs to be a face, `max_faces` keeps the largest,
-    `min_face_size` is the least shorter side of a box in pixels of the original.
+    `min_face_size` is the least shorter side of a box in pixels of the original. With `enhance_faces` small faces are
+    enlarged by a net before gender and age are told.
     """
 
     min_confidence: float | None = None
     max_faces: int | None = None
     min_face_size: int = 0
     detail: Detail = Detail.AUTO
+    enhance_faces: bool = False
 
 
 class Analyzer:
-    """Three nets of its own; one photo at a time, by one thread at a time."""
+    """Nets of its own; one photo at a time, by one thread at a time."""
 
-    def __init__(self, pack: Pack) -> None:
+    def __init__(self, pack: Pack, superres: SuperresSpec | None = None) -> None:
+        """Read the nets of `pack`; the one that enlarges small faces is read when that is first asked for."""
         self._pack = pack
+        self._superres = superres
         self._detector = FaceDetector(pack.face)
         self._gender = Classifier(pack.gender)
         self._age = Classifier(pack.age)
@@ -52,7 +60,7 @@ class Analyzer:
         found = find_faces(self._detector, self._pack.face, photo.pixels, options.detail)
         chosen = self._choose(found, photo, options)
         stopwatch.lap("detect")
-        faces = self.describe(photo, chosen)
+        faces = self.describe(photo, chosen, enhanced=options.enhance_faces)
         stopwatch.lap("attributes")
         return faces
 
@@ -76,13 +84,26 @@ class Analyzer:
             _left([original_box(box, photo) for box in every.boxes], [options.keep[each] for each in kept.values()]),
         )
 
-    def describe(self, photo: Photo, found: Detections) -> tuple[Face, ...]:
-        """What the gender and age nets say of the faces that were `found` in `photo`, in their order."""
-        genders, ages = classify_by_all((self._gender, self._age), photo.pixels, found.boxes)
+    def describe(self, photo: Photo, found: Detections, *, enhanced: bool = False) -> tuple[Face, ...]:
+        """What the gender and age nets say of the faces that were `found` in `photo`, in their order.
+
+        Small ones are looked at as they are, or `enhanced`.
+        """
+        classifiers = (self._gender, self._age)
+        genders, ages = classify_by_all(classifiers, photo.pixels, found.boxes)
+        for index in np.flatnonzero(are_small(found.boxes)) if enhanced else ():
+            around, box = self._enlarger.enlarge_face(photo.pixels, found.boxes[index])
+            genders[index : index + 1], ages[index : index + 1] = classify_by_all(classifiers, around, box[None])
         return tuple(
             self._face(box, float(confidence), gender, age, photo)
             for box, confidence, gender, age in zip(found.boxes, found.confidences, genders, ages, strict=True)
         )
+
+    @cached_property
+    def _enlarger(self) -> FaceEnlarger:
+        if self._superres is None:
+            raise PackError(f"The pack in {self._pack.folder} has no net that enlarges faces.")
+        return FaceEnlarger(SuperresNet(self._superres))
 
     def check(self) -> None:
         """Run every net once, on as little as it takes. How gender and age nets are laid out for it serves photos too.

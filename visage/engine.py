@@ -58,7 +58,7 @@ class Engine:
         self.ready = False
         self._analyzers: queue.SimpleQueue[Analyzer] = queue.SimpleQueue()
         for _ in range(self.settings.slots):
-            self._analyzers.put(Analyzer(self.pack))
+            self._analyzers.put(Analyzer(self.pack, self.enhancer.pack.superres))
 
     def check(self) -> None:
         """Run every net once: a pack that does not fit its manifest is found before anything is served.

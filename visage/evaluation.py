@@ -147,7 +147,7 @@ def _result(analyzer: Analyzer, pack: Pack, photo: Photo, faces: Sequence[Labell
     boxes = _stacked([face.box for face in certain])
     described = analyzer.describe(photo, Detections(boxes * np.float32(photo.scale), np.ones(len(boxes), np.float32)))
     seconds = [(len(certain), time.perf_counter() - started)]
-    given = [_judge(face, photo, answer, pack) for face, answer in zip(certain, described, strict=True)]
+    given = [judge(face, photo, answer, pack) for face, answer in zip(certain, described, strict=True)]
 
     stopwatch = Stopwatch()
     found = analyzer.analyze(photo, Options(detail=detail), stopwatch)
@@ -157,7 +157,7 @@ def _result(analyzer: Analyzer, pack: Pack, photo: Photo, faces: Sequence[Labell
         _stacked([_edges(each) for each in found]), _stacked([face.box for face in faces]), perhaps
     )
     searched = [
-        _judge(face, photo, found[pairs[index]] if index in pairs else None, pack)
+        judge(face, photo, found[pairs[index]] if index in pairs else None, pack)
         for index, face in enumerate(faces)
         if not face.perhaps
     ]
@@ -165,7 +165,8 @@ def _result(analyzer: Analyzer, pack: Pack, photo: Photo, faces: Sequence[Labell
     return PhotoResult(tuple(given), tuple(searched), false_boxes, stopwatch.seconds["detect"], ran)
 
 
-def _judge(face: LabelledFace, photo: Photo, answer: Face | None, pack: Pack) -> Answer:
+def judge(face: LabelledFace, photo: Photo, answer: Face | None, pack: Pack) -> Answer:
+    """What an answer of `pack` to a labelled face of `photo` is worth; None is that the face was not found."""
     small = _height(face) < SMALL * max(photo.width, photo.height)
     if answer is None:
         return Answer(face, small, found=False)

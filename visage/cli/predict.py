@@ -34,6 +34,7 @@ from visage.settings import Settings, available_cores
 @click.option("--min-confidence", type=click.FloatRange(0.01, 1), help="What a box needs to be a face.")
 @click.option("--max-faces", type=click.IntRange(1), help="Keep this many faces, the largest.")
 @click.option("--min-face-size", type=click.IntRange(0), default=0, help="Least shorter side of a face, in pixels.")
+@click.option("--enhance-faces", is_flag=True, help="Enlarge small faces by a net before gender and age are told.")
 @click.option("--jobs", type=click.IntRange(1, 64), help="Photos worked on at once. [default: number of cores]")
 def predict(
     photos: tuple[Path, ...],
@@ -43,11 +44,12 @@ def predict(
     min_confidence: float | None,
     max_faces: int | None,
     min_face_size: int,
+    enhance_faces: bool,
     jobs: int | None,
 ) -> None:
     """Find the faces in each PHOTO."""
     photos = tuple(dict.fromkeys(photos))
-    options = Options(min_confidence, max_faces, min_face_size, Detail(detail))
+    options = Options(min_confidence, max_faces, min_face_size, Detail(detail), enhance_faces)
     with one_sentence():
         slots = min(len(photos), jobs or available_cores())
         # Every job has a slot of its own, so none ever waits for one.

@@ -141,6 +141,7 @@ def _options(parameters: "_Parameters") -> Options:
         max_faces=parameters.integer("max_faces", 1, 1000),
         min_face_size=parameters.integer("min_face_size", 0, 100_000) or 0,
         detail=parameters.member("detail", Options.detail),
+        enhance_faces=parameters.truth("enhance_faces", default=False),
     )
 
 
