@@ -213,7 +213,7 @@ def test_a_service_that_is_not_warm_is_not_ready(tiny_pack: Path) -> None:
     assert answer.json["code"] == "not_ready"
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/predict/", "/static/../app.py", "/%2e%2e/etc/passwd"])
+@pytest.mark.parametrize("path", ["/nothing", "/predict/", "/batches//x", "/static/../app.py", "/%2e%2e/etc/passwd"])
 def test_an_unknown_path_is_not_found(client: FlaskClient, path: str) -> None:
     answer = client.get(path)
 

@@ -22,6 +22,8 @@ def create_app(settings: Settings | None = None, *, warm: bool = True) -> Flask:
     settings = settings or Settings.from_environment()
     app = Flask(__name__)
     app.request_class = PhotoRequest
+    # Two slashes are another address, and not a redirection, which would be HTML.
+    app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config.update(MAX_CONTENT_LENGTH=settings.max_body_bytes, MAX_FORM_PARTS=32)
     engine = Engine(settings)

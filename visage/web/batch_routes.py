@@ -77,7 +77,7 @@ def show(batch_id: str) -> Response:
 def watch(batch_id: str) -> Response:
     """How a batch goes on, as it goes on; a single event where too many watch already, who come again by themselves."""
     if request.headers.get("Last-Event-ID") == LAST_ID:
-        return Response(status=204)
+        return _nothing()
     _batches().progress(batch_id)
     streams = _streams()
     goes_on = streams.try_to_enter()
@@ -105,7 +105,13 @@ def fetch(batch_id: str) -> Response:
 def delete(batch_id: str) -> Response:
     """Call a batch off, or drop one that is done; nothing is kept of it."""
     _batches().cancel(batch_id)
-    return Response(status=204)
+    return _nothing()
+
+
+def _nothing() -> Response:
+    response = Response(status=204)
+    del response.headers["Content-Type"]
+    return response
 
 
 def _batches() -> Batches:

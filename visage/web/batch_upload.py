@@ -76,7 +76,9 @@ class BatchUpload:
                         yield from self._files_of_part(name, pieces)
         except RequestError as error:
             if isinstance(error.__cause__, ParserLimitReached):
-                raise self._too_many() from None
+                raise BodyTooLarge(
+                    "The form has too many fields or too long a name; send photos as files, with shorter names."
+                ) from None
             raise
 
     def _parts(self) -> Iterator[tuple[MultipartSegment, Iterator[bytes]]]:

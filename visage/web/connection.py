@@ -177,9 +177,13 @@ class Connection:
 
     @property
     def is_batch(self) -> bool:
-        """Whether the request that comes brings a body of known length for the disk."""
-        reception = self.reception
-        return bool(reception.body_bytes and not reception.chunked and _BATCH.match(reception.data))
+        """Whether the request that comes is a batch."""
+        return bool(_BATCH.match(self.reception.data))
+
+    @property
+    def is_for_the_disk(self) -> bool:
+        """Whether it is one whose body has a known length."""
+        return bool(self.reception.body_bytes and not self.reception.chunked and self.is_batch)
 
     def spool_to(self, file: BinaryIO) -> None:
         """Have the body go to `file`, which is closed when the request has been answered.

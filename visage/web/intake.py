@@ -15,6 +15,10 @@ _MOST_ON_DISK = 2
 # Chunk lines and trailers may take as much again as the body itself.
 _CODED = 2
 
+# What to do about a body that is too large for memory.
+_SMALLER = "send a smaller photo"
+_WITH_LENGTH = "send the batch with its length, in Content-Length"
+
 
 class Intake:
     """Judges requests by themselves, and by what all connections of the worker have `held` already."""
@@ -34,19 +38,19 @@ class Intake:
             Unauthorized: its sender has no token; what could fill the disk is not taken in first.
             StorageFull, BatchesUnavailable: there is no room, or no place, for a batch.
         """
-        if not connection.is_batch:
-            self._check(connection.reception)
+        if not connection.is_for_the_disk:
+            self._check(connection.reception, _WITH_LENGTH if connection.is_batch else _SMALLER)
             return
         self._check_batch(connection.reception)
         if not connection.reception.spool:
             connection.spool_to(open_spool(self._settings))
 
-    def _check(self, reception: Reception) -> None:
+    def _check(self, reception: Reception, remedy: str) -> None:
         most = self._settings.max_body_bytes
         if reception.head_too_long:
             raise HeadersTooLong("The headers are too long; send fewer or shorter ones.")
         if reception.body_bytes > most or len(reception.data) > _CODED * most + 2**16:
-            raise BodyTooLarge(f"The body has more than {most:,} bytes; send a smaller photo.")
+            raise BodyTooLarge(f"The body has more than {most:,} bytes; {remedy}.")
         if (
             reception.body_bytes
             and self.held.in_memory + reception.body_bytes - len(reception.data) > self._most_in_memory
