@@ -3,7 +3,6 @@
 Nothing of the browser is imported before a test asks for it: where there is none, tests are skipped, this file is not.
 """
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +16,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    from tests.browser.window import CHROMIUM, sync_api  # noqa: PLC0415
+    from tests.browser.window import open_browser, sync_api  # noqa: PLC0415
 
-    arguments = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    # Chromium's sandbox does not run as root.
-    arguments += ["--no-sandbox"] if os.getuid() == 0 else []
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        browser = open_browser(playwright.chromium)
         yield browser
         browser.close()
 

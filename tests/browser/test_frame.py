@@ -9,7 +9,7 @@ import requests
 from benchmarks.service import Service, serving
 from tests.browser.window import ASTRONAUT, Window, expect, new_window
 
-VIEWS = ["look", "guard"]
+VIEWS = ["look", "guard", "live"]
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -1,5 +1,6 @@
 """A window of a real browser. Whoever imports this is skipped where there is none, or nothing that drives it."""
 
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -59,6 +60,14 @@ class Window:
                 return
             self.page.keyboard.press(key)
         raise AssertionError(f"{selector} is not reached by {key}")
+
+
+def open_browser(browser_type: Any, *arguments: str, camera: bool = True) -> Any:
+    """Chromium without a window, with a camera that shows a test picture, or none."""
+    arguments += ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream") if camera else ()
+    # Its sandbox does not run as root.
+    arguments += ("--no-sandbox",) if os.getuid() == 0 else ()
+    return browser_type.launch(executable_path=CHROMIUM, args=list(arguments))
 
 
 def new_window(browser: Any, url: str, size: str, **options: Any) -> Iterator[Window]:

@@ -1,7 +1,7 @@
 import { byId } from "./elements.js";
 import { droppedFiles, pastedFiles } from "./intake.js";
 
-const VIEWS = ["look", "guard"];
+const VIEWS = ["look", "guard", "live"];
 
 let shown = null;
 let view = null;
