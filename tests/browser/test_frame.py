@@ -1,5 +1,6 @@
 """The page's frame: its views, its weight, who may use it, and what is loaded."""
 
+import re
 import time
 from typing import Any
 
@@ -64,7 +65,7 @@ def test_the_first_stop_of_the_keyboard_leads_to_the_content(window: Window) -> 
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
 
-    expect(page.get_by_label("Choose photos")).to_be_focused()
+    expect(page.get_by_label("Choose photos", exact=True)).to_be_focused()
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +107,24 @@ def test_nothing_may_run_that_is_not_the_pages_own(photo_service: Service) -> No
 
     assert "unsafe" not in policy
     assert "default-src 'none'" in policy
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_docs_have_nothing_that_axe_objects_to_and_fit_the_window(window: Window, scheme: str) -> None:
+    window.page.emulate_media(color_scheme=scheme)
+    window.page.goto(f"{window.url}/docs")
+
+    assert window.violations() == []
+    assert window.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_views_and_docs_lead_to_each_other(window: Window) -> None:
+    page = window.open()
+
+    page.get_by_role("link", name="Docs").click()
+    page.get_by_role("link", name="POST /batches", exact=True).click()
+    expect(page.get_by_role("heading", name="POST /batches", exact=True)).to_be_in_viewport()
+    page.get_by_role("link", name="Guard", exact=True).click()
+
+    expect(page.get_by_role("heading", name="Cover faces")).to_be_visible()
+    expect(page).to_have_title(re.compile("^Cover faces . Visage$"))

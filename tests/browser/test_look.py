@@ -43,7 +43,7 @@ def test_a_face_lies_where_the_service_found_it(window: Window, photo_service: S
     page = window.open()
     [face] = photo_service.post(ASTRONAUT.read_bytes(), annotated="false").json()["faces"]
 
-    page.get_by_label("Choose photos").set_input_files(ASTRONAUT)
+    page.get_by_label("Choose photos", exact=True).set_input_files(ASTRONAUT)
     page.locator("button.face").wait_for()
 
     photo, box = page.locator("#look-photo img").bounding_box(), page.locator("button.face").bounding_box()
@@ -55,7 +55,7 @@ def test_a_face_lies_where_the_service_found_it(window: Window, photo_service: S
 
 def test_hovering_a_face_shows_its_attributes_beside_it(desktop: Window, two_faces: Path) -> None:
     page = desktop.open()
-    page.get_by_label("Choose photos").set_input_files(two_faces)
+    page.get_by_label("Choose photos", exact=True).set_input_files(two_faces)
     second = page.get_by_role("button", name="Face 2")
 
     second.hover()
@@ -70,7 +70,7 @@ def test_hovering_a_face_shows_its_attributes_beside_it(desktop: Window, two_fac
 
 def test_the_keyboard_alone_reaches_every_face_and_the_sliders(window: Window, two_faces: Path) -> None:
     page = window.open()
-    page.get_by_label("Choose photos").set_input_files(two_faces)
+    page.get_by_label("Choose photos", exact=True).set_input_files(two_faces)
     page.get_by_role("button", name="Face 2").wait_for()
 
     window.press_until("Tab", "button.face")
@@ -87,7 +87,7 @@ def test_the_keyboard_alone_reaches_every_face_and_the_sliders(window: Window, t
 
 def test_sliders_choose_among_the_faces_without_another_request(window: Window, two_faces: Path) -> None:
     page = window.open()
-    page.get_by_label("Choose photos").set_input_files(two_faces)
+    page.get_by_label("Choose photos", exact=True).set_input_files(two_faces)
     expect(page.locator("button.face")).to_have_count(2)
     requests = window.record("request")
 
@@ -101,7 +101,7 @@ def test_sliders_choose_among_the_faces_without_another_request(window: Window, 
 def test_several_photos_are_looked_at_one_after_the_other(window: Window, two_faces: Path) -> None:
     page = window.open()
 
-    page.get_by_label("Choose photos").set_input_files([ASTRONAUT, two_faces])
+    page.get_by_label("Choose photos", exact=True).set_input_files([ASTRONAUT, two_faces])
 
     photos = page.get_by_role("list", name="Photos")
     expect(photos.get_by_role("button", name="astronaut.jpg 1 face")).to_have_attribute("aria-current", "true")
@@ -146,7 +146,7 @@ def test_a_photo_is_taken_with_the_camera(desktop: Window) -> None:
 
 def test_picture_and_json_have_the_faces_that_are_shown(window: Window, two_faces: Path) -> None:
     page = window.open()
-    page.get_by_label("Choose photos").set_input_files(two_faces)
+    page.get_by_label("Choose photos", exact=True).set_input_files(two_faces)
     page.get_by_label("Least face size").fill("70")
     expect(page.locator("button.face")).to_have_count(1)
 
@@ -170,7 +170,7 @@ def test_what_is_no_photo_is_told_in_the_services_sentence_beside_the_photos_tha
     (tmp_path / "notes.jpg").write_text("Milk, bread and a pound of nails.")
     page = window.open()
 
-    page.get_by_label("Choose photos").set_input_files([tmp_path / "notes.jpg", ASTRONAUT])
+    page.get_by_label("Choose photos", exact=True).set_input_files([tmp_path / "notes.jpg", ASTRONAUT])
 
     expect(page.get_by_role("alert")).to_contain_text("notes.jpg: This kind of file is not accepted")
     photos = page.get_by_role("list", name="Photos")
@@ -203,7 +203,7 @@ def test_a_busy_service_is_asked_again_when_it_says_so(window: Window, photo_ser
     page = window.open()
     with busy(photo_service, encode(gradient(1800, 2400), "JPEG")):
         with page.expect_response(lambda answer: answer.status == 429):
-            page.get_by_label("Choose photos").set_input_files(ASTRONAUT)
+            page.get_by_label("Choose photos", exact=True).set_input_files(ASTRONAUT)
         expect(page.get_by_role("status")).to_have_text("The service is busy. Trying again in a second.")
 
     expect(page.get_by_role("status")).to_have_text("astronaut.jpg: 1 face.")
@@ -215,7 +215,7 @@ def test_a_service_that_is_cut_off_is_said_and_tried_again(browser: object, tmp_
     for window in new_window(browser, f"http://127.0.0.1:{settings['PORT']}", size):
         with serving(tmp_path / "log", "compact", **settings):
             page = window.open()
-        page.get_by_label("Choose photos").set_input_files(ASTRONAUT)
+        page.get_by_label("Choose photos", exact=True).set_input_files(ASTRONAUT)
         expect(page.get_by_role("alert")).to_contain_text("astronaut.jpg: The service does not answer")
         assert window.violations() == []
 

@@ -20,7 +20,7 @@ _METRICS = "photos.metrics_text"
 _HEALTH = ("photos.healthz", "photos.readyz")
 
 # What needs no token: nothing that works or tells of work. None is an address where there is nothing.
-_OPEN = (None, *_HEALTH, "photos.openapi", "photos.page", "static")
+_OPEN = (None, *_HEALTH, "photos.openapi", "photos.page", "photos.docs", "static")
 
 
 def install(app: Flask, settings: Settings) -> None:
