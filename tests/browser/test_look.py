@@ -68,6 +68,21 @@ def test_hovering_a_face_shows_its_attributes_beside_it(desktop: Window, two_fac
     assert card["x"] + card["width"] <= photo["x"] + photo["width"]
 
 
+def test_the_card_of_a_face_hides_no_other(desktop: Window, two_faces: Path) -> None:
+    page = desktop.open()
+    page.get_by_label("Choose photos", exact=True).set_input_files(two_faces)
+    page.get_by_role("button", name="Face 2").hover()
+
+    card, other = page.locator("#look-card").bounding_box(), page.get_by_role("button", name="Face 1").bounding_box()
+
+    assert (
+        card["x"] >= other["x"] + other["width"]
+        or card["x"] + card["width"] <= other["x"]
+        or card["y"] >= other["y"] + other["height"]
+        or card["y"] + card["height"] <= other["y"]
+    )
+
+
 def test_the_keyboard_alone_reaches_every_face_and_the_sliders(window: Window, two_faces: Path) -> None:
     page = window.open()
     page.get_by_label("Choose photos", exact=True).set_input_files(two_faces)
@@ -173,6 +188,7 @@ def test_what_is_no_photo_is_told_in_the_services_sentence_beside_the_photos_tha
     page.get_by_label("Choose photos", exact=True).set_input_files([tmp_path / "notes.jpg", ASTRONAUT])
 
     expect(page.get_by_role("alert")).to_contain_text("notes.jpg: This kind of file is not accepted")
+    expect(page.get_by_role("button", name="Try again")).to_be_hidden()
     photos = page.get_by_role("list", name="Photos")
     expect(photos.get_by_role("button", name="notes.jpg failed")).to_be_visible()
     photos.get_by_role("button", name="astronaut.jpg 1 face").click()

@@ -37,15 +37,28 @@ function bars(probabilities, likeliest) {
   return element("dl", { className: "bars" }, ...rows);
 }
 
-/** Put a card beside a face where there is room, inside of what both lie in. */
+/** Put a card beside a face, inside of what both lie in, where it hides the least of the faces. */
 export function putBeside(card, face) {
-  const gap = 10;
-  const room = card.offsetParent;
   // Where it follows the photo, as on phones, it has a place already.
   if (getComputedStyle(card).position === "static") return;
-  const right = face.offsetLeft + face.offsetWidth + gap;
-  const left = face.offsetLeft - gap - card.offsetWidth;
-  const fits = right + card.offsetWidth <= room.clientWidth || left < 0;
-  card.style.left = `${Math.max(0, Math.min(fits ? right : left, room.clientWidth - card.offsetWidth))}px`;
-  card.style.top = `${Math.max(0, Math.min(face.offsetTop, room.clientHeight - card.offsetHeight))}px`;
+  const gap = 10;
+  const { offsetWidth: width, offsetHeight: height, offsetParent: room } = card;
+  const { offsetLeft: x, offsetTop: y, offsetWidth, offsetHeight } = face;
+  const within = (value, most) => Math.max(0, Math.min(value, most));
+  const places = [
+    [x + offsetWidth + gap, y],
+    [x - gap - width, y],
+    [x + offsetWidth + gap, y + offsetHeight - height],
+    [x - gap - width, y + offsetHeight - height],
+    [x, y + offsetHeight + gap],
+    [x, y - gap - height],
+  ].map(([left, top]) => [within(left, room.clientWidth - width), within(top, room.clientHeight - height)]);
+  const hidden = ([left, top]) => [...face.parentElement.children].reduce((sum, each) => {
+    const across = Math.min(left + width, each.offsetLeft + each.offsetWidth) - Math.max(left, each.offsetLeft);
+    const down = Math.min(top + height, each.offsetTop + each.offsetHeight) - Math.max(top, each.offsetTop);
+    return sum + Math.max(0, across) * Math.max(0, down);
+  }, 0);
+  const [left, top] = places.reduce((best, place) => (hidden(place) < hidden(best) ? place : best));
+  card.style.left = `${left}px`;
+  card.style.top = `${top}px`;
 }

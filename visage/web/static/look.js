@@ -7,6 +7,9 @@ import { onChoice, sample } from "./intake.js";
 // Boxes of less confidence are hardly ever faces; from here on the slider chooses, and the service is not asked again.
 const LEAST_CONFIDENCE = 0.1;
 
+// The statuses of what is wrong with a file and stays so.
+const IN_THE_FILE = new Set([400, 413, 415, 422]);
+
 const photos = [];
 let current = null;
 let working = false;
@@ -56,7 +59,7 @@ async function look(photo) {
     photo.answer = await post("predict", photo.file, { query, onWait, as: "json" });
     photo.state = "done";
   } catch (error) {
-    photo.trouble = error.message;
+    photo.trouble = error;
     photo.state = "failed";
   }
   photo.wait = "";
@@ -113,10 +116,9 @@ function renderTrouble(photo) {
     work();
   };
   say(status);
-  byId("look-trouble").replaceChildren(
-    element("p", {}, `${photo.file.name}: ${photo.trouble}`),
-    element("button", { type: "button", onclick: retry }, "Try again"),
-  );
+  const sentence = element("p", {}, `${photo.file.name}: ${photo.trouble.message}`);
+  const again = element("button", { type: "button", onclick: retry }, "Try again");
+  byId("look-trouble").replaceChildren(sentence, ...(IN_THE_FILE.has(photo.trouble.status) ? [] : [again]));
 }
 
 function renderFaces(faces, pixels) {
