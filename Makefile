@@ -19,7 +19,7 @@ test-pressure: $(VENV)/dev.done
 	$(BIN)/python -m pytest tests/pressure
 
 test-training: $(VENV)/training.done
-	$(BIN)/python -m pytest tests/test_training.py
+	$(BIN)/python -m pytest tests/test_training.py tests/test_superres_reference.py tests/test_training_superres.py
 
 # With a face matcher: 110 MB.
 test-guard: $(VENV)/matcher.done

@@ -71,6 +71,9 @@ class ErrorLogger(Logger):  # type: ignore[misc]
 
 tune_heap()
 
+# Photos of batches and what is known of them are for nobody else on this machine.
+os.umask(0o077)
+
 # Nothing that the log writes tells the thread, the process or the line of code that it comes from: none of it is looked
 # up (the logging cookbook's "Optimization").
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
@@ -121,7 +124,16 @@ def when_ready(server: Any) -> None:  # noqa: ARG001
 
 def on_reload(server: Any) -> None:
     """Remember who came before: all who come now are in place of those."""
-    server.generation_begun = server.worker_age
+    from visage.web.service_worker import begin_generation  # noqa: PLC0415
+
+    begin_generation(server)
+
+
+def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None:  # noqa: ARG001
+    """Keep one that serves, beside the one that works on batches: TTOU knows of no difference."""
+    least = 1 + (settings.batch_jobs > 0)
+    if new_value < least:
+        server.num_workers = least
 
 
 def pre_fork(server: Any, worker: Any) -> None:

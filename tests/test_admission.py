@@ -2,12 +2,24 @@
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from visage.admission import Admission
 from visage.errors import QueueFull, WaitTimeout
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def wait_until(admission: Admission, waiting: int) -> None:
+    wait_for(lambda: admission.waiting == waiting)
 
 
 def test_a_free_slot_is_had_at_once() -> None:
@@ -121,3 +133,75 @@ def test_who_would_be_turned_away_is_told_so_beforehand() -> None:
 
     with admission.slot():
         assert admission.full
+
+
+def test_a_patient_caller_takes_its_turn_like_everybody() -> None:
+    admission = Admission(slots=1, queue=8, wait_seconds=30)
+    order: list[str] = []
+
+    def call(name: str, *, patient: bool) -> None:
+        with admission.slot(patient=patient):
+            order.append(name)
+
+    with ThreadPoolExecutor(3) as pool, admission.slot():
+        pool.submit(call, "photo", patient=False)
+        wait_until(admission, waiting=1)
+        pool.submit(call, "tile", patient=True)
+        wait_for(lambda: len(admission._turns) == 2)
+        pool.submit(call, "newcomer", patient=False)
+        wait_until(admission, waiting=2)
+
+    assert order == ["photo", "tile", "newcomer"]
+    assert not admission.busy
+
+
+def test_a_patient_caller_takes_no_place_in_the_queue_and_is_not_turned_away() -> None:
+    admission = Admission(slots=1, queue=0, wait_seconds=0.01)
+    told: list[tuple[int, int]] = []
+    done: list[float] = []
+
+    def tile() -> None:
+        with admission.slot(patient=True) as waited:
+            done.append(waited)
+
+    with ThreadPoolExecutor(1) as pool:
+        with admission.slot():
+            call = pool.submit(tile)
+            wait_for(lambda: len(admission._turns) == 1)
+            waiting, full = admission.waiting, admission.full
+            # Longer than anybody else may wait.
+            time.sleep(0.05)
+            admission.watcher = lambda working, waiting: told.append((working, waiting))
+        call.result()
+
+    assert (waiting, full) == (0, True)
+    assert done[0] >= 0.05
+    assert told == [(1, 0), (0, 0)]
+
+
+def test_work_of_many_parts_and_many_photos_all_come_to_an_end() -> None:
+    admission = Admission(slots=2, queue=100, wait_seconds=30)
+    lock = threading.Lock()
+    working, most, done = 0, 0, 0
+
+    def call(*, patient: bool) -> None:
+        nonlocal working, most, done
+        with admission.slot(patient=patient):
+            with lock:
+                working += 1
+                most = max(most, working)
+            time.sleep(0.001)
+            with lock:
+                working, done = working - 1, done + 1
+
+    def tiles() -> None:
+        for _ in range(50):
+            call(patient=True)
+
+    with ThreadPoolExecutor(12) as pool:
+        calls = [pool.submit(tiles) for _ in range(2)] + [pool.submit(call, patient=False) for _ in range(100)]
+        for each in calls:
+            each.result()
+
+    assert (most, done) == (2, 200)
+    assert (admission.waiting, admission.busy) == (0, False)

@@ -26,7 +26,8 @@ from visage.answer_cache import ENTRY_BYTES, AnswerCache, MemoryStore, RedisStor
 from visage.engine import Engine
 from visage.errors import EmptyImage, ImageTooLarge, QueueFull, SettingsError, UndecodableImage
 from visage.face_search import Detail
-from visage.packs import Pack, PackFile
+from visage.pack_files import PackFile
+from visage.packs import NetSpec, Pack
 from visage.results import Analysis, as_json
 from visage.settings import Settings
 from visage.web import create_app
@@ -45,6 +46,7 @@ OTHER_SETTINGS = {
     *("body_seconds", "cache_bytes", "cache_seconds", "cache_url", "api_token", "cors_origins", "metrics"),
     *("state_dir", "batch_store", "batch_redis", "batch_hours", "batch_jobs"),
     *("max_batch_bytes", "max_batch_files"),
+    *("superres_pack", "max_enhance_pixels", "tile", "tile_bytes", "overlap"),
     *("log_level", "log_addresses", "host", "port", "workers"),
 }
 
@@ -284,6 +286,11 @@ def test_the_picture_has_the_quality_that_is_set(tiny_pack: Path, store: Diction
     assert len(poor.annotated or b"") < len(good.annotated or b"")
 
 
+def with_net(pack: Pack, **net: NetSpec) -> Pack:
+    assert pack.attributes
+    return replace(pack, attributes=replace(pack.attributes, **net))  # type: ignore[arg-type]
+
+
 def altered(file: PackFile) -> PackFile:
     return replace(file, checksum="0" * 64)
 
@@ -293,14 +300,14 @@ def altered(file: PackFile) -> PackFile:
     [
         lambda pack: replace(pack, name="other"),
         lambda pack: replace(pack, version="2"),
-        lambda pack: replace(pack, face=replace(pack.face, weights=altered(pack.face.weights))),
-        lambda pack: replace(pack, face=replace(pack.face, prototxt=altered(pack.face.prototxt))),
-        lambda pack: replace(pack, gender=replace(pack.gender, weights=altered(pack.gender.weights))),
-        lambda pack: replace(pack, age=replace(pack.age, weights=altered(pack.age.weights))),
+        lambda pack: with_net(pack, face=replace(pack.face, weights=altered(pack.face.weights))),
+        lambda pack: with_net(pack, face=replace(pack.face, prototxt=altered(pack.face.prototxt))),
+        lambda pack: with_net(pack, gender=replace(pack.gender, weights=altered(pack.gender.weights))),
+        lambda pack: with_net(pack, age=replace(pack.age, weights=altered(pack.age.weights))),
         # What a manifest may change without any other file.
-        lambda pack: replace(pack, face=replace(pack.face, min_confidence=0.9)),
-        lambda pack: replace(pack, gender=replace(pack.gender, labels=("M", "F"))),
-        lambda pack: replace(pack, age=replace(pack.age, crop_scale=1.5)),
+        lambda pack: with_net(pack, face=replace(pack.face, min_confidence=0.9)),
+        lambda pack: with_net(pack, gender=replace(pack.gender, labels=("M", "F"))),
+        lambda pack: with_net(pack, age=replace(pack.age, crop_scale=1.5)),
     ],
     ids=["name", "version", "detector", "prototxt", "gender", "age", "min_confidence", "labels", "crop_scale"],
 )

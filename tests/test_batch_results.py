@@ -54,7 +54,7 @@ def finished(batches: Batches, options: Options | GuardOptions, *files: tuple[st
     with batches.create() as new:
         for name, _ in files:
             new.add(name, b"photo")
-        batch_id = new.submit(options)
+        batch_id = new.submit(options).id
     results: dict[int, Result] = {}
     for number, (_, outcome) in enumerate(files, 1):
         if isinstance(outcome, bytes):
@@ -155,7 +155,7 @@ def test_what_was_refused_on_arrival_is_among_the_failures(tmp_path: Path, engin
     with opened(Settings(state_dir=tmp_path), engine) as workshop:
         with workshop.batches.create() as new:
             new.add_failed("letter.pdf", EmptyImage("It is empty."))
-            batch_id = new.submit(GuardOptions())
+            batch_id = new.submit(GuardOptions()).id
         workshop.take_turns(workshop.worker())
 
         files = unpacked(workshop.batches, batch_id)
@@ -258,7 +258,7 @@ def test_a_batch_that_there_is_not_is_told_before_anything_is_asked_of_the_strea
 def test_a_batch_that_is_not_done_is_told_before_anything_is_asked_of_the_stream(batches: Batches) -> None:
     with batches.create() as new:
         new.add("a.jpg", b"photo")
-        batch_id = new.submit(Options())
+        batch_id = new.submit(Options()).id
 
     with pytest.raises(BatchNotDone):
         result_archive(batches, batch_id)

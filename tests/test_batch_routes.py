@@ -10,7 +10,6 @@ import socket
 import time
 import zipfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from benchmarks.usage import children, forget_peak, peak, resident, workers
 from tests.pictures import GIF, encode
 from tests.test_faults import wait_for
 from tests.tiny_pack import draw
-from visage.settings import MOST_STREAMS, Settings
+from visage.settings import MOST_TRANSFERS, MOST_WATCHERS, Settings
 from visage.web import create_app
 
 BODY_SECONDS = 1.0
@@ -261,6 +260,17 @@ def test_too_long_a_name_or_too_many_fields_are_not_taken_for_too_many_files(
     assert "too long a name" in answer.get_json()["error"]
 
 
+def test_too_many_fields_are_refused_as_they_come(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
+    client = create_app(Settings(pack=str(tiny_pack), state_dir=tmp_path)).test_client()
+    few, many = ({f"field{number}": "x" for number in range(count)} for count in (31, 33))
+
+    accepted = client.post("/batches", data={"files": (io.BytesIO(tiny_png), "a.png")} | few)
+    refused = client.post("/batches", data={"files": (io.BytesIO(tiny_png), "a.png")} | many)
+
+    assert accepted.status_code == 202
+    assert (refused.status_code, refused.get_json()["code"]) == (413, "body_too_large")
+
+
 def test_many_zips_together_unpack_to_no_more_than_one_may(tiny_pack: Path, tmp_path: Path) -> None:
     app = create_app(Settings(pack=str(tiny_pack), state_dir=tmp_path, max_batch_bytes=2**20))
     archive = packed(("a.bmp", bytes(300_000)), compression=zipfile.ZIP_DEFLATED)
@@ -401,6 +411,19 @@ def test_a_large_batch_in_chunks_is_told_to_say_its_length(tiny_pack: Path, tmp_
 
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
     assert "Content-Length" in answer.json()["error"]
+
+
+def test_more_batches_than_can_be_taken_in_are_refused_before_they_come(service: Service) -> None:
+    with ExitStack() as stack:
+        for _ in range(MOST_TRANSFERS):
+            client = stack.enter_context(connection(service))
+            client.sendall(head(1_000_000) + bytes(10))
+        assert wait_for(lambda: spools(workers(service)[0]) == MOST_TRANSFERS)
+
+        answer = begin_batch(service, 1000)
+
+    assert answer.startswith(b"HTTP/1.1 429 ")
+    assert wait_for(lambda: spools(workers(service)[0]) == 0)
 
 
 def test_a_large_batch_takes_no_memory(service: Service) -> None:
@@ -562,30 +585,35 @@ def test_more_watchers_than_there_are_threads_for_cost_no_photo(
     ):
         batch_id = submit(service, ("a.png", tiny_png))
         url = f"{service.url}/batches/{batch_id}/events"
-        watching = [stack.enter_context(requests.get(url, stream=True, timeout=20)) for _ in range(MOST_STREAMS)]
+        watching = [stack.enter_context(requests.get(url, stream=True, timeout=20)) for _ in range(MOST_WATCHERS)]
 
         one_too_many = watch(service, batch_id)
         photo = service.post(tiny_png)
+        another = submit(service, ("a.png", tiny_png))
+        fetched = requests.get(f"{service.url}/batches/{another}/result.zip", timeout=10)
         requests.delete(f"{service.url}/batches/{batch_id}", timeout=10)
 
         assert [event.kind for event in one_too_many] == ["progress"]
         assert photo.status_code == 200
-        assert ["event: end" in each.text for each in watching] == [True] * MOST_STREAMS
+        # In places of their own.
+        assert fetched.json()["code"] == "batch_not_done"
+        assert ["event: end" in each.text for each in watching] == [True] * MOST_WATCHERS
 
 
 def test_watchers_do_not_keep_a_service_from_stopping(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
-    with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1", VISAGE_BATCH_JOBS="0") as service:
-        batch_id = submit(service, ("a.png", tiny_png))
-        with ThreadPoolExecutor(4) as pool:
-            watching = [pool.submit(watch, service, batch_id) for _ in range(4)]
-            time.sleep(1)
-            begun = time.monotonic()
-            service.process.send_signal(signal.SIGTERM)
-            assert service.process.wait(20) == 0
-            seconds = time.monotonic() - begun
+    with (
+        serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1", VISAGE_BATCH_JOBS="0") as service,
+        ExitStack() as stack,
+    ):
+        url = f"{service.url}/batches/{submit(service, ('a.png', tiny_png))}/events"
+        watching = [stack.enter_context(requests.get(url, stream=True, timeout=20)) for _ in range(4)]
+        begun = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(20) == 0
+        seconds = time.monotonic() - begun
 
-    assert seconds < 5
-    assert [[event.kind for event in each.result()] for each in watching] == [["progress"]] * 4
+        assert seconds < 5
+        assert [("event: progress" in each.text, "event: end" in each.text) for each in watching] == [(True, False)] * 4
 
 
 # Who works.
@@ -646,6 +674,66 @@ def test_a_worker_less_does_not_take_the_one_on_batches(tiny_pack: Path, tmp_pat
 
         assert has_consumer(service)
         assert finished(service, submit(service, ("a.png", tiny_png)))["done"] == 1
+
+
+def test_the_last_worker_that_serves_stays(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
+    with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1", VISAGE_BATCH_JOBS="1") as service:
+        assert wait_for(lambda: has_consumer(service))
+
+        service.process.send_signal(signal.SIGTTOU)
+        assert wait_for(lambda: "Handling signal: ttou" in service.log.read_text())
+
+        assert service.post(tiny_png).status_code == 200
+        assert has_consumer(service)
+
+
+def test_the_worker_on_batches_stays_when_it_is_the_oldest_and_one_is_to_be_less(
+    tiny_pack: Path, tmp_path: Path, tiny_png: bytes
+) -> None:
+    with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="2", VISAGE_BATCH_JOBS="1") as service:
+        assert wait_for(lambda: len(workers(service)) == 2 and has_consumer(service))
+        before = set(workers(service))
+        for worker in before:
+            os.kill(worker, signal.SIGKILL)
+        assert wait_for(lambda: len(set(workers(service)) - before) == 2 and has_consumer(service))
+
+        service.process.send_signal(signal.SIGTTOU)
+        assert wait_for(lambda: len(workers(service)) == 1)
+
+        assert has_consumer(service)
+        assert finished(service, submit(service, ("a.png", tiny_png)))["done"] == 1
+
+
+def test_a_place_that_the_worker_on_batches_cannot_use_has_it_wait_and_not_start_over_and_over(
+    tiny_pack: Path, tmp_path: Path, tiny_png: bytes
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "consumers").write_text("in the way")
+    settings = {"VISAGE_STATE_DIR": str(state), "WEB_CONCURRENCY": "1", "VISAGE_BATCH_JOBS": "1"}
+    with serving(tmp_path / "log", tiny_pack, **settings) as service:
+        assert wait_for(lambda: '"batches_unavailable"' in service.log.read_text())
+
+        time.sleep(1)
+
+        assert service.log.read_text().count("Booting worker") == 2
+        assert service.post(tiny_png).status_code == 200
+
+
+def test_what_is_kept_is_for_the_user_alone_even_in_a_directory_that_was_there(
+    tiny_pack: Path, tmp_path: Path, tiny_png: bytes
+) -> None:
+    state = tmp_path / "volume"
+    state.mkdir(mode=0o755)
+    settings = {"VISAGE_STATE_DIR": str(state), "WEB_CONCURRENCY": "1", "VISAGE_BATCH_JOBS": "1"}
+    with serving(tmp_path / "log", tiny_pack, **settings) as service:
+        batch_id = submit(service, ("a.png", tiny_png))
+        finished(service, batch_id)
+
+        kept = [path for path in state.rglob("*") if path.stat().st_mode & 0o077]
+
+    assert (state / "batches" / batch_id / "batch.json").exists()
+    assert kept == []
 
 
 def test_photos_of_batches_wait_for_those_that_somebody_waits_for(service: Service) -> None:

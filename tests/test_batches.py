@@ -38,7 +38,7 @@ from visage.batches.batch import (
 from visage.batches.consumer import Caretaker
 from visage.batches.life import SILENCE_SECONDS, Life
 from visage.batches.queue import MOST_ATTEMPTS, open_queue
-from visage.batches.store import Store, input_key, output_key
+from visage.batches.store import Store, description_key, input_key, output_key
 from visage.batches.work import FATAL, LOST, UNFORESEEN, Work
 from visage.engine import Engine
 from visage.errors import (
@@ -52,6 +52,7 @@ from visage.errors import (
 from visage.face_search import Detail
 from visage.faces import Box
 from visage.guard import GuardOptions
+from visage.log import JsonFormatter, logger
 from visage.masks import Mask, Method, Shape
 from visage.settings import Settings
 
@@ -96,7 +97,7 @@ class Workshop:
         with self.batches.create() as new:
             for number, photo in enumerate(photos, 1):
                 new.add(f"photo{number}.png", photo)
-            return new.submit(options or Options())
+            return new.submit(options or Options()).id
 
     def kept(self) -> tuple[list[Path], dict[str, bytes]]:
         """All that is kept of any batch in store and queue."""
@@ -126,7 +127,7 @@ def local(tmp_path: Path, engine: Engine) -> Iterator[Workshop]:
 
 @contextmanager
 def opened(settings: Settings, engine: Engine, store: str = "") -> Iterator[Workshop]:
-    queue = open_queue(settings)
+    queue = open_queue(settings, patience=30)
     queue.huey.storage.flush_all()
     # A turn that there is not must not be waited for.
     queue.huey.storage.blocking = False
@@ -209,7 +210,7 @@ def test_what_was_refused_on_arrival_has_its_place_among_the_results(workshop: W
     with workshop.batches.create() as new:
         new.add_failed("letter.pdf", UnsupportedType("PDF is not accepted."))
         new.add("photo.png", tiny_png)
-        batch_id = new.submit(Options())
+        batch_id = new.submit(Options()).id
 
     workshop.take_turns(workshop.worker())
 
@@ -222,7 +223,7 @@ def test_what_was_refused_on_arrival_has_its_place_among_the_results(workshop: W
 def test_a_batch_of_which_everything_was_refused_is_done(workshop: Workshop) -> None:
     with workshop.batches.create() as new:
         new.add_failed("letter.pdf", UnsupportedType("PDF is not accepted."))
-        batch_id = new.submit(Options())
+        batch_id = new.submit(Options()).id
 
     workshop.take_turns(workshop.worker())
 
@@ -267,7 +268,7 @@ def test_no_name_of_a_client_becomes_a_path(local: Workshop, tiny_png: bytes) ->
     with local.batches.create() as new:
         for name in names:
             new.add(name, tiny_png)
-        batch_id = new.submit(Options())
+        batch_id = new.submit(Options()).id
 
     local.take_turns(local.worker())
 
@@ -1026,6 +1027,43 @@ def test_what_is_in_hand_when_a_batch_is_called_off_leaves_nothing_in_object_sto
     assert remote.kept()[1] == {}
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"created": 1}', b'{"created": null}'])
+def test_a_batch_that_cannot_be_read_is_none_and_harms_no_other(
+    local: Workshop, tiny_png: bytes, content: bytes
+) -> None:
+    good, bad = local.submit(tiny_png), local.submit(tiny_png)
+    local.batches.store.write(description_key(bad), content)
+    fresh = open_batches(local.settings)
+    later = Caretaker(fresh, clock=lambda: time.time() + 25 * 3600)
+
+    with pytest.raises(BatchNotFound):
+        fresh.progress(bad)
+    # What is nameless goes with the second look.
+    later.look()
+    later.look()
+
+    assert fresh.store.ids() == []
+    with pytest.raises(BatchNotFound):
+        fresh.progress(good)
+
+
+def test_a_reason_in_the_log_has_no_id(
+    local: Workshop, tiny_png: bytes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("visage.batches.work.PAUSE_SECONDS", 0)
+    batch_id = local.submit(tiny_png)
+    photo = local.settings.state_dir / "batches" / batch_id / "in" / "000001"
+    photo.unlink()
+    photo.mkdir()
+
+    local.worker().turn(batch_id)
+    logger.error("afterwards", exc_info=IsADirectoryError(21, "Is a directory", str(photo)))
+
+    lines = [JsonFormatter().format(record) for record in caplog.records]
+    assert [batch_id[:8] in line for line in lines] == [True, True]
+    assert [batch_id in line for line in lines] == [False, False]
+
+
 # The process.
 
 
@@ -1056,7 +1094,7 @@ def test_a_wish_to_stop_finishes_what_is_in_hand_and_leaves_the_rest_for_the_nex
     with batches.create() as new:
         for number in range(400):
             new.add(f"grandmother{number}.png", photo)
-        batch_id = new.submit(GuardOptions())
+        batch_id = new.submit(GuardOptions()).id
     log = tmp_path / "log"
 
     with consuming(tiny_pack, tmp_path / "state", log) as first:
@@ -1102,7 +1140,7 @@ def test_the_disk_may_be_another_than_that_of_the_state(local: Workshop, tmp_pat
 
     with batches.create() as new:
         new.add("photo.png", tiny_png)
-        batch_id = new.submit(Options())
+        batch_id = new.submit(Options()).id
 
     assert (elsewhere / batch_id / "batch.json").exists()
     assert not (tmp_path / "state" / "batches").exists()

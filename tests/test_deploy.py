@@ -61,7 +61,8 @@ def exposed(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory, tiny_png:
     with serving(log, tiny_pack, **settings) as service:
         for _ in range(2):
             assert service.post(tiny_png).ok
-            assert service.post(tiny_png, "/analyze").ok
+            for route in ("/analyze", "/anonymize", "/enhance"):
+                assert service.post(tiny_png, route).ok
         assert not service.post(b"This is no photo.").ok
         assert not service.post(bytes(2**20 + 1)).ok
         assert requests.post(service.url + "/batches", files={"files": tiny_png}, timeout=10).ok

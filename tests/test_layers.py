@@ -12,14 +12,16 @@ MODULES = sorted(PACKAGE.glob("*.py"))
 
 # Each module may import those of the rows above its own, never one below.
 LAYERS = (
-    {"errors", "stopwatch", "log", "heap", "caffe_layers"},
-    {"settings", "faces", "boxes", "image_headers", "manifest"},
-    {"packs", "images", "labels"},
-    {"nets", "fetch", "results", "masks"},
+    {"errors", "stopwatch", "log", "heap", "caffe_layers", "setting_values"},
+    {"settings", "faces", "boxes", "image_headers", "manifest", "tiles"},
+    {"pack_files", "images", "labels"},
+    {"superres_spec"},
+    {"packs"},
+    {"nets", "superres_net", "fetch", "results", "masks"},
     {"face_search"},
     {"guard"},
-    {"analyzer", "admission", "annotate"},
-    {"answer_cache"},
+    {"analyzer", "admission", "annotate", "enlarge"},
+    {"answer_cache", "enhancer"},
     {"engine", "evaluation"},
     {"scores", "batches"},
     {"cli", "web"},

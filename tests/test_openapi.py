@@ -27,7 +27,7 @@ from visage.guard import GuardOptions
 from visage.masks import Method, Shape
 from visage.settings import Settings
 from visage.web import create_app
-from visage.web.parameters import Format, GuardFormat
+from visage.web.parameters import Format, PictureFormat
 
 CONTRACT: dict[str, Any] = json.loads((ROOT / "visage" / "web" / "openapi.json").read_text())
 REGISTRY: Registry[Any] = Registry().with_resource(
@@ -145,7 +145,7 @@ def test_described_defaults_of_the_guard_are_the_real_ones() -> None:
     assert parameters["method"]["schema"] == described(Method, default.mask.method)
     assert parameters["shape"]["schema"] == described(Shape, default.mask.shape)
     assert parameters["guard_detail"]["schema"] == described(Detail, default.detail)
-    assert parameters["guard_format"]["schema"]["enum"] == [each.value for each in GuardFormat]
+    assert parameters["guard_format"]["schema"]["enum"] == [each.value for each in PictureFormat]
     assert parameters["mask_scale"]["schema"]["default"] == default.mask.scale
 
 
@@ -204,14 +204,15 @@ def test_an_answer_without_faces_and_picture_is_as_described(client: FlaskClient
     check(answer, "/predict", "post")
 
 
+@pytest.mark.parametrize("route", ["/anonymize", "/enhance"])
 @pytest.mark.parametrize("arguments", [{}, {"format": "json"}, {"format": "json", "picture": "false"}])
-def test_good_answers_of_the_guard_are_as_described(
-    client: FlaskClient, tiny_png: bytes, arguments: dict[str, str]
+def test_good_answers_with_a_picture_are_as_described(
+    client: FlaskClient, tiny_png: bytes, route: str, arguments: dict[str, str]
 ) -> None:
-    answer = client.post("/anonymize", data=photo(tiny_png, **arguments))
+    answer = client.post(route, data=photo(tiny_png, **arguments))
 
     assert answer.status_code == 200
-    check(answer, "/anonymize", "post")
+    check(answer, route, "post")
 
 
 @pytest.mark.parametrize(
@@ -261,7 +262,7 @@ def done(batches: Batches) -> str:
     with batches.create() as new:
         new.add("a.png", b"photo")
         new.add_failed("b.gif", UnsupportedType("This is no photo."))
-        batch = batches.find(new.submit(GuardOptions()))
+        batch = new.submit(GuardOptions())
     batches.store.write(output_key(batch.id, 1, 1), b"picture")
     batches.finish(batch, batch.refused | {1: Done(faces=3, attempt=1)})
     return f"/batches/{batch.id}"

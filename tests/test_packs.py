@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.superres_packs import write_edsr_pack, write_luma_pack
 from tests.tiny_pack import write_tiny_pack
 from visage.errors import PackError
-from visage.packs import PackFile, find_pack, pack_folders, read_pack
+from visage.pack_files import PackFile
+from visage.packs import find_pack, pack_folders, read_pack
 
 
 @pytest.fixture
@@ -172,3 +174,85 @@ def test_a_smallest_face_that_cannot_be_is_refused(tiny_pack: Path, tmp_path: Pa
 
     with pytest.raises(PackError, match=r"\[face\] smallest_face is .*; it must be a number above 0 and at most 96"):
         read_pack(tmp_path)
+
+
+def test_a_pack_may_only_enlarge(tmp_path: Path) -> None:
+    pack = read_pack(write_edsr_pack(tmp_path))
+
+    assert [file.path.name for file in pack.files] == ["net.pb"]
+    assert (pack.superres.scale, pack.superres.colour, pack.superres.white) == (3, "bgr", 255)
+    assert pack.superres.mean == (103.0, 111.5, 114.25)
+    with pytest.raises(PackError, match=r"The pack small-edsr has no nets for faces; set VISAGE_PACK to another"):
+        _ = pack.face
+
+
+def test_a_pack_may_hold_nets_for_faces_and_one_that_enlarges(folder: Path, tmp_path: Path) -> None:
+    own = write_luma_pack(tmp_path / "luma")
+    for file in own.glob("net.*"):
+        (folder / file.name).write_bytes(file.read_bytes())
+    table = (own / "pack.toml").read_text().split("[superres]")[1]
+    with (folder / "pack.toml").open("a") as manifest:
+        manifest.write(f"\n[superres]{table}")
+
+    pack = read_pack(folder)
+
+    assert [file.path.name for file in pack.files][5:] == ["age.caffemodel", "net.prototxt", "net.caffemodel"]
+    assert pack.superres.mean == (0.0,)
+    assert pack.gender.labels == ("Male", "Female")
+
+
+def test_a_pack_that_enlarges_needs_all_nets_for_faces_or_none(folder: Path) -> None:
+    edit(folder, r"^\[age\].*", "[superres]")
+
+    with pytest.raises(PackError, match="age is missing; it must be a table"):
+        read_pack(folder)
+
+
+@pytest.mark.parametrize(("line", "overlap"), [("", 7), ("overlap = 3", 3), ("overlap = 0", 0)])
+def test_the_overlap_is_the_reach_where_the_manifest_is_silent(tmp_path: Path, line: str, overlap: int) -> None:
+    edit(write_edsr_pack(tmp_path), r"^reach = 7", f"reach = 7\n{line}")
+
+    assert read_pack(tmp_path).superres.overlap == overlap
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "sentence"),
+    [
+        (r"^scale = 3", "scale = 5", "[superres] scale is 5; it must be a whole number from 2 to 4"),
+        (r"^scale = 3", "scale = 1", "[superres] scale is 1; it must be a whole number from 2 to 4"),
+        (r'^colour = "bgr"', 'colour = "rgb"', "[superres] colour is 'rgb'; it must be luma or bgr"),
+        (r"^white = 255.0", "white = 0", "[superres] white is 0; it must be a number above 0"),
+        (r"^mean = .*?$", "mean = [1.0]", "[superres] mean is [1.0]; it must be a list of 3 numbers"),
+        (r"^reach = 7", "", "[superres] reach is missing; it must be a whole number"),
+        (r"^reach = 7", "reach = 7\noverlap = 8", "overlap is 8; it must be a whole number from 0 to 7"),
+        (r"^reach = 7", "reach = 7\npadding = 8", "padding is 8; it must be a whole number from 0 to 7"),
+        (r"^reach = 7", "reach = 7\ntile = 0", "tile is 0; it must be a whole number from 1 to 8192"),
+        (r'^weights = "net.pb"', 'weights = "../net.pb"', "it must be a file name without a folder"),
+    ],
+)
+def test_a_faulty_table_of_a_net_that_enlarges_is_refused(
+    tmp_path: Path, pattern: str, replacement: str, sentence: str
+) -> None:
+    edit(write_edsr_pack(tmp_path), pattern, replacement)
+
+    with pytest.raises(PackError) as caught:
+        read_pack(tmp_path)
+
+    assert sentence in str(caught.value)
+
+
+def test_the_edsr_pack_names_the_official_file_and_how_it_is_fed(tmp_path: Path) -> None:
+    pack = find_pack("edsr", tmp_path)
+
+    (file,) = pack.files
+    assert (file.path.name, file.size, file.algorithm, file.checksum) == (
+        "EDSR_x3.pb",
+        38_524_784,
+        "git_blob",
+        "9b9082ceca0d5a2fc6d6bae7456e2c7934b3aa4d",
+    )
+    assert file.url == "https://github.com/Saafke/EDSR_Tensorflow/raw/master/models/EDSR_x3.pb"
+    assert (pack.superres.scale, pack.superres.colour, pack.superres.white) == (3, "bgr", 255)
+    assert pack.superres.mean == (103.1545782, 111.561547, 114.35629928)
+    # 32 blocks of two convolutions, and three more.
+    assert pack.superres.reach == 67

@@ -36,6 +36,18 @@ def test_every_kind_of_value_is_read() -> None:
     assert settings.log_level == "debug"
 
 
+def test_tile_and_overlap_are_chosen_unless_they_are_set() -> None:
+    chosen = Settings.from_environment({})
+    told = Settings.from_environment({"VISAGE_TILE": "200", "VISAGE_OVERLAP": "0", "VISAGE_SUPERRES_PACK": "edsr"})
+
+    assert (chosen.superres_pack, chosen.tile, chosen.overlap) == ("compact", None, None)
+    assert (told.superres_pack, told.tile, told.overlap) == ("edsr", 200, 0)
+
+
+def test_the_largest_enlargement_has_fifty_million_pixels() -> None:
+    assert 45_000_000 < 9 * Settings().max_enhance_pixels < 50_000_000
+
+
 def test_an_empty_variable_counts_as_unset() -> None:
     assert Settings.from_environment({"PORT": " "}).port == 8080
 

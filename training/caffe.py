@@ -22,10 +22,14 @@ VARIANCES = (0.1, 0.1, 0.2, 0.2)
 
 @dataclass
 class CaffeNet:
-    """A net in Caffe's terms: the text of its layers and, by layer name, its weights as float32 arrays."""
+    """A net in Caffe's terms: the text of its layers and, by layer name, its weights as float32 arrays.
+
+    `input` is (width, height) of what it takes, `planes` its channels.
+    """
 
     name: str
     input: tuple[int, int]
+    planes: int = 3
     layers: list[str] = field(default_factory=list)
     blobs: list[tuple[str, str, list[NDArray[np.float32]]]] = field(default_factory=list)
     channels: dict[str, int] = field(default_factory=dict)
@@ -48,12 +52,12 @@ class CaffeNet:
         return name
 
     def prototxt(self) -> bytes:
-        """The description of the net: a 1 x 3 x height x width input called `data`, and the layers."""
+        """The description of the net: a 1 x planes x height x width input called `data`, and the layers."""
         width, height = self.input
         head = [
             f'name: "{self.name}"',
             'input: "data"',
-            f"input_shape {{ dim: 1 dim: 3 dim: {height} dim: {width} }}",
+            f"input_shape {{ dim: 1 dim: {self.planes} dim: {height} dim: {width} }}",
         ]
         return "\n".join([*head, *self.layers, ""]).encode()
 

@@ -8,6 +8,7 @@ in torch, on 100 validation faces and 100 unseen photos.
 
 import argparse
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,20 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from training import caffe, models, tracing
+from training import caffe, enlargement, models, tracing
 from training.attributes import MEAN, SCALE, SIDE, to_tensor
 from training.detector import RAW_LOGIT, flatten
 from training.faces import AGE_RANGES, AGES, CROP_SCALE, GENDERS, plain_crops, read_faces
 from training.models import LEVELS
 from training.run import load_means
 from training.scenes import read_scenes, split
+from training.superres import luma
 
-# The most by which cv2.dnn's probabilities and box offsets may differ from torch's.
+# The checkpoint in which the net of each role lies.
+RUNS = {"face": "detector.pt", "gender": "students.pt", "age": "students.pt", "superres": "superres.pt"}
+ROLES = tuple(RUNS)
+
+# The most by which cv2.dnn's probabilities, box offsets and luma may differ from torch's.
 TOLERANCE = 1e-4
 
 FACE_INPUT = 480
@@ -33,6 +39,9 @@ MIN_CONFIDENCE = 0.5
 # Of 981 faces in benchmarks.guard's scenes, mosaics and crowd of 40 pixels the guard misses 42 from half the confidence
 # above, with 58 false boxes, 34 from this one, with 98, and 30 from 0.1, with 139.
 GUARD_CONFIDENCE = 0.15
+
+# The side of the tiles that are enlarged in the least time: benchmarks.superres tiles.
+TILE = 128
 
 # From this height on nearly every face is found: it is the smallest prior's.
 SMALLEST_FACE = LEVELS[0].sides[0]
@@ -70,6 +79,20 @@ crop_scale = {crop_scale}
 labels = {labels}
 """
 
+SUPERRES = """
+[superres]
+prototxt = "superres.prototxt"
+weights = "superres.caffemodel"
+sha256 = "{weights}"
+prototxt_sha256 = "{prototxt}"
+scale = {scale}
+colour = "luma"
+white = 1.0
+reach = {reach}
+padding = {reach}
+tile = {tile}
+"""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -78,14 +101,18 @@ def main() -> None:
     parser.add_argument("--faces", type=Path, required=True)
     parser.add_argument("--scenes", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("models/compact"))
+    parser.add_argument("--roles", nargs="+", choices=ROLES, default=ROLES, help="the nets to write; the others stay")
     arguments = parser.parse_args()
     crops = plain_crops(read_faces(arguments.faces, "val", arguments.cache).chips[:100], SIDE)
-    for role, part in models.PARTS.items():
-        state = load_means(arguments.runs / "students.pt", role)
-        export_classifier(state, role, part, crops, arguments.out)
-    _, unseen = split(read_scenes(arguments.scenes))
-    state = load_means(arguments.runs / "detector.pt", "face")
-    export_detector(state, [scene.pixels for scene in unseen["photo"]], arguments.out)
+    photos = [scene.pixels for scene in split(read_scenes(arguments.scenes))[1]["photo"]]
+    for role in arguments.roles:
+        state = load_means(arguments.runs / RUNS[role], role)
+        if role == "face":
+            export_detector(state, photos, arguments.out)
+        elif role == "superres":
+            export_superres(state, [luma(pixels) for pixels in photos], arguments.out)
+        else:
+            export_classifier(state, role, models.PARTS[role], crops, arguments.out)
     (arguments.out / "pack.toml").write_text(manifest(arguments.out))
 
 
@@ -108,6 +135,25 @@ def export_classifier(
         expected = folded(blob).softmax(1).numpy()
     reader.setInput(blob.numpy())
     agree(role, reader.forward(), expected)
+
+
+def export_superres(state: dict[str, torch.Tensor], planes: Sequence[NDArray[np.uint8]], folder: Path) -> None:
+    """The net that enlarges, held against torch on luma (height, width)."""
+    model = models.EnlargingNet()
+    model.load_state_dict(state)
+    model = tracing.rounded(model)
+    height, width = planes[0].shape
+    net, _ = tracing.trace(model, "visage_superres", (width, height), planes=1)
+    caffe.write(folder, "superres", net)
+    reader = caffe.read(folder, "superres")
+    worst = []
+    for plane in planes:
+        blob = torch.from_numpy(plane.astype(np.float32))[None, None] / 255
+        with torch.no_grad():
+            expected = model(blob).numpy()
+        reader.setInput(blob.numpy())
+        worst.append(np.abs(reader.forward() - expected).max())
+    agree("superres", np.array(worst), np.zeros(len(worst)))
 
 
 def export_detector(state: dict[str, torch.Tensor], photos: list[NDArray[np.uint8]], folder: Path) -> None:
@@ -141,7 +187,7 @@ def agree(role: str, found: NDArray[Any], expected: NDArray[Any]) -> None:
 
 
 def manifest(folder: Path) -> str:
-    """The `pack.toml` of the exported files in `folder`."""
+    """The `pack.toml` of the exported files in `folder`; a net that enlarges is not needed."""
     face = MANIFEST.format(
         **_checksums(folder, "face"),
         input=FACE_INPUT,
@@ -163,7 +209,13 @@ def manifest(folder: Path) -> str:
         )
         for role, labels in (("gender", GENDERS), ("age", AGES))
     ]
-    return f"{face}{''.join(classifiers)}ranges = {[list(years) for years in AGE_RANGES]}\n"
+    attributes = f"{face}{''.join(classifiers)}ranges = {[list(years) for years in AGE_RANGES]}\n"
+    if not (folder / "superres.caffemodel").exists():
+        return attributes
+    superres = SUPERRES.format(
+        **_checksums(folder, "superres"), scale=enlargement.SCALE, reach=models.EnlargingNet().reach, tile=TILE
+    )
+    return attributes + superres
 
 
 def _checksums(folder: Path, role: str) -> dict[str, str]:

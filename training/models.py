@@ -1,10 +1,11 @@
-"""The nets: residual nets for what a face shows, and an SSD for where the faces are.
+"""The nets: residual nets for what a face shows, an SSD for where the faces are, and a net that enlarges.
 
 Plain 3 x 3 convolutions, batch norm and ReLU, because that is what cv2.dnn runs fastest for what it buys.
 """
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -42,6 +43,41 @@ class Residual(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         return self.relu(self.second(self.first(maps)) + self.shortcut(maps))
+
+
+class EnlargingNet(nn.Module):
+    """Luma (n, 1, height, width) in 0..1, three times as large: (n, 9, height, width), channel 3 y + x of which holds
+    the pixel in row y and column x of the nine that a pixel becomes (what a pixel shuffle takes).
+
+    A linear filter that starts as bicubic enlargement, and what plain convolutions add to it. No batch norms: they
+    cost what such nets gain (Lim et al., 2017).
+    """
+
+    def __init__(self, width: int = 24, layers: int = 5) -> None:
+        super().__init__()
+        self.filter = nn.Conv2d(1, 9, 5, padding=2, bias=False)
+        self.filter.weight.data = _bicubic()
+        body: list[nn.Module] = [nn.Conv2d(1, width, 3, padding=1), nn.ReLU()]
+        for _ in range(layers):
+            body += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU()]
+        self.body = nn.Sequential(*body, nn.Conv2d(width, 9, 3, padding=1))
+        for layer in self.body[::2]:
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+        # What is added begins as little.
+        self.body[-1].weight.data *= 0.1
+        # The pixels on each side of a pixel that what becomes of it depends on.
+        self.reach = layers + 2
+
+    def forward(self, luma: Tensor) -> Tensor:
+        return self.filter(luma) + self.body(luma)
+
+
+def _bicubic() -> Tensor:
+    """Bicubic enlargement by three as the weights of a 5 x 5 convolution: what each of 25 pixels gives to the nine."""
+    impulses = torch.eye(25).reshape(25, 1, 5, 5)
+    enlarged = functional.interpolate(impulses, scale_factor=3, mode="bicubic", antialias=True)
+    return enlarged[:, 0, 6:9, 6:9].reshape(25, 9).T.reshape(9, 1, 5, 5).contiguous()
 
 
 class AttributeNet(nn.Module):

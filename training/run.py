@@ -44,10 +44,13 @@ class Run:
         total_steps: int,
         peak_rate: float,
         kernel_rate: float | None = None,
+        *,
+        adaptive: bool = False,
     ) -> None:
         """Stochastic descent from `peak_rate` on for every weight; with `kernel_rate` the kernels of convolutions move
         by orthogonal steps of that length instead (Muon, Jordan et al., 2024). Each of them must go before a batch
         norm, because its norm is then held where it is: the length of a step means something only against it.
+        Nets without batch norms descend evenly if `adaptive` (Adam, Kingma and Ba, 2014), without decay.
         """
         self.nets = {name: net.to(memory_format=torch.channels_last) for name, net in nets.items()}
         self.steps = 0
@@ -58,10 +61,11 @@ class Run:
         orthogonal = [parameter for parameter in self._parameters if kernel_rate and parameter.ndim == 4]
         self._matrices = [(kernel, nn.Parameter(_matrix(kernel.data))) for kernel in orthogonal]
         others = [parameter for parameter in self._parameters if not (kernel_rate and parameter.ndim == 4)]
+        group = {"params": others, "peak_rate": peak_rate}
         self._optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.SGD(
-                [{"params": others, "peak_rate": peak_rate}], momentum=MOMENTUM, weight_decay=DECAY, nesterov=True
-            )
+            torch.optim.Adam([group])
+            if adaptive
+            else torch.optim.SGD([group], momentum=MOMENTUM, weight_decay=DECAY, nesterov=True)
         ]
         if kernel_rate:
             group = {"params": [matrix for _, matrix in self._matrices], "peak_rate": kernel_rate}

@@ -20,8 +20,8 @@ from training.caffe import CaffeNet
 from training.models import LEVELS, UpsampleLike
 
 
-def trace(model: nn.Module, name: str, size: tuple[int, int]) -> tuple[CaffeNet, list[str]]:
-    """The layers of `model`, which takes (n, 3, height, width), and the names of what it returns.
+def trace(model: nn.Module, name: str, size: tuple[int, int], planes: int = 3) -> tuple[CaffeNet, list[str]]:
+    """The layers of `model`, which takes (n, planes, height, width), and the names of what it returns.
 
     Raises:
         TypeError: the model holds an operation that this exporter does not know.
@@ -29,7 +29,7 @@ def trace(model: nn.Module, name: str, size: tuple[int, int]) -> tuple[CaffeNet,
     folded = fold(model)
     graph = _Tracer().trace(folded)
     modules = dict(folded.named_modules())
-    net = CaffeNet(name, size)
+    net = CaffeNet(name, size, planes)
     tops: dict[fx.Node, str] = {}
     outputs: list[str] = []
     for node in graph.nodes:

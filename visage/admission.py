@@ -24,14 +24,15 @@ class Admission:
         self._wait_seconds = wait_seconds
         self._working = 0
         self._turns: deque[threading.Event] = deque()
+        self._patient: set[threading.Event] = set()
         self._lock = threading.Lock()
         # Told how many work and how many wait, whenever that changes.
         self.watcher: Callable[[int, int], None] = lambda _working, _waiting: None
 
     @property
     def waiting(self) -> int:
-        """How many callers wait at this moment."""
-        return len(self._turns)
+        """How many callers wait at this moment, without patient ones."""
+        return len(self._turns) - len(self._patient)
 
     @property
     def busy(self) -> bool:
@@ -44,34 +45,38 @@ class Admission:
         return self.busy and self.waiting >= self._queue
 
     @contextmanager
-    def slot(self) -> Iterator[float]:
+    def slot(self, *, patient: bool = False) -> Iterator[float]:
         """Hold a slot; yields the seconds that were waited for it.
+
+        A `patient` caller takes its turn like everybody, but no place in the queue, is never turned away and waits as
+        long as it must. For work of many parts that takes a slot for each of them, so that others go in between.
 
         Raises:
             QueueFull: as many callers as are allowed wait already.
             WaitTimeout: no slot came free in time.
         """
         started = time.perf_counter()
-        turn = self._enter()
-        if turn is not None and not turn.wait(self._wait_seconds):
+        turn = self._enter(patient)
+        if turn is not None and not turn.wait(None if patient else self._wait_seconds):
             self._give_up(turn)
         try:
             yield time.perf_counter() - started
         finally:
             self._leave()
 
-    def _enter(self) -> threading.Event | None:
+    def _enter(self, patient: bool) -> threading.Event | None:
         """Take a slot, or a place in the queue: what comes back is set when its turn has come."""
         turn = None
         with self._lock:
-            if self.full:
+            if self.full and not patient:
                 raise QueueFull(TOO_MANY)
             if self.busy:
                 turn = threading.Event()
                 self._turns.append(turn)
+                self._patient |= {turn} if patient else set()
             else:
                 self._working += 1
-            self.watcher(self._working, len(self._turns))
+            self.watcher(self._working, self.waiting)
         return turn
 
     def _give_up(self, turn: threading.Event) -> None:
@@ -79,13 +84,15 @@ class Admission:
             if turn.is_set():
                 return  # its turn came at the last moment
             self._turns.remove(turn)
-            self.watcher(self._working, len(self._turns))
+            self.watcher(self._working, self.waiting)
         raise WaitTimeout(f"No slot came free within {self._wait_seconds:g} seconds; try again in a moment.")
 
     def _leave(self) -> None:
         with self._lock:
             if self._turns:
-                self._turns.popleft().set()
+                turn = self._turns.popleft()
+                self._patient.discard(turn)
+                turn.set()
             else:
                 self._working -= 1
-            self.watcher(self._working, len(self._turns))
+            self.watcher(self._working, self.waiting)

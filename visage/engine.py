@@ -17,6 +17,8 @@ from visage.analyzer import ENOUGH_SIDE, Analyzer, Options
 from visage.annotate import annotate
 from visage.answer_cache import open_cache
 from visage.caffe_layers import use_fast_layers
+from visage.enhancer import Enhancer
+from visage.enlarge import Enhanced, Progress, no_progress
 from visage.face_search import Detail
 from visage.faces import Face
 from visage.guard import Anonymized, GuardOptions
@@ -39,16 +41,17 @@ class Engine:
     """Loads a pack's nets once a slot and answers photos with them, from as many threads as you like."""
 
     def __init__(self, settings: Settings | None = None) -> None:
-        """Load the pack that `settings` name.
+        """Load the packs that `settings` name.
 
         Raises:
-            PackError: the pack is missing, incomplete, altered or not what its manifest says.
-            SettingsError: the cache that they ask for cannot be had.
+            PackError: a pack is missing, incomplete, altered or not what its manifest says.
+            SettingsError: the cache or the tiles that they ask for cannot be had.
         """
         self.settings = settings or Settings()
         self.pack = find_pack(self.settings.pack, self.settings.models_dir)
         self.cache = open_cache(self.settings, self.pack)
         self.admission = Admission(self.settings.slots, self.settings.queue, self.settings.wait_seconds)
+        self.enhancer = Enhancer(self.settings, self.admission)
         # Some memory is lost with every photo: 71 bytes for every answer of a layer in Python, by OpenCV.
         texts = [spec.prototxt.read() for spec in (self.pack.face, self.pack.gender, self.pack.age)]
         self.wears_out = any(use_fast_layers(text) != text for text in texts)
@@ -70,6 +73,7 @@ class Engine:
         for _ in range(self.settings.slots):
             with self._analyzer() as analyzer:
                 analyzer.check()
+        self.enhancer.check()
 
     def warm_up(self) -> None:
         """Run every net of every slot, and the JPEG encoder and decoder, so that the first ordinary photo is not slow.
@@ -136,6 +140,10 @@ class Engine:
             stopwatch.lap("encode")
         seconds = stopwatch.seconds | {"wait": waited}
         return Anonymized(photo.width, photo.height, header.format, found.faces, picture, seconds)
+
+    def enhance(self, data: bytes, progress: Progress = no_progress) -> Enhanced:
+        """A picture enlarged by the net of `VISAGE_SUPERRES_PACK`, as `Enhancer.enhance` does it, in these slots."""
+        return self.enhancer.enhance(data, progress)
 
     def _work(self, data: bytes, header: ImageHeader, options: Options, *, annotated: bool) -> Analysis:
         """Answer a photo in a slot."""

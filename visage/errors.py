@@ -182,6 +182,9 @@ class StorageFull(BatchError):
     status = 507
     code = "storage_full"
 
+    def __init__(self, message: str = "There is no room left for batches; try again later.") -> None:
+        super().__init__(message)
+
 
 class BusyError(VisageError):
     """The service cannot take the request now; `retry_after` says in how many seconds to come back."""

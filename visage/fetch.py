@@ -16,7 +16,8 @@ import requests
 import urllib3
 
 from visage.errors import FetchError, PackError
-from visage.packs import MANIFEST, Pack, PackFile
+from visage.pack_files import PackFile
+from visage.packs import MANIFEST, Pack
 
 # Ours: five requests over 15 s outlast a dropped link or a server that restarts, and a person still waits for them.
 PAUSES_SECONDS = (0, 1, 2, 4, 8)

@@ -59,8 +59,8 @@ class Photo:
     scale: float
 
 
-def inspect(data: bytes, max_pixels: int) -> ImageHeader:
-    """Judge a picture before it costs anything.
+def inspect(data: bytes, max_pixels: int, scale: int = 1) -> ImageHeader:
+    """Judge a picture before it costs anything. With `scale` its format must take it so many times as wide and high.
 
     Raises:
         EmptyImage: no bytes at all.
@@ -76,7 +76,7 @@ def inspect(data: bytes, max_pixels: int) -> ImageHeader:
             f"The picture has {header.width} x {header.height} pixels; at most {max_pixels:,} in all are accepted. "
             "Send a smaller version."
         )
-    longest = _LONGEST_WEBP_SIDE if header.format == "WebP" else LONGEST_SIDE
+    longest = (_LONGEST_WEBP_SIDE if header.format == "WebP" else LONGEST_SIDE) // scale
     if max(header.width, header.height) > longest:
         raise ImageTooLarge(
             f"The picture has {header.width} x {header.height} pixels; no side may be longer than {longest:,}. "

@@ -44,10 +44,15 @@ class ManifestTable:
             raise self.fault(key, f"a number above {above:g} and at most {most:g}")
         return float(value)
 
-    def integer(self, key: str) -> int:
+    def integer(self, key: str, least: int = 0, most: int | None = None) -> int:
         value = self.content.get(key)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise self.fault(key, "a whole number")
+        if (
+            not isinstance(value, int)
+            or isinstance(value, bool)
+            or value < least
+            or (most is not None and value > most)
+        ):
+            raise self.fault(key, "a whole number" if most is None else f"a whole number from {least} to {most}")
         return value
 
     def flag(self, key: str) -> bool:

@@ -3,7 +3,6 @@
 The manifest alone decides preprocessing and labels, so that other nets never need other code.
 """
 
-import hashlib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,13 @@ from typing import Any
 
 from visage.errors import PackError
 from visage.manifest import ManifestTable
+from visage.pack_files import PackFile, is_plain_name, pack_file
 from visage.settings import BUNDLED_MODELS
+from visage.superres_spec import SuperresSpec, superres_spec
 
 MANIFEST = "pack.toml"
 ROLES = ("face", "gender", "age")
+ENLARGING = "superres"
 
 # The smallest face that a detector finds reliably, over its input, where the manifest is silent: res10's 25 pixels.
 _SMALLEST_FACE = 1 / 12
@@ -24,60 +26,6 @@ _GUARD_CONFIDENCE = 0.5
 
 # Far above the input of any net that a CPU runs: a slip in the manifest must not ask for gigabytes.
 _LARGEST_INPUT = 4096
-
-
-@dataclass(frozen=True)
-class PackFile:
-    """One file of a pack and what it must be.
-
-    `algorithm` is `sha256`, or `git_blob` (the SHA-1 that git gives the content) where only that is published.
-    `url`, `size` (bytes) and `licence` (in words) are known only for packs that can be fetched.
-    """
-
-    path: Path
-    algorithm: str
-    checksum: str
-    url: str | None = None
-    size: int | None = None
-    licence: str = ""
-
-    def digest(self, content: bytes) -> str:
-        """The checksum of `content` by this file's algorithm, in hexadecimal."""
-        if self.algorithm == "git_blob":
-            return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-        return hashlib.sha256(content).hexdigest()
-
-    def read(self) -> bytes:
-        """The content, verified: what is returned is what the manifest promises.
-
-        Raises:
-            PackError: missing, unreadable, truncated or altered; the sentence says which, what was expected and
-                the command that mends it.
-        """
-        try:
-            content = self.path.read_bytes()
-        except FileNotFoundError:
-            raise PackError(f"{self.path} is missing; expected {self._expected()}. {self._remedy()}") from None
-        except OSError as error:
-            raise PackError(f"{self.path} cannot be read ({error.strerror}). {self._remedy()}") from None
-        if self.size is not None and len(content) < self.size:
-            raise PackError(f"{self.path} is cut short: {len(content):,} of {self.size:,} bytes. {self._remedy()}")
-        found = self.digest(content)
-        if found != self.checksum:
-            raise PackError(
-                f"{self.path} is altered: {self.algorithm} {found}; expected {self._expected()}. {self._remedy()}"
-            )
-        return content
-
-    def _expected(self) -> str:
-        size = f"{self.size:,} bytes with " if self.size is not None else ""
-        return f"{size}{self.algorithm} {self.checksum}"
-
-    def _remedy(self) -> str:
-        name = self.path.parent.name
-        if self.url:
-            return f"Run: visage models fetch {name}"
-        return f"Copy it again from where the pack came from, then run: visage models verify {self.path.parent}"
 
 
 @dataclass(frozen=True)
@@ -120,21 +68,61 @@ class ClassifierSpec(NetSpec):
 
 
 @dataclass(frozen=True)
+class AttributeSpecs:
+    """The nets that find and describe faces."""
+
+    face: FaceSpec
+    gender: ClassifierSpec
+    age: ClassifierSpec
+
+
+@dataclass(frozen=True)
 class Pack:
-    """A whole pack, as its manifest describes it; no file but the manifest has been read yet."""
+    """A whole pack, as its manifest describes it; no file but the manifest has been read yet.
+
+    It has nets for faces, or one that enlarges, or both. Whoever asks for one that it lacks gets a PackError.
+    """
 
     name: str
     version: str
     description: str
     folder: Path
-    face: FaceSpec
-    gender: ClassifierSpec
-    age: ClassifierSpec
+    attributes: AttributeSpecs | None
+    enlarging: SuperresSpec | None
+
+    @property
+    def face(self) -> FaceSpec:
+        return self._attributes.face
+
+    @property
+    def gender(self) -> ClassifierSpec:
+        return self._attributes.gender
+
+    @property
+    def age(self) -> ClassifierSpec:
+        return self._attributes.age
+
+    @property
+    def superres(self) -> SuperresSpec:
+        if self.enlarging is None:
+            raise PackError(f"The pack {self.name} has no net that enlarges; set VISAGE_SUPERRES_PACK to another.")
+        return self.enlarging
 
     @property
     def files(self) -> tuple[PackFile, ...]:
-        """Every file that the manifest names, prototxt before weights, in the order face, gender, age."""
-        return tuple(file for spec in (self.face, self.gender, self.age) for file in (spec.prototxt, spec.weights))
+        """Every file that the manifest names, prototxt before weights, in the order face, gender, age, superres."""
+        found = self.attributes
+        specs = [
+            *((found.face, found.gender, found.age) if found else ()),
+            *([self.enlarging] if self.enlarging else []),
+        ]
+        return tuple(file for spec in specs for file in (spec.prototxt, spec.weights) if file)
+
+    @property
+    def _attributes(self) -> AttributeSpecs:
+        if self.attributes is None:
+            raise PackError(f"The pack {self.name} has no nets for faces; set VISAGE_PACK to another.")
+        return self.attributes
 
 
 def find_pack(name: str, models_dir: Path = BUNDLED_MODELS) -> Pack:
@@ -151,8 +139,8 @@ def find_pack(name: str, models_dir: Path = BUNDLED_MODELS) -> Pack:
     searched = " or ".join(dict.fromkeys(map(str, candidates or [Path(name)])))
     raise PackError(
         f"There is no model pack {name!r}: no {MANIFEST} in {searched}. "
-        f"Packs here: {known}. Set VISAGE_PACK to one of them (visage models fetch NAME downloads its files) "
-        "or to the path of a pack."
+        f"Packs here: {known}. Set VISAGE_PACK (or VISAGE_SUPERRES_PACK) to one of them (visage models "
+        "fetch NAME downloads its files) or to the path of a pack."
     )
 
 
@@ -177,15 +165,24 @@ def read_pack(folder: Path) -> Pack:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PackError(f"{manifest} cannot be read: {error}.") from None
     top = ManifestTable(manifest, "", table)
-    roles = {role: top.table(role) for role in ROLES}
+    # One that only enlarges has none of the others.
+    has_faces = ENLARGING not in table or any(role in table for role in ROLES)
+    roles = {role: top.table(role) for role in ROLES} if has_faces else {}
     name = top.text("name")
-    if not _is_plain_name(name):
+    if not is_plain_name(name):
         raise top.fault("name", "a name without a folder")
     return Pack(
         name=name,
         version=top.text("version"),
         description=top.text("description", ""),
         folder=folder,
+        attributes=_attribute_specs(roles) if roles else None,
+        enlarging=superres_spec(top.table(ENLARGING)) if ENLARGING in table else None,
+    )
+
+
+def _attribute_specs(roles: dict[str, ManifestTable]) -> AttributeSpecs:
+    return AttributeSpecs(
         face=_face_spec(roles["face"]),
         gender=_classifier_spec(roles["gender"]),
         age=_classifier_spec(roles["age"], with_ranges=True),
@@ -223,34 +220,10 @@ def _net_fields(role: ManifestTable) -> dict[str, Any]:
         raise role.fault("input", f"two sizes from 1 to {_LARGEST_INPUT} pixels")
     mean = role.list_of("mean", float, 3)
     return {
-        "prototxt": _pack_file(role, "prototxt", "prototxt_sha256", "prototxt_source"),
-        "weights": _pack_file(role, "weights", "sha256", "source"),
+        "prototxt": pack_file(role, "prototxt", "prototxt_sha256", "prototxt_source"),
+        "weights": pack_file(role, "weights", "sha256", "source"),
         "input": (width, height),
         "mean": (mean[0], mean[1], mean[2]),
         "scale": role.number("scale", 0, 1e6),
         "swap_rb": role.flag("swap_rb"),
     }
-
-
-def _pack_file(role: ManifestTable, key: str, checksum_key: str, source_key: str) -> PackFile:
-    name = role.text(key)
-    if not _is_plain_name(name):
-        raise role.fault(key, "a file name without a folder")
-    source = role.table(source_key, {})
-    sha256 = role.text(checksum_key, "") or source.text("sha256", "")
-    git_blob = source.text("git_blob", "")
-    if not sha256 and not git_blob:
-        raise role.fault(checksum_key, "the SHA-256 of the file")
-    return PackFile(
-        path=role.manifest.parent / name,
-        algorithm="sha256" if sha256 else "git_blob",
-        checksum=(sha256 or git_blob).lower(),
-        url=source.text("url", "") or None,
-        size=source.integer("size") if "size" in source.content else None,
-        licence=source.text("licence", ""),
-    )
-
-
-def _is_plain_name(name: str) -> bool:
-    """Whether `name` stays in the folder that it is put into."""
-    return Path(name).name == name and name != ".."

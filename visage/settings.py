@@ -1,18 +1,15 @@
 """The one table of settings: each is read from the environment variable that its row names."""
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from visage.errors import SettingsError
+from visage.setting_values import any_text, integer, log_level, metrics_place, origins, redis_url, seconds, token, truth
 
 T = TypeVar("T")
-
-# RFC 6454, 6.2; a port may follow the host.
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9.-]+(:[0-9]+)?")
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -29,55 +26,6 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _integer(least: int, most: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        value = int(text)
-        if not least <= value <= most:
-            raise ValueError
-        return value
-
-    parse.__doc__ = f"a whole number from {least} to {most}"
-    return parse
-
-
-def _seconds(least: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        value = float(text)
-        if not least <= value <= 3600:
-            raise ValueError
-        return value
-
-    parse.__doc__ = f"a number of seconds from {least:g} to 3600"
-    return parse
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    """`*`, or origins such as https://app.example.com separated by commas, without further wildcards"""
-    origins = tuple(name.strip() for name in text.split(",") if name.strip())
-    if origins != ("*",) and not all(_ORIGIN.fullmatch(origin) for origin in origins):
-        raise ValueError
-    return origins
-
-
-def _token(text: str) -> str:
-    """ASCII letters, digits and signs without spaces"""
-    if not re.fullmatch(r"[!-~]+", text):
-        raise ValueError
-    return text
-
-
-def _text(text: str) -> str:
-    """text"""
-    return text
-
-
-def _log_level(text: str) -> str:
-    """debug, info, warning or error"""
-    if text.lower() not in ("debug", "info", "warning", "error"):
-        raise ValueError
-    return text.lower()
-
-
 def _row(name: str, parse: Callable[[str], T], default: T | Callable[[], T], help: str, shown: str | None = None) -> T:
     """One row of the table. `shown` words the default where the value itself would say little."""
     metadata = {"name": name, "parse": parse, "help": help, "shown": shown}
@@ -89,73 +37,78 @@ def _row(name: str, parse: Callable[[str], T], default: T | Callable[[], T], hel
     return made  # type: ignore[no-any-return]
 
 
-def _truth(text: str) -> bool:
-    """true or false"""
-    if text.lower() not in {"true", "false"}:
-        raise ValueError
-    return text.lower() == "true"
-
-
-def _metrics(text: str) -> str:
-    """open, closed or an address and port such as 127.0.0.1:9090"""
-    if text in {"open", "closed"}:
-        return text
-    host, _, port = text.rpartition(":")
-    if not host or not 1 <= int(port) <= 65535:
-        raise ValueError
-    return text
-
-
-def _redis(text: str) -> str:
-    """a URL that begins with redis://, rediss:// or unix://"""
-    if not text.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError
-    return text
-
-
-# Batches that are taken in, watched or fetched at the same time, by each worker.
-MOST_STREAMS = 16
+# Batches that are sent or fetched, and that are watched, at the same time, by each worker.
+MOST_TRANSFERS = 16
+MOST_WATCHERS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything that an operator can choose. A field's row names its variable, default and meaning."""
 
-    pack: str = _row("VISAGE_PACK", _text, "compact", "Model pack: a name under the models directory, or a path.")
+    pack: str = _row("VISAGE_PACK", any_text, "compact", "Model pack: a name under the models directory, or a path.")
+    superres_pack: str = _row("VISAGE_SUPERRES_PACK", any_text, "compact", "Model pack whose net enlarges pictures.")
     models_dir: Path = _row(
         "VISAGE_MODELS_DIR", Path, BUNDLED_MODELS, "Directory where fetched packs lie.", shown="models/"
     )
-    mirror: str = _row("VISAGE_MIRROR", _text, "", "Base URL that packs are fetched from, as `<mirror>/<pack>/<file>`.")
-    slots: int = _row("VISAGE_SLOTS", _integer(1, 64), 1, "Analyzers a worker: photos worked on at the same time.")
-    opencv_threads: int = _row(
-        "VISAGE_OPENCV_THREADS", _integer(1, 64), 1, "OpenCV threads that each analyzer may use."
+    mirror: str = _row(
+        "VISAGE_MIRROR", any_text, "", "Base URL that packs are fetched from, as `<mirror>/<pack>/<file>`."
     )
-    queue: int = _row("VISAGE_QUEUE", _integer(0, 1000), 8, "Requests a worker that may wait for a slot; more get 429.")
-    wait_seconds: float = _row("VISAGE_WAIT_SECONDS", _seconds(0), 5.0, "Longest wait for a slot; then 503.")
+    slots: int = _row("VISAGE_SLOTS", integer(1, 64), 1, "Analyzers a worker: photos worked on at the same time.")
+    opencv_threads: int = _row("VISAGE_OPENCV_THREADS", integer(1, 64), 1, "OpenCV threads that each analyzer may use.")
+    queue: int = _row("VISAGE_QUEUE", integer(0, 1000), 8, "Requests a worker that may wait for a slot; more get 429.")
+    wait_seconds: float = _row("VISAGE_WAIT_SECONDS", seconds(0), 5.0, "Longest wait for a slot; then 503.")
     max_body_bytes: int = _row(
         "VISAGE_MAX_BODY_BYTES",
-        _integer(1024, 2**31 - 1),
+        integer(1024, 2**31 - 1),
         10 * 2**20,
         "Largest request body.",
         shown="10485760 (10 MiB)",
     )
     max_image_pixels: int = _row(
-        "VISAGE_MAX_IMAGE_PIXELS", _integer(1, 2**30), 50_000_000, "Largest picture, width times height."
+        "VISAGE_MAX_IMAGE_PIXELS", integer(1, 2**30), 50_000_000, "Largest picture, width times height."
     )
-    body_seconds: float = _row("VISAGE_BODY_SECONDS", _seconds(0.1), 10.0, "Longest time to receive a body; then 408.")
-    jpeg_quality: int = _row("VISAGE_JPEG_QUALITY", _integer(1, 100), 90, "Quality of the annotated JPEG.")
+    max_enhance_pixels: int = _row(
+        "VISAGE_MAX_ENHANCE_PIXELS",
+        integer(1, 2**26),
+        5_500_000,
+        "Largest picture that is enlarged; nine times as many come out.",
+    )
+    tile: int | None = _row(
+        "VISAGE_TILE",
+        integer(1, 2**13),
+        None,
+        "Side of the squares in which pictures are enlarged, in pixels; of other shapes as many pixels.",
+        shown="by overlap and memory",
+    )
+    tile_bytes: int = _row(
+        "VISAGE_TILE_BYTES",
+        integer(2**20, 2**40),
+        2**30,
+        "Most memory for a tile, where its side is not set.",
+        shown="1073741824 (1 GiB)",
+    )
+    overlap: int | None = _row(
+        "VISAGE_OVERLAP",
+        integer(0, 2**10),
+        None,
+        "Pixels of its neighbours that each tile is shown; with too few of them seams can be seen.",
+        shown="by pack",
+    )
+    body_seconds: float = _row("VISAGE_BODY_SECONDS", seconds(0.1), 10.0, "Longest time to receive a body; then 408.")
+    jpeg_quality: int = _row("VISAGE_JPEG_QUALITY", integer(1, 100), 90, "Quality of the annotated JPEG.")
     cache_bytes: int = _row(
         "VISAGE_CACHE_BYTES",
-        _integer(0, 2**40),
+        integer(0, 2**40),
         0,
         "Most bytes of answers that a worker keeps for when they are asked again; 0 is off. With Redis: of one answer.",
     )
     cache_seconds: int = _row(
-        "VISAGE_CACHE_SECONDS", _integer(1, 30 * 86400), 3600, "Longest time that an answer is kept."
+        "VISAGE_CACHE_SECONDS", integer(1, 30 * 86400), 3600, "Longest time that an answer is kept."
     )
     cache_url: str = _row(
         "VISAGE_CACHE_URL",
-        _redis,
+        redis_url,
         "",
         "Redis that keeps answers for all workers, such as `redis://cache:6379/0`; by default each keeps its own.",
     )
@@ -168,71 +121,71 @@ class Settings:
     )
     batch_store: str = _row(
         "VISAGE_BATCH_STORE",
-        _text,
+        any_text,
         "",
         "Where photos of batches lie: a directory, or `s3://bucket/prefix` (needs s3fs).",
         shown="batches/ in the state directory",
     )
     batch_redis: str = _row(
         "VISAGE_BATCH_REDIS",
-        _redis,
+        redis_url,
         "",
         "Redis with the queue of batches, for several machines; by default a file in the state directory.",
     )
     batch_hours: int = _row(
-        "VISAGE_BATCH_HOURS", _integer(1, 30 * 24), 24, "Hours after which a batch is deleted with all that it has."
+        "VISAGE_BATCH_HOURS", integer(1, 30 * 24), 24, "Hours after which a batch is deleted with all that it has."
     )
     max_batch_bytes: int = _row(
         "VISAGE_MAX_BATCH_BYTES",
-        _integer(1, 2**40),
+        integer(1, 2**40),
         2 * 2**30,
         "Largest batch, as it is sent and unpacked.",
         shown="2147483648 (2 GiB)",
     )
-    max_batch_files: int = _row("VISAGE_MAX_BATCH_FILES", _integer(1, 10**6), 10_000, "Most files of a batch.")
+    max_batch_files: int = _row("VISAGE_MAX_BATCH_FILES", integer(1, 10**6), 10_000, "Most files of a batch.")
     batch_jobs: int = _row(
         "VISAGE_BATCH_JOBS",
-        _integer(0, 64),
+        integer(0, 64),
         available_cores,
         "Photos of batches that are worked on at the same time; 0 leaves batches to other machines.",
         shown="number of cores",
     )
     api_token: str = _row(
         "VISAGE_API_TOKEN",
-        _token,
+        token,
         "",
         "Bearer token that the photo routes and `/metrics` ask for.",
     )
     cors_origins: tuple[str, ...] = _row(
-        "VISAGE_CORS_ORIGINS", _origins, (), "Origins that browsers may call from, separated by commas; `*` is any."
+        "VISAGE_CORS_ORIGINS", origins, (), "Origins that browsers may call from, separated by commas; `*` is any."
     )
     metrics: str = _row(
         "VISAGE_METRICS",
-        _metrics,
+        metrics_place,
         "open",
         "Where `/metrics` is: `open` beside the rest, `closed`, or alone at an address such as `127.0.0.1:9090`.",
     )
-    log_level: str = _row("VISAGE_LOG_LEVEL", _log_level, "info", "Least level of what is logged.")
+    log_level: str = _row("VISAGE_LOG_LEVEL", log_level, "info", "Least level of what is logged.")
     log_addresses: bool = _row(
         "VISAGE_LOG_ADDRESSES",
-        _truth,
+        truth,
         False,  # noqa: FBT003
         "Whether the log has the callers' addresses: `true` or `false`.",
         shown="false",
     )
-    host: str = _row("VISAGE_HOST", _text, "0.0.0.0", "Address to listen on.")  # noqa: S104
-    port: int = _row("PORT", _integer(1, 65535), 8080, "Port to listen on.")
+    host: str = _row("VISAGE_HOST", any_text, "0.0.0.0", "Address to listen on.")  # noqa: S104
+    port: int = _row("PORT", integer(1, 65535), 8080, "Port to listen on.")
     workers: int = _row(
-        "WEB_CONCURRENCY", _integer(1, 256), available_cores, "Worker processes.", shown="number of cores"
+        "WEB_CONCURRENCY", integer(1, 256), available_cores, "Worker processes.", shown="number of cores"
     )
 
     @property
     def threads(self) -> int:
         """Those of a worker: each photo that is worked on or waits holds one, and so does an answer that takes long.
 
-        The rest answer health checks and refuse what is too much.
+        Pictures that are enlarged have a queue of their own. The rest answer health checks and refuse what is too much.
         """
-        return self.slots + self.queue + MOST_STREAMS + 8
+        return self.slots + 2 * self.queue + MOST_TRANSFERS + MOST_WATCHERS + 8
 
     @property
     def binds(self) -> list[str]:

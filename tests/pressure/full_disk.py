@@ -1,60 +1,93 @@
-"""What becomes of batches on a disk that is full and then is not: `python -m tests.pressure.full_disk PACK FOLDER`.
+"""What a service on a disk that is full, and then is not, makes of batches and photos.
 
-To be run where FOLDER is a small file system of its own. Prints what was seen, as JSON.
+`python -m tests.pressure.full_disk PACK DISK LOGS`, where DISK is a small file system of its own and LOGS a directory
+elsewhere. Prints what was seen, as JSON.
 """
 
 import json
+import shutil
 import sys
+import zipfile
 from contextlib import suppress
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import requests
 
+from benchmarks.service import Service, serving
 from tests.pictures import encode
-from tests.test_batches import consuming
+from tests.test_batch_routes import connection, consumer, has_consumer, head, packed, status, submit
 from tests.test_faults import wait_for
-from visage.batches import Batches, open_batches
-from visage.batches.batch import State
-from visage.guard import GuardOptions
-from visage.settings import Settings
+from tests.tiny_pack import draw
+
+# Bytes that are left on the full disk: for the queue, not for a photo or a result.
+ROOM = 300_000
+
+PHOTO = encode(np.zeros((400, 400, 3), np.uint8), "BMP")
+PHOTOS = [(f"photo{number}", PHOTO) for number in range(6)]
 
 
-def submit(batches: Batches, count: int) -> str:
-    photo = encode(np.zeros((400, 400, 3), np.uint8), "BMP")
-    with batches.create() as new:
-        for number in range(count):
-            new.add(f"photo{number}", photo)
-        return new.submit(GuardOptions())
-
-
-def ended(batches: Batches, batch_id: str) -> dict[str, Any]:
-    wait_for(lambda: batches.progress(batch_id).state in {State.DONE, State.FAILED}, 60)
-    progress = batches.progress(batch_id)
-    return {"state": progress.state.value, "done": progress.done, "reason": progress.reason}
-
-
-def main(pack: Path, folder: Path) -> None:
-    state = folder / "state"
-    batches = open_batches(Settings(state_dir=state))
-    full = submit(batches, 6)
-    filler = folder / "filler"
-    with filler.open("wb", buffering=0) as file:
+def fill(file: Path) -> None:
+    """Write to `file` until there is no more than ROOM left beside it."""
+    with file.open("wb", buffering=0) as filler:
         with suppress(OSError):
-            while file.write(bytes(4096)):
+            while filler.write(bytes(4096)):
                 pass
-        # Room for the queue, not for a result.
-        file.truncate(file.tell() - 300_000)
-    # Outside, where there is room: the log must tell what went wrong.
-    log = Path("/dev/stderr")
-    with consuming(pack, state, log) as consumer:
-        seen: dict[str, Any] = {"full": ended(batches, full)}
-        seen["left"] = sorted(batches.store.sizes(f"{full}/in") | batches.store.sizes(f"{full}/out"))
+        filler.truncate(filler.tell() - ROOM)
+
+
+def answer_while_it_comes(service: Service) -> dict[str, Any]:
+    """What is said to a batch of which the last byte never comes."""
+    with connection(service) as client:
+        client.sendall(head(2 * ROOM) + bytes(2 * ROOM - 1))
+        answer = HTTPResponse(client)
+        answer.begin()
+        return {"status": answer.status, "code": json.loads(answer.read())["code"]}
+
+
+def answer_to(service: Service, body: Any) -> dict[str, Any]:
+    answer = requests.post(service.url + "/batches", data=body, headers={"Content-Type": "application/zip"}, timeout=60)
+    return {"status": answer.status_code, "code": answer.json().get("code")}
+
+
+def ended(service: Service, batch_id: str) -> dict[str, Any]:
+    wait_for(lambda: status(service, batch_id)["state"] in {"done", "failed"}, 60)
+    progress = status(service, batch_id)
+    return {"state": progress["state"], "done": progress["done"], "reason": progress.get("reason", "")}
+
+
+def main(pack: Path, disk: Path, logs: Path) -> None:
+    own = {"VISAGE_STATE_DIR": str(disk / "state"), "WEB_CONCURRENCY": "1"}
+    small = encode(draw(96, 96), "PNG")
+    batches, filler = disk / "state" / "batches", disk / "filler"
+    # Nobody works on the batch before the disk is full.
+    with serving(logs / "first.log", pack, VISAGE_BATCH_JOBS="0", **own) as service:
+        full = submit(service, *PHOTOS)
+        # What they came in, which takes as much again, goes a moment after the answer.
+        wait_for(lambda: shutil.disk_usage(disk).used < 1.5 * len(PHOTOS) * len(PHOTO))
+        fill(filler)
+        seen: dict[str, Any] = {
+            "refused": {
+                "while it comes": answer_while_it_comes(service),
+                "in chunks": answer_to(service, iter([packed(PHOTOS[0])])),
+                "unpacked": answer_to(service, packed(PHOTOS[0], compression=zipfile.ZIP_DEFLATED)),
+            },
+            "kept_of_refused": [each.name for each in batches.iterdir() if each.name != full],
+            "photos": [service.post(small).status_code],
+        }
+    with serving(logs / "second.log", pack, VISAGE_BATCH_JOBS="2", **own) as service:
+        wait_for(lambda: has_consumer(service), 60)
+        before = consumer(service)
+        seen["full"] = ended(service, full)
+        seen["left"] = [each.name for each in (batches / full).glob("*/*")]
+        seen["photos"].append(service.post(small).status_code)
         filler.unlink()
-        seen["next"] = ended(batches, submit(batches, 3))
-        seen["consumer_lives"] = consumer.poll() is None
+        seen["next"] = ended(service, submit(service, *PHOTOS[:3]))
+        seen["consumer_lives"] = consumer(service) == before
     print(json.dumps(seen))  # noqa: T201
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:]))

@@ -1,29 +1,35 @@
-"""Batches of a thousand photos whose workers are killed, cut off and left without room on the disk."""
+"""Batches of a real service whose workers are killed, that is started again, and that has no room on its disk."""
 
+import csv
+import io
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
-import numpy as np
 import pytest
+import requests
 
-from benchmarks.service import ROOT
+from benchmarks.service import ROOT, Service, free_port, starting
 from tests.pictures import AVIF, GIF, HEIC, PDF, SVG, ZIP, broken_animation, encode, many_scans_jpeg
 from tests.test_answer_cache import needs_redis, running_redis
-from tests.test_batches import consuming, events
+from tests.test_batch_routes import consumer, has_consumer, packed
 from tests.test_faults import wait_for
 from tests.tiny_pack import BLUISH, MAGENTA, REDDISH, draw
-from visage.batches import Batches, open_batches
-from visage.batches.batch import State
+from visage.batches import open_batches
 from visage.engine import Engine
 from visage.errors import RequestError
-from visage.guard import GuardOptions
 from visage.settings import Settings
 
 FILES = 1000
@@ -52,136 +58,213 @@ def photo(number: int) -> bytes:
     return encode(pixels, "PNG")
 
 
-def thousand() -> list[bytes]:
-    """A thousand files, of which every twentieth is broken."""
+def thousand() -> dict[str, bytes]:
+    """A thousand files by name, of which every twentieth is broken."""
     bad = broken()
-    return [bad[number // 20 % len(bad)] if number % 20 == 7 else photo(number) for number in range(FILES)]
+    return {
+        f"photo{number}": bad[number // 20 % len(bad)] if number % 20 == 7 else photo(number) for number in range(FILES)
+    }
 
 
-def expected(engine: Engine, files: list[bytes]) -> dict[int, bytes | str]:
-    """Of each file by number the picture that comes out, or the code of the reason why none does."""
-    due: dict[int, bytes | str] = {}
-    for number, content in enumerate(files, 1):
+def expected(engine: Engine, files: Mapping[str, bytes]) -> dict[str, bytes | str]:
+    """Of each file by name the picture that comes out, or the code of the reason why none does."""
+    due: dict[str, bytes | str] = {}
+    for name, content in files.items():
         try:
-            due[number] = engine.anonymize(content).picture
+            due[name] = engine.anonymize(content).picture
         except RequestError as error:
-            due[number] = error.code
+            due[name] = error.code
     return due
 
 
-def submit(batches: Batches, files: list[bytes]) -> str:
-    with batches.create() as new:
-        for number, content in enumerate(files, 1):
-            new.add(f"photo{number}", content)
-        return new.submit(GuardOptions())
+@dataclass(frozen=True)
+class Seen:
+    """An event of a batch, of this `kind`, and when it came in UTC seconds."""
+
+    kind: str
+    content: dict[str, Any]
+    time: float
+
+    @property
+    def count(self) -> int:
+        """How many files are worked on."""
+        count: int = self.content["done"] + self.content["failed"]
+        return count
 
 
-def fetched(batches: Batches, batch_id: str) -> dict[int, bytes | str]:
-    """What became of each file of a batch, by number; none is there twice."""
-    outputs = [(output.number, output.open().read()) for output in batches.outputs(batch_id)]
-    reasons = [(file.number, file.failure.code) for file in batches.status(batch_id).files if file.failure]
-    numbers = Counter(number for number, _ in [*outputs, *reasons])
-    assert set(numbers.values()) == {1}
-    return {**dict(outputs), **dict(reasons)}
+class Watcher:
+    """A client that watches a batch as browsers do: when the events break off it comes again, until their last."""
+
+    def __init__(self, url: str) -> None:
+        self.events: list[Seen] = []
+        # How often it was let in.
+        self.visits = 0
+        self._url = url
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> "Watcher":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    @property
+    def has_seen_the_end(self) -> bool:
+        return bool(self.events) and self.events[-1].kind == "end"
+
+    def _watch(self) -> None:
+        while not self.has_seen_the_end and not self._stopped.wait(0.1):
+            with suppress(requests.RequestException):
+                self._visit()
+
+    def _visit(self) -> None:
+        kind = ""
+        with requests.get(self._url, stream=True, timeout=60) as answer:
+            answer.raise_for_status()
+            self.visits += 1
+            for line in answer.iter_lines(chunk_size=1, decode_unicode=True):
+                name, _, value = line.partition(": ")
+                if name == "event":
+                    kind = value
+                elif name == "data":
+                    self.events.append(Seen(kind, json.loads(value), time.time()))
+                if self._stopped.is_set():
+                    return
 
 
-def is_done(batches: Batches, batch_id: str) -> bool:
-    return batches.progress(batch_id).state is State.DONE
+@contextmanager
+def started(log: Path, port: int, pack: Path, environment: Mapping[str, str]) -> Iterator[Service]:
+    """The service at a port that stays the same when it is started again."""
+    own = {"VISAGE_PACK": str(pack), "PORT": str(port), "VISAGE_HOST": "127.0.0.1", "WEB_CONCURRENCY": "2"}
+    with starting(log, port, ["app.py"], {**own, **environment}) as service:
+
+        def is_ready() -> bool:
+            with suppress(requests.ConnectionError):
+                return requests.get(service.url + "/readyz", timeout=20).ok
+            return False
+
+        assert wait_for(is_ready, 60), log.read_text()
+        yield service
 
 
-def at_least(batches: Batches, batch_id: str, count: int) -> bool:
-    progress = batches.progress(batch_id)
-    return progress.done + progress.failed >= count
+def count(url: str) -> int:
+    """How many files of the batch at `url` are worked on."""
+    progress = requests.get(f"{url}?files=false", timeout=60).json()
+    worked_on: int = progress["done"] + progress["failed"]
+    return worked_on
 
 
-def test_a_thousand_photos_survive_that_their_workers_are_killed_twice(
+def fetched(url: str) -> dict[str, bytes | str]:
+    """The result of a batch as `expected` has it; no file is there twice."""
+    answer = requests.get(f"{url}/result.zip", timeout=60)
+    assert answer.status_code == 200, answer.text
+    with ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        *pictures, (last, table) = [(name, archive.read(name)) for name in archive.namelist()]
+    assert last == "failures.csv"
+    failures = [(row["file"], row["code"]) for row in csv.DictReader(io.StringIO(table.decode()))]
+    times = Counter(name for name, _ in [*pictures, *failures])
+    assert set(times.values()) == {1}
+    return {**dict(pictures), **dict(failures)}
+
+
+def batch_files(*logs: Path) -> list[dict[str, Any]]:
+    """What is logged of the files of batches."""
+    lines = (line for log in logs for line in log.read_text().splitlines())
+    return [json.loads(line) for line in lines if '"event": "batch_file"' in line]
+
+
+def test_a_thousand_photos_survive_two_killed_workers_and_a_new_start(
     tiny_pack: Path, tmp_path: Path, redis_url: str, engine: Engine
 ) -> None:
-    files = thousand()
-    state, log = tmp_path / "state", tmp_path / "log"
-    batches = open_batches(Settings(state_dir=state, batch_redis=redis_url))
-    batch_id = submit(batches, files)
-    environment = {"VISAGE_BATCH_REDIS": redis_url, "VISAGE_BATCH_JOBS": str(JOBS)}
-
-    for done_by_then in (250, 600):
-        with consuming(tiny_pack, state, log, **environment):
-            assert wait_for(lambda: at_least(batches, batch_id, done_by_then), 120)  # noqa: B023
-    assert not is_done(batches, batch_id)
-    with consuming(tiny_pack, state, log, **environment) as last:
-        assert wait_for(lambda: is_done(batches, batch_id), 120)
-        last.send_signal(signal.SIGTERM)
-        assert last.wait(20) == 0
+    files, state, port = thousand(), tmp_path / "state", free_port()
+    logs = tmp_path / "first.log", tmp_path / "second.log"
+    own = {"VISAGE_STATE_DIR": str(state), "VISAGE_BATCH_REDIS": redis_url, "VISAGE_BATCH_JOBS": str(JOBS)}
+    with ExitStack() as client:
+        with started(logs[0], port, tiny_pack, own) as service:
+            archive, kind = packed(*files.items()), {"Content-Type": "application/zip"}
+            answer = requests.post(service.url + "/batches", data=archive, headers=kind, timeout=120)
+            assert answer.status_code == 202, answer.text
+            url = service.url + answer.headers["Location"]
+            watcher = client.enter_context(Watcher(f"{url}/events"))
+            for done_by_then in (200, 400):
+                assert wait_for(lambda: count(url) >= done_by_then, 120)  # noqa: B023
+                assert wait_for(lambda: has_consumer(service))
+                os.kill(consumer(service), signal.SIGKILL)
+            assert wait_for(lambda: count(url) >= 600, 120)
+        assert not watcher.has_seen_the_end
+        with started(logs[1], port, tiny_pack, own):
+            assert wait_for(lambda: watcher.has_seen_the_end, 120)
+            status, result = requests.get(url, timeout=60).json(), fetched(url)
+            kept = list((state / "batches").glob("*/in/*"))
+            assert requests.delete(url, timeout=60).status_code == 204
+            queue = open_batches(Settings(state_dir=state, batch_redis=redis_url)).queue.huey.storage
+            # A last turn that was asked for is still to be taken.
+            assert wait_for(lambda: queue.result_items() == {})
 
     due = expected(engine, files)
     assert Counter(isinstance(each, bytes) for each in due.values()) == {True: 950, False: 50}
-    assert fetched(batches, batch_id) == due
-    progress = batches.progress(batch_id)
-    assert (progress.total, progress.done, progress.failed) == (1000, 950, 50)
+    assert result == due
+    assert [file["name"] for file in status["files"]] == list(files)
+    assert {file["name"]: file["code"] for file in status["files"] if file["state"] == "failed"} == {
+        name: code for name, code in due.items() if isinstance(code, str)
+    }
+
+    last = watcher.events[-1]
+    assert (last.content["state"], last.content["done"], last.content["failed"]) == ("done", 950, 50)
+    counts = [event.count for event in watcher.events]
+    assert counts == sorted(counts)
+    assert watcher.visits >= 2
+    lines = batch_files(*logs)
+    first_done = next(datetime.fromisoformat(line["time"]).timestamp() for line in lines if "faces" in line)
+    assert next(event.time for event in watcher.events if event.content["done"]) - first_done < 1
+
     # Only what was in hand when they were killed was begun again, and only that may lack its line.
-    lines = [line for line in events(log) if line["event"] == "batch_file"]
     assert set(Counter(line["file"] for line in lines).values()) == {1}
-    assert len(lines) >= FILES - 2 * JOBS
+    refused_on_arrival = sum(content == ZIP for content in files.values())
+    assert len(lines) >= FILES - refused_on_arrival - 2 * JOBS
     assert sum(line["attempt"] - 1 for line in lines) <= 2 * JOBS
-    assert batches.store.sizes(f"{batch_id}/in") == {}
-    batches.cancel(batch_id)
-    assert batches.store.ids() == []
-    assert batches.queue.huey.storage.result_items() == {}
+    assert kept == []
+    assert list((state / "batches").iterdir()) == []
 
 
-@needs_redis
-def test_a_machine_that_is_cut_off_and_comes_back_loses_and_harms_nothing(
-    tiny_pack: Path, tmp_path: Path, engine: Engine
-) -> None:
-    noise = np.random.default_rng(1)
-    # Large, so that whoever is cut off has them in hand.
-    files = [encode(noise.integers(0, 256, (900, 900, 3), np.uint8), "BMP") for _ in range(60)]
-    store = {"VISAGE_BATCH_STORE": str(tmp_path / "shared"), "VISAGE_BATCH_JOBS": str(JOBS)}
-    with running_redis(tmp_path) as url:
-        settings = Settings(state_dir=tmp_path / "web", batch_redis=url, batch_store=store["VISAGE_BATCH_STORE"])
-        batches = open_batches(settings)
-        batch_id = submit(batches, files)
-        environment = store | {"VISAGE_BATCH_REDIS": url}
-        with (
-            consuming(tiny_pack, tmp_path / "one", tmp_path / "one.log", **environment) as one,
-            consuming(tiny_pack, tmp_path / "other", tmp_path / "other.log", **environment) as other,
-        ):
-            assert wait_for(lambda: all(worked_on(tmp_path / name) for name in ("one.log", "other.log")), 60)
-            one.send_signal(signal.SIGSTOP)
-            try:
-                assert not is_done(batches, batch_id)
-                assert wait_for(lambda: is_done(batches, batch_id), 120)
-                before = fetched(batches, batch_id)
-            finally:
-                one.send_signal(signal.SIGCONT)
-            for process in (one, other):
-                process.send_signal(signal.SIGTERM)
-                assert process.wait(30) == 0
-
-        assert before == fetched(batches, batch_id) == expected(engine, files)
-        assert len(batches.store.sizes(f"{batch_id}/out")) == len(files)
-        lines = worked_on(tmp_path / "one.log") + worked_on(tmp_path / "other.log")
-        assert sorted(line["file"] for line in lines) == list(range(1, len(files) + 1))
-        assert 1 <= sum(line["attempt"] - 1 for line in lines) <= JOBS
-        assert list(batches.queue.huey.storage.result_items()) == [f"{batch_id}.end"]
-
-
-def worked_on(log: Path) -> list[dict[str, Any]]:
-    return [line for line in events(log) if line["event"] == "batch_file"] if log.exists() else []
-
-
-def test_a_full_disk_fails_one_batch_and_no_other(tiny_pack: Path, tmp_path: Path) -> None:
-    start = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs -o size=8m tmpfs {tmp_path} && exec "$@"', "sh"]
+@pytest.fixture(scope="module")
+def full_disk(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+    """What was seen of a service on a disk that was full and then was not."""
+    folder = tmp_path_factory.mktemp("full_disk")
+    disk = folder / "disk"
+    disk.mkdir()
+    start = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs -o size=8m tmpfs {disk} && exec "$@"', "sh"]
     probe = subprocess.run([*start, "true"], capture_output=True, text=True, check=False)
     if probe.returncode != 0:
         pytest.skip(f"needs a file system of its own: {probe.stderr.strip()}")
 
-    command = [*start, sys.executable, "-m", "tests.pressure.full_disk", str(tiny_pack), str(tmp_path)]
+    command = [*start, sys.executable, "-m", "tests.pressure.full_disk", str(tiny_pack), str(disk), str(folder)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert ended.returncode == 0, ended.stderr
     seen: Mapping[str, Any] = json.loads(ended.stdout)
-    assert seen["full"]["state"] == "failed"
-    assert "no room" in seen["full"]["reason"]
-    assert seen["left"] == []
-    assert seen["next"] == {"state": "done", "done": 3, "reason": ""}
-    assert seen["consumer_lives"]
+    return seen
+
+
+@pytest.mark.parametrize("way", ["while it comes", "in chunks", "unpacked"])
+def test_a_batch_for_which_there_is_no_room_is_refused_as_such_and_nothing_is_kept(
+    full_disk: Mapping[str, Any], way: str
+) -> None:
+    assert full_disk["refused"][way] == {"status": 507, "code": "storage_full"}
+    assert full_disk["kept_of_refused"] == []
+
+
+def test_a_full_disk_fails_one_batch_and_no_other(full_disk: Mapping[str, Any]) -> None:
+    assert full_disk["full"]["state"] == "failed"
+    assert "no room" in full_disk["full"]["reason"]
+    assert full_disk["left"] == []
+    assert full_disk["next"] == {"state": "done", "done": 3, "reason": ""}
+    assert full_disk["consumer_lives"]
+
+
+def test_photos_are_answered_on_a_full_disk(full_disk: Mapping[str, Any]) -> None:
+    assert full_disk["photos"] == [200, 200]

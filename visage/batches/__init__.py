@@ -6,7 +6,7 @@ visage.batches` is what works on them.
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -23,6 +23,7 @@ from visage.batches.batch import (
     State,
     Status,
     batch_from_bytes,
+    created_from_bytes,
     end_as_json,
     end_from_json,
     is_id,
@@ -96,11 +97,11 @@ class Batches:
             end = (not handed_out and self.recall(batch)) or End(state, done, failed + len(batch.refused))
         if end.state is State.CANCELLED:
             raise _not_found()
-        expires = self.expires(batch.created)
-        return Progress(
-            *(batch_id, batch.task, end.state, len(batch.entries), end.done, end.failed),
-            *(batch.created, expires, end.reason),
-        )
+        return self._progress(batch, end)
+
+    def at_first(self, batch: Batch) -> Progress:
+        """How far a batch is that has just been handed in; nothing is looked up."""
+        return self._progress(batch, End(State.WAITING, 0, len(batch.refused)))
 
     def status(self, batch_id: str) -> Status:
         """How far a batch is, and each of its files."""
@@ -110,7 +111,7 @@ class Batches:
         files = (_file_status(number, entry.name, results.get(number)) for number, entry in enumerate(batch.entries, 1))
         return Status(progress, tuple(files))
 
-    def outputs(self, batch_id: str) -> Iterator[Output]:
+    def outputs(self, batch_id: str) -> tuple[Output, ...]:
         """The results of a batch in the order of its files, without those that failed.
 
         Raises:
@@ -131,7 +132,7 @@ class Batches:
                     # It is being deleted.
                     raise _not_found()
                 outputs.append(Output(entry.name, number, sizes[key], partial(self.store.open, key)))
-        return iter(outputs)
+        return tuple(outputs)
 
     def cancel(self, batch_id: str) -> None:
         """Call a batch off, or drop one that is done: when this returns, nothing is kept of it."""
@@ -189,8 +190,17 @@ class Batches:
         return end
 
     def created(self, batch_id: str) -> float:
-        """When a batch was begun, in UTC seconds, even if not all of it has come; FileNotFoundError if it was not."""
-        return batch_from_bytes(batch_id, self.store.read(description_key(batch_id))).created
+        """When a batch was begun, in UTC seconds, even if not all of it has come.
+
+        FileNotFoundError if it was not, ValueError if that cannot be read.
+        """
+        return created_from_bytes(self.store.read(description_key(batch_id)))
+
+    def _progress(self, batch: Batch, end: End) -> Progress:
+        return Progress(
+            *(batch.id, batch.task, end.state, len(batch.entries), end.done, end.failed),
+            *(batch.created, self.expires(batch.created), end.reason),
+        )
 
     def _note_failed(self, batch: Batch, reason: str) -> End:
         _, done, failed = self.queue.counts(batch.id)
@@ -203,7 +213,7 @@ class Batches:
     def _read(self, batch_id: str) -> Batch:
         try:
             batch = batch_from_bytes(batch_id, self.store.read(description_key(batch_id)))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
             raise _not_found() from None
         if not batch.entries:
             raise _not_found()
@@ -220,13 +230,15 @@ class Batches:
         return {int(number): result_from_json(plain) for number, plain in self._outcome(batch_id)["results"].items()}
 
 
-def open_batches(settings: Settings) -> Batches:
+def open_batches(settings: Settings, patience: float = 30.0) -> Batches:
     """The batches of the store and the queue that `settings` name. Processes may fork afterwards.
+
+    A queue that does not answer within `patience` seconds is unavailable.
 
     Raises:
         SettingsError: the state directory or the store cannot be used, or a package for them is missing.
     """
-    queue = open_queue(settings)
+    queue = open_queue(settings, patience)
     store = Store(settings.batch_store or str(settings.state_dir.absolute() / "batches"))
     return Batches(store, queue, settings.batch_hours)
 

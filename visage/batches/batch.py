@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from visage.analyzer import Options
+from visage.enlarge import EnlargeOptions
 from visage.errors import VisageError
 from visage.face_search import Detail
 from visage.faces import Box
@@ -26,6 +27,10 @@ class Task(Enum):
 
     ANONYMIZE = "anonymize"
     PREDICT = "predict"
+    ENHANCE = "enhance"
+
+
+_TASKS = {GuardOptions: Task.ANONYMIZE, Options: Task.PREDICT, EnlargeOptions: Task.ENHANCE}
 
 
 class State(Enum):
@@ -52,13 +57,18 @@ class Failure:
 
 @dataclass(frozen=True)
 class Done:
-    """A file that was worked on: how many faces it has, and which attempt's result is the one that counts (from 1)."""
+    """A file that was worked on: how many faces it has, if they were looked for, and which attempt's result is the one
+    that counts (from 1).
+    """
 
-    faces: int
+    faces: int | None
     attempt: int
 
 
 Result = Done | Failure
+
+# What is to be done to each photo, and how.
+BatchOptions = Options | GuardOptions | EnlargeOptions
 
 
 @dataclass(frozen=True)
@@ -74,13 +84,13 @@ class Batch:
     """A batch as it was handed in. `created` is in UTC seconds; files have the numbers 1, 2, ... in this order."""
 
     id: str
-    options: Options | GuardOptions
+    options: BatchOptions
     created: float
     entries: tuple[Entry, ...]
 
     @property
     def task(self) -> Task:
-        return Task.ANONYMIZE if isinstance(self.options, GuardOptions) else Task.PREDICT
+        return _TASKS[type(self.options)]
 
     @cached_property
     def accepted(self) -> tuple[int, ...]:
@@ -120,7 +130,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class FileStatus:
-    """How far a file is: WAITING, DONE with `faces`, or FAILED with `failure`."""
+    """How far a file is: WAITING, DONE with `faces` if they were looked for, or FAILED with `failure`."""
 
     number: int
     name: str
@@ -160,10 +170,22 @@ def batch_as_bytes(batch: Batch) -> bytes:
 
 
 def batch_from_bytes(batch_id: str, content: bytes) -> Batch:
-    """What `batch_as_bytes` made JSON of."""
-    plain = json.loads(content)
-    entries = tuple(Entry(name, *(Failure(**failure) for failure in refused)) for name, *refused in plain["files"])
-    return Batch(batch_id, _options_from_json(Task(plain["task"]), plain["options"]), plain["created"], entries)
+    """What `batch_as_bytes` made JSON of; ValueError for anything else, such as that of another version."""
+    try:
+        plain = json.loads(content)
+        entries = tuple(Entry(name, *(Failure(**failure) for failure in refused)) for name, *refused in plain["files"])
+        options = _options_from_json(Task(plain["task"]), plain["options"])
+        return Batch(batch_id, options, plain["created"], entries)
+    except (LookupError, TypeError) as error:
+        raise ValueError("This is not a batch as this version writes it.") from error
+
+
+def created_from_bytes(content: bytes) -> float:
+    """When a batch was begun, in UTC seconds, whatever else is written of it; ValueError if that is not."""
+    try:
+        return float(json.loads(content)["created"])
+    except (LookupError, TypeError) as error:
+        raise ValueError("This is no batch.") from error
 
 
 def result_as_json(result: Result) -> dict[str, Any]:
@@ -186,12 +208,14 @@ def end_from_json(plain: Mapping[str, Any]) -> End:
     return End(**{**plain, "state": State(plain["state"])})
 
 
-def _options_as_json(options: Options | GuardOptions) -> dict[str, Any]:
+def _options_as_json(options: BatchOptions) -> dict[str, Any]:
     plain: dict[str, Any] = json.loads(json.dumps(asdict(options), default=lambda each: each.value))
     return plain
 
 
-def _options_from_json(task: Task, plain: Mapping[str, Any]) -> Options | GuardOptions:
+def _options_from_json(task: Task, plain: Mapping[str, Any]) -> BatchOptions:
+    if task is Task.ENHANCE:
+        return EnlargeOptions()
     detail = Detail(plain["detail"])
     if task is Task.PREDICT:
         return Options(**{**plain, "detail": detail})

@@ -30,6 +30,9 @@ from visage.settings import Settings
 
 LOOK_SECONDS = 10.0
 
+# For pictures of others to be enlarged first: a day.
+_PATIENCE_SECONDS = 86400.0
+
 _WISHES_TO_STOP = (signal.SIGTERM, signal.SIGINT)
 
 # How long an idle thread leaves the queue alone: at first, and at most.
@@ -57,7 +60,7 @@ class Caretaker:
             try:
                 if batch_id not in self._created:
                     self._created[batch_id] = self._batches.created(batch_id)
-            except FileNotFoundError:
+            except (FileNotFoundError, ValueError):
                 nameless.add(batch_id)
             else:
                 self._look_at(batch_id, waits=batch_id in waiting)
@@ -80,8 +83,10 @@ class LazyEngine:
     """The engine, loaded when it is first asked for: a service without batches has no memory to spare for it."""
 
     def __init__(self, settings: Settings) -> None:
-        # As many slots as threads, so that none ever waits for one. No photo of a batch comes twice.
-        self._settings = replace(settings, slots=settings.batch_jobs, cache_bytes=0)
+        # As many slots as threads, so that none ever waits for one; pictures are enlarged one by one, and those of a
+        # batch have all the time that it takes. No photo of a batch comes twice.
+        jobs = settings.batch_jobs
+        self._settings = replace(settings, slots=jobs, queue=jobs, wait_seconds=_PATIENCE_SECONDS, cache_bytes=0)
         self._lock = threading.Lock()
 
     def __call__(self) -> Engine:
@@ -115,6 +120,8 @@ def main() -> None:
             # It would write lines of its own between the events, one for every damaged photo.
             cv2.setLogLevel(0)
         tune_heap()
+        # Photos of batches and what is known of them are for nobody else on this machine.
+        os.umask(0o077)
         with consuming(settings, open_batches(settings)) as work:
             while not signal.sigtimedwait(_WISHES_TO_STOP, LOOK_SECONDS):
                 if work.worn_out:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from visage.batches.queue import Queue
-from visage.errors import BatchError
+from visage.errors import BatchError, SettingsError
 
 PULSE_SECONDS = 5.0
 
@@ -24,17 +24,25 @@ class Life:
     """
 
     def __init__(self, queue: Queue, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin; `folder` is where the consumers of this machine have their files."""
+        """Begin; `folder` is where the consumers of this machine have their files.
+
+        Raises:
+            SettingsError: it cannot be used.
+            BatchesUnavailable, StorageFull: the queue cannot be.
+        """
         self.owner = secrets.token_hex(8)
         self._queue = queue
         self._clock = clock
         # Of each other consumer, how many signs it had given and since when it gave no more.
         self._last_signs: dict[str, tuple[int, float]] = {}
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._bury_dead(folder)
         self._path = folder / self.owner
-        self._file = self._path.open("w")
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._bury_dead(folder)
+            self._file = self._path.open("w")
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+        except OSError as error:
+            raise SettingsError(f"The directory {folder} cannot be used: {error.strerror}.") from None
         self.beat()
 
     def beat(self) -> None:

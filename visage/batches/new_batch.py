@@ -3,12 +3,11 @@
 from dataclasses import replace
 
 from visage.analyzer import Options
-from visage.batches.batch import Batch, Entry, Failure, batch_as_bytes, new_id
+from visage.batches.batch import Batch, BatchOptions, Entry, Failure, batch_as_bytes, new_id
 from visage.batches.names import safe_names
 from visage.batches.queue import Queue
 from visage.batches.store import Store, description_key, input_key
 from visage.errors import VisageError
-from visage.guard import GuardOptions
 
 
 class NewBatch:
@@ -50,19 +49,17 @@ class NewBatch:
         """Add a file that was refused already, so that it has its place among the results."""
         self._entries.append(Entry(name, Failure.of(error)))
 
-    def submit(self, options: Options | GuardOptions) -> str:
-        """Hand the batch in, with one file at least: its faces are looked for (Options) or covered (GuardOptions).
-
-        Its id comes back.
-        """
+    def submit(self, options: BatchOptions) -> Batch:
+        """Hand the batch in, with one file at least."""
         if not self._entries:
             raise ValueError("A batch has at least one file.")
         names = safe_names(entry.name for entry in self._entries)
         entries = (replace(entry, name=name) for entry, name in zip(self._entries, names, strict=True))
-        self._write(Batch(self.id, options, self._created, tuple(entries)))
+        batch = Batch(self.id, options, self._created, tuple(entries))
+        self._write(batch)
         self._queue.ask(self.id)
         self._submitted = True
-        return self.id
+        return batch
 
     def abandon(self) -> None:
         """Delete all that has come."""

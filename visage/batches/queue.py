@@ -38,9 +38,6 @@ _NOBODY = b"-"
 # SQLite takes 999 and more parameters (its documentation, "Limits", 9).
 _KEYS_AT_ONCE = 500
 
-# How long others may keep SQLite for themselves, each for a millisecond; and Redis an answer back.
-_PATIENCE_SECONDS = 30
-
 
 class Queue:
     """The queue, and what is known of each file of the batches in it.
@@ -191,23 +188,25 @@ class Queue:
         return found
 
 
-def open_queue(settings: Settings) -> Queue:
+def open_queue(settings: Settings, patience: float) -> Queue:
     """The queue that `settings` name.
+
+    For `patience` seconds others may keep SQLite for themselves, each for a millisecond, and Redis an answer back.
 
     Raises:
         SettingsError: the state directory cannot be used, the package redis is missing or its URL cannot be used.
     """
     if settings.batch_redis:
-        return _open_redis(settings.batch_redis)
+        return _open_redis(settings.batch_redis, patience)
     file = settings.state_dir / "batches.db"
     try:
         settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Queue(_Sqlite, filename=str(file), timeout=_PATIENCE_SECONDS)
+        return Queue(_Sqlite, filename=str(file), timeout=patience)
     except (OSError, sqlite3.Error) as error:
         raise SettingsError(f"{file} cannot be used: {error}. VISAGE_STATE_DIR names a directory for it.") from None
 
 
-def _open_redis(url: str) -> Queue:
+def _open_redis(url: str, patience: float) -> Queue:
     try:
         import redis  # noqa: PLC0415 (only for those who use it)
     except ImportError:
@@ -215,9 +214,7 @@ def _open_redis(url: str) -> Queue:
             "VISAGE_BATCH_REDIS needs the package redis, which is not installed. Run: pip install redis"
         ) from None
     try:
-        pool = redis.ConnectionPool.from_url(
-            url, socket_connect_timeout=_PATIENCE_SECONDS, socket_timeout=_PATIENCE_SECONDS
-        )
+        pool = redis.ConnectionPool.from_url(url, socket_connect_timeout=patience, socket_timeout=patience)
     except ValueError as error:
         # Without the URL, which may have a password in it.
         raise SettingsError(f"VISAGE_BATCH_REDIS cannot be used: {error}") from None
@@ -267,7 +264,7 @@ def _told() -> Iterator[None]:
         yield
     except Exception as error:
         if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
-            raise StorageFull("There is no room left for batches; try again later.") from error
+            raise StorageFull from error
         if isinstance(error, (OSError, sqlite3.Error)) or type(error).__module__.startswith("redis."):
             raise BatchesUnavailable("Batches cannot be looked up now; try again later.") from error
         raise

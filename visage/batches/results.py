@@ -24,9 +24,9 @@ _PIECE = 2**16
 def result_archive(batches: Batches, batch_id: str) -> Iterator[bytes]:
     """Yield the result of a batch as a ZIP; each file is read from the store when its turn comes.
 
-    Of photos that were anonymized it has the pictures, of others `results.jsonl` and `results.csv` (see `tables`); of
-    both `failures.csv`, where any failed. All are in the order of the batch. Files have the names that they have there,
-    with an underscore before what would stand in the way of `failures.csv`.
+    Of photos that were anonymized or enlarged it has the pictures, of others `results.jsonl` and `results.csv` (see
+    `tables`); of all `failures.csv`, where any failed. All are in the order of the batch. Files have the names that
+    they have there, with an underscore before what would stand in the way of `failures.csv`.
 
     A batch that is deleted meanwhile, or a store that fails, breaks the stream with an exception: what was sent lacks
     the end without which no program takes it for an archive.
@@ -36,12 +36,12 @@ def result_archive(batches: Batches, batch_id: str) -> Iterator[bytes]:
         BatchNotDone: the batch has no result: not yet, or it failed as a whole.
         BatchesUnavailable: store or queue cannot be reached.
     """
-    outputs = tuple(batches.outputs(batch_id))
+    outputs = batches.outputs(batch_id)
     status = batches.status(batch_id)
     apart = (f"_{file.name}" if _is_in_the_way(file.name) else file.name for file in status.files)
     names = dict(enumerate(safe_names(apart), 1))
     failures = [(names[file.number], file.failure) for file in status.files if file.failure]
-    files = _pictures(outputs, names) if status.progress.task is Task.ANONYMIZE else _tables(outputs, names)
+    files = _pictures(outputs, names) if status.progress.task is not Task.PREDICT else _tables(outputs, names)
     return write_archive(chain(files, [(_FAILURES, failures_table(failures))] if failures else []))
 
 

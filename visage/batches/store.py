@@ -16,7 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from visage.errors import BatchesUnavailable, SettingsError, StorageFull
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+FULL = {errno.ENOSPC, errno.EDQUOT}
 
 # For the owner alone: these are photos of people.
 _PRIVATE = 0o700
@@ -130,8 +130,8 @@ class Store:
         except FileNotFoundError:
             raise
         except Exception as error:
-            if isinstance(error, OSError) and error.errno in _FULL:
-                raise StorageFull("There is no room left for batches; try again later.") from error
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise StorageFull from error
             # Clients of object storage have errors of their own besides.
             if self._local and not isinstance(error, OSError):
                 raise

@@ -7,15 +7,17 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from visage.analyzer import Options
 from visage.batches import Batches
-from visage.batches.batch import Batch, Done, End, Failure, Result, label
+from visage.batches.batch import Batch, BatchOptions, Done, End, Failure, Result, label
 from visage.batches.life import Life
 from visage.batches.queue import MOST_ATTEMPTS
 from visage.batches.store import input_key, output_key
 from visage.engine import WORN_OUT_PHOTOS, Engine
+from visage.enlarge import EnlargeOptions
 from visage.errors import BatchError, BatchNotFound, RequestError, StorageFull, VisageError
 from visage.guard import GuardOptions
-from visage.log import logger
+from visage.log import cause, logger
 from visage.results import as_json
 
 LOST = Failure("The photo was lost here before it was worked on; send it again.", "file_lost")
@@ -61,7 +63,7 @@ class Work:
         except StorageFull as error:
             self._fail(batch_id, str(error))
         except Exception as error:
-            _log("batch_turn_failed", batch_id, error=_described(error))
+            logger.warning("batch_turn_failed", extra={"fields": {"batch": label(batch_id), "error": cause(error)}})
             time.sleep(PAUSE_SECONDS)
 
     def _work_on(self, batch: Batch) -> bool:
@@ -156,12 +158,7 @@ class Work:
     def _result(self, engine: Engine, batch: Batch, photo: bytes, number: int, attempt: int) -> Result:
         """Work on a photo and keep what comes of it; FileNotFoundError where the batch is gone meanwhile."""
         try:
-            if isinstance(batch.options, GuardOptions):
-                anonymized = engine.anonymize(photo, batch.options)
-                content, faces = anonymized.picture, len(anonymized.faces)
-            else:
-                analysis = engine.analyze(photo, batch.options, annotated=False)
-                content, faces = json.dumps(as_json(analysis, engine.pack)).encode(), len(analysis.faces)
+            content, faces = _worked_on(engine, photo, batch.options)
         except RequestError as error:
             return Failure.of(error)
         except Exception as error:
@@ -193,17 +190,25 @@ class Work:
         try:
             _log_end(batch_id, self._batches.fail(batch_id, reason))
         except Exception as error:
-            _log("batch_turn_failed", batch_id, error=_described(error))
+            logger.warning("batch_turn_failed", extra={"fields": {"batch": label(batch_id), "error": cause(error)}})
+
+
+def _worked_on(engine: Engine, photo: bytes, options: BatchOptions) -> tuple[bytes, int | None]:
+    """The picture or the JSON that comes of a photo, and how many faces it has, if they were looked for."""
+    match options:
+        case GuardOptions():
+            anonymized = engine.anonymize(photo, options)
+            return anonymized.picture, len(anonymized.faces)
+        case Options():
+            analysis = engine.analyze(photo, options, annotated=False)
+            return json.dumps(as_json(analysis, engine.pack)).encode(), len(analysis.faces)
+        case EnlargeOptions():
+            return engine.enhance(photo).picture, None
 
 
 def _log_end(batch_id: str, end: End) -> None:
     reason = {"reason": end.reason} if end.reason else {}
     _log(f"batch_{end.state.value}", batch_id, done=end.done, failed=end.failed, **reason)
-
-
-def _described(error: Exception) -> str:
-    cause = error.__cause__ or error
-    return f"{type(cause).__name__}: {cause}"
 
 
 def _log(event: str, batch_id: str, **fields: object) -> None:

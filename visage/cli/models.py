@@ -68,7 +68,8 @@ def fetch(name: str) -> None:
         click.echo(str(error), err=True)
         sys.exit(1)
     done = f"fetched {len(fetched)} files" if fetched else "nothing to fetch, every file was there and right"
-    click.echo(f"{pack.name}: {done}, in {chosen.models_dir / pack.name}. Use it with VISAGE_PACK={pack.name}.")
+    variable = "VISAGE_PACK" if pack.attributes else "VISAGE_SUPERRES_PACK"
+    click.echo(f"{pack.name}: {done}, in {chosen.models_dir / pack.name}. Use it with {variable}={pack.name}.")
 
 
 def _download_bar(name: str, total: int | None, initial: int) -> "tqdm[Any]":

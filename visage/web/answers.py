@@ -8,12 +8,14 @@ import pybase64
 from flask import Response
 
 from visage.engine import Analysis
+from visage.enlarge import Enhanced
+from visage.enlarge import as_json as enlarged_as_json
 from visage.guard import Anonymized
 from visage.guard import as_json as guard_as_json
 from visage.images import MEDIA_TYPES
 from visage.packs import Pack
 from visage.results import as_json
-from visage.web.parameters import Format, GuardFormat, GuardWish
+from visage.web.parameters import EnlargeWish, Format, GuardWish, PictureFormat
 
 
 def answer(analysis: Analysis, pack: Pack, format: Format) -> Response:
@@ -33,13 +35,24 @@ def answer(analysis: Analysis, pack: Pack, format: Format) -> Response:
 
 def guard_answer(anonymized: Anonymized, pack: Pack, wish: GuardWish) -> Response:
     """The 200 for a photo whose faces are covered."""
-    if wish.format is GuardFormat.JSON:
-        content = guard_as_json(anonymized, pack)
-        picture = anonymized.picture if wish.picture else None
+    response = _made(anonymized, guard_as_json(anonymized, pack), wish)
+    if wish.format is PictureFormat.PICTURE:
+        response.headers["X-Face-Count"] = str(anonymized.covered)
+    return response
+
+
+def enlarged_answer(enhanced: Enhanced, pack: Pack, wish: EnlargeWish) -> Response:
+    """The 200 for a picture that was enlarged."""
+    return _made(enhanced, enlarged_as_json(enhanced, pack), wish)
+
+
+def _made(made: Anonymized | Enhanced, content: dict[str, Any], wish: GuardWish | EnlargeWish) -> Response:
+    """A picture that was made, as a file, or with what is to be told of it."""
+    if wish.format is PictureFormat.JSON:
+        picture = made.picture if wish.picture else None
         response = Response(_with_picture(content, picture, "picture"), content_type="application/json")
     else:
-        response = Response(anonymized.picture, mimetype=MEDIA_TYPES[anonymized.format])
-        response.headers["X-Face-Count"] = str(anonymized.covered)
+        response = Response(made.picture, mimetype=MEDIA_TYPES[made.format])
     response.vary.add("Accept")
     return response
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from visage.batches import Batches
 from visage.batches.batch import Progress, State
-from visage.errors import BatchesUnavailable, BatchNotFound
+from visage.errors import BatchError, BatchNotFound
 
 # Of the last event: who comes again with it, as browsers do, need not come once more.
 LAST_ID = "end"
@@ -34,7 +34,7 @@ def events(batches: Batches, batch_id: str, stopping: threading.Event, *, once: 
         except BatchNotFound:
             yield _event("end", {"id": batch_id, "state": State.CANCELLED.value})
             return
-        except BatchesUnavailable:
+        except BatchError:
             return
         if progress.state in {State.DONE, State.FAILED}:
             yield _event("end", progress_as_json(progress))

@@ -1,5 +1,6 @@
 """The routes of batches: many photos handed in at once, watched, fetched and deleted."""
 
+from contextlib import ExitStack
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, jsonify, request, url_for
@@ -9,7 +10,7 @@ from visage.batches.batch import FileStatus
 from visage.batches.results import result_archive
 from visage.errors import BatchesUnavailable, NoImage, SetupError
 from visage.log import logger
-from visage.settings import MOST_STREAMS, Settings
+from visage.settings import MOST_TRANSFERS, MOST_WATCHERS, Settings
 from visage.web.batch_events import LAST_ID, events, progress_as_json
 from visage.web.batch_upload import HOW_TO_SEND, BatchUpload
 from visage.web.parameters import read_batch_options, wants_files
@@ -21,8 +22,13 @@ blueprint = Blueprint("batches", __name__, url_prefix="/batches")
 def install(app: Flask, settings: Settings) -> None:
     """Add the routes to `app`; store and queue are opened when they are first asked for."""
     app.extensions["batches"] = Opening(settings)
-    app.extensions["streams"] = Streams(MOST_STREAMS)
+    app.extensions["transfers"] = Streams(MOST_TRANSFERS)
+    app.extensions["watchers"] = Streams(MOST_WATCHERS)
     app.register_blueprint(blueprint)
+
+
+# How long a Redis that does not answer, or a queue that others write to, keeps a request and its thread.
+_PATIENCE_SECONDS = 3.0
 
 
 class Opening:
@@ -36,7 +42,7 @@ class Opening:
         """Raises BatchesUnavailable where store or queue cannot be used; the reason is for the log."""
         if self._batches is None:
             try:
-                self._batches = open_batches(self._settings)
+                self._batches = open_batches(self._settings, _PATIENCE_SECONDS)
             except SetupError as error:
                 logger.warning("batches_unavailable", extra={"fields": {"reason": str(error)}})
                 raise BatchesUnavailable("Batches cannot be taken or shown here; the service's log says why.") from None
@@ -46,9 +52,9 @@ class Opening:
 @blueprint.post("")
 def submit() -> Response:
     """Many photos in, an id out."""
-    # Found out now, not after gigabytes.
+    # Before anything is unpacked.
     read_batch_options(request.args)
-    with _streams().held(), _batches().create() as batch:
+    with _streams("transfers").held(), _batches().create() as batch:
         upload = BatchUpload(request, current_app.extensions["engine"].settings)
         for file in upload:
             if isinstance(file.content, bytes):
@@ -57,10 +63,10 @@ def submit() -> Response:
                 batch.add_failed(file.name, file.content)
         if not batch.files:
             raise NoImage(HOW_TO_SEND)
-        batch_id = batch.submit(read_batch_options(request.args, upload.fields))
-    response = jsonify(progress_as_json(_batches().progress(batch_id)))
+        submitted = batch.submit(read_batch_options(request.args, upload.fields))
+    response = jsonify(progress_as_json(_batches().at_first(submitted)))
     response.status_code = 202
-    response.headers["Location"] = url_for("batches.show", batch_id=batch_id)
+    response.headers["Location"] = url_for("batches.show", batch_id=submitted.id)
     return response
 
 
@@ -79,12 +85,12 @@ def watch(batch_id: str) -> Response:
     if request.headers.get("Last-Event-ID") == LAST_ID:
         return _nothing()
     _batches().progress(batch_id)
-    streams = _streams()
-    goes_on = streams.try_to_enter()
+    watchers = _streams("watchers")
+    goes_on = watchers.try_to_enter()
     stream = events(_batches(), batch_id, current_app.extensions["stopping"], once=not goes_on)
     response = Response(stream, content_type="text/event-stream")
     if goes_on:
-        response.call_on_close(streams.leave)
+        response.call_on_close(watchers.leave)
     # For nginx, which would keep events until there are many.
     response.headers["X-Accel-Buffering"] = "no"
     return response
@@ -93,10 +99,10 @@ def watch(batch_id: str) -> Response:
 @blueprint.get("/<batch_id>/result.zip")
 def fetch(batch_id: str) -> Response:
     """What became of the photos of a batch that is done."""
-    response = Response(result_archive(_batches(), batch_id), content_type="application/zip")
-    streams = _streams()
-    streams.enter()
-    response.call_on_close(streams.leave)
+    with ExitStack() as stack:
+        stack.enter_context(_streams("transfers").held())
+        response = Response(result_archive(_batches(), batch_id), content_type="application/zip")
+        response.call_on_close(stack.pop_all().close)
     response.headers["Content-Disposition"] = "attachment; filename=result.zip"
     return response
 
@@ -119,8 +125,8 @@ def _batches() -> Batches:
     return batches
 
 
-def _streams() -> Streams:
-    streams: Streams = current_app.extensions["streams"]
+def _streams(name: str) -> Streams:
+    streams: Streams = current_app.extensions[name]
     return streams
 
 

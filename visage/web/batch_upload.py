@@ -25,6 +25,8 @@ _LONGEST_FIELD = 2**16
 # Parts of a form beside its files.
 _MOST_FIELDS = 32
 
+_TOO_MUCH_OF_A_FORM = "The form has too many fields or too long a name; send photos as files, with shorter names."
+
 HOW_TO_SEND = "Send photos or ZIP archives as files of a multipart form, or one ZIP as the body, as application/zip."
 
 
@@ -36,6 +38,7 @@ class BatchUpload:
         self._request = request
         self._settings = settings
         self._bytes_left = settings.max_batch_bytes
+        self._fields_left = _MOST_FIELDS
 
     def __iter__(self) -> Iterator[ArchivedFile]:
         """Yield each file, with its content or the reason why it is refused.
@@ -71,15 +74,19 @@ class BatchUpload:
                 for part, pieces in self._parts():
                     name = file_name(part)
                     if name is None:
-                        self.fields.add(field_text(part.name), _value(pieces))
+                        self._add_field(field_text(part.name), _value(pieces))
                     else:
                         yield from self._files_of_part(name, pieces)
         except RequestError as error:
             if isinstance(error.__cause__, ParserLimitReached):
-                raise BodyTooLarge(
-                    "The form has too many fields or too long a name; send photos as files, with shorter names."
-                ) from None
+                raise BodyTooLarge(_TOO_MUCH_OF_A_FORM) from None
             raise
+
+    def _add_field(self, name: str, value: str) -> None:
+        self._fields_left -= 1
+        if self._fields_left < 0:
+            raise BodyTooLarge(_TOO_MUCH_OF_A_FORM)
+        self.fields.add(name, value)
 
     def _parts(self) -> Iterator[tuple[MultipartSegment, Iterator[bytes]]]:
         """Each part of the form, with the pieces that it comes in."""

@@ -31,7 +31,7 @@ _MOST_WAITING = 2**20
 SLOWEST_RATE = 10_000
 
 # Requests that need a slot, and those whose bodies go to the disk.
-_PHOTO = re.compile(rb"POST /(?:predict|analyze|anonymize)[? ]")
+_PHOTO = re.compile(rb"POST /(?:predict|analyze|anonymize|enhance)[? ]")
 _BATCH = re.compile(rb"POST /batches[? ]")
 
 _GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -125,10 +125,11 @@ class Outbox:
 
 @dataclass
 class Held:
-    """Bytes of requests that all connections of a worker hold."""
+    """Bytes of requests that all connections of a worker hold, and the files of those on the disk."""
 
     in_memory: int = 0
     on_disk: int = 0
+    files: int = 0
 
 
 class Connection:
@@ -191,6 +192,7 @@ class Connection:
         Raises:
             StorageFull: there is no room for what has come.
         """
+        self._held.files += 1
         with told_when_full():
             self.reception.spool_to(file)
         self._hold(len(self.reception.data), file.tell())
@@ -271,6 +273,9 @@ class Connection:
 
     def _forget(self, in_memory: int) -> None:
         if self.reception.spool:
-            self.reception.spool.close()
+            self._held.files -= 1
+            # What a full disk did not take is tried once more.
+            with suppress(OSError):
+                self.reception.spool.close()
         self.reception = Reception()
         self._hold(in_memory, 0)

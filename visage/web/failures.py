@@ -4,7 +4,7 @@ from flask import Flask, Response, g, jsonify
 from werkzeug.exceptions import HTTPException
 
 from visage.errors import BatchError, BusyError, RequestError, Unauthorized
-from visage.log import logger
+from visage.log import cause, logger
 from visage.web import metrics
 
 # What Flask itself refuses, by status.
@@ -25,6 +25,8 @@ def install(app: Flask) -> None:
 
 def _foreseen(error: RequestError | BatchError | BusyError) -> Response:
     metrics.count_refusal(error)
+    if isinstance(error, BatchError) and error.__cause__:
+        logger.warning(error.code, extra={"fields": {"reason": cause(error)}})
     g.refusal = error.code
     response = _shape(str(error), error.code, error.status)
     if isinstance(error, BusyError):

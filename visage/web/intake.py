@@ -1,7 +1,7 @@
 """What a worker takes in of requests that are still arriving: how much at most, where to, and from whom."""
 
 from visage.errors import BodyTooLarge, HeadersTooLong, QueueFull
-from visage.settings import Settings
+from visage.settings import MOST_TRANSFERS, Settings
 from visage.web.access import check_token
 from visage.web.connection import Connection, Held
 from visage.web.reception import Reception
@@ -62,5 +62,6 @@ class Intake:
         check_token(reception.header(b"authorization").decode("latin-1"), self._settings.api_token)
         if reception.body_bytes > most:
             raise BodyTooLarge(f"The batch has more than {most:,} bytes; send its photos in several.")
-        if self.held.on_disk + reception.body_bytes - come > self._most_on_disk:
+        too_many = not reception.spool and self.held.files >= MOST_TRANSFERS
+        if too_many or self.held.on_disk + reception.body_bytes - come > self._most_on_disk:
             raise QueueFull("Too many batches are being received; try again later.", retry_after=10)

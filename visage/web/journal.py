@@ -5,6 +5,7 @@ import time
 from flask import Flask, Response, g, request
 
 from visage.engine import Analysis
+from visage.enlarge import Enhanced
 from visage.guard import Anonymized
 from visage.log import acceptable_id, logger, request_id
 
@@ -29,9 +30,10 @@ def install(app: Flask, *, log_addresses: bool) -> None:
             "status": response.status_code,
             "milliseconds": round((time.perf_counter() - g.started) * 1000, 1),
         }
-        worked: Analysis | Anonymized | None = g.get("worked")
+        worked: Analysis | Anonymized | Enhanced | None = g.get("worked")
         if worked:
-            fields["faces"] = len(worked.faces)
+            if not isinstance(worked, Enhanced):
+                fields["faces"] = len(worked.faces)
             fields["stages"] = {stage: round(seconds * 1000, 1) for stage, seconds in worked.seconds.items()}
         if "refusal" in g:
             fields["code"] = g.refusal

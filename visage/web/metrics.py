@@ -10,6 +10,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from visage.batches.batch import Done, Result
 from visage.engine import Analysis, Engine
+from visage.enlarge import Enhanced
 from visage.errors import VisageError
 from visage.guard import Anonymized
 
@@ -61,9 +62,10 @@ def watch(engine: Engine) -> None:
     engine.admission.watcher = show
 
 
-def record(worked: Analysis | Anonymized) -> None:
+def record(worked: Analysis | Anonymized | Enhanced) -> None:
     """Count what a photo gave and cost."""
-    FACES.inc(len(worked.faces))
+    if not isinstance(worked, Enhanced):
+        FACES.inc(len(worked.faces))
     if isinstance(worked, Analysis) and "cache" in worked.seconds:
         CACHE_ANSWERS.labels("hit" if worked.cached else "miss").inc()
     for stage, seconds in worked.seconds.items():

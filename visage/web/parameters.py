@@ -12,7 +12,8 @@ from werkzeug.datastructures import MIMEAccept, MultiDict
 from werkzeug.http import parse_accept_header
 
 from visage.analyzer import Options
-from visage.batches.batch import Task
+from visage.batches.batch import BatchOptions, Task
+from visage.enlarge import EnlargeOptions
 from visage.errors import BadParameter, NotAcceptable
 from visage.faces import Box
 from visage.guard import GuardOptions
@@ -61,8 +62,8 @@ def read_wish(request: Request, default: Format) -> Wish:
     )
 
 
-class GuardFormat(Enum):
-    """The forms of an answer of the privacy guard: the covered picture as a file, or as base64 in JSON."""
+class PictureFormat(Enum):
+    """The forms of an answer with a picture that was made of the photo: as a file, or as base64 in JSON."""
 
     PICTURE = "picture"
     JSON = "json"
@@ -73,8 +74,27 @@ class GuardWish:
     """What a caller wants covered, and how it is to be answered; `picture` tells whether JSON has it inside."""
 
     options: GuardOptions
-    format: GuardFormat
+    format: PictureFormat
     picture: bool
+
+
+@dataclass(frozen=True)
+class EnlargeWish:
+    """How an enlarged picture is to be answered; `picture` tells whether JSON has it inside."""
+
+    format: PictureFormat
+    picture: bool
+
+
+def read_enlarge_wish(request: Request, media_type: str) -> EnlargeWish:
+    """The parameters of a request to enlarge a picture of `media_type`.
+
+    Raises:
+        BadParameter: a value is not one of those that fit; the sentence names them.
+        NotAcceptable: none of the types in `Accept` can be given.
+    """
+    parameters = _Parameters(request.args, request.form)
+    return EnlargeWish(_picture_format(request, parameters, media_type), parameters.truth("picture", default=True))
 
 
 def read_guard_wish(request: Request, media_type: str) -> GuardWish:
@@ -87,12 +107,12 @@ def read_guard_wish(request: Request, media_type: str) -> GuardWish:
     parameters = _Parameters(request.args, request.form)
     return GuardWish(
         options=_guard_options(parameters),
-        format=_guard_format(request, parameters, media_type),
+        format=_picture_format(request, parameters, media_type),
         picture=parameters.truth("picture", default=True),
     )
 
 
-def read_batch_options(*sources: MultiDict[str, str]) -> Options | GuardOptions:
+def read_batch_options(*sources: MultiDict[str, str]) -> BatchOptions:
     """What is to be done to each photo of a batch; the first of `sources` that has a value counts.
 
     Raises:
@@ -101,11 +121,13 @@ def read_batch_options(*sources: MultiDict[str, str]) -> Options | GuardOptions:
     parameters = _Parameters(*sources)
     if parameters.boxes("keep"):
         raise BadParameter("keep is for single photos; boxes of one photo say nothing of the others.")
-    return (
-        _options(parameters)
-        if parameters.member("task", Task.ANONYMIZE) is Task.PREDICT
-        else _guard_options(parameters)
-    )
+    match parameters.member("task", Task.ANONYMIZE):
+        case Task.ANONYMIZE:
+            return _guard_options(parameters)
+        case Task.PREDICT:
+            return _options(parameters)
+        case Task.ENHANCE:
+            return EnlargeOptions()
 
 
 def wants_files(request: Request) -> bool:
@@ -136,12 +158,12 @@ def _guard_options(parameters: "_Parameters") -> GuardOptions:
     )
 
 
-def _guard_format(request: Request, parameters: "_Parameters", media_type: str) -> GuardFormat:
-    named = parameters.choice("format", [each.value for each in GuardFormat])
+def _picture_format(request: Request, parameters: "_Parameters", media_type: str) -> PictureFormat:
+    named = parameters.choice("format", [each.value for each in PictureFormat])
     best = named or _best_type(request.headers.get("Accept", ""), (media_type, "application/json"))
     if best is None:
         raise NotAcceptable(f"None of the types in Accept can be given; ask for {media_type} or application/json.")
-    return GuardFormat.JSON if best in {"json", "application/json"} else GuardFormat.PICTURE
+    return PictureFormat.JSON if best in {"json", "application/json"} else PictureFormat.PICTURE
 
 
 def _format(request: Request, parameters: "_Parameters", default: Format) -> Format:

@@ -7,9 +7,9 @@ from visage.errors import NotReady
 from visage.image_headers import read_header
 from visage.images import MEDIA_TYPES
 from visage.web import metrics
-from visage.web.answers import answer, guard_answer
+from visage.web.answers import answer, enlarged_answer, guard_answer
 from visage.web.docs import docs_page
-from visage.web.parameters import Format, read_guard_wish, read_wish
+from visage.web.parameters import Format, read_enlarge_wish, read_guard_wish, read_wish
 from visage.web.request_body import read_photo
 
 blueprint = Blueprint("photos", __name__)
@@ -37,6 +37,18 @@ def anonymize() -> Response:
     metrics.record(anonymized)
     g.worked = anonymized
     return guard_answer(anonymized, engine.pack, wish)
+
+
+@blueprint.post("/enhance")
+def enhance() -> Response:
+    """A picture in, the same three times as wide and high out."""
+    engine = _engine()
+    photo = read_photo(request)
+    wish = read_enlarge_wish(request, MEDIA_TYPES[read_header(photo).format])
+    enhanced = engine.enhance(photo)
+    metrics.record(enhanced)
+    g.worked = enhanced
+    return enlarged_answer(enhanced, engine.enhancer.pack, wish)
 
 
 @blueprint.get("/healthz")

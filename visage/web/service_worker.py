@@ -7,7 +7,7 @@ from typing import Any
 from visage.batches import open_batches
 from visage.batches.consumer import consuming
 from visage.errors import VisageError
-from visage.log import logger
+from visage.log import cause, logger
 from visage.web import metrics
 from visage.web.worker import PatientWorker
 
@@ -21,6 +21,21 @@ _PAUSE_SECONDS = 10.0
 _NICENESS = 10
 
 
+# Ages of a generation: gunicorn counts each worker that it starts.
+_AGES = 10**6
+
+
+def begin_generation(server: Any) -> None:
+    """All workers that `server`, a master, starts from now on are in place of those that there are."""
+    server.generation_begun = server.worker_age = _begun(server) + _AGES
+
+
+def _begun(server: Any) -> int:
+    """The age below which workers belong to former generations."""
+    begun: int = getattr(server, "generation_begun", 0)
+    return begun
+
+
 class ServiceWorker(PatientWorker):
     """Serves, unless it `works_on_batches`, which is decided before its fork."""
 
@@ -29,12 +44,14 @@ class ServiceWorker(PatientWorker):
     def choose(self, server: Any) -> None:
         """Decide in the master, before the fork, what this worker is for: the last of a generation works on batches.
 
-        A generation begins with the start and with each reload, whose workers come before the former ones go.
+        A generation begins with the start and with each reload, whose workers come before the former ones go. When one
+        is to be less, gunicorn ends the oldest: so this worker counts as the youngest for as long as it lives.
         """
-        begun = getattr(server, "generation_begun", 0)
-        generation = [other for other in server.WORKERS.values() if other.age > begun]
+        generation = [other for other in server.WORKERS.values() if other.age > _begun(server)]
         others_serve = len(generation) >= server.num_workers - 1
         self.works_on_batches = others_serve and not any(other.works_on_batches for other in generation)
+        if self.works_on_batches:
+            self.age = _begun(server) + _AGES - 1
 
     def init_process(self) -> None:
         """Begin in the process that was forked for this worker."""
@@ -52,6 +69,7 @@ class ServiceWorker(PatientWorker):
             listener.close()
         while self._goes_on():
             self._work_on_batches()
+            self._pause()
 
     def _work_on_batches(self) -> None:
         try:
@@ -61,10 +79,14 @@ class ServiceWorker(PatientWorker):
                     time.sleep(_ROUND_SECONDS)
                 self.alive = False
         except VisageError as error:
-            logger.warning("batches_unavailable", extra={"fields": {"reason": str(error)}})
-            again = time.monotonic() + _PAUSE_SECONDS
-            while self._goes_on() and time.monotonic() < again:
-                time.sleep(_ROUND_SECONDS)
+            logger.warning("batches_unavailable", extra={"fields": {"reason": cause(error)}})
+        except Exception:
+            logger.exception("consumer_failed")
+
+    def _pause(self) -> None:
+        again = time.monotonic() + _PAUSE_SECONDS
+        while self._goes_on() and time.monotonic() < again:
+            time.sleep(_ROUND_SECONDS)
 
     def _goes_on(self) -> bool:
         self.notify()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
+from visage.batches.store import FULL
 from visage.errors import BatchesUnavailable, StorageFull
 from visage.settings import Settings
 
@@ -20,8 +21,10 @@ def open_spool(settings: Settings) -> BinaryIO:
 
 @contextmanager
 def told_when_full() -> Iterator[None]:
-    """Raise StorageFull where a file takes no more."""
+    """Raise StorageFull where a file takes no more, and BatchesUnavailable where it fails otherwise."""
     try:
         yield
     except OSError as error:
-        raise StorageFull("There is no room left for batches; try again later.") from error
+        if error.errno in FULL:
+            raise StorageFull from error
+        raise BatchesUnavailable("Batches cannot be taken in now; try again later.") from error

@@ -17,11 +17,6 @@ class Streams:
         """Begin such a request, if there is room; whether there was."""
         return self._free.acquire(blocking=False)
 
-    def enter(self) -> None:
-        """Begin such a request, or raise QueueFull."""
-        if not self.try_to_enter():
-            raise QueueFull("Too many batches are being sent, watched and fetched; try again in a few seconds.", 5)
-
     def leave(self) -> None:
         """End such a request."""
         self._free.release()
@@ -29,7 +24,8 @@ class Streams:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Be such a request for as long as the block takes, or raise QueueFull."""
-        self.enter()
+        if not self.try_to_enter():
+            raise QueueFull("Too many batches are being sent and fetched; try again in a few seconds.", retry_after=5)
         try:
             yield
         finally:

@@ -1,0 +1,152 @@
+"""EDSR's shape with random weights: `python -m benchmarks.edsr FOLDER` writes it as a pack.
+
+The graph is that of the official `EDSR_x3.pb`, node by node as TensorFlow froze it: 32 residual blocks of 128 channels
+(Lim et al., 2017), 9.6 million weights, BGR in 0..255 less the mean, DepthToSpace at the end. Right for time and
+memory, meaningless as a picture.
+"""
+
+import argparse
+import hashlib
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visage.settings import BUNDLED_MODELS
+
+BLOCKS, CHANNELS, SCALE = 32, 128, 3
+
+# What a residual block adds is scaled by this (Lim et al., 2017).
+RESIDUAL_SCALE = 0.1
+
+# Field numbers of TensorFlow's graph.proto, node_def.proto, attr_value.proto and tensor.proto.
+_GRAPH_NODE = 1
+_NODE_NAME, _NODE_OP, _NODE_INPUT, _NODE_ATTRIBUTE = 1, 2, 3, 5
+_LIST, _TEXT, _INTEGER, _TYPE, _TENSOR = 1, 2, 3, 6, 8
+_TENSOR_TYPE, _TENSOR_SHAPE, _TENSOR_CONTENT = 1, 2, 4
+_FLOAT, _INT32 = 1, 3
+
+
+@dataclass
+class Graph:
+    """A frozen graph that grows node by node; each method returns the name of the node that it adds."""
+
+    nodes: list[bytes] = field(default_factory=list)
+
+    def add(self, op: str, name: str, inputs: Sequence[str] = (), **attributes: bytes) -> str:
+        entries = {"T": _number(_TYPE, _FLOAT)} | attributes
+        self.nodes.append(
+            _message(
+                _GRAPH_NODE,
+                _message(_NODE_NAME, name.encode()),
+                _message(_NODE_OP, op.encode()),
+                *(_message(_NODE_INPUT, each.encode()) for each in inputs),
+                *(_message(_NODE_ATTRIBUTE, _entry(key, value)) for key, value in entries.items()),
+            )
+        )
+        return name
+
+    def constant(self, name: str, values: NDArray[np.float32] | NDArray[np.int32]) -> str:
+        kind = _INT32 if values.dtype == np.int32 else _FLOAT
+        shape = _message(_TENSOR_SHAPE, *(_message(2, _number(1, side)) for side in values.shape))
+        tensor = _number(_TENSOR_TYPE, kind) + shape + _message(_TENSOR_CONTENT, values.tobytes())
+        return self.add("Const", name, dtype=_number(_TYPE, kind), value=_message(_TENSOR, tensor))
+
+    def convolve(self, name: str, maps: str, kernel: NDArray[np.float32]) -> str:
+        """A convolution of stride 1 by a kernel (height, width, inputs, outputs), and a bias of zeros."""
+        convolved = self.add(
+            "Conv2D",
+            name,
+            [maps, self.constant(f"{name}/kernel", kernel)],
+            strides=_message(_LIST, _message(3, b"\1\1\1\1")),
+            padding=_message(_TEXT, b"SAME"),
+            data_format=_message(_TEXT, b"NHWC"),
+        )
+        bias = self.constant(f"{name}/bias", np.zeros(kernel.shape[3], np.float32))
+        return self.add("Add", f"{name}/add", [convolved, bias])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--strength", type=float, default=1, help="of what the blocks add, over that before training")
+    arguments = parser.parse_args()
+    print(write_pack(arguments.folder, arguments.strength))
+
+
+def write_pack(folder: Path, strength: float = 1) -> Path:
+    """Write the graph and a manifest like that of `edsr` into `folder` and return it, unless they lie there."""
+    manifest = folder / "pack.toml"
+    if not manifest.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        content = graph(kernels(BLOCKS, CHANNELS, strength))
+        (folder / "EDSR_x3.pb").write_bytes(content)
+        official = (BUNDLED_MODELS / "edsr" / "pack.toml").read_text().split("[superres.source]")[0]
+        checksum = f'sha256 = "{hashlib.sha256(content).hexdigest()}"\n'
+        manifest.write_text(official.replace('"edsr"', '"edsr-shaped"').rstrip() + f"\n{checksum}")
+    return folder
+
+
+def kernels(blocks: int, channels: int, strength: float = 1) -> dict[str, NDArray[np.float32]]:
+    """Random kernels (3, 3, inputs, outputs) as they are before training (Glorot and Bengio, 2010), in order.
+
+    With `strength` those of the blocks are so many times as large, and what comes out of them all is made less again.
+    """
+    rng = np.random.default_rng(0)
+    shapes = {"first": (3, channels)}
+    shapes |= {f"block{block}/{part}": (channels, channels) for block in range(blocks) for part in ("one", "two")}
+    shapes |= {"second": (channels, channels), "third": (channels, 3 * SCALE**2)}
+    made = {}
+    for name, (inputs, outputs) in shapes.items():
+        limit = np.sqrt(6 / (9 * (inputs + outputs)))
+        factor = strength if name.startswith("block") else strength**-4 if name == "third" else 1
+        made[name] = factor * rng.uniform(-limit, limit, (3, 3, inputs, outputs)).astype(np.float32)
+    return made
+
+
+def graph(weights: Mapping[str, NDArray[np.float32]]) -> bytes:
+    """The frozen graph of an EDSR with these kernels."""
+    net = Graph()
+    net.add("Placeholder", "IteratorGetNext", dtype=_number(_TYPE, _FLOAT))
+    scale = net.constant("residual_scale", np.array(RESIDUAL_SCALE, np.float32))
+    first = maps = net.convolve("first", "IteratorGetNext", weights["first"])
+    for block in range((len(weights) - 3) // 2):
+        inner = net.add(
+            "Relu", f"block{block}/relu", [net.convolve(f"block{block}/one", maps, weights[f"block{block}/one"])]
+        )
+        inner = net.convolve(f"block{block}/two", inner, weights[f"block{block}/two"])
+        inner = net.add("Mul", f"block{block}/scaled", [inner, scale])
+        maps = net.add("Add", f"block{block}/out", [maps, inner])
+    maps = net.add("Add", "skip", [net.convolve("second", maps, weights["second"]), first])
+    maps = net.convolve("third", maps, weights["third"])
+    maps = net.add(
+        "DepthToSpace", "NHWC_output", [maps], block_size=_number(_INTEGER, SCALE), data_format=_message(_TEXT, b"NHWC")
+    )
+    order = net.constant("NCHW_output/perm", np.array([0, 3, 1, 2], np.int32))
+    net.add("Transpose", "NCHW_output", [maps, order], Tperm=_number(_TYPE, _INT32))
+    return b"".join(net.nodes)
+
+
+def _entry(key: str, value: bytes) -> bytes:
+    return _message(1, key.encode()) + _message(2, value)
+
+
+def _message(number: int, *parts: bytes) -> bytes:
+    payload = b"".join(parts)
+    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
+
+
+def _number(number: int, value: int) -> bytes:
+    return _varint(number << 3) + _varint(value)
+
+
+def _varint(value: int) -> bytes:
+    low, rest = value & 0x7F, value >> 7
+    return struct.pack("B", low | 0x80) + _varint(rest) if rest else struct.pack("B", low)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Super-resolution's time and memory: `python -m benchmarks.superres` prints what it must reach; takes ten minutes.
+
+    python -m benchmarks.superres [--width 1000 --height 800]
+    python -m benchmarks.superres tiles [--pack compact]
+    python -m benchmarks.superres overlaps --pack PACK
+
+`tiles` tells time and memory by the side of a tile, `overlaps` by how many grey levels an enlargement in tiles differs
+from one at once, by overlap. Every run is a process of its own, on one thread; time is the processor's.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import edsr, photos
+from benchmarks.report import table
+from benchmarks.service import ROOT
+from benchmarks.usage import peak
+from visage.engine import Engine
+from visage.enhancer import Enhancer
+from visage.heap import tune_heap
+from visage.settings import Settings
+
+# More than any picture here has on a side.
+UNTILED = 8000
+
+SIDES = (48, 64, 96, 128, 160, 180, 256, 384, 512, UNTILED)
+OVERLAPS = (0, 1, 2, 4, 6, 7, 8, 12, 16, 24)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=["limits", "tiles", "overlaps", "run"], default="limits")
+    parser.add_argument("--pack", default="compact", help="name or path of a model pack")
+    parser.add_argument("--width", type=int, default=1000)
+    parser.add_argument("--height", type=int, default=800)
+    parser.add_argument("--tile", type=int)
+    parser.add_argument("--overlap", type=int)
+    parser.add_argument("--at-once", type=int, default=0, help="pictures that come at once to an engine with two slots")
+    parser.add_argument("--out", type=Path, help="where the enlargement is written")
+    arguments = parser.parse_args()
+    match arguments.what:
+        case "run":
+            print(json.dumps(run(arguments)))
+        case "limits":
+            print(limits(arguments.width, arguments.height))
+        case "tiles":
+            print(tiles(arguments))
+        case "overlaps":
+            print(overlaps(arguments))
+
+
+def limits(width: int, height: int) -> str:
+    """What super-resolution must reach, and what it does."""
+    size = ("--width", str(width), "--height", str(height))
+    with tempfile.TemporaryDirectory() as folder:
+        pack = str(edsr.write_pack(Path(folder, "edsr")))
+        files = Path(folder, "tiled.png"), Path(folder, "untiled.png")
+        tiled = measure("--pack", pack, "--out", str(files[0]), *size)
+        untiled = measure("--pack", pack, "--tile", str(UNTILED), "--out", str(files[1]), *size)
+        levels = difference(*(cv2.imread(str(file)) for file in files))  # type: ignore[arg-type]
+    alone = measure(*size)
+    # Their peaks are equal but for chance: the least of three each.
+    two, four = (min(measure("--at-once", str(count), *size)["peak"] for _ in range(3)) for count in (2, 4))
+    shape = f"EDSR's shape, {width} x {height}"
+    return table(
+        ["", "measured", "must be at most"],
+        [
+            [f"{shape}: {tiled['tiles']} tiles, MB and seconds", f"{tiled['peak']:.0f}, {tiled['seconds']:.0f}", ""],
+            [f"{shape}: untiled, MB and seconds", f"{untiled['peak']:.0f}, {untiled['seconds']:.0f}", ""],
+            [f"{shape}: peak memory, tiled over untiled", f"{tiled['peak'] / untiled['peak']:.2f}", "0.45"],
+            [f"{shape}: time, tiled over untiled", f"{tiled['seconds'] / untiled['seconds']:.2f}", "1.10"],
+            [f"{shape}: grey levels between the two", str(levels), "1"],
+            [f"compact, {width} x {height}: MB of the whole process", f"{alone['peak']:.0f}", "200"],
+            [f"compact, {width} x {height}: seconds", f"{alone['seconds']:.2f}", ""],
+            ["four at once on two slots, MB", f"{four:.0f}", f"{two:.0f} (two at once)"],
+        ],
+    )
+
+
+def tiles(arguments: argparse.Namespace) -> str:
+    """Time and memory by the side of a tile."""
+    size = ("--pack", arguments.pack, "--width", str(arguments.width), "--height", str(arguments.height))
+    rows = []
+    for side in SIDES:
+        found = measure(*size, "--tile", str(side))
+        name = "at once" if side == UNTILED else str(side)
+        rows.append([name, str(found["tiles"]), f"{found['seconds']:.2f}", f"{found['peak']:.0f}"])
+    return table(["side", "tiles", "seconds", "peak, MB"], rows)
+
+
+def overlaps(arguments: argparse.Namespace) -> str:
+    """Grey levels by which two halves of a photo differ from the whole, by overlap."""
+    settings = replace(Settings(), superres_pack=arguments.pack)
+    picture = png(photos.portrait()[60:156, 150:310])
+    whole = pixels_of(Enhancer(replace(settings, tile=UNTILED)).enhance(picture).picture)
+    rows = []
+    for overlap in OVERLAPS:
+        enhanced = Enhancer(replace(settings, tile=100, overlap=overlap)).enhance(picture)
+        rows.append([str(overlap), str(difference(pixels_of(enhanced.picture), whole))])
+    return table(["overlap", "grey levels"], rows)
+
+
+def measure(*arguments: str) -> dict[str, Any]:
+    """What `run` tells of a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.superres", "run", *arguments]
+    found: dict[str, Any] = json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout)
+    return found
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Enlarge a photo: the tiles, the processor's seconds, and the most megabytes that this process has held.
+
+    The engine of a service does it, with all its nets; it is a second old by then.
+    """
+    tune_heap()
+    slots = 2 if arguments.at_once else 1
+    settings = replace(Settings(), superres_pack=arguments.pack, slots=slots, wait_seconds=3600.0)
+    engine = Engine(replace(settings, tile=arguments.tile, overlap=arguments.overlap))
+    engine.warm_up()
+    photo = photos.jpeg(cv2.resize(photos.two_faces(), (arguments.width, arguments.height)).astype(np.uint8))
+    told: list[int] = []
+    began = time.process_time()
+    if arguments.at_once:
+        enlarge_at_once(engine, [photo] * arguments.at_once)
+    else:
+        enhanced = engine.enhance(png(pixels_of(photo)) if arguments.out else photo, lambda _, of: told.append(of))
+        if arguments.out:
+            arguments.out.write_bytes(enhanced.picture)
+    return {"tiles": max(told, default=0), "seconds": time.process_time() - began, "peak": peak(os.getpid())}
+
+
+def enlarge_at_once(engine: Engine, pictures: Sequence[bytes]) -> None:
+    """Every one is answered, or the first failure is raised; no answer is kept."""
+    with ThreadPoolExecutor(len(pictures)) as pool:
+        for call in [pool.submit(lambda photo: engine.enhance(photo).width, photo) for photo in pictures]:
+            call.result()
+
+
+def difference(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> int:
+    """The most grey levels between two pictures."""
+    return int(np.abs(first.astype(np.int16) - second).max())
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+def pixels_of(picture: bytes) -> NDArray[np.uint8]:
+    return np.asarray(cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR), np.uint8)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Pictures enlarged over HTTP, one by one and in batches, and what that costs photos that wait: next to nothing."""
+
+import base64
+import io
+import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import requests
+from flask.testing import FlaskClient
+from numpy.typing import NDArray
+
+from benchmarks.service import Service, serving
+from tests.pictures import encode
+from tests.test_batch_routes import finished, submit
+from visage.image_headers import read_header
+from visage.settings import Settings
+from visage.web import create_app
+
+
+@pytest.fixture(scope="module")
+def small(astronaut: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(100, 80, 3) BGR: the astronaut's face."""
+    return np.ascontiguousarray(astronaut[60:160, 180:260])
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "BMP"])
+def test_a_picture_comes_back_three_times_as_large_in_its_own_format(
+    client: FlaskClient, small: NDArray[np.uint8], format: str
+) -> None:
+    picture = encode(small, format)
+
+    answer = client.post("/enhance", data={"image": (io.BytesIO(picture), "photo")})
+
+    assert answer.status_code == 200
+    header = read_header(answer.data)
+    assert (header.format, header.width, header.height) == (read_header(picture).format, 240, 300)
+    assert answer.mimetype == f"image/{format.lower()}"
+
+
+def test_what_comes_out_is_nearer_to_the_original_than_bicubic_enlargement(
+    client: FlaskClient, astronaut: NDArray[np.uint8]
+) -> None:
+    original = astronaut[:510, :510]
+    shrunk = np.asarray(cv2.resize(original, (170, 170), interpolation=cv2.INTER_AREA), np.uint8)
+    bicubic = cv2.resize(shrunk, (510, 510), interpolation=cv2.INTER_CUBIC)
+
+    answer = client.post("/enhance", data=encode(shrunk, "PNG"), content_type="image/png")
+    enlarged = cv2.imdecode(np.frombuffer(answer.data, np.uint8), cv2.IMREAD_COLOR)
+
+    assert enlarged is not None
+    assert cv2.PSNR(original, enlarged) > cv2.PSNR(original, bicubic)
+
+
+def test_the_picture_can_come_in_json_with_what_was_done(client: FlaskClient, small: NDArray[np.uint8]) -> None:
+    picture = encode(small, "PNG")
+
+    plain = client.post("/enhance", data=picture, content_type="image/png").data
+    answer = client.post("/enhance?format=json", data=picture, content_type="image/png").get_json()
+    bare = client.post("/enhance?format=json&picture=false", data=picture, content_type="image/png").get_json()
+
+    assert answer["image"] == {"width": 240, "height": 300, "format": "PNG"}
+    assert answer["scale"] == 3
+    assert answer["model"]["pack"] == "compact"
+    assert base64.b64decode(answer["picture"]) == plain
+    assert "picture" not in bare
+
+
+def test_a_picture_that_would_become_too_large_is_refused(tiny_pack: Path, tmp_path: Path) -> None:
+    settings = Settings(pack=str(tiny_pack), state_dir=tmp_path, max_enhance_pixels=7999)
+
+    answer = (
+        create_app(settings)
+        .test_client()
+        .post("/enhance", data=encode(np.zeros((100, 80, 3), np.uint8), "PNG"), content_type="image/png")
+    )
+
+    assert (answer.status_code, answer.get_json()["code"]) == (413, "image_too_large")
+    assert "7,999" in answer.get_json()["error"]
+
+
+def test_photos_are_answered_while_a_picture_is_enlarged_by_the_only_slot(
+    tiny_pack: Path, tmp_path: Path, tiny_png: bytes
+) -> None:
+    large = encode(np.random.default_rng(1).integers(0, 256, (1500, 1500, 3), np.uint8), "BMP")
+    settings = {"WEB_CONCURRENCY": "1", "VISAGE_TILE": "64", "VISAGE_BATCH_JOBS": "0"}
+    with serving(tmp_path / "log", tiny_pack, **settings) as service, ThreadPoolExecutor(1) as pool:
+        enlarging = pool.submit(service.post, large, "/enhance")
+        time.sleep(0.5)
+
+        answers = [service.post(tiny_png).status_code for _ in range(5)]
+
+        assert not enlarging.done()
+        assert answers == [200] * 5
+        assert enlarging.result().status_code == 200
+
+
+def test_pictures_are_enlarged_in_a_batch_too(service: Service, small: NDArray[np.uint8]) -> None:
+    picture = encode(small, "PNG")
+    batch_id = submit(service, ("face.png", picture), task="enhance")
+
+    end = finished(service, batch_id)
+    archive = requests.get(f"{service.url}/batches/{batch_id}/result.zip", timeout=10).content
+
+    assert end["files"] == [{"name": "face.png", "state": "done"}]
+    with zipfile.ZipFile(io.BytesIO(archive)) as result:
+        assert result.read("face.png") == service.post(picture, "/enhance").content

@@ -1,0 +1,96 @@
+"""`visage enhance`: copies of pictures three times as wide and high."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from visage.cli.console import bar, count, explained, one_sentence, say
+from visage.cli.files import output_directory, read_photo, write_whole
+from visage.cli.plan import Copy, Plan, plan_copies
+from visage.enhancer import Enhancer
+from visage.enlarge import Enhanced, as_json
+from visage.heap import tune_heap
+from visage.settings import Settings, available_cores
+
+
+@click.command()
+@click.argument(
+    "paths",
+    nargs=-1,
+    required=True,
+    # One that cannot be read fails alone.
+    type=click.Path(readable=False, path_type=Path),
+    metavar="PATH...",
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write the enlarged copies to this directory.",
+)
+@click.option(
+    "--threads", type=click.IntRange(1, 64), help="Threads that work on a picture. [default: number of cores]"
+)
+@click.option("--again", is_flag=True, help="Make copies anew that are there already.")
+@click.option("--json", "as_lines", is_flag=True, help="Print one line of JSON a picture.")
+def enhance(paths: tuple[Path, ...], output: Path, threads: int | None, again: bool, as_lines: bool) -> None:
+    """Enlarge each PATH, a picture or a directory of them, by the net of VISAGE_SUPERRES_PACK.
+
+    A directory keeps its tree. Copies that are there already are not made again, so that a run which was interrupted
+    goes on where it ended.
+    """
+    tune_heap()
+    with one_sentence():
+        plan = plan_copies(tuple(dict.fromkeys(paths)), output, again=again)
+        settings = replace(Settings.from_environment(), opencv_threads=threads or available_cores())
+        enhancer = Enhancer(settings)
+        with output_directory(output, plan.folders):
+            failed = _work(enhancer, settings, plan, as_lines)
+    if plan.there:
+        say(f"{plan.there} {'was' if plan.there == 1 else 'were'} there already; --again makes them anew.", error=True)
+    if failed:
+        say(f"{count(failed, 'file')} failed.", error=True)
+        sys.exit(1)
+
+
+def _work(enhancer: Enhancer, settings: Settings, plan: Plan, as_lines: bool) -> int:
+    """Make the copies, and tell each when it is made; how many failed."""
+    for error in plan.unlisted:
+        _fail(str(error.filename), error, as_lines)
+    failed = len(plan.unlisted)
+    for copy in plan.copies:
+        try:
+            enhanced = _copy(enhancer, copy, settings.max_enhance_pixels)
+        except Exception as error:
+            failed += 1
+            _fail(copy.source, error, as_lines)
+            continue
+        if as_lines:
+            say(json.dumps({"photo": copy.source, "copy": copy.target} | as_json(enhanced, enhancer.pack)))
+        else:
+            say(f"{copy.source}: {enhanced.width} x {enhanced.height}")
+    return failed
+
+
+def _copy(enhancer: Enhancer, copy: Copy, max_pixels: int) -> Enhanced:
+    source = Path(copy.source)
+    with bar(desc=source.name, unit="tile", leave=False) as shown:
+
+        def progress(_done: int, tiles: int) -> None:
+            shown.total = tiles
+            shown.update()
+
+        enhanced = enhancer.enhance(read_photo(source, max_pixels), progress)
+    write_whole(enhanced.picture, Path(copy.target), source)
+    return replace(enhanced, picture=b"")
+
+
+def _fail(source: str, error: BaseException, as_lines: bool) -> None:
+    sentence, code = explained(error)
+    if as_lines:
+        say(json.dumps({"photo": source, "error": sentence, "code": code}))
+    say(f"{source}: {sentence}", error=True)

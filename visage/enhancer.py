@@ -1,0 +1,116 @@
+"""Pictures enlarged under a memory limit, one at a time. Usable as a library, without HTTP and without nets for faces.
+
+with open("photo.jpg", "rb") as file:
+    enhanced = Enhancer(Settings()).enhance(file.read())
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import cv2
+
+from visage.admission import Admission
+from visage.enlarge import Enhanced, Progress, enlarge, no_progress
+from visage.errors import SettingsError
+from visage.images import decode, encode_as, inspect
+from visage.packs import find_pack
+from visage.settings import Settings
+from visage.stopwatch import Stopwatch
+from visage.superres_net import SuperresNet
+from visage.tiles import cut
+
+# A tile's side over its overlap, where nobody knows better: a tile amid others is shown an eighth more pixels than it
+# keeps.
+_SIDE_OVER_OVERLAP = 30
+
+# The least of it, whatever memory there is: what is shown of a smaller tile is mostly its neighbours.
+_LEAST_OVER_OVERLAP = 4
+
+# The least side that is chosen, in pixels: below it a net's layers cost more than what they work on.
+_LEAST_SIDE = 64
+
+
+class Enhancer:
+    """One net, for one picture at a time.
+
+    Each tile takes a slot, like a photo, when its turn comes: photos go in between, and two slots are never both at
+    work on enlargements. As many pictures wait for their turn as half of the photos that may wait for a slot.
+    """
+
+    def __init__(self, settings: Settings, admission: Admission | None = None) -> None:
+        """Load the net of the pack that `settings` name; with `admission`, work in its slots.
+
+        Raises:
+            PackError: the pack is missing, incomplete, altered or not what its manifest says, or does not enlarge.
+            SettingsError: the tile is too small for the overlap.
+        """
+        self.pack = find_pack(settings.superres_pack, settings.models_dir)
+        self._settings = settings
+        self._admission = admission or Admission(1, settings.queue, settings.wait_seconds)
+        self._line = Admission(1, (settings.queue + 1) // 2, settings.wait_seconds)
+        self._net = SuperresNet(self.pack.superres)
+        self._overlap = self._net.overlap if settings.overlap is None else settings.overlap
+        self._margin = min(self._net.padding, self._overlap)
+        least = _LEAST_OVER_OVERLAP * self._overlap
+        self._side = settings.tile or self._chosen_side()
+        if self._side < least:
+            raise SettingsError(
+                f"VISAGE_TILE is {self._side}; for an overlap of {self._overlap} it must be {least} or more."
+            )
+
+    def check(self) -> None:
+        """Run the net once, on as little as it takes.
+
+        Raises:
+            PackError: the net does not run as its manifest says.
+        """
+        self._net.check()
+
+    def enhance(self, data: bytes, progress: Progress = no_progress) -> Enhanced:
+        """A JPEG, PNG, WebP or BMP enlarged, in the same format, upright; `progress` is told after every tile.
+
+        Nothing of the file but its pixels is taken over; transparency is laid on white. What `progress` raises ends it.
+
+        Raises:
+            RequestError: the bytes are no picture, a damaged one, or one that would become too large.
+            BusyError: another picture is being enlarged, and too many wait for that or for too long.
+        """
+        header = inspect(data, self._settings.max_enhance_pixels, self._net.scale)
+        with self._line.slot() as stood:
+            waits = [stood]
+            turn = partial(self._turn, waits)
+            stopwatch = Stopwatch()
+            with turn():
+                photo = decode(data, header)
+            stopwatch.lap("decode")
+            tiles = cut(photo.width, photo.height, self._side, self._overlap, self._margin)
+            try:
+                enlarged = enlarge(self._net, photo.pixels, tiles, self._margin, turn=turn, progress=progress)
+            finally:
+                self._net.let_go()
+            stopwatch.lap("enlarge")
+            # In no slot: for 50 megapixels of WebP this takes 12 s, and no photo is to wait for that.
+            picture = encode_as(header.format, enlarged)
+            stopwatch.lap("encode")
+        _, first, *later = waits
+        seconds = stopwatch.seconds
+        seconds["decode"] -= first
+        seconds["enlarge"] -= sum(later)
+        height, width = enlarged.shape[:2]
+        return Enhanced(width, height, header.format, self._net.scale, picture, seconds | {"wait": sum(waits)})
+
+    @contextmanager
+    def _turn(self, waits: list[float]) -> Iterator[None]:
+        """Hold a slot, after whoever waits for one by now."""
+        with self._admission.slot(patient=True) as waited:
+            waits.append(waited)
+            cv2.setNumThreads(self._settings.opencv_threads)
+            yield
+
+    def _chosen_side(self) -> int:
+        """What the net is fastest with, or what the overlap makes worth its while, as far as there is memory for it."""
+        most = math.isqrt(self._settings.tile_bytes // self._net.bytes_a_pixel())
+        best = self._net.tile or max(_LEAST_SIDE, _SIDE_OVER_OVERLAP * self._overlap)
+        return max(min(most, best), _LEAST_OVER_OVERLAP * self._overlap)
