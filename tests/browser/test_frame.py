@@ -10,7 +10,7 @@ import requests
 from benchmarks.service import Service, serving
 from tests.browser.window import ASTRONAUT, Window, expect, new_window
 
-VIEWS = ["look", "guard", "live"]
+VIEWS = ["look", "guard", "enlarge", "live"]
 
 
 @pytest.mark.parametrize("view", VIEWS)

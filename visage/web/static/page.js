@@ -1,7 +1,7 @@
 import { byId } from "./elements.js";
 import { droppedFiles, pastedFiles } from "./intake.js";
 
-const VIEWS = ["look", "guard", "live"];
+const VIEWS = ["look", "guard", "enlarge", "live"];
 
 let shown = null;
 let view = null;
