@@ -1,6 +1,7 @@
 """Covering faces: the preview, faces that are kept, folders and ZIPs as batches, and what goes wrong on the way."""
 
 import io
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -216,6 +217,7 @@ def test_a_batch_goes_on_after_the_service_was_cut_off(
             page.get_by_label("Choose photos or a ZIP").set_input_files(photos)
             page.get_by_role("button", name="Cover 60 photos").click()
             expect(page.locator("#batch-status")).to_contain_text("of 60 photos")
+            expect(page.locator("#batch-pace")).to_have_text(re.compile(r"[0-9.]+ photos a second, \d+ seconds left"))
         expect(page.locator("#batch-trouble")).to_contain_text("The service does not answer")
 
         with serving(tmp_path / "log", "compact", **settings):
