@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-pressure test-training test-guard lint format fuzz bench bench-detection bench-start clean
+.PHONY: run test test-pressure test-training test-guard test-browser lint format fuzz bench bench-detection bench-start clean
 
 run: $(VENV)/serve.done
 	exec $(BIN)/python app.py
@@ -24,6 +24,10 @@ test-training: $(VENV)/training.done
 # With a face matcher: 110 MB.
 test-guard: $(VENV)/matcher.done
 	$(BIN)/python -m pytest tests/test_unrecognisable.py
+
+# With a driver for the Chromium that is installed: 140 MB.
+test-browser: $(VENV)/browser.done
+	$(BIN)/python -m pytest tests/browser
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .
@@ -81,4 +85,8 @@ $(VENV)/training.done: $(VENV)/dev.done training/requirements.txt
 
 $(VENV)/matcher.done: $(VENV)/dev.done benchmarks/matcher-requirements.txt
 	$(BIN)/python -m pip install --quiet -r benchmarks/matcher-requirements.txt
+	touch $@
+
+$(VENV)/browser.done: $(VENV)/dev.done tests/browser/requirements.txt
+	$(BIN)/python -m pip install --quiet -r tests/browser/requirements.txt
 	touch $@

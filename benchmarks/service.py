@@ -31,9 +31,9 @@ class Service:
 def serving(log: Path, pack: Path | str, *command: str, **environment: str) -> Iterator[Service]:
     """Run the service with `pack` until the block ends, ready from the start.
 
-    `command` replaces `app.py` as what Python runs; `{port}` in it becomes the port.
+    `command` replaces `app.py` as what Python runs; `{port}` in it becomes the port, a free one unless `PORT` names it.
     """
-    port = free_port()
+    port = int(environment.get("PORT") or free_port())
     own = {"VISAGE_PACK": str(pack), "PORT": str(port), "VISAGE_HOST": "127.0.0.1", "VISAGE_STATE_DIR": f"{log}.state"}
     with starting(
         log, port, [part.replace("{port}", str(port)) for part in command or ("app.py",)], own | environment

@@ -7,9 +7,11 @@ from flask import Flask, Response, abort, request
 from visage.errors import Unauthorized
 from visage.settings import Settings
 
-# The page loads its own style sheet and shows pictures; nothing else may run or load, from anywhere.
+# The page runs its own scripts, asks its own service and shows photos that the visitor chose (blob:); nothing else may
+# run or load, from anywhere.
 _PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 
 _METRICS = "photos.metrics_text"
@@ -18,7 +20,7 @@ _METRICS = "photos.metrics_text"
 _HEALTH = ("photos.healthz", "photos.readyz")
 
 # What needs no token: nothing that works or tells of work. None is an address where there is nothing.
-_OPEN = (None, *_HEALTH, "photos.openapi", "photos.page", "static")
+_OPEN = (None, *_HEALTH, "photos.openapi", "photos.page", "photos.docs", "static")
 
 
 def install(app: Flask, settings: Settings) -> None:

@@ -8,6 +8,7 @@ from visage.image_headers import read_header
 from visage.images import MEDIA_TYPES
 from visage.web import metrics
 from visage.web.answers import answer, enlarged_answer, guard_answer
+from visage.web.docs import docs_page
 from visage.web.parameters import Format, read_enlarge_wish, read_guard_wish, read_wish
 from visage.web.request_body import read_photo
 
@@ -78,8 +79,14 @@ def openapi() -> Response:
 
 @blueprint.get("/")
 def page() -> Response:
-    """The page: choose a photo, see it annotated."""
+    """The page: look at faces, cover them, or both as the camera sees them."""
     return _packaged("page.html", "text/html; charset=utf-8")
+
+
+@blueprint.get("/docs")
+def docs() -> str:
+    """The contract for readers."""
+    return docs_page()
 
 
 def _analyze(default: Format) -> Response:

@@ -1,0 +1,85 @@
+"""Enlarging a photo: before and after, the download, and what goes wrong."""
+
+from pathlib import Path
+
+import cv2
+import pytest
+
+from benchmarks.service import free_port, serving
+from tests.browser.window import ASTRONAUT, Window, expect, new_window
+
+
+def test_the_sample_is_shown_before_and_after(window: Window) -> None:
+    page = window.open("enlarge")
+
+    page.get_by_role("button", name="Try a sample").click()
+
+    expect(page.locator("#enlarge-status")).to_contain_text("astronaut.jpg: 1536 ")
+    expect(page.get_by_role("img", name="The enlarged photo")).to_be_visible()
+    expect(page.locator("#enlarge-progress")).to_be_hidden()
+    assert window.violations() == []
+
+
+def test_the_slider_uncovers_what_came_out(window: Window) -> None:
+    page = window.open("enlarge")
+    page.get_by_label("Choose a photo", exact=True).set_input_files(ASTRONAUT)
+    page.get_by_role("slider", name="Before and after").fill("20")
+
+    clip = page.locator("#enlarge-before").evaluate("image => getComputedStyle(image).clipPath")
+
+    assert clip == "inset(0px 80% 0px 0px)"
+
+
+def test_the_keyboard_alone_enlarges_compares_and_downloads(window: Window) -> None:
+    page = window.open("enlarge")
+
+    window.press_until("Tab", "#enlarge-sample")
+    page.keyboard.press("Enter")
+    expect(page.locator("#enlarge-result")).to_be_visible()
+    window.press_until("Tab", "#enlarge-part")
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("slider", name="Before and after")).to_have_value("49")
+    page.keyboard.press("Tab")
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+
+    assert download.value.suggested_filename == "astronaut-larger.jpg"
+    larger = cv2.imread(str(download.value.path()))
+    assert larger is not None
+    assert larger.shape == (1536, 1536, 3)
+
+
+def test_what_the_service_refuses_is_told_in_its_sentence(window: Window, tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(ASTRONAUT.read_bytes()[:3000])
+    page = window.open("enlarge")
+
+    page.get_by_label("Choose a photo", exact=True).set_input_files(tmp_path / "broken.jpg")
+
+    expect(page.get_by_role("alert")).to_contain_text("broken.jpg: ")
+    expect(page.get_by_role("alert")).to_contain_text("damaged")
+    expect(page.locator("#enlarge-result")).to_be_hidden()
+
+
+def test_a_busy_service_is_asked_again(window: Window) -> None:
+    page = window.open("enlarge")
+    refusal = {"error": "Too many photos are waiting already; try again in a second.", "code": "queue_full"}
+    page.route(
+        "**/enhance", lambda route: route.fulfill(status=429, headers={"Retry-After": "1"}, json=refusal), times=1
+    )
+
+    page.get_by_role("button", name="Try a sample").click()
+
+    expect(page.locator("#enlarge-status")).to_have_text("The service is busy. Trying again in a second.")
+    expect(page.locator("#enlarge-result")).to_be_visible()
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_a_service_that_is_cut_off_is_said(browser: object, tmp_path: Path, size: str) -> None:
+    port = str(free_port())
+    for window in new_window(browser, f"http://127.0.0.1:{port}", size):
+        with serving(tmp_path / "log", "compact", PORT=port, WEB_CONCURRENCY="1", VISAGE_BATCH_JOBS="0"):
+            page = window.open("enlarge")
+        page.get_by_label("Choose a photo", exact=True).set_input_files(ASTRONAUT)
+
+        expect(page.get_by_role("alert")).to_contain_text("astronaut.jpg: The service does not answer")
+        expect(page.locator("#enlarge-progress")).to_be_hidden()

@@ -1,0 +1,130 @@
+"""The page's frame: its views, its weight, who may use it, and what is loaded."""
+
+import re
+import time
+from typing import Any
+
+import pytest
+import requests
+
+from benchmarks.service import Service, serving
+from tests.browser.window import ASTRONAUT, Window, expect, new_window
+
+VIEWS = ["look", "guard", "enlarge", "live"]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_view_has_nothing_that_axe_objects_to(window: Window, view: str, scheme: str) -> None:
+    window.page.emulate_media(color_scheme=scheme)
+    window.open(view)
+
+    assert window.violations() == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_is_no_wider_than_the_window(window: Window, view: str) -> None:
+    page = window.open(view)
+
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_whole_page_weighs_less_than_100_kilobytes_and_loads_from_its_service_alone(desktop: Window) -> None:
+    answers = desktop.record("response")
+
+    for view in VIEWS:
+        desktop.open(view)
+
+    assert {answer.url.removeprefix(desktop.url)[0] for answer in answers} == {"/"}
+    assert 5_000 < sum(len(answer.body()) for answer in answers) < 100_000
+
+
+def test_the_page_can_be_used_within_a_second_of_a_cold_start(desktop: Window) -> None:
+    started = time.perf_counter()
+
+    desktop.open()
+
+    assert time.perf_counter() - started < 1
+
+
+def test_without_scripts_one_photo_can_be_posted(browser: Any, photo_service: Service) -> None:
+    for window in new_window(browser, photo_service.url, "desktop", java_script_enabled=False):
+        window.page.goto(photo_service.url)
+        window.page.get_by_label("Photo", exact=True).set_input_files(ASTRONAUT)
+        with window.page.expect_response("**/analyze") as answer:
+            window.page.get_by_role("button", name="Find faces").click()
+
+        assert answer.value.headers["content-type"] == "image/jpeg"
+
+
+def test_the_first_stop_of_the_keyboard_leads_to_the_content(window: Window) -> None:
+    page = window.open()
+
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="To the content")).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+
+    expect(page.get_by_label("Choose photos", exact=True)).to_be_focused()
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    log = tmp_path_factory.mktemp("guarded") / "log"
+    with serving(log, "compact", WEB_CONCURRENCY="1", VISAGE_BATCH_JOBS="0", VISAGE_API_TOKEN="s3cret") as service:
+        yield service
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_a_service_with_a_token_asks_for_it_and_goes_on(browser: Any, guarded: Service, size: str) -> None:
+    for window in new_window(browser, guarded.url, size):
+        page = window.open()
+        page.get_by_role("button", name="Try a sample").click()
+
+        dialog = page.get_by_role("dialog", name="Access token")
+        expect(dialog).to_contain_text("This service asks for a token")
+        assert window.violations() == []
+        page.keyboard.type("wrong")
+        page.keyboard.press("Enter")
+        expect(page.get_by_label("Token", exact=True)).to_have_value("")
+        page.keyboard.type("s3cret")
+        page.keyboard.press("Enter")
+
+        expect(page.get_by_role("button", name="Face 1")).to_be_visible()
+
+
+def test_who_gives_no_token_reads_why_it_is_needed(browser: Any, guarded: Service) -> None:
+    for window in new_window(browser, guarded.url, "desktop"):
+        page = window.open()
+        page.get_by_role("button", name="Try a sample").click()
+        page.get_by_role("button", name="Cancel").click()
+
+        expect(page.get_by_role("alert")).to_contain_text("astronaut.jpg: This service asks for a token")
+
+
+def test_nothing_may_run_that_is_not_the_pages_own(photo_service: Service) -> None:
+    policy = requests.get(photo_service.url, timeout=10).headers["Content-Security-Policy"]
+
+    assert "unsafe" not in policy
+    assert "default-src 'none'" in policy
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_docs_have_nothing_that_axe_objects_to_and_fit_the_window(window: Window, scheme: str) -> None:
+    window.page.emulate_media(color_scheme=scheme)
+    window.page.goto(f"{window.url}/docs")
+
+    assert window.violations() == []
+    assert window.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_views_and_docs_lead_to_each_other(window: Window) -> None:
+    page = window.open()
+
+    page.get_by_role("link", name="Docs").click()
+    page.get_by_role("link", name="POST /batches", exact=True).click()
+    expect(page.get_by_role("heading", name="POST /batches", exact=True)).to_be_in_viewport()
+    page.get_by_role("link", name="Guard", exact=True).click()
+
+    expect(page.get_by_role("heading", name="Cover faces")).to_be_visible()
+    expect(page).to_have_title(re.compile("^Cover faces . Visage$"))

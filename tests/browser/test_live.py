@@ -1,0 +1,120 @@
+"""The camera's frames, one after the other, as fast as the service answers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.service import Service, free_port, serving
+from tests.browser.window import ASTRONAUT, Window, expect, new_window, open_browser
+
+
+@pytest.fixture(scope="module")
+def camera(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film for the camera: the astronaut, who keeps still."""
+    film = tmp_path_factory.mktemp("camera") / "astronaut.mjpeg"
+    film.write_bytes(ASTRONAUT.read_bytes() * 2)
+    return film
+
+
+@pytest.fixture(scope="module")
+def filmed(browser: Any, camera: Path) -> Iterator[Any]:
+    """A browser whose camera sees the astronaut."""
+    filmed = open_browser(browser.browser_type, f"--use-file-for-fake-video-capture={camera}")
+    yield filmed
+    filmed.close()
+
+
+@pytest.fixture(params=["desktop", "phone"])
+def before_camera(request: pytest.FixtureRequest, filmed: Any, photo_service: Service) -> Iterator[Window]:
+    yield from new_window(filmed, photo_service.url, request.param, permissions=["camera"])
+
+
+def test_faces_before_the_camera_are_marked_and_the_rate_is_shown(before_camera: Window) -> None:
+    page = before_camera.open("live")
+
+    page.get_by_role("button", name="Start camera").click()
+
+    expect(page.locator("#live-status")).to_have_text("1 face.")
+    expect(page.locator("#live-photo .tag")).to_contain_text("Female")
+    expect(page.locator("#live-pace")).to_contain_text(" frames a second")
+    assert before_camera.violations() == []
+
+
+def test_one_frame_is_in_flight_at_a_time(before_camera: Window) -> None:
+    page = before_camera.open("live")
+    at_once: list[int] = []
+    flying: set[Any] = set()
+
+    def begin(request: Any) -> None:
+        flying.add(request)
+        at_once.append(len(flying))
+
+    page.on("request", begin)
+    page.on("requestfinished", lambda request: flying.discard(request))  # noqa: PLW0108
+    page.get_by_role("button", name="Start camera").click()
+    expect(page.locator("#live-pace")).to_contain_text("frames a second")
+    page.wait_for_timeout(1000)
+
+    assert len(at_once) > 3
+    assert set(at_once) == {1}
+
+
+def test_the_keyboard_alone_starts_and_stops_the_camera(before_camera: Window) -> None:
+    page = before_camera.open("live")
+    before_camera.press_until("Tab", "#live-start")
+
+    page.keyboard.press("Enter")
+    expect(page.locator("#live-pace")).to_contain_text("frames a second")
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("button", name="Start camera")).to_be_focused()
+    assert page.evaluate("document.getElementById('live-video').srcObject") is None
+
+
+def test_the_camera_is_off_in_other_views(before_camera: Window) -> None:
+    page = before_camera.open("live")
+    page.get_by_role("button", name="Start camera").click()
+    expect(page.locator("#live-pace")).to_contain_text("frames a second")
+
+    page.get_by_role("link", name="Look").click()
+    page.get_by_role("heading", name="Look at faces").wait_for()
+
+    assert page.evaluate("document.getElementById('live-video').srcObject") is None
+
+
+def test_a_busy_service_is_asked_again(before_camera: Window) -> None:
+    page = before_camera.open("live")
+    refusal = {"error": "Too many photos are waiting already; try again in a second.", "code": "queue_full"}
+    page.route(
+        "**/predict?*", lambda route: route.fulfill(status=429, headers={"Retry-After": "1"}, json=refusal), times=1
+    )
+
+    page.get_by_role("button", name="Start camera").click()
+
+    expect(page.locator("#live-status")).to_have_text("The service is busy. Trying again in a second.")
+    expect(page.locator("#live-status")).to_have_text("1 face.")
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_a_service_that_is_cut_off_is_said_and_the_camera_stops(filmed: Any, tmp_path: Path, size: str) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    for window in new_window(filmed, url, size, permissions=["camera"]):
+        with serving(tmp_path / "log", "compact", PORT=url.rpartition(":")[2], WEB_CONCURRENCY="1"):
+            page = window.open("live")
+            page.get_by_role("button", name="Start camera").click()
+            expect(page.locator("#live-status")).to_have_text("1 face.")
+
+        expect(page.get_by_role("alert")).to_contain_text("The service does not answer")
+        expect(page.get_by_role("button", name="Start camera")).to_be_visible()
+
+
+def test_who_lets_the_page_use_no_camera_is_told(browser: Any, photo_service: Service) -> None:
+    blind = open_browser(browser.browser_type, camera=False)
+    for window in new_window(blind, photo_service.url, "desktop"):
+        page = window.open("live")
+        page.get_by_role("button", name="Start camera").click()
+
+        expect(page.get_by_role("alert")).to_contain_text("There is no camera that this page may use")
+    blind.close()

@@ -1,0 +1,240 @@
+"""Looking at photos: every way to hand them in, the faces over them, sliders, downloads and what goes wrong."""
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from benchmarks.service import Service, free_port, serving
+from tests.browser.window import ASTRONAUT, Window, expect, new_window
+from tests.pictures import encode, gradient
+
+
+@pytest.fixture(scope="session")
+def two_faces(tmp_path_factory: pytest.TempPathFactory, astronaut: NDArray[np.uint8]) -> Path:
+    """The astronaut beside herself at half her size."""
+    small = np.full_like(astronaut, 128)
+    small[128:384, 128:384] = cv2.resize(astronaut, (256, 256), interpolation=cv2.INTER_AREA)
+    path = tmp_path_factory.mktemp("photos") / "two.png"
+    cv2.imwrite(str(path), np.hstack([astronaut, small]))
+    return path
+
+
+def test_the_sample_shows_a_face_with_its_attributes(window: Window) -> None:
+    page = window.open()
+
+    page.get_by_role("button", name="Try a sample").click()
+
+    expect(page.get_by_role("button", name="Face 1: Female 95%, age 20-29 43%")).to_be_visible()
+    expect(page.get_by_role("status")).to_have_text("astronaut.jpg: 1 face.")
+    expect(page.locator("#look-card")).to_contain_text("Face 1")
+    expect(page.get_by_role("table", name="1 face")).to_contain_text("20-29 43%")
+    assert window.violations() == []
+
+
+def test_a_face_lies_where_the_service_found_it(window: Window, photo_service: Service) -> None:
+    page = window.open()
+    [face] = photo_service.post(ASTRONAUT.read_bytes(), annotated="false").json()["faces"]
+
+    page.get_by_label("Choose photos", exact=True).set_input_files(ASTRONAUT)
+    page.locator("button.face").wait_for()
+
+    photo, box = page.locator("#look-photo img").bounding_box(), page.locator("button.face").bounding_box()
+    scale = photo["width"] / 512
+    drawn = [box["x"] - photo["x"], box["y"] - photo["y"], box["width"], box["height"]]
+    x1, y1, x2, y2 = face["bbox"]
+    assert drawn == pytest.approx([x1 * scale, y1 * scale, (x2 - x1) * scale, (y2 - y1) * scale], abs=1)
+
+
+def test_hovering_a_face_shows_its_attributes_beside_it(desktop: Window, two_faces: Path) -> None:
+    page = desktop.open()
+    page.get_by_label("Choose photos", exact=True).set_input_files(two_faces)
+    second = page.get_by_role("button", name="Face 2")
+
+    second.hover()
+
+    expect(page.locator("#look-card h2")).to_have_text("Face 2")
+    expect(page.locator("#look-rows tr").nth(1)).to_have_class("active")
+    card, box, photo = (page.locator(each).bounding_box() for each in ("#look-card", ".face.active", "#look-photo"))
+    assert card["x"] >= box["x"] + box["width"] or card["x"] + card["width"] <= box["x"]
+    assert photo["x"] <= card["x"]
+    assert card["x"] + card["width"] <= photo["x"] + photo["width"]
+
+
+def test_the_card_of_a_face_hides_no_other(desktop: Window, two_faces: Path) -> None:
+    page = desktop.open()
+    page.get_by_label("Choose photos", exact=True).set_input_files(two_faces)
+    page.get_by_role("button", name="Face 2").hover()
+
+    card, other = page.locator("#look-card").bounding_box(), page.get_by_role("button", name="Face 1").bounding_box()
+
+    assert (
+        card["x"] >= other["x"] + other["width"]
+        or card["x"] + card["width"] <= other["x"]
+        or card["y"] >= other["y"] + other["height"]
+        or card["y"] + card["height"] <= other["y"]
+    )
+
+
+def test_the_keyboard_alone_reaches_every_face_and_the_sliders(window: Window, two_faces: Path) -> None:
+    page = window.open()
+    page.get_by_label("Choose photos", exact=True).set_input_files(two_faces)
+    page.get_by_role("button", name="Face 2").wait_for()
+
+    window.press_until("Tab", "button.face")
+    expect(page.locator("#look-card h2")).to_have_text("Face 1")
+    page.keyboard.press("Tab")
+    expect(page.locator("#look-card h2")).to_have_text("Face 2")
+    page.keyboard.press("Escape")
+    expect(page.locator("#look-card")).to_be_hidden()
+    window.press_until("Tab", "#look-size")
+    page.keyboard.press("End")
+
+    expect(page.get_by_role("status")).to_have_text("two.png: No face.")
+
+
+def test_sliders_choose_among_the_faces_without_another_request(window: Window, two_faces: Path) -> None:
+    page = window.open()
+    page.get_by_label("Choose photos", exact=True).set_input_files(two_faces)
+    expect(page.locator("button.face")).to_have_count(2)
+    requests = window.record("request")
+
+    page.get_by_label("Least face size").fill("70")
+
+    expect(page.locator("button.face")).to_have_count(1)
+    expect(page.locator("#look-rows tr")).to_have_count(1)
+    assert requests == []
+
+
+def test_several_photos_are_looked_at_one_after_the_other(window: Window, two_faces: Path) -> None:
+    page = window.open()
+
+    page.get_by_label("Choose photos", exact=True).set_input_files([ASTRONAUT, two_faces])
+
+    photos = page.get_by_role("list", name="Photos")
+    expect(photos.get_by_role("button", name="astronaut.jpg 1 face")).to_have_attribute("aria-current", "true")
+    photos.get_by_role("button", name="two.png 2 faces").click()
+    expect(page.locator("button.face")).to_have_count(2)
+    expect(photos.get_by_role("button", name="two.png 2 faces")).to_be_focused()
+    assert window.violations() == []
+
+
+@pytest.mark.parametrize("event", ["paste", "drop"])
+def test_a_photo_is_pasted_or_dropped(window: Window, event: str) -> None:
+    page = window.open()
+
+    page.evaluate(
+        """([event, content]) => {
+            const bytes = Uint8Array.from(atob(content), (each) => each.charCodeAt());
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([bytes], "given.jpg", { type: "image/jpeg" }));
+            const made = event === "paste"
+              ? new ClipboardEvent("paste", { clipboardData: transfer })
+              : new DragEvent("drop", { dataTransfer: transfer });
+            dispatchEvent(made);
+        }""",
+        [event, base64.b64encode(ASTRONAUT.read_bytes()).decode()],
+    )
+
+    expect(page.get_by_role("status")).to_have_text("given.jpg: 1 face.")
+
+
+def test_a_photo_is_taken_with_the_camera(desktop: Window) -> None:
+    page = desktop.open()
+
+    page.get_by_role("button", name="Take a photo").click()
+    dialog = page.get_by_role("dialog", name="Take a photo")
+    expect(dialog.get_by_role("button", name="Take photo")).to_be_enabled()
+    assert desktop.violations() == []
+    dialog.get_by_role("button", name="Take photo").click()
+
+    expect(page.get_by_role("status")).to_contain_text("camera.jpg: ")
+    assert page.evaluate("document.getElementById('camera-video').srcObject") is None
+
+
+def test_picture_and_json_have_the_faces_that_are_shown(window: Window, two_faces: Path) -> None:
+    page = window.open()
+    page.get_by_label("Choose photos", exact=True).set_input_files(two_faces)
+    page.get_by_label("Least face size").fill("70")
+    expect(page.locator("button.face")).to_have_count(1)
+
+    with page.expect_download() as description:
+        page.get_by_role("button", name="Download JSON").click()
+    with page.expect_response("**/analyze?*") as response, page.expect_download() as picture:
+        page.get_by_role("button", name="Download picture").click()
+
+    assert description.value.suggested_filename == "two-faces.json"
+    assert len(json.loads(description.value.path().read_text())["faces"]) == 1
+    assert response.value.headers["x-face-count"] == "1"
+    assert picture.value.suggested_filename == "two-faces.jpg"
+    drawn = cv2.imread(str(picture.value.path()))
+    assert drawn is not None
+    assert drawn.shape == (512, 1024, 3)
+
+
+def test_what_is_no_photo_is_told_in_the_services_sentence_beside_the_photos_that_are(
+    window: Window, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.jpg").write_text("Milk, bread and a pound of nails.")
+    page = window.open()
+
+    page.get_by_label("Choose photos", exact=True).set_input_files([tmp_path / "notes.jpg", ASTRONAUT])
+
+    expect(page.get_by_role("alert")).to_contain_text("notes.jpg: This kind of file is not accepted")
+    expect(page.get_by_role("button", name="Try again")).to_be_hidden()
+    photos = page.get_by_role("list", name="Photos")
+    expect(photos.get_by_role("button", name="notes.jpg failed")).to_be_visible()
+    photos.get_by_role("button", name="astronaut.jpg 1 face").click()
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+@contextmanager
+def busy(service: Service, photo: bytes) -> Iterator[None]:
+    """Keep the service so busy that it refuses others."""
+    done = threading.Event()
+
+    def work() -> None:
+        while not done.is_set():
+            service.post(photo, detail="high", annotated="false")
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_a_busy_service_is_asked_again_when_it_says_so(window: Window, photo_service: Service) -> None:
+    page = window.open()
+    with busy(photo_service, encode(gradient(1800, 2400), "JPEG")):
+        with page.expect_response(lambda answer: answer.status == 429):
+            page.get_by_label("Choose photos", exact=True).set_input_files(ASTRONAUT)
+        expect(page.get_by_role("status")).to_have_text("The service is busy. Trying again in a second.")
+
+    expect(page.get_by_role("status")).to_have_text("astronaut.jpg: 1 face.")
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_a_service_that_is_cut_off_is_said_and_tried_again(browser: object, tmp_path: Path, size: str) -> None:
+    settings = {"PORT": str(free_port()), "WEB_CONCURRENCY": "1", "VISAGE_BATCH_JOBS": "0"}
+    for window in new_window(browser, f"http://127.0.0.1:{settings['PORT']}", size):
+        with serving(tmp_path / "log", "compact", **settings):
+            page = window.open()
+        page.get_by_label("Choose photos", exact=True).set_input_files(ASTRONAUT)
+        expect(page.get_by_role("alert")).to_contain_text("astronaut.jpg: The service does not answer")
+        assert window.violations() == []
+
+        with serving(tmp_path / "log", "compact", **settings):
+            page.get_by_role("button", name="Try again").click()
+            expect(page.get_by_role("status")).to_have_text("astronaut.jpg: 1 face.")

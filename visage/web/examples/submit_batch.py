@@ -1,0 +1,16 @@
+import time
+
+import requests
+
+with open("photo.jpg", "rb") as photo:
+    answer = requests.post("http://localhost:8080/batches?method=mosaic", files=[("files", photo)], timeout=600)
+answer.raise_for_status()
+batch = answer.json()
+address = f"http://localhost:8080/batches/{batch['id']}"
+while batch["state"] in {"waiting", "running"}:
+    time.sleep(1)
+    batch = requests.get(address, timeout=60).json()
+    print(batch["done"], "of", batch["total"])
+with open("result.zip", "wb") as result:
+    result.writelines(requests.get(f"{address}/result.zip", timeout=600).iter_content(2**20))
+requests.delete(address, timeout=60)
