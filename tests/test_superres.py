@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import sys
 import threading
 import time
@@ -21,11 +22,12 @@ from benchmarks.usage import forget_peak, peak, resident
 from tests.pictures import as_stored, encode, encode_16_bit, exif, gradient
 from tests.superres_packs import write_edsr_pack, write_luma_pack
 from visage.admission import Admission
+from visage.batches.consumer import LazyEngine
 from visage.engine import Engine
 from visage.enhancer import Enhancer
 from visage.errors import EmptyImage, ImageTooLarge, PackError, QueueFull, SettingsError, UndecodableImage
 from visage.packs import read_pack
-from visage.settings import Settings
+from visage.settings import BUNDLED_MODELS, Settings
 from visage.superres_net import SuperresNet
 
 Pixels = NDArray[np.uint8]
@@ -417,3 +419,25 @@ def test_who_has_had_enough_ends_it_and_the_slot_is_free(luma: Settings) -> None
         enhancer.enhance(png(noise(60, 60)), interrupt)
 
     assert enhancer.enhance(png(noise(60, 60))).width == 180
+
+
+def test_a_pack_of_the_default_name_that_does_not_enlarge_stops_nobody(tmp_path: Path) -> None:
+    own = tmp_path / "compact"
+    shutil.copytree(BUNDLED_MODELS / "compact", own)
+    manifest = (own / "pack.toml").read_text()
+    (own / "pack.toml").write_text(manifest[: manifest.index("[superres]")])
+
+    engine = Engine(Settings(models_dir=tmp_path))
+
+    assert engine.pack.folder == own
+    assert engine.enhancer.pack.folder == BUNDLED_MODELS / "compact"
+
+
+def test_as_many_pictures_of_batches_wait_for_their_turn_as_there_are_jobs() -> None:
+    engine = LazyEngine(Settings(batch_jobs=6))()
+    picture = cv2.imencode(".png", np.zeros((40, 40, 3), np.uint8))[1].tobytes()
+
+    with ThreadPoolExecutor(6) as pool:
+        enlarged = list(pool.map(lambda _: engine.enhance(picture).width, range(18)))
+
+    assert enlarged == [120] * 18

@@ -27,7 +27,7 @@ from visage.images import Photo, decode, encode_as, encode_jpeg, inspect
 from visage.masks import cover
 from visage.packs import find_pack
 from visage.results import Analysis
-from visage.settings import Settings
+from visage.settings import BUNDLED_MODELS, Settings
 from visage.stopwatch import Stopwatch
 
 __all__ = ["WORN_OUT_PHOTOS", "Analysis", "Engine"]
@@ -57,8 +57,10 @@ class Engine:
         self.wears_out = any(use_fast_layers(text) != text for text in texts)
         self.ready = False
         self._analyzers: queue.SimpleQueue[Analyzer] = queue.SimpleQueue()
+        # Always by the small net: a large one would keep a slot for minutes, for a crowd.
+        small = find_pack("compact", BUNDLED_MODELS).superres
         for _ in range(self.settings.slots):
-            self._analyzers.put(Analyzer(self.pack, self.enhancer.pack.superres))
+            self._analyzers.put(Analyzer(self.pack, small))
 
     def check(self) -> None:
         """Run every net once: a pack that does not fit its manifest is found before anything is served.

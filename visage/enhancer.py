@@ -15,8 +15,8 @@ from visage.admission import Admission
 from visage.enlarge import Enhanced, Progress, enlarge, no_progress
 from visage.errors import SettingsError
 from visage.images import decode, encode_as, inspect
-from visage.packs import find_pack
-from visage.settings import Settings
+from visage.packs import Pack, find_pack
+from visage.settings import BUNDLED_MODELS, Settings
 from visage.stopwatch import Stopwatch
 from visage.superres_net import SuperresNet
 from visage.tiles import cut
@@ -46,7 +46,7 @@ class Enhancer:
             PackError: the pack is missing, incomplete, altered or not what its manifest says, or does not enlarge.
             SettingsError: the tile is too small for the overlap.
         """
-        self.pack = find_pack(settings.superres_pack, settings.models_dir)
+        self.pack = find_enlarging_pack(settings)
         self._settings = settings
         self._admission = admission or Admission(1, settings.queue, settings.wait_seconds)
         self._line = Admission(1, (settings.queue + 1) // 2, settings.wait_seconds)
@@ -77,7 +77,8 @@ class Enhancer:
             RequestError: the bytes are no picture, a damaged one, or one that would become too large.
             BusyError: another picture is being enlarged, and too many wait for that or for too long.
         """
-        header = inspect(data, self._settings.max_enhance_pixels, self._net.scale)
+        most = min(self._settings.max_enhance_pixels, self._settings.max_image_pixels)
+        header = inspect(data, most, self._net.scale)
         with self._line.slot() as stood:
             waits = [stood]
             turn = partial(self._turn, waits)
@@ -114,3 +115,15 @@ class Enhancer:
         most = math.isqrt(self._settings.tile_bytes // self._net.bytes_a_pixel())
         best = self._net.tile or max(_LEAST_SIDE, _SIDE_OVER_OVERLAP * self._overlap)
         return max(min(most, best), _LEAST_OVER_OVERLAP * self._overlap)
+
+
+def find_enlarging_pack(settings: Settings) -> Pack:
+    """The pack that `settings` name; by default that of the repo, even if one of that name stands before it.
+
+    Raises:
+        PackError: it is missing, badly described or does not enlarge.
+    """
+    pack = find_pack(settings.superres_pack, settings.models_dir)
+    if pack.enlarging is None and settings.superres_pack == Settings.superres_pack:
+        pack = find_pack(settings.superres_pack, BUNDLED_MODELS)
+    return pack

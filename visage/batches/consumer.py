@@ -22,6 +22,7 @@ from visage.batches.batch import State, is_id, label
 from visage.batches.life import PULSE_SECONDS, Life
 from visage.batches.work import Work
 from visage.engine import Engine
+from visage.enhancer import find_enlarging_pack
 from visage.errors import SettingsError, VisageError
 from visage.heap import tune_heap
 from visage.log import log_config, logger
@@ -86,7 +87,7 @@ class LazyEngine:
         # As many slots as threads, so that none ever waits for one; pictures are enlarged one by one, and those of a
         # batch have all the time that it takes. No photo of a batch comes twice.
         jobs = settings.batch_jobs
-        self._settings = replace(settings, slots=jobs, queue=jobs, wait_seconds=_PATIENCE_SECONDS, cache_bytes=0)
+        self._settings = replace(settings, slots=jobs, queue=2 * jobs, wait_seconds=_PATIENCE_SECONDS, cache_bytes=0)
         self._lock = threading.Lock()
 
     def __call__(self) -> Engine:
@@ -116,6 +117,7 @@ def main() -> None:
         logging.config.dictConfig(log_config(settings.log_level))
         # Found out now, not when the first batch comes.
         find_pack(settings.pack, settings.models_dir)
+        find_enlarging_pack(settings)
         if "OPENCV_LOG_LEVEL" not in os.environ:
             # It would write lines of its own between the events, one for every damaged photo.
             cv2.setLogLevel(0)
