@@ -36,7 +36,9 @@ def main() -> None:
     for photo in labelled[: CALIBRATION + JUDGED]:
         data = photo.path.read_bytes()
         face = photo.faces[0]
-        blobs.append(plain._preprocess(decode(data, inspect(data, 50_000_000)).pixels, np.array(face.box, np.float32)))
+        pixels = decode(data, inspect(data, 50_000_000)).pixels
+        blob = plain._preprocess(pixels, np.array(face.box, np.float32)).astype(np.float32)
+        blobs.append((blob - np.array(spec.mean, np.float32)[:, None, None]) * np.float32(spec.scale))
         labels.append(face.gender)
     small = plain._net.quantize([np.concatenate(blobs[:CALIBRATION])], cv2.CV_32F, cv2.CV_32F)
     rows = []

@@ -92,6 +92,7 @@ def test_spans_cover_everything_with_enough_overlap(length: int) -> None:
     assert spans[0][0] == 0
     assert spans[-1][1] == length
     assert all(last - first <= 101 for first, last in spans)
+    assert len({last - first for first, last in spans}) == 1
     assert all(before[1] - after[0] >= 19 for before, after in itertools.pairwise(spans))
 
 

@@ -132,7 +132,7 @@ def test_a_net_sees_one_face_at_a_time_so_that_it_is_never_laid_out_anew(
     batches: list[int] = []
     infer = Classifier._infer
 
-    def note(self: Classifier, blob: NDArray[np.float32]) -> NDArray[np.float32]:
+    def note(self: Classifier, blob: NDArray[np.uint8]) -> NDArray[np.float32]:
         batches.append(len(blob))
         return infer(self, blob)
 
@@ -141,6 +141,22 @@ def test_a_net_sees_one_face_at_a_time_so_that_it_is_never_laid_out_anew(
     gender.classify(draw(faces=TINY_FACES), np.array(list(TINY_FACES), np.float32))
 
     assert batches == [1, 1, 1]
+
+
+@pytest.mark.parametrize("swap_rb", [False, True])
+def test_a_net_sees_the_values_that_its_manifest_says(tiny_pack: Path, swap_rb: bool) -> None:
+    spec = replace(read_pack(tiny_pack).gender, mean=(104.5, 117.25, 123.0), scale=0.017, swap_rb=swap_rb)
+    pixels = np.random.default_rng(0).integers(0, 256, (*spec.input, 3), np.uint8)
+    classifier = Classifier(spec)
+
+    answer = classifier.classify(pixels, box(0, 0, *spec.input)[None])
+
+    crop = square_crop(pixels, box(0, 0, *spec.input), spec.crop_scale, spec.input)
+    channels = (crop[..., ::-1] if swap_rb else crop).astype(np.float32)
+    classifier._net.setInput(
+        ((channels - np.array(spec.mean, np.float32)) * np.float32(spec.scale)).transpose(2, 0, 1)[None]
+    )
+    np.testing.assert_allclose(answer, classifier._net.forward().reshape(1, -1), rtol=1e-5)
 
 
 @pytest.mark.parametrize("crop_scale", [1.0, 1.5])

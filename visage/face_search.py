@@ -196,13 +196,16 @@ def _tiles(width: int, height: int, side: float, overlap: float) -> Iterator[_Ti
 
 
 def _spans(length: int, side: float, overlap: float) -> list[tuple[int, int]]:
-    """Cover 0..length with the fewest spans of at most `side` pixels that overlap by at least `overlap`."""
+    """Cover 0..length with the fewest spans of at most `side` pixels that overlap by at least `overlap`.
+
+    All are equally long: for every other size a net lays out its memory and its weights anew.
+    """
     if length <= side:
         return [(0, length)]
     count = math.ceil((length - overlap) / (side - overlap))
-    span = (length + (count - 1) * overlap) / count
-    starts = [index * (length - span) / (count - 1) for index in range(count)]
-    return [(round(start), min(length, round(start + span))) for start in starts]
+    span = math.ceil((length + (count - 1) * overlap) / count)
+    starts = [round(index * (length - span) / (count - 1)) for index in range(count)]
+    return [(start, start + span) for start in starts]
 
 
 def _whole_faces(part: Detections, tile: _Tile, width: int, height: int, margin: float) -> Detections:
