@@ -7,7 +7,6 @@ memory, meaningless as a picture.
 
 import argparse
 import hashlib
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from training.protobuf import message, number
 from visage.settings import BUNDLED_MODELS
 
 BLOCKS, CHANNELS, SCALE = 32, 128, 3
@@ -37,23 +37,23 @@ class Graph:
     nodes: list[bytes] = field(default_factory=list)
 
     def add(self, op: str, name: str, inputs: Sequence[str] = (), **attributes: bytes) -> str:
-        entries = {"T": _number(_TYPE, _FLOAT)} | attributes
+        entries = {"T": number(_TYPE, _FLOAT)} | attributes
         self.nodes.append(
-            _message(
+            message(
                 _GRAPH_NODE,
-                _message(_NODE_NAME, name.encode()),
-                _message(_NODE_OP, op.encode()),
-                *(_message(_NODE_INPUT, each.encode()) for each in inputs),
-                *(_message(_NODE_ATTRIBUTE, _entry(key, value)) for key, value in entries.items()),
+                message(_NODE_NAME, name.encode()),
+                message(_NODE_OP, op.encode()),
+                *(message(_NODE_INPUT, each.encode()) for each in inputs),
+                *(message(_NODE_ATTRIBUTE, _entry(key, value)) for key, value in entries.items()),
             )
         )
         return name
 
     def constant(self, name: str, values: NDArray[np.float32] | NDArray[np.int32]) -> str:
         kind = _INT32 if values.dtype == np.int32 else _FLOAT
-        shape = _message(_TENSOR_SHAPE, *(_message(2, _number(1, side)) for side in values.shape))
-        tensor = _number(_TENSOR_TYPE, kind) + shape + _message(_TENSOR_CONTENT, values.tobytes())
-        return self.add("Const", name, dtype=_number(_TYPE, kind), value=_message(_TENSOR, tensor))
+        shape = message(_TENSOR_SHAPE, *(message(2, number(1, side)) for side in values.shape))
+        tensor = number(_TENSOR_TYPE, kind) + shape + message(_TENSOR_CONTENT, values.tobytes())
+        return self.add("Const", name, dtype=number(_TYPE, kind), value=message(_TENSOR, tensor))
 
     def convolve(self, name: str, maps: str, kernel: NDArray[np.float32]) -> str:
         """A convolution of stride 1 by a kernel (height, width, inputs, outputs), and a bias of zeros."""
@@ -61,9 +61,9 @@ class Graph:
             "Conv2D",
             name,
             [maps, self.constant(f"{name}/kernel", kernel)],
-            strides=_message(_LIST, _message(3, b"\1\1\1\1")),
-            padding=_message(_TEXT, b"SAME"),
-            data_format=_message(_TEXT, b"NHWC"),
+            strides=message(_LIST, message(3, b"\1\1\1\1")),
+            padding=message(_TEXT, b"SAME"),
+            data_format=message(_TEXT, b"NHWC"),
         )
         bias = self.constant(f"{name}/bias", np.zeros(kernel.shape[3], np.float32))
         return self.add("Add", f"{name}/add", [convolved, bias])
@@ -110,7 +110,7 @@ def kernels(blocks: int, channels: int, strength: float = 1) -> dict[str, NDArra
 def graph(weights: Mapping[str, NDArray[np.float32]]) -> bytes:
     """The frozen graph of an EDSR with these kernels."""
     net = Graph()
-    net.add("Placeholder", "IteratorGetNext", dtype=_number(_TYPE, _FLOAT))
+    net.add("Placeholder", "IteratorGetNext", dtype=number(_TYPE, _FLOAT))
     scale = net.constant("residual_scale", np.array(RESIDUAL_SCALE, np.float32))
     first = maps = net.convolve("first", "IteratorGetNext", weights["first"])
     for block in range((len(weights) - 3) // 2):
@@ -123,29 +123,15 @@ def graph(weights: Mapping[str, NDArray[np.float32]]) -> bytes:
     maps = net.add("Add", "skip", [net.convolve("second", maps, weights["second"]), first])
     maps = net.convolve("third", maps, weights["third"])
     maps = net.add(
-        "DepthToSpace", "NHWC_output", [maps], block_size=_number(_INTEGER, SCALE), data_format=_message(_TEXT, b"NHWC")
+        "DepthToSpace", "NHWC_output", [maps], block_size=number(_INTEGER, SCALE), data_format=message(_TEXT, b"NHWC")
     )
     order = net.constant("NCHW_output/perm", np.array([0, 3, 1, 2], np.int32))
-    net.add("Transpose", "NCHW_output", [maps, order], Tperm=_number(_TYPE, _INT32))
+    net.add("Transpose", "NCHW_output", [maps, order], Tperm=number(_TYPE, _INT32))
     return b"".join(net.nodes)
 
 
 def _entry(key: str, value: bytes) -> bytes:
-    return _message(1, key.encode()) + _message(2, value)
-
-
-def _message(number: int, *parts: bytes) -> bytes:
-    payload = b"".join(parts)
-    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
-
-
-def _number(number: int, value: int) -> bytes:
-    return _varint(number << 3) + _varint(value)
-
-
-def _varint(value: int) -> bytes:
-    low, rest = value & 0x7F, value >> 7
-    return struct.pack("B", low | 0x80) + _varint(rest) if rest else struct.pack("B", low)
+    return message(1, key.encode()) + message(2, value)
 
 
 if __name__ == "__main__":

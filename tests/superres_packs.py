@@ -34,7 +34,7 @@ def write_luma_pack(folder: Path) -> Path:
     kernels[:, 0, 1, 1] = 0.75
     for part in range(9):
         kernels[part, 0, part // 3, part % 3] += 0.25
-    net = CaffeNet("small_luma", (8, 8))
+    net = CaffeNet("small_luma", (8, 8), planes=1)
     net.add(
         "Convolution",
         "parts",
@@ -42,7 +42,7 @@ def write_luma_pack(folder: Path) -> Path:
         "convolution_param { num_output: 9 kernel_size: 3 pad: 1 bias_term: false }",
         [kernels],
     )
-    (folder / "net.prototxt").write_bytes(net.prototxt().replace(b"dim: 1 dim: 3", b"dim: 1 dim: 1"))
+    (folder / "net.prototxt").write_bytes(net.prototxt())
     (folder / "net.caffemodel").write_bytes(net.caffemodel(half=False))
     return _describe(folder, "small-luma", colour="luma", white=1.0, reach=1)
 

@@ -25,6 +25,8 @@ from benchmarks.usage import children, forget_peak, peak, resident, workers
 from tests.pictures import GIF, encode
 from tests.test_faults import wait_for
 from tests.tiny_pack import draw
+from visage.batches.life import Life
+from visage.batches.work import Work
 from visage.settings import MOST_TRANSFERS, MOST_WATCHERS, Settings
 from visage.web import create_app
 
@@ -537,7 +539,7 @@ def watch(service: Service, batch_id: str) -> list[Event]:
     return events
 
 
-def test_progress_is_told_as_it_is_made_and_exact_at_the_end(service: Service) -> None:
+def test_progress_is_told_at_once_never_goes_back_and_is_exact_at_the_end(service: Service) -> None:
     photos = [(f"{number}.png", encode(draw(1200, 1200 + number), "PNG")) for number in range(20)]
     batch_id = submit(service, *photos, ("broken.gif", GIF))
 
@@ -546,10 +548,36 @@ def test_progress_is_told_as_it_is_made_and_exact_at_the_end(service: Service) -
     counts = [event.content["done"] + event.content["failed"] for event in events]
     assert events[0].seconds < 1
     assert counts == sorted(counts)
-    assert len(set(counts)) >= 3
     assert [event.kind for event in events] == ["progress"] * (len(events) - 1) + ["end"]
     last = events[-1].content
     assert (last["state"], last["total"], last["done"], last["failed"]) == ("done", 21, 20, 1)
+
+
+def test_progress_is_told_after_every_file(idle: FlaskClient, tmp_path: Path, tiny_png: bytes) -> None:
+    files = [("a.png", tiny_png), ("broken.gif", GIF), ("b.png", tiny_png)]
+    data = {"files": [(io.BytesIO(content), name) for name, content in files]}
+    batch_id = idle.post("/batches", data=data).get_json()["id"]
+    extensions = idle.application.extensions
+    batches, engine = extensions["batches"](), extensions["engine"]
+    life = Life(batches.queue, tmp_path / "consumers")
+    work = Work(batches, life, lambda: engine)
+    pieces = idle.get(f"/batches/{batch_id}/events", buffered=False).iter_encoded()
+    assert b"retry: " in next(pieces)
+
+    told = [told_in(next(pieces))]
+    while told[-1] != ("done", 2, 1):
+        work.turn(batch_id)
+        told.append(told_in(next(pieces)))
+
+    life.end()
+    assert told == [("waiting", 0, 0), ("running", 1, 0), ("running", 1, 1), ("running", 2, 1), ("done", 2, 1)]
+
+
+def told_in(event: bytes) -> tuple[str, int, int]:
+    """State and numbers of files done and failed."""
+    (line,) = [line for line in event.splitlines() if line.startswith(b"data: ")]
+    content = json.loads(line.removeprefix(b"data: "))
+    return content["state"], content["done"], content["failed"]
 
 
 def test_who_has_seen_the_end_and_comes_again_is_told_to_stay_away(service: Service, tiny_png: bytes) -> None:

@@ -23,7 +23,7 @@ from training.enlargement import SCALE, bicubic, enlarged, psnr, shrink  # noqa:
 from training.faces import CHIP  # noqa: E402
 from training.run import Run  # noqa: E402
 from training.superres import SIDE, loss_of, luma, patches  # noqa: E402
-from training.superres_scores import DepthToSpace, run_by_cv2  # noqa: E402
+from training.superres_scores import run_by_cv2  # noqa: E402
 from visage.packs import read_pack  # noqa: E402
 
 TOLERANCE = 1e-5
@@ -186,13 +186,3 @@ def test_a_pixel_depends_on_what_lies_within_its_reach_alone(away: int, seen: bo
 
     assert net.reach == 7
     assert bool(small.grad[0, 0, 15 - away].any()) == seen
-
-
-def test_nine_maps_become_a_picture_as_a_pixel_shuffle_makes_it() -> None:
-    layer = DepthToSpace({}, [])
-    maps = np.random.default_rng(0).random((1, 9, 4, 5), np.float32)
-
-    (picture,) = layer.forward([maps])
-
-    assert [list(picture.shape)] == layer.getMemoryShapes([[1, 9, 4, 5]])
-    np.testing.assert_array_equal(picture[0, 0, 3:6, 6:9], maps[0, :, 1, 2].reshape(3, 3))

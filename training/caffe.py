@@ -1,6 +1,5 @@
 """A net as the two files that Caffe's importers read: a prototxt and a caffemodel."""
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from training.protobuf import message, number
 
 # Field numbers of caffe.proto (BVLC) and, for the 16-bit blobs, of the opencv-caffe.proto in OpenCV's dnn module.
 _NET_LAYER = 100
@@ -64,11 +65,11 @@ class CaffeNet:
     def caffemodel(self, *, half: bool) -> bytes:
         """The weights, as 16-bit floats if `half`: half the bytes, and what cv2.dnn widens to float32 on reading."""
         return b"".join(
-            _message(
+            message(
                 _NET_LAYER,
-                _message(_LAYER_NAME, name.encode()),
-                _message(_LAYER_TYPE, kind.encode()),
-                *(_message(_LAYER_BLOBS, _blob(blob, half=half)) for blob in blobs),
+                message(_LAYER_NAME, name.encode()),
+                message(_LAYER_TYPE, kind.encode()),
+                *(message(_LAYER_BLOBS, _blob(blob, half=half)) for blob in blobs),
             )
             for name, kind, blobs in self.blobs
         )
@@ -127,21 +128,7 @@ def read(folder: Path, role: str) -> cv2.dnn.Net:
 
 
 def _blob(values: NDArray[np.float32], *, half: bool) -> bytes:
-    shape = _message(_BLOB_SHAPE, *(_number(_SHAPE_DIM, side) for side in values.shape))
+    shape = message(_BLOB_SHAPE, *(number(_SHAPE_DIM, side) for side in values.shape))
     if half:
-        return shape + _number(_BLOB_RAW_TYPE, _FLOAT16) + _message(_BLOB_RAW, values.astype("<f2").tobytes())
-    return shape + _message(_BLOB_DATA, values.astype("<f4").tobytes())
-
-
-def _message(number: int, *parts: bytes) -> bytes:
-    payload = b"".join(parts)
-    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
-
-
-def _number(number: int, value: int) -> bytes:
-    return _varint(number << 3) + _varint(value)
-
-
-def _varint(value: int) -> bytes:
-    low, rest = value & 0x7F, value >> 7
-    return struct.pack("B", low | 0x80) + _varint(rest) if rest else struct.pack("B", low)
+        return shape + number(_BLOB_RAW_TYPE, _FLOAT16) + message(_BLOB_RAW, values.astype("<f2").tobytes())
+    return shape + message(_BLOB_DATA, values.astype("<f4").tobytes())

@@ -7,13 +7,11 @@ is the net of `--pack` as cv2.dnn runs it.
 """
 
 import argparse
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import cv2
 import torch
-from cv2.typing import MatLike
 from torch import Tensor
 from torch.nn import functional
 
@@ -22,22 +20,9 @@ from training.enlargement import SCALE, Enlarger, Shrinker, bicubic, psnr, shrin
 from training.faces import read_faces
 from training.run import read_arguments
 from training.superres import compressed, luma, scene_planes
+from visage.superres_net import read_tensorflow
 
 QUALITY = 75
-
-
-class DepthToSpace:
-    """The layer of that name, which cv2.dnn does not have: what it is asked for is (1, 9, height, width)."""
-
-    def __init__(self, params: object, blobs: object) -> None:
-        pass
-
-    def getMemoryShapes(self, inputs: Sequence[Sequence[int]]) -> Sequence[Sequence[int]]:  # noqa: N802 -- what OpenCV calls
-        (count, _, height, width) = inputs[0]
-        return [[count, 1, SCALE * height, SCALE * width]]
-
-    def forward(self, inputs: Sequence[MatLike]) -> Sequence[MatLike]:
-        return [functional.pixel_shuffle(torch.from_numpy(inputs[0]), SCALE).numpy()]
 
 
 def run_by_cv2(net: cv2.dnn.Net) -> Enlarger:
@@ -67,8 +52,7 @@ def main() -> None:
     _, photos = scene_planes(arguments.scenes)
     nets = {}
     if arguments.against:
-        cv2.dnn_registerLayer("DepthToSpace", DepthToSpace)
-        nets[arguments.against.stem] = run_by_cv2(cv2.dnn.readNetFromTensorflow(str(arguments.against)))
+        nets[arguments.against.stem] = run_by_cv2(read_tensorflow(arguments.against.read_bytes()))
     nets["ours"] = run_by_cv2(caffe.read(arguments.pack, "superres"))
     ways: dict[str, tuple[Shrinker, Enlarger]] = {
         "bicubic, antialiased": (shrink, bicubic),

@@ -90,8 +90,10 @@ class Analyzer:
         Small ones are looked at as they are, or `enhanced`.
         """
         classifiers = (self._gender, self._age)
-        genders, ages = classify_by_all(classifiers, photo.pixels, found.boxes)
-        for index in np.flatnonzero(are_small(found.boxes)) if enhanced else ():
+        small = are_small(found.boxes) if enhanced else np.zeros(len(found.boxes), bool)
+        genders, ages = (np.empty((len(small), len(each.labels)), np.float32) for each in classifiers)
+        genders[~small], ages[~small] = classify_by_all(classifiers, photo.pixels, found.boxes[~small])
+        for index in np.flatnonzero(small):
             around, box = self._enlarger.enlarge_face(photo.pixels, found.boxes[index])
             genders[index : index + 1], ages[index : index + 1] = classify_by_all(classifiers, around, box[None])
         return tuple(

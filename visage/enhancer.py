@@ -126,4 +126,6 @@ def find_enlarging_pack(settings: Settings) -> Pack:
     pack = find_pack(settings.superres_pack, settings.models_dir)
     if pack.enlarging is None and settings.superres_pack == Settings.superres_pack:
         pack = find_pack(settings.superres_pack, BUNDLED_MODELS)
+    # Asked for now, so that one that does not enlarge is found by whoever starts, not by the first picture.
+    _ = pack.superres
     return pack

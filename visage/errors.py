@@ -35,7 +35,11 @@
 The message of an exception is a sentence for the person who reads it: what is wrong, and what to do.
 """
 
+import errno
 from typing import ClassVar
+
+# Of an OSError: there is no room, or none that is left to this user.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class VisageError(Exception):

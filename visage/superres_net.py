@@ -145,12 +145,21 @@ def _read_net(spec: SuperresSpec) -> cv2.dnn.Net:
         if spec.prototxt:
             net = cv2.dnn.readNetFromCaffe(_buffer(spec.prototxt.read()), _buffer(weights))
         else:
-            net = cv2.dnn.readNetFromTensorflow(_buffer(weights.replace(_BLOCK_SIZE, _BLOCKSIZE)))
+            net = read_tensorflow(weights)
     except cv2.error as error:
         raise PackError(f"OpenCV cannot read {spec.weights.path}: {error.err}.") from None
     net.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)
     net.setPreferableTarget(cv2.dnn.DNN_TARGET_CPU)
     return net
+
+
+def read_tensorflow(graph: bytes) -> cv2.dnn.Net:
+    """A net from a frozen graph, whose DepthToSpace OpenCV reads under another name of its attribute only.
+
+    Raises:
+        cv2.error: OpenCV cannot read it.
+    """
+    return cv2.dnn.readNetFromTensorflow(_buffer(graph.replace(_BLOCK_SIZE, _BLOCKSIZE)))
 
 
 def _buffer(content: bytes) -> NDArray[Any]:

@@ -89,24 +89,16 @@ class Batches:
 
     def progress(self, batch_id: str) -> Progress:
         """How far a batch is, in a few numbers: cheap enough to be asked several times a second."""
-        batch = self.find(batch_id)
-        end = self.queue.ended(batch_id)
-        if end is None:
-            handed_out, done, failed = self.queue.counts(batch_id)
-            state = State.RUNNING if handed_out else State.WAITING
-            end = (not handed_out and self.recall(batch)) or End(state, done, failed + len(batch.refused))
-        if end.state is State.CANCELLED:
-            raise _not_found()
-        return self._progress(batch, end)
+        return self._progress(self.find(batch_id))
 
     def at_first(self, batch: Batch) -> Progress:
         """How far a batch is that has just been handed in; nothing is looked up."""
-        return self._progress(batch, End(State.WAITING, 0, len(batch.refused)))
+        return self._as_progress(batch, End(State.WAITING, 0, len(batch.refused)))
 
     def status(self, batch_id: str) -> Status:
         """How far a batch is, and each of its files."""
-        progress = self.progress(batch_id)
         batch = self.find(batch_id)
+        progress = self._progress(batch)
         results = self._final_results(batch_id) if progress.state is State.DONE else self.results(batch)
         files = (_file_status(number, entry.name, results.get(number)) for number, entry in enumerate(batch.entries, 1))
         return Status(progress, tuple(files))
@@ -117,14 +109,15 @@ class Batches:
         Raises:
             BatchNotDone: the batch has no result: not yet, or it failed as a whole.
         """
-        progress = self.progress(batch_id)
+        batch = self.find(batch_id)
+        progress = self._progress(batch)
         if progress.state is not State.DONE:
             reason = progress.reason or "it is still being worked on; ask for its state until that is done."
             raise BatchNotDone(f"The batch has no result: {reason}")
         results = self._final_results(batch_id)
         sizes = self.store.sizes(f"{batch_id}/out")
         outputs = []
-        for number, entry in enumerate(self.find(batch_id).entries, 1):
+        for number, entry in enumerate(batch.entries, 1):
             result = results[number]
             if isinstance(result, Done):
                 key = output_key(batch_id, number, result.attempt)
@@ -196,7 +189,17 @@ class Batches:
         """
         return created_from_bytes(self.store.read(description_key(batch_id)))
 
-    def _progress(self, batch: Batch, end: End) -> Progress:
+    def _progress(self, batch: Batch) -> Progress:
+        end = self.queue.ended(batch.id)
+        if end is None:
+            handed_out, done, failed = self.queue.counts(batch.id)
+            state = State.RUNNING if handed_out else State.WAITING
+            end = (not handed_out and self.recall(batch)) or End(state, done, failed + len(batch.refused))
+        if end.state is State.CANCELLED:
+            raise _not_found()
+        return self._as_progress(batch, end)
+
+    def _as_progress(self, batch: Batch, end: End) -> Progress:
         return Progress(
             *(batch.id, batch.task, end.state, len(batch.entries), end.done, end.failed),
             *(batch.created, self.expires(batch.created), end.reason),

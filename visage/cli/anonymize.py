@@ -1,6 +1,5 @@
 """`visage anonymize`: copies of photos, of whole folders of them, with every face covered."""
 
-import errno
 import json
 import math
 import sys
@@ -13,10 +12,12 @@ from typing import Any
 
 import click
 
+from visage.cli import copy_options
 from visage.cli.console import bar, count, explained, one_sentence, say
 from visage.cli.files import output_directory, read_photo, write_whole
 from visage.cli.plan import Copy, Plan, plan_copies
 from visage.engine import Engine
+from visage.errors import NO_ROOM
 from visage.face_search import Detail
 from visage.guard import Anonymized, GuardOptions, as_json
 from visage.heap import trim_heap, tune_heap
@@ -26,9 +27,6 @@ from visage.settings import Settings, available_cores
 
 # Photos handed to the threads at a time, for each of them: enough that none waits, and no more for a longer folder.
 _AHEAD = 2
-
-# No space, or none that is left to this user: every other photo would fail as well.
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass
@@ -52,21 +50,8 @@ class _Number(click.FloatRange):
 
 
 @click.command()
-@click.argument(
-    "paths",
-    nargs=-1,
-    required=True,
-    # One that cannot be read fails alone.
-    type=click.Path(readable=False, path_type=Path),
-    metavar="PATH...",
-)
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Write the copies to this directory.",
-)
+@copy_options.paths
+@copy_options.output
 @click.option("--method", type=click.Choice([each.value for each in Method]), default="blur", show_default=True)
 @click.option("--shape", type=click.Choice([each.value for each in Shape]), default="ellipse", show_default=True)
 @click.option(
@@ -79,8 +64,8 @@ class _Number(click.FloatRange):
 @click.option("--min-confidence", type=_Number(0.01, 1), help="What a box needs to be covered.")
 @click.option("--detail", type=click.Choice([each.value for each in Detail]), default="high", show_default=True)
 @click.option("--jobs", type=click.IntRange(1, 64), help="Photos worked on at once. [default: number of cores]")
-@click.option("--again", is_flag=True, help="Make copies anew that are there already.")
-@click.option("--json", "as_lines", is_flag=True, help="Print one line of JSON a photo.")
+@copy_options.again
+@copy_options.as_lines
 def anonymize(
     paths: tuple[Path, ...],
     output: Path,
@@ -172,7 +157,7 @@ def _report(outcome: _Outcome, copy: Copy, future: "Future[Anonymized]", pack: P
 
 
 def _fail(outcome: _Outcome, source: str, error: BaseException, as_lines: bool) -> None:
-    outcome.full |= isinstance(error, OSError) and error.errno in _FULL
+    outcome.full |= isinstance(error, OSError) and error.errno in NO_ROOM
     sentence, code = explained(error)
     outcome.failures.append((source, sentence))
     if as_lines:

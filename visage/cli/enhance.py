@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from visage.cli import copy_options
 from visage.cli.console import bar, count, explained, one_sentence, say
 from visage.cli.files import output_directory, read_photo, write_whole
 from visage.cli.plan import Copy, Plan, plan_copies
@@ -17,26 +18,13 @@ from visage.settings import Settings, available_cores
 
 
 @click.command()
-@click.argument(
-    "paths",
-    nargs=-1,
-    required=True,
-    # One that cannot be read fails alone.
-    type=click.Path(readable=False, path_type=Path),
-    metavar="PATH...",
-)
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Write the enlarged copies to this directory.",
-)
+@copy_options.paths
+@copy_options.output
 @click.option(
     "--threads", type=click.IntRange(1, 64), help="Threads that work on a picture. [default: number of cores]"
 )
-@click.option("--again", is_flag=True, help="Make copies anew that are there already.")
-@click.option("--json", "as_lines", is_flag=True, help="Print one line of JSON a picture.")
+@copy_options.again
+@copy_options.as_lines
 def enhance(paths: tuple[Path, ...], output: Path, threads: int | None, again: bool, as_lines: bool) -> None:
     """Enlarge each PATH, a picture or a directory of them, by the net of VISAGE_SUPERRES_PACK.
 

@@ -15,7 +15,7 @@ from visage.guard import as_json as guard_as_json
 from visage.images import MEDIA_TYPES
 from visage.packs import Pack
 from visage.results import as_json
-from visage.web.parameters import EnlargeWish, Format, GuardWish, PictureFormat
+from visage.web.parameters import Format, PictureFormat, PictureWish
 
 
 def answer(analysis: Analysis, pack: Pack, format: Format) -> Response:
@@ -33,7 +33,7 @@ def answer(analysis: Analysis, pack: Pack, format: Format) -> Response:
     return response
 
 
-def guard_answer(anonymized: Anonymized, pack: Pack, wish: GuardWish) -> Response:
+def guard_answer(anonymized: Anonymized, pack: Pack, wish: PictureWish) -> Response:
     """The 200 for a photo whose faces are covered."""
     response = _made(anonymized, guard_as_json(anonymized, pack), wish)
     if wish.format is PictureFormat.PICTURE:
@@ -41,12 +41,12 @@ def guard_answer(anonymized: Anonymized, pack: Pack, wish: GuardWish) -> Respons
     return response
 
 
-def enlarged_answer(enhanced: Enhanced, pack: Pack, wish: EnlargeWish) -> Response:
+def enlarged_answer(enhanced: Enhanced, pack: Pack, wish: PictureWish) -> Response:
     """The 200 for a picture that was enlarged."""
     return _made(enhanced, enlarged_as_json(enhanced, pack), wish)
 
 
-def _made(made: Anonymized | Enhanced, content: dict[str, Any], wish: GuardWish | EnlargeWish) -> Response:
+def _made(made: Anonymized | Enhanced, content: dict[str, Any], wish: PictureWish) -> Response:
     """A picture that was made, as a file, or with what is to be told of it."""
     if wish.format is PictureFormat.JSON:
         picture = made.picture if wish.picture else None

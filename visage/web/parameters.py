@@ -70,46 +70,36 @@ class PictureFormat(Enum):
 
 
 @dataclass(frozen=True)
-class GuardWish:
-    """What a caller wants covered, and how it is to be answered; `picture` tells whether JSON has it inside."""
-
-    options: GuardOptions
-    format: PictureFormat
-    picture: bool
-
-
-@dataclass(frozen=True)
-class EnlargeWish:
-    """How an enlarged picture is to be answered; `picture` tells whether JSON has it inside."""
+class PictureWish:
+    """How a picture that was made of the photo is to be answered; `picture` tells whether JSON has it inside."""
 
     format: PictureFormat
     picture: bool
 
 
-def read_enlarge_wish(request: Request, media_type: str) -> EnlargeWish:
-    """The parameters of a request to enlarge a picture of `media_type`.
+def read_picture_wish(request: Request, media_type: str) -> PictureWish:
+    """How a picture is to be answered that would be of `media_type`, as the photo is.
 
     Raises:
         BadParameter: a value is not one of those that fit; the sentence names them.
         NotAcceptable: none of the types in `Accept` can be given.
     """
     parameters = _Parameters(request.args, request.form)
-    return EnlargeWish(_picture_format(request, parameters, media_type), parameters.truth("picture", default=True))
+    named = parameters.choice("format", [each.value for each in PictureFormat])
+    best = named or _best_type(request.headers.get("Accept", ""), (media_type, "application/json"))
+    if best is None:
+        raise NotAcceptable(f"None of the types in Accept can be given; ask for {media_type} or application/json.")
+    chosen = PictureFormat.JSON if best in {"json", "application/json"} else PictureFormat.PICTURE
+    return PictureWish(chosen, parameters.truth("picture", default=True))
 
 
-def read_guard_wish(request: Request, media_type: str) -> GuardWish:
-    """The parameters of a request to the privacy guard, whose picture would be of `media_type`, as the photo is.
+def read_guard_options(request: Request) -> GuardOptions:
+    """What is to be covered, and how.
 
     Raises:
         BadParameter: a value is not one of those that fit; the sentence names them.
-        NotAcceptable: none of the types in `Accept` can be given.
     """
-    parameters = _Parameters(request.args, request.form)
-    return GuardWish(
-        options=_guard_options(parameters),
-        format=_picture_format(request, parameters, media_type),
-        picture=parameters.truth("picture", default=True),
-    )
+    return _guard_options(_Parameters(request.args, request.form))
 
 
 def read_batch_options(*sources: MultiDict[str, str]) -> BatchOptions:
@@ -157,14 +147,6 @@ def _guard_options(parameters: "_Parameters") -> GuardOptions:
         keep=parameters.boxes("keep"),
         detail=parameters.member("detail", GuardOptions.detail),
     )
-
-
-def _picture_format(request: Request, parameters: "_Parameters", media_type: str) -> PictureFormat:
-    named = parameters.choice("format", [each.value for each in PictureFormat])
-    best = named or _best_type(request.headers.get("Accept", ""), (media_type, "application/json"))
-    if best is None:
-        raise NotAcceptable(f"None of the types in Accept can be given; ask for {media_type} or application/json.")
-    return PictureFormat.JSON if best in {"json", "application/json"} else PictureFormat.PICTURE
 
 
 def _format(request: Request, parameters: "_Parameters", default: Format) -> Format:

@@ -9,7 +9,7 @@ from visage.images import MEDIA_TYPES
 from visage.web import metrics
 from visage.web.answers import answer, enlarged_answer, guard_answer
 from visage.web.docs import docs_page
-from visage.web.parameters import Format, read_enlarge_wish, read_guard_wish, read_wish
+from visage.web.parameters import Format, read_guard_options, read_picture_wish, read_wish
 from visage.web.request_body import read_photo
 
 blueprint = Blueprint("photos", __name__)
@@ -32,8 +32,9 @@ def anonymize() -> Response:
     """A photo in, the same with its faces covered out."""
     engine = _engine()
     photo = read_photo(request)
-    wish = read_guard_wish(request, MEDIA_TYPES[read_header(photo).format])
-    anonymized = engine.anonymize(photo, wish.options)
+    options = read_guard_options(request)
+    wish = read_picture_wish(request, MEDIA_TYPES[read_header(photo).format])
+    anonymized = engine.anonymize(photo, options)
     metrics.record(anonymized)
     g.worked = anonymized
     return guard_answer(anonymized, engine.pack, wish)
@@ -44,7 +45,7 @@ def enhance() -> Response:
     """A picture in, the same three times as wide and high out."""
     engine = _engine()
     photo = read_photo(request)
-    wish = read_enlarge_wish(request, MEDIA_TYPES[read_header(photo).format])
+    wish = read_picture_wish(request, MEDIA_TYPES[read_header(photo).format])
     enhanced = engine.enhance(photo)
     metrics.record(enhanced)
     g.worked = enhanced

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from visage.batches.store import FULL
-from visage.errors import BatchesUnavailable, StorageFull
+from visage.errors import NO_ROOM, BatchesUnavailable, StorageFull
 from visage.settings import Settings
 
 
@@ -25,6 +24,6 @@ def told_when_full() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
+        if error.errno in NO_ROOM:
             raise StorageFull from error
         raise BatchesUnavailable("Batches cannot be taken in now; try again later.") from error
