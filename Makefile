@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-pressure test-training test-guard test-browser lint format fuzz bench bench-detection bench-start clean
+.PHONY: run test test-pressure test-training test-guard test-browser test-deploy lint format fuzz bench bench-detection bench-start clean
 
 run: $(VENV)/serve.done
 	exec $(BIN)/python app.py
@@ -28,6 +28,10 @@ test-guard: $(VENV)/matcher.done
 # With a driver for the Chromium that is installed: 140 MB.
 test-browser: $(VENV)/browser.done
 	$(BIN)/python -m pytest tests/browser
+
+# With schemas and linters for the files of deploy: 220 MB.
+test-deploy: $(VENV)/deploy.done
+	$(BIN)/python -m pytest tests/test_manifests.py
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .
@@ -85,6 +89,10 @@ $(VENV)/training.done: $(VENV)/dev.done training/requirements.txt
 
 $(VENV)/matcher.done: $(VENV)/dev.done benchmarks/matcher-requirements.txt
 	$(BIN)/python -m pip install --quiet -r benchmarks/matcher-requirements.txt
+	touch $@
+
+$(VENV)/deploy.done: $(VENV)/dev.done deploy/requirements.txt
+	$(BIN)/python -m pip install --quiet -r deploy/requirements.txt
 	touch $@
 
 $(VENV)/browser.done: $(VENV)/dev.done tests/browser/requirements.txt

@@ -112,6 +112,11 @@ def port_of(service: Service) -> int:
     return int(service.url.rpartition(":")[2])
 
 
+def plain_port(nginx: Service) -> int:
+    configuration = (nginx.log.parent / "nginx.conf").read_text()
+    return int(re.findall(r"listen 127\.0\.0\.1:(\d+);", configuration)[0])
+
+
 def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -456,6 +461,9 @@ def test_https_and_http_2_are_spoken_where_there_is_a_certificate(
         with context.wrap_socket(connect(nginx), server_hostname="127.0.0.1") as connection:
             assert connection.selected_alpn_protocol() == "h2"
 
+        moved = requests.get(f"http://127.0.0.1:{plain_port(nginx)}/docs?x", allow_redirects=False, timeout=10)
+
     assert len(answer.json()["faces"]) == 3
+    assert (moved.status_code, moved.headers["Location"]) == (301, "https://127.0.0.1/docs?x")
     # Its examples are to be run as they stand there.
     assert nginx.url + "/predict" in page.text
