@@ -1,0 +1,85 @@
+#!/bin/sh
+# Make a wheel of OpenCV with nothing but what Visage uses: docker/build-opencv.sh DIRECTORY
+#
+# The wheel comes to DIRECTORY and fits every Python from 3.7 on this C library and this kind of processor. It runs on
+# Alpine and on Debian; wanted are a compiler, make, cmake, nasm (for the JPEG reader on x86-64), and Python with pip and
+# venv. Environment variables choose:
+#   PYTHON         the interpreter (python3)
+#   JOBS           compilers at a time (all cores)
+#   CPU_BASELINE   instructions that every processor must have (OpenCV's own choice: SSE3 or NEON)
+#   CPU_DISPATCH   those that are used where there are (OpenCV's own choice)
+#   FLAGS          options for the compiler (-O3)
+#   BUILD          where to compile (a temporary directory, which is deleted)
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "${1:?name the directory for the wheel}"
+wheels=$(cd "$1" && pwd)
+python=${PYTHON:-python3}
+jobs=${JOBS:-$(nproc)}
+
+missing=
+for command in c++ cmake make "$python"; do
+  command -v "$command" >/dev/null || missing="$missing $command"
+done
+case $(uname -m) in
+  x86_64) command -v nasm >/dev/null || missing="$missing nasm" ;;
+esac
+if [ -n "$missing" ]; then
+  echo "not installed:$missing" >&2
+  exit 1
+fi
+
+if [ -z "${BUILD:-}" ]; then
+  BUILD=$(mktemp -d)
+  trap 'rm -rf "$BUILD"' EXIT
+fi
+mkdir -p "$BUILD/sdist" "$BUILD/source"
+
+# pip compares the checksum; headers of any numpy 2 make a module for all of them.
+"$python" -m pip download --quiet --no-deps --no-binary :all: --require-hashes --dest "$BUILD/sdist" \
+  --requirement "$here/opencv.txt"
+tar -xzf "$BUILD"/sdist/*.tar.gz -C "$BUILD/source" --strip-components 1
+"$python" -m venv "$BUILD/venv"
+"$BUILD/venv/bin/python" -m pip install --quiet --only-binary :all: "numpy>=2"
+headers=$("$BUILD/venv/bin/python" -c 'import numpy; print(numpy.get_include())')
+
+# Everything that OpenCV brings along is compiled from there, and linked into the one module; nothing is downloaded.
+# The C++ library too, so that the image needs none.
+set -- \
+  -DCMAKE_BUILD_TYPE=Release \
+  -DCMAKE_C_FLAGS_RELEASE="${FLAGS:--O3} -DNDEBUG" \
+  -DCMAKE_CXX_FLAGS_RELEASE="${FLAGS:--O3} -DNDEBUG" \
+  -DCMAKE_MODULE_LINKER_FLAGS="-static-libstdc++ -static-libgcc -Wl,--gc-sections" \
+  -DBUILD_LIST=core,imgproc,imgcodecs,dnn,python3 \
+  -DBUILD_SHARED_LIBS=OFF \
+  -DOPENCV_FORCE_3RDPARTY_BUILD=ON \
+  -DBUILD_TESTS=OFF -DBUILD_PERF_TESTS=OFF -DBUILD_DOCS=OFF -DBUILD_EXAMPLES=OFF -DBUILD_opencv_apps=OFF \
+  -DBUILD_JAVA=OFF -DBUILD_ITT=OFF -DBUILD_IPP_IW=OFF \
+  -DWITH_JPEG=ON -DWITH_PNG=ON -DWITH_WEBP=ON \
+  -DWITH_AVIF=OFF -DWITH_TIFF=OFF -DWITH_OPENJPEG=OFF -DWITH_JASPER=OFF -DWITH_OPENEXR=OFF \
+  -DWITH_IMGCODEC_GIF=OFF -DWITH_IMGCODEC_HDR=OFF -DWITH_IMGCODEC_PFM=OFF -DWITH_IMGCODEC_PXM=OFF \
+  -DWITH_IMGCODEC_SUNRASTER=OFF \
+  -DWITH_PROTOBUF=ON -DWITH_FLATBUFFERS=OFF -DWITH_QUIRC=OFF \
+  -DWITH_PTHREADS_PF=ON \
+  -DWITH_IPP=OFF -DWITH_ITT=OFF -DWITH_OPENCL=OFF -DWITH_LAPACK=OFF -DWITH_EIGEN=OFF -DWITH_KLEIDICV=OFF \
+  -DWITH_VA=OFF -DWITH_VA_INTEL=OFF -DWITH_FFMPEG=OFF -DWITH_GSTREAMER=OFF -DWITH_V4L=OFF -DWITH_GTK=OFF \
+  -DWITH_1394=OFF -DWITH_OBSENSOR=OFF -DWITH_VTK=OFF -DWITH_CUDA=OFF \
+  -DCV_TRACE=OFF \
+  -DBUILD_opencv_python2=OFF -DBUILD_opencv_python3=ON \
+  -DPYTHON3_LIMITED_API=ON \
+  -DOPENCV_SKIP_PYTHON_LOADER=ON \
+  -DOPENCV_PYTHON3_INSTALL_PATH=python \
+  -DPYTHON3_EXECUTABLE="$BUILD/venv/bin/python" \
+  -DPYTHON3_INCLUDE_DIR="$("$BUILD/venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("include"))')" \
+  -DPYTHON3_LIBRARY=not-linked \
+  -DPYTHON3_NUMPY_INCLUDE_DIRS="$headers"
+if [ -n "${CPU_BASELINE:-}" ]; then set -- "$@" "-DCPU_BASELINE=$CPU_BASELINE"; fi
+if [ -n "${CPU_DISPATCH:-}" ]; then set -- "$@" "-DCPU_DISPATCH=$CPU_DISPATCH"; fi
+cmake -S "$BUILD/source/opencv" -B "$BUILD/cmake" "$@"
+cmake --build "$BUILD/cmake" --parallel "$jobs" --target opencv_python3
+
+module=$(find "$BUILD/cmake/lib" -name 'cv2.abi3.so')
+strip "$module"
+"$BUILD/venv/bin/python" "$here/wheel.py" "$module" "$wheels" "$BUILD/source/LICENSE.txt" \
+  "$BUILD/source/LICENSE-3RD-PARTY.txt" --requirement "$here/opencv.txt"

@@ -1,0 +1,323 @@
+"""The image without an engine: what its Dockerfile copies is all that it needs, and serves as in a container."""
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+import yaml
+
+from benchmarks.dockerfile import Instruction, context, stages, values
+from benchmarks.service import ROOT, Service, free_port
+from tests.test_faults import wait_for
+from visage.settings import Settings, rows
+
+DOCKER = ROOT / "docker"
+STAGES = stages(DOCKER / "Dockerfile")
+FINAL = STAGES[""]
+ENVIRONMENT = values(FINAL, "ENV")
+COPIES = [(name, each) for name, stage in STAGES.items() for each in stage if each.word == "COPY" and not each.stage]
+
+USER = 10001
+
+REQUIREMENT = re.findall(r"^opencv-python-headless==[0-9.]+", (DOCKER / "opencv.txt").read_text(), re.MULTILINE)[0]
+
+
+def tool(name: str) -> str | None:
+    return shutil.which(name, path=Path(sys.executable).parent) or shutil.which(name)
+
+
+def needs(name: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(tool(name) is None, reason=f"needs {name}: make test-deploy")
+
+
+def one(word: str) -> Instruction:
+    (found,) = [each for each in FINAL if each.word == word]
+    return found
+
+
+def checkout() -> list[str]:
+    """All files that lie in the repo, tracked or not, but for git's own and the environment's."""
+    found = []
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in {".git", ".venv"}]
+        found += [str((Path(folder) / name).relative_to(ROOT)) for name in names]
+    return found
+
+
+def copied(source: str, files: set[str]) -> set[str]:
+    return {file for file in files if file == source or file.startswith(f"{source}/")}
+
+
+@needs("hadolint")
+def test_the_dockerfile_is_as_its_linter_wants_it() -> None:
+    checked = subprocess.run(
+        [str(tool("hadolint")), DOCKER / "Dockerfile"], capture_output=True, text=True, check=False
+    )
+
+    assert checked.returncode == 0, checked.stdout
+
+
+@needs("shellcheck")
+@pytest.mark.parametrize("script", ["docker/build-opencv.sh", ".ci/run"])
+def test_a_script_is_as_its_linter_wants_it(script: str) -> None:
+    checked = subprocess.run([str(tool("shellcheck")), ROOT / script], capture_output=True, text=True, check=False)
+
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize(("stage", "copy"), COPIES, ids=lambda each: getattr(each, "rest", each))
+def test_what_is_copied_is_there_and_not_ignored(stage: str, copy: Instruction) -> None:
+    files = context(ROOT, checkout())
+
+    for source in copy.sources:
+        assert copied(source, files), source
+
+
+def test_nothing_is_sent_to_the_engine_that_no_stage_copies() -> None:
+    files = context(ROOT, checkout())
+    wanted = {file for _, copy in COPIES for source in copy.sources for file in copied(source, files)}
+
+    assert files - wanted == set()
+    assert not [file for file in files if file.startswith(("tests/", "training/", "benchmarks/", ".git", "docs/"))]
+
+
+@pytest.mark.parametrize(
+    ("file", "passes"),
+    [
+        ("visage/web/static/page.js", True),
+        ("visage/__pycache__/engine.cpython-314.pyc", False),
+        ("visage/web/__pycache__/x.pyc", False),
+        ("models/compact/face.caffemodel", True),
+        ("models/classic/age_net.caffemodel", False),
+        ("state/batches/photo.jpg", False),
+        (".env", False),
+        (".git/config", False),
+        (".venv/bin/python", False),
+        ("docker/Dockerfile", False),
+    ],
+)
+def test_what_lies_about_in_a_checkout_does_not_get_into_the_image(file: str, passes: bool) -> None:
+    assert context(ROOT, [file]) == ({file} if passes else set())
+
+
+def test_each_stage_begins_with_one_that_there_is_or_with_a_digest() -> None:
+    known: list[str] = []
+    for name, stage in STAGES.items():
+        image = stage[0].rest.partition(" AS ")[0]
+        assert image in known or re.fullmatch(r"python:3\.\d+-alpine@sha256:[0-9a-f]{64}", image)
+        known.append(name)
+    for stage in STAGES.values():
+        assert {each.stage for each in stage if each.word == "COPY"} - {None} <= set(known)
+
+
+def test_the_last_stage_has_nothing_to_compile_or_fetch_with() -> None:
+    ran = " ".join(each.rest for each in FINAL if each.word == "RUN")
+
+    assert not re.findall(r"\b(apk|pip|gcc|cmake|curl|wget)\b", ran)
+    assert [each.stage for each in FINAL if each.stage] == ["packages"]
+
+
+def test_the_settings_of_the_image_are_those_that_there_are() -> None:
+    settings = Settings.from_environment(ENVIRONMENT)
+    own = {"PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
+
+    assert set(ENVIRONMENT) - own <= {row.name for row in rows()}
+    assert settings.workers == 2
+    assert one("EXPOSE").rest == str(settings.port)
+    assert one("VOLUME").rest == str(settings.state_dir)
+
+
+def test_the_user_is_nobody_and_the_same_everywhere() -> None:
+    manifests = [*yaml.safe_load_all((ROOT / "deploy" / "kubernetes" / "visage.yaml").read_text())]
+    pod = manifests[0]["spec"]["template"]["spec"]
+
+    assert one("USER").rest == f"{USER}:{USER}"
+    assert (pod["securityContext"]["runAsUser"], pod["securityContext"]["runAsGroup"]) == (USER, USER)
+    assert {volume["mountPath"] for volume in pod["containers"][0]["volumeMounts"]} == {one("VOLUME").rest, "/tmp"}
+
+
+def test_the_image_is_stopped_as_gunicorn_wants_it_and_looked_after() -> None:
+    assert one("CMD").listed == ["gunicorn", "app:app"]
+    assert one("STOPSIGNAL").rest == "SIGTERM"
+    assert "/readyz" in one("HEALTHCHECK").listed[-1]
+
+
+def test_the_image_says_what_it_is() -> None:
+    labels = values(FINAL, "LABEL")
+
+    assert {f"org.opencontainers.image.{name}" for name in ("title", "description", "licenses")} <= set(labels)
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+
+
+# What an engine would run, on this machine.
+
+
+@pytest.fixture
+def assembled(tmp_path: Path) -> Path:
+    """The app's directory in the image: what the last stage copies there, and nothing else."""
+    files = context(ROOT, checkout())
+    for copy in [each for each in FINAL if each.word == "COPY" and not each.stage]:
+        for source in copy.sources:
+            for file in copied(source, files):
+                into_folder = copy.target.endswith("/")
+                target = tmp_path / "app" / (file if into_folder else copy.target + file.removeprefix(source))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(ROOT / file, target)
+    return tmp_path / "app"
+
+
+@pytest.fixture
+def container(assembled: Path) -> Iterator[Service]:
+    """The image's command with its environment, where it may write to its state alone if this can be had."""
+    state, log, port = assembled.parent / "state", assembled.parent / "log", free_port()
+    state.mkdir()
+    own = {"PORT": str(port), "VISAGE_STATE_DIR": str(state), "VISAGE_HOST": "127.0.0.1"}
+    foreign = ("VISAGE_", "WEB_", "COVERAGE")
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(foreign)},
+        **{name: value for name, value in ENVIRONMENT.items() if name != "PATH"},
+        **own,
+    }
+    # The gunicorn of this environment stands for that of the image.
+    command = [*(confined(state) if can_unshare() else []), sys.executable, "-m", *one("CMD").listed]
+    with log.open("w") as log_file:
+        process = subprocess.Popen(
+            command, cwd=assembled, env=environment, stdout=log_file, stderr=subprocess.STDOUT, text=True
+        )
+    service = Service(f"http://127.0.0.1:{port}", process, log)
+    try:
+        assert wait_for(lambda: ready(service), 60), log.read_text()
+        yield service
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def can_unshare() -> bool:
+    """Whether this process may make a file system of its own, which root usually may."""
+    tried = (
+        subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False)
+        if shutil.which("unshare")
+        else None
+    )
+    return os.getuid() == 0 and tried is not None and tried.returncode == 0
+
+
+def confined(state: Path) -> list[str]:
+    """What comes before a command so that it can write to `state` and /dev/shm alone, and is root in name only."""
+    script = f"""
+        mount --make-rprivate / && mount --bind {state} {state}
+        for place in $(cut -d' ' -f2 /proc/self/mounts); do
+          case $place in {state}|/dev|/dev/*|/proc|/proc/*|/sys|/sys/*) ;; *) mount -o remount,bind,ro "$place" ;; esac
+        done
+        exec setpriv --bounding-set=-all --inh-caps=-all --no-new-privs "$@"
+    """
+    return ["unshare", "--mount", "sh", "-ec", script, "sh"]
+
+
+def ready(service: Service) -> bool:
+    try:
+        return requests.get(service.url + "/readyz", timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
+def test_what_is_copied_serves_photos_and_batches(container: Service, assembled: Path, astronaut_png: bytes) -> None:
+    faces = container.post(astronaut_png).json()["faces"]
+    batch = requests.post(container.url + "/batches", files={"files": astronaut_png}, timeout=60)
+    url = f"{container.url}/batches/{batch.json()['id']}"
+
+    assert len(faces) == 1
+    assert faces[0]["gender"] == "Female"
+    assert requests.get(container.url + "/docs", timeout=10).ok
+    assert requests.get(container.url + "/static/page.js", timeout=10).ok
+    assert wait_for(lambda: requests.get(url, timeout=10).json()["state"] == "done", 60)
+    assert not [file for file in assembled.rglob("*") if file.suffix == ".pyc"]
+
+
+def test_stopping_finishes_what_was_begun(container: Service, astronaut_png: bytes) -> None:
+    assert container.post(astronaut_png).ok
+
+    container.process.terminate()
+
+    assert container.process.wait(60) == 0
+
+
+@pytest.mark.skipif(not can_unshare(), reason="needs the rights to make a file system of its own")
+def test_it_can_write_to_its_state_alone(assembled: Path) -> None:
+    state = assembled.parent / "state"
+    state.mkdir()
+    for place, written in ((state, True), (assembled, False), (Path("/tmp"), False), (Path("/root"), False)):
+        tried = subprocess.run([*confined(state), "touch", place / "visage-was-here"], capture_output=True, check=False)
+
+        assert (tried.returncode == 0) == written, place
+
+
+# The wheel of OpenCV.
+
+
+def test_the_source_is_that_of_the_version_that_is_required() -> None:
+    python = re.findall(r"python:(3\.\d+)-alpine", STAGES["python"][0].rest)[0]
+
+    assert f'{REQUIREMENT} ; python_version >= "{python}"' in (ROOT / "requirements.txt").read_text().splitlines()
+
+
+def test_a_script_that_cannot_compile_says_what_it_wants(tmp_path: Path) -> None:
+    for name in ("sh", "dirname", "uname", "nproc", "mkdir"):
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+
+    tried = subprocess.run(
+        [DOCKER / "build-opencv.sh", tmp_path / "wheels"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert tried.returncode == 1
+    assert tried.stderr.startswith("not installed: c++ cmake make python3")
+
+
+@pytest.fixture
+def wheel(tmp_path: Path) -> Path:
+    return make_wheel(tmp_path)
+
+
+def make_wheel(folder: Path) -> Path:
+    module, licence = folder / "cv2.abi3.so", folder / "LICENSE.txt"
+    module.write_bytes(b"a module")
+    licence.write_text("Do as you like.")
+    command = [
+        sys.executable,
+        *map(str, (DOCKER / "wheel.py", module, folder, licence)),
+        "--requirement",
+        str(DOCKER / "opencv.txt"),
+    ]
+    return Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+
+
+def test_a_wheel_is_what_pip_takes_for_the_one_that_is_required(wheel: Path, tmp_path: Path) -> None:
+    installed = tmp_path / "installed"
+    options = ("--quiet", "--no-deps", "--no-index", "--find-links", wheel.parent, "--target", installed)
+    # pip compares each file with its record.
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, REQUIREMENT], check=True)
+
+    assert (installed / "cv2.abi3.so").read_bytes() == b"a module"
+    (facts,) = importlib.metadata.distributions(path=[str(installed)])
+    assert facts.version == REQUIREMENT.partition("==")[2] + "+visage"
+    assert facts.metadata["Name"] == "opencv-python-headless"
+    assert [str(file) for file in facts.files or () if file.name == "LICENSE.txt"]
+
+
+def test_a_wheel_is_the_same_bytes_each_time(wheel: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+
+    assert make_wheel(other).read_bytes() == wheel.read_bytes()
