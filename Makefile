@@ -29,9 +29,9 @@ test-guard: $(VENV)/matcher.done
 test-browser: $(VENV)/browser.done
 	$(BIN)/python -m pytest tests/browser
 
-# With schemas and linters for the files of deploy and docker: 220 MB.
+# With schemas and linters for the files of deploy, docker and .github: 220 MB.
 test-deploy: $(VENV)/deploy.done
-	$(BIN)/python -m pytest tests/test_container.py tests/test_manifests.py
+	$(BIN)/python -m pytest tests/test_container.py tests/test_manifests.py tests/test_workflows.py
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .
