@@ -1,6 +1,7 @@
-"""Reads a Dockerfile and a .dockerignore as far as ours go, so that tests can do what an engine would."""
+"""Reads a Dockerfile and a .dockerignore as far as ours go, so that what an engine would do can be done without."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,10 +59,24 @@ def values(instructions: list[Instruction], word: str) -> dict[str, str]:
     return {name: value.strip('"') for name, value in re.findall(r'([\w.]+)=("[^"]*"|\S+)', text)}
 
 
+def checkout(root: Path) -> list[str]:
+    """All files that lie below `root`, tracked or not, but for git's own and the environment's."""
+    found = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if name not in {".git", ".venv"}]
+        found += [str((Path(folder) / name).relative_to(root)) for name in names]
+    return found
+
+
 def context(root: Path, files: list[str]) -> set[str]:
     """Those of `files`, paths below `root`, that its .dockerignore lets through."""
     rules = [line for line in (root / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     return {file for file in files if not _is_ignored(file, rules)}
+
+
+def copied(source: str, files: set[str]) -> set[str]:
+    """Those of `files` that a COPY of `source`, a file or a folder, takes."""
+    return {file for file in files if file == source or file.startswith(f"{source}/")}
 
 
 def _instructions(text: str) -> Iterator[Instruction]:

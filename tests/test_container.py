@@ -13,7 +13,7 @@ import pytest
 import requests
 import yaml
 
-from benchmarks.dockerfile import Instruction, context, stages, values
+from benchmarks.dockerfile import Instruction, checkout, context, copied, stages, values
 from benchmarks.service import ROOT, Service, free_port
 from tests.test_faults import wait_for
 from visage.settings import Settings, rows
@@ -42,19 +42,6 @@ def one(word: str) -> Instruction:
     return found
 
 
-def checkout() -> list[str]:
-    """All files that lie in the repo, tracked or not, but for git's own and the environment's."""
-    found = []
-    for folder, folders, names in os.walk(ROOT):
-        folders[:] = [name for name in folders if name not in {".git", ".venv"}]
-        found += [str((Path(folder) / name).relative_to(ROOT)) for name in names]
-    return found
-
-
-def copied(source: str, files: set[str]) -> set[str]:
-    return {file for file in files if file == source or file.startswith(f"{source}/")}
-
-
 @needs("hadolint")
 def test_the_dockerfile_is_as_its_linter_wants_it() -> None:
     checked = subprocess.run(
@@ -74,14 +61,14 @@ def test_a_script_is_as_its_linter_wants_it(script: str) -> None:
 
 @pytest.mark.parametrize(("stage", "copy"), COPIES, ids=lambda each: getattr(each, "rest", each))
 def test_what_is_copied_is_there_and_not_ignored(stage: str, copy: Instruction) -> None:
-    files = context(ROOT, checkout())
+    files = context(ROOT, checkout(ROOT))
 
     for source in copy.sources:
         assert copied(source, files), source
 
 
 def test_nothing_is_sent_to_the_engine_that_no_stage_copies() -> None:
-    files = context(ROOT, checkout())
+    files = context(ROOT, checkout(ROOT))
     wanted = {file for _, copy in COPIES for source in copy.sources for file in copied(source, files)}
 
     assert files - wanted == set()
@@ -162,7 +149,7 @@ def test_the_image_says_what_it_is() -> None:
 @pytest.fixture
 def assembled(tmp_path: Path) -> Path:
     """The app's directory in the image: what the last stage copies there, and nothing else."""
-    files = context(ROOT, checkout())
+    files = context(ROOT, checkout(ROOT))
     for copy in [each for each in FINAL if each.word == "COPY" and not each.stage]:
         for source in copy.sources:
             for file in copied(source, files):

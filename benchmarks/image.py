@@ -1,0 +1,173 @@
+"""The size of the image, file by file, without an engine: `python -m benchmarks.image`; writes results/image.md.
+
+The packages are those that pip would install on Alpine, without what the Dockerfile deletes of them; the app is what it
+copies. `--opencv` names the wheel that docker/build-opencv.sh has made for musl, `--base` a folder with the files of
+the Python image, such as `docker export` gives; without them the report says that they are missing. Bytecode is made
+by the Python that runs this, which is a little older than the image's.
+"""
+
+import argparse
+import marshal
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+
+from packaging.requirements import Requirement
+
+from benchmarks.dockerfile import checkout, context, copied, stages
+from benchmarks.report import RESULTS, circumstances, table
+from benchmarks.service import ROOT
+
+# Bytes; what the project has set itself.
+MOST = 150_000_000
+
+LARGEST = 25
+
+# Before its code, a file of bytecode has 16 bytes (PEP 552).
+_BYTECODE_HEAD = 16
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the image, or its bytecode: the part that it belongs to, its path there, its bytes."""
+
+    part: str
+    path: str
+    size: int
+    deleted: bool = False
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--processor", choices=["x86_64", "aarch64"], default="x86_64")
+    parser.add_argument("--opencv", type=Path, help="the wheel for musl")
+    parser.add_argument("--base", type=Path, help="a folder with the files of the Python image")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        wheels = fetch(Path(folder), arguments.processor)
+        files = [file for wheel in [*wheels, *filter(None, [arguments.opencv])] for file in files_of_wheel(wheel)]
+    files += files_of_app()
+    if arguments.base:
+        files += files_of_base(arguments.base)
+    missing = [
+        name
+        for name, given in (("the compiled OpenCV", arguments.opencv), ("Python's image", arguments.base))
+        if not given
+    ]
+    (RESULTS / "image.md").write_text(report(files, missing, arguments.processor))
+
+
+def fetch(folder: Path, processor: str) -> list[Path]:
+    """The wheels that pip takes for the image's Python on musl, but for OpenCV's, which there is none of."""
+    python = image_python()
+    asked = [str(each) for each in required(python, processor) if each.name != "opencv-python-headless"]
+    platforms = [word for version in (1, 2) for word in ("--platform", f"musllinux_1_{version}_{processor}")]
+    options = ["--only-binary", ":all:", "--no-deps", "--python-version", python, *platforms, "--dest", str(folder)]
+    subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", *options, *asked], check=True)
+    return sorted(folder.iterdir())
+
+
+def image_python() -> str:
+    """The version of the image's Python, such as 3.14."""
+    found = re.match(r"python:(3\.\d+)-alpine", stages(ROOT / "docker" / "Dockerfile")["python"][0].rest)
+    assert found is not None
+    return found[1]
+
+
+def required(python: str, processor: str) -> Iterator[Requirement]:
+    """What the image's Python installs, pinned."""
+    marks = {"python_version": python, "python_full_version": f"{python}.0", "platform_machine": processor}
+    for name in ("requirements.txt", "docker/requirements.txt"):
+        for line in (ROOT / name).read_text().splitlines():
+            if line and not line.startswith("#"):
+                requirement = Requirement(line)
+                if requirement.marker is None or requirement.marker.evaluate(marks):
+                    requirement.marker = None
+                    yield requirement
+
+
+def files_of_wheel(wheel: Path) -> Iterator[File]:
+    """Each file of a wheel, and the bytecode that pip makes of it."""
+    part = wheel.name.split("-")[0].replace("_", "-")
+    with zipfile.ZipFile(wheel) as archive:
+        for entry in archive.infolist():
+            yield from _with_bytecode(part, entry.filename, archive.read(entry), deleted=is_deleted(entry.filename))
+
+
+def files_of_app() -> Iterator[File]:
+    """Each file that the last stage copies from the repo."""
+    files = context(ROOT, checkout(ROOT))
+    for copy in [each for each in stages(ROOT / "docker" / "Dockerfile")[""] if each.word == "COPY" and not each.stage]:
+        for file in sorted(file for source in copy.sources for file in copied(source, files)):
+            part = "compact" if file.startswith("models/") else "visage"
+            yield from _with_bytecode(part, file, (ROOT / file).read_bytes())
+
+
+def files_of_base(folder: Path) -> Iterator[File]:
+    """Each file of the image that ours begins with."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            yield File("Python's image", str(path.relative_to(folder)), path.stat().st_size)
+
+
+def is_deleted(path: str) -> bool:
+    """Whether the Dockerfile deletes this file of a package."""
+    ran = " ".join(each.rest for each in stages(ROOT / "docker" / "Dockerfile")["packages"] if each.word == "RUN")
+    folders, patterns = re.findall(r"-type d -name (\S+)", ran), re.findall(r"-name '(\S+)'", ran)
+    *above, name = PurePosixPath(path).parts
+    return any(folder in above for folder in folders) or any(fnmatch(name, pattern) for pattern in patterns)
+
+
+def report(files: list[File], missing: list[str], processor: str) -> str:
+    """The written result."""
+    kept = [file for file in files if not file.deleted]
+    total = sum(file.size for file in kept)
+    parts = sorted({file.part for file in files}, key=lambda part: -_bytes(kept, part))
+    rows = [
+        (
+            part,
+            str(sum(file.part == part for file in kept)),
+            _megabytes(_bytes(kept, part)),
+            _megabytes(_bytes(files, part) - _bytes(kept, part)),
+        )
+        for part in parts
+    ]
+    rows.append(("in all", str(len(kept)), _megabytes(total), _megabytes(sum(file.size for file in files) - total)))
+    largest = sorted(kept, key=lambda file: -file.size)[:LARGEST]
+    left = f"Not in it: {' and '.join(missing)}. They may have {_megabytes(MOST - total)} MB.\n" if missing else ""
+    return (
+        f"{circumstances(f'The size of the image, {processor}')}\n"
+        f"Python {image_python()} on musl, unpacked; at most {MOST // 10**6} MB. {left}\n"
+        f"{table(['part', 'files', 'MB', 'MB deleted'], rows)}\n"
+        f"## The largest files\n\n"
+        f"{table(['file', 'MB'], [(f'{file.part}: {file.path}', _megabytes(file.size)) for file in largest])}"
+    )
+
+
+def _with_bytecode(part: str, path: str, content: bytes, *, deleted: bool = False) -> Iterator[File]:
+    yield File(part, path, len(content), deleted)
+    if path.endswith(".py"):
+        try:
+            code = compile(content, path, "exec", dont_inherit=True)
+        except SyntaxError:
+            # For a Python that is newer, or as a test of what is none.
+            return
+        yield File(part, f"{path}c", _BYTECODE_HEAD + len(marshal.dumps(code)), deleted)
+
+
+def _bytes(files: list[File], part: str) -> int:
+    return sum(file.size for file in files if file.part == part)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f}"
+
+
+if __name__ == "__main__":
+    main()
