@@ -1,7 +1,8 @@
-"""The nets of a pack in several wheels of OpenCV: `python -m benchmarks.wheels 4.12.0.88 4.13.0.92 4.14.0.94`.
+"""The nets of a pack in several wheels of OpenCV: `python -m benchmarks.wheels 4.12.0.88 4.14.0.94 dist/ours.whl`.
 
-Each wheel gets an environment of its own under --environments; the wheels take turns, so that all of them meet the
-machine's good and bad minutes. Times are milliseconds a forward on one thread: the median of the rounds' medians.
+A wheel is a version on PyPI, or a file, such as docker/build-opencv.sh makes. Each gets an environment of its own under
+--environments; they take turns, so that all of them meet the machine's good and bad minutes. Times are milliseconds a
+forward on one thread: the median of the rounds' medians.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import venv
 from pathlib import Path
 
 from visage.packs import NetSpec, find_pack
+from visage.superres_spec import SuperresSpec
 
 # Runs inside each environment, with nothing but OpenCV and numpy.
 TIMED = """
@@ -28,8 +30,8 @@ def median(net, blob):
         times.append(time.perf_counter() - started)
     return 1000 * statistics.median(times)
 results = {}
-for name, prototxt, weights, width, height in json.loads(sys.argv[1]):
-    blob = np.random.default_rng(1).normal(size=(1, 3, height, width)).astype(np.float32)
+for name, prototxt, weights, channels, width, height in json.loads(sys.argv[1]):
+    blob = np.random.default_rng(1).normal(size=(1, channels, height, width)).astype(np.float32)
     results[name] = median(cv2.dnn.readNetFromCaffe(prototxt, weights), blob)
 print(json.dumps(results))
 """
@@ -37,39 +39,56 @@ print(json.dumps(results))
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("versions", nargs="+")
+    parser.add_argument("wheels", nargs="+", help="versions on PyPI, or files")
     parser.add_argument("--pack", default="compact", help="name or path of a model pack")
     parser.add_argument("--environments", type=Path, default=Path("/tmp/visage-wheels"))
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    pythons = {version: environment(arguments.environments / version, version) for version in arguments.versions}
+    pythons = {name_of(wheel): environment(arguments.environments, wheel) for wheel in arguments.wheels}
     pack = find_pack(arguments.pack)
     width, height = pack.face.input
-    nets: list[tuple[str, NetSpec, tuple[int, int]]] = [
-        (f"face, {width} x {height}", pack.face, (width, height)),
-        (f"face, {2 * width} x {2 * height}", pack.face, (2 * width, 2 * height)),
-        ("gender, 1 face", pack.gender, pack.gender.input),
-        ("age, 1 face", pack.age, pack.age.input),
+    nets = [
+        net(f"face, {width} x {height}", pack.face, 3, width, height),
+        net(f"face, {2 * width} x {2 * height}", pack.face, 3, 2 * width, 2 * height),
+        net("gender, 1 face", pack.gender, 3, *pack.gender.input),
+        net("age, 1 face", pack.age, 3, *pack.age.input),
     ]
-    task = json.dumps([(name, str(spec.prototxt.path), str(spec.weights.path), *size) for name, spec, size in nets])
-    rounds: dict[str, list[dict[str, float]]] = {version: [] for version in pythons}
+    if pack.enlarging and pack.enlarging.tile and pack.enlarging.prototxt:
+        side = pack.enlarging.tile + 2 * pack.enlarging.overlap
+        nets.append(net(f"superres, {side} x {side}", pack.enlarging, len(pack.enlarging.mean), side, side))
+    task = json.dumps(nets)
+    rounds: dict[str, list[dict[str, float]]] = {wheel: [] for wheel in pythons}
     for _ in range(arguments.rounds):
-        for version, python in pythons.items():
+        for wheel, python in pythons.items():
             printed = subprocess.run([python, "-c", TIMED, task], capture_output=True, text=True, check=True).stdout
-            rounds[version].append(json.loads(printed))
+            rounds[wheel].append(json.loads(printed))
     print("| net | " + " | ".join(pythons) + " |\n|---|" + "--:|" * len(pythons))
     for name, *_ in nets:
-        times = [statistics.median(result[name] for result in rounds[version]) for version in pythons]
+        times = [statistics.median(result[str(name)] for result in rounds[wheel]) for wheel in pythons]
         print(f"| {name} | " + " | ".join(f"{time:.1f}" for time in times) + " |")
 
 
-def environment(folder: Path, version: str) -> Path:
-    """The interpreter of an environment that has this wheel; made where it is missing."""
-    python = folder / "bin" / "python"
+def net(name: str, spec: NetSpec | SuperresSpec, channels: int, width: int, height: int) -> tuple[str | int, ...]:
+    """What the timed program has to know of a net and of what it is fed."""
+    assert spec.prototxt is not None
+    return name, str(spec.prototxt.path), str(spec.weights.path), channels, width, height
+
+
+def name_of(wheel: str) -> str:
+    """The version, or the name of the file."""
+    return Path(wheel).stem if wheel.endswith(".whl") else wheel
+
+
+def environment(folder: Path, wheel: str) -> Path:
+    """The interpreter of an environment below `folder` that has this wheel; made where it is missing."""
+    own = folder / name_of(wheel)
+    python = own / "bin" / "python"
     if not python.exists():
-        venv.create(folder, with_pip=True)
-        wheel = f"opencv-python-headless=={version}"
-        subprocess.run([python, "-m", "pip", "install", "--quiet", wheel], check=True, stdout=sys.stderr)
+        venv.create(own, with_pip=True)
+    # A file may have been made anew since.
+    # A file may have been made anew since, and pip would take its version for that.
+    asked = ["--force-reinstall", wheel] if wheel.endswith(".whl") else [f"opencv-python-headless=={wheel}"]
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *asked], check=True, stdout=sys.stderr)
     return python
 
 
