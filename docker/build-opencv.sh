@@ -36,8 +36,9 @@ if [ -z "${BUILD:-}" ]; then
 fi
 mkdir -p "$BUILD/sdist" "$BUILD/source"
 
-# pip compares the checksum; headers of any numpy 2 make a module for all of them.
-"$python" -m pip download --quiet --no-deps --no-binary :all: --require-hashes --dest "$BUILD/sdist" \
+# pip compares the checksum. What it wants for itself to look at the source is not compiled. Headers of any numpy 2 make
+# a module for all of them.
+"$python" -m pip download --quiet --no-deps --no-binary opencv-python-headless --require-hashes --dest "$BUILD/sdist" \
   --requirement "$here/opencv.txt"
 tar -xzf "$BUILD"/sdist/*.tar.gz -C "$BUILD/source" --strip-components 1
 "$python" -m venv "$BUILD/venv"
@@ -81,5 +82,5 @@ cmake --build "$BUILD/cmake" --parallel "$jobs" --target opencv_python3
 
 module=$(find "$BUILD/cmake/lib" -name 'cv2.abi3.so')
 strip "$module"
-"$BUILD/venv/bin/python" "$here/wheel.py" "$module" "$wheels" "$BUILD/source/LICENSE.txt" \
+"$BUILD/venv/bin/python" "$here/wheel.py" "$module" "$wheels" "$BUILD/source/opencv/LICENSE" \
   "$BUILD/source/LICENSE-3RD-PARTY.txt" --requirement "$here/opencv.txt"
