@@ -6,7 +6,6 @@ import re
 import select
 import shutil
 import socket
-import ssl
 import subprocess
 import threading
 import time
@@ -220,6 +219,20 @@ def test_a_client_that_sends_all_of_what_is_far_too_large_gets_the_answer_too(ng
     answer = requests.post(nginx.url + "/predict", data=bytes((MOST_MEGABYTES + 5) * 2**20), timeout=60)
 
     assert_refused_as_visage_would(answer, 413, "body_too_large")
+
+
+def test_codes_are_those_that_visage_has_for_the_status() -> None:
+    readme = (ROOT / "README.md").read_text()
+    known = {
+        (status, code)
+        for statuses, codes in re.findall(r"^\| ([45]\d\d[\d, ]*) \| (.+) \|$", readme, re.MULTILINE)
+        for status in statuses.split(", ")
+        for code in re.findall(r"`(\w+)`", codes)
+    }
+    own = re.findall(r"""^ +(\d{3}|default) '\{"error": "[^"]+\.", "code": "(\w+)"\}';$""", CONFIGURATION, re.MULTILINE)
+
+    assert len(own) == 7
+    assert {(status.replace("default", "503"), code) for status, code in own} <= known
 
 
 def test_visage_takes_no_body_that_nginx_does_not() -> None:
@@ -459,14 +472,12 @@ def test_https_and_http_2_are_spoken_where_there_is_a_certificate(
     with proxied(tmp_path, port_of(service), tls=tmp_path) as nginx:
         page = requests.get(nginx.url + "/docs", verify=str(certificate), timeout=10)
         answer = requests.post(nginx.url + "/predict", files={"image": tiny_png}, verify=str(certificate), timeout=10)
-        context = ssl.create_default_context(cafile=certificate)
-        context.set_alpn_protocols(["h2", "http/1.1"])
-        with context.wrap_socket(connect(nginx), server_hostname="127.0.0.1") as connection:
-            assert connection.selected_alpn_protocol() == "h2"
-
+        options = ("--silent", "--show-error", "--http2", "--cacert", certificate, "--write-out", "%{http_version}")
+        by_curl = subprocess.run(["curl", *options, nginx.url + "/docs"], capture_output=True, text=True, check=True)
         moved = requests.get(f"http://127.0.0.1:{plain_port(nginx)}/docs?x", allow_redirects=False, timeout=10)
 
     assert len(answer.json()["faces"]) == 3
     assert (moved.status_code, moved.headers["Location"]) == (301, "https://127.0.0.1/docs?x")
     # Its examples are to be run as they stand there.
     assert nginx.url + "/predict" in page.text
+    assert by_curl.stdout == page.text + "2"
