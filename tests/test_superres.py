@@ -282,7 +282,7 @@ def test_a_tile_that_is_too_small_for_the_overlap_is_refused(luma: Settings) -> 
 
 
 def test_too_little_memory_for_the_overlap_is_refused(luma: Settings) -> None:
-    with pytest.raises(SettingsError, match="VISAGE_TILE_BYTES is 1048576; for an overlap of 16 .* needs 1179648 or"):
+    with pytest.raises(SettingsError, match=r"VISAGE_TILE_BYTES is 1048576; for an overlap of 16 .* needs 1179648 or"):
         Enhancer(replace(luma, overlap=16, tile_bytes=2**20))
 
     assert Enhancer(replace(luma, overlap=16, tile_bytes=1179648)).enhance(png(noise(9, 9))).width == 27
