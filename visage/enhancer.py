@@ -96,7 +96,7 @@ class Enhancer:
                 with turn():
                     self._net.let_go()
             stopwatch.lap("enlarge")
-            # In no slot: for 50 megapixels of WebP this takes 12 s, and no photo is to wait for that.
+            # In no slot: for 50 megapixels of WebP this takes 14 s, and no photo is to wait for that.
             picture = encode_as(header.format, enlarged)
             stopwatch.lap("encode")
         _, first, *later = waits

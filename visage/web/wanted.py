@@ -10,7 +10,7 @@ from visage.errors import NotReady
 from visage.web.connection import Outbox
 
 # What a process that is to end gives an enlargement. gunicorn gives it 30 (gunicorn.conf.py), of which the encoder may
-# take 12 (`python -m benchmarks.superres formats`), and the tile in hand comes first.
+# take 14 (`python -m benchmarks.superres formats`), and the tile in hand comes first.
 MOST_SECONDS_AFTER_STOP = 10.0
 
 
