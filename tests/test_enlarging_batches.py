@@ -1,5 +1,6 @@
 """Batches of pictures to be enlarged: they keep no other batch waiting, and a restart costs no attempt."""
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -88,6 +89,27 @@ def test_a_picture_that_is_given_up_is_done_by_the_next_and_the_attempt_does_not
     assert [attempts for attempts, _ in claims] == [0] * (MOST_ATTEMPTS + 1)
     assert between == ["waiting"]
     assert codes(workshop, batch_id) == ["done"]
+
+
+def test_while_a_picture_that_was_given_up_is_enlarged_other_batches_come_to_their_end(
+    workshop: Workshop, tiny_png: bytes
+) -> None:
+    workshop.submit(PICTURE, options=EnlargeOptions())
+    first = workshop.worker(engine=Interrupted(workshop.engine, lambda: first.stop()))  # noqa: PLW0108
+    workshop.take_turns(first, most=1)
+    analysed = workshop.submit(tiny_png, options=Options())
+    seen: list[State] = []
+
+    def give_others_turns() -> None:
+        others = threading.Thread(target=workshop.take_turns, args=[second])
+        others.start()
+        others.join(20)
+        seen.append(workshop.batches.progress(analysed).state)
+
+    second = workshop.worker(engine=Interrupted(workshop.engine, give_others_turns))
+    workshop.take_turns(second)
+
+    assert seen == [State.DONE]
 
 
 def test_the_attempt_does_not_count_even_if_the_tile_never_ends(workshop: Workshop) -> None:

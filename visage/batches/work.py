@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from visage.analyzer import Options
 from visage.batches import Batches
@@ -42,6 +42,7 @@ class Work:
         # What was begun before and has no result may have killed whoever began it. One at a time, so that of those
         # which a process had in hand when it died only the guilty one is in hand every time.
         self._suspects = threading.Lock()
+        self._finishing = threading.Lock()
         self._enlarging = Enlarging(batches.queue)
         # Batch and number of what this process works on now. What it claimed otherwise, it lost: the queue went away.
         self._in_hand: set[tuple[str, int]] = set()
@@ -82,8 +83,7 @@ class Work:
         if place == 0 and self._batches.recall(batch):
             return False
         if place >= len(numbers):
-            with self._suspects:
-                return self._work_on_rest(batch)
+            return self._work_on_rest(batch)
         # Others may go on with the next file meanwhile.
         self._queue.ask(batch.id)
         self._try(batch, numbers[place], 1)
@@ -94,9 +94,7 @@ class Work:
         results = self._batches.results(batch)
         missing = [number for number in batch.accepted if number not in results]
         if not missing:
-            _log_end(batch.id, self._batches.finish(batch, results))
-            if not self._batches.exists(batch.id):
-                self._clean_up(batch.id, missing)
+            self._finish(batch, results)
         for number in missing:
             attempts, owner = self._queue.last_claim(batch.id, number)
             if attempts and self._is_held(batch.id, number, owner):
@@ -104,9 +102,18 @@ class Work:
             if attempts == MOST_ATTEMPTS:
                 self._record(batch, number, FATAL, attempts)
                 return True
-            if self._try(batch, number, attempts + 1):
-                return True
+            with self._suspects if attempts else nullcontext():
+                if self._try(batch, number, attempts + 1):
+                    return True
         return False
+
+    def _finish(self, batch: Batch, results: dict[int, Result]) -> None:
+        with self._finishing:
+            if self._queue.ended(batch.id):
+                return
+            _log_end(batch.id, self._batches.finish(batch, results))
+            if not self._batches.exists(batch.id):
+                self._clean_up(batch.id, [])
 
     def _is_held(self, batch_id: str, number: int, owner: str) -> bool:
         if owner == self._life.owner:
