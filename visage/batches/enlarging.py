@@ -75,17 +75,17 @@ class Enlarging:
         Its claim is taken back at once: a tile may take longer than this process is given.
         """
         self._stopped = True
-        # A queue that cannot be told counts the attempt.
-        with suppress(BatchError):
-            self._unclaim()
+        self._unclaim()
 
     def _go_on(self, _done: int, _tiles: int) -> None:
         if not self._claim:
             raise GivenUp
 
     def _unclaim(self) -> None:
-        if claim := self._take_claim():
-            self._queue.unclaim(*claim)
+        # A queue that cannot be told counts the attempt.
+        with suppress(BatchError):
+            if claim := self._take_claim():
+                self._queue.unclaim(*claim)
 
     def _take_claim(self) -> Claim | None:
         with self._lock:
