@@ -27,6 +27,7 @@ from visage.analyzer import Options
 from visage.batches import Batches, open_batches
 from visage.batches.batch import (
     Batch,
+    BatchOptions,
     Done,
     Entry,
     Failure,
@@ -93,7 +94,7 @@ class Workshop:
             worker.turn(task.args[0])
         return taken
 
-    def submit(self, *photos: bytes, options: Options | GuardOptions | None = None) -> str:
+    def submit(self, *photos: bytes, options: BatchOptions | None = None) -> str:
         with self.batches.create() as new:
             for number, photo in enumerate(photos, 1):
                 new.add(f"photo{number}.png", photo)

@@ -105,7 +105,8 @@ class Analyzer:
     def _enlarger(self) -> FaceEnlarger:
         if self._superres is None:
             raise PackError(f"The pack in {self._pack.folder} has no net that enlarges faces.")
-        return FaceEnlarger(SuperresNet(self._superres))
+        crop_scale = max(self._pack.gender.crop_scale, self._pack.age.crop_scale)
+        return FaceEnlarger(SuperresNet(self._superres), crop_scale)
 
     def check(self) -> None:
         """Run every net once, on as little as it takes. How gender and age nets are laid out for it serves photos too.

@@ -1,6 +1,7 @@
 """The process that works on batches: threads that take files, and a look now and then at what was left or is too old.
 
-SIGTERM has it finish the files in hand and end; whenever else it ends, the next one goes on where it was.
+SIGTERM has it finish the files in hand, but for a picture that is being enlarged, and end; whenever else it ends, the
+next one goes on where it was.
 """
 
 import logging.config
@@ -30,9 +31,6 @@ from visage.packs import find_pack
 from visage.settings import Settings
 
 LOOK_SECONDS = 10.0
-
-# For pictures of others to be enlarged first: a day.
-_PATIENCE_SECONDS = 86400.0
 
 _WISHES_TO_STOP = (signal.SIGTERM, signal.SIGINT)
 
@@ -84,10 +82,8 @@ class LazyEngine:
     """The engine, loaded when it is first asked for: a service without batches has no memory to spare for it."""
 
     def __init__(self, settings: Settings) -> None:
-        # As many slots as threads, so that none ever waits for one; pictures are enlarged one by one, and those of a
-        # batch have all the time that it takes. No photo of a batch comes twice.
-        jobs = settings.batch_jobs
-        self._settings = replace(settings, slots=jobs, queue=2 * jobs, wait_seconds=_PATIENCE_SECONDS, cache_bytes=0)
+        # As many slots as threads, so that none ever waits for one. No photo of a batch comes twice.
+        self._settings = replace(settings, slots=settings.batch_jobs, cache_bytes=0)
         self._lock = threading.Lock()
 
     def __call__(self) -> Engine:
@@ -139,6 +135,8 @@ def main() -> None:
 def consuming(settings: Settings, batches: Batches) -> Iterator[Work]:
     """Work on `batches`, with as many threads as `settings` say, until the block ends; what is in hand is finished.
 
+    But for a picture that is being enlarged, which can take minutes: that is left to the next who works on batches.
+
     Raises:
         SettingsError: there is nothing to be done here.
         BatchesUnavailable, StorageFull: the queue cannot be used.
@@ -167,6 +165,8 @@ def consuming(settings: Settings, batches: Batches) -> Iterator[Work]:
     try:
         yield work
     finally:
+        consumer.stop_flag.set()
+        work.stop()
         consumer.stop(graceful=True)
         life.end()
         logger.info("consumer_stopped")
