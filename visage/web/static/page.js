@@ -23,7 +23,10 @@ async function show() {
     scrollTo(0, 0);
     title.focus({ preventScroll: true });
   }
-  view = await import(`./${name}.js`);
+  const module = await import(`./${name}.js`);
+  // Another may have been chosen meanwhile.
+  if (name !== shown) return;
+  view = module;
   document.documentElement.dataset.ready = name;
 }
 
@@ -34,20 +37,21 @@ addEventListener("paste", (event) => {
   if (files.length) view?.take?.(files);
 });
 
+const hasFiles = ({ dataTransfer }) => dataTransfer.types.includes("Files");
+
 addEventListener("dragover", (event) => {
-  if (event.dataTransfer.types.includes("Files")) {
-    event.preventDefault();
-    document.body.classList.add("dragging");
-  }
+  if (!hasFiles(event)) return;
+  event.preventDefault();
+  document.body.classList.add("dragging");
 });
 addEventListener("dragleave", (event) => {
   if (!event.relatedTarget) document.body.classList.remove("dragging");
 });
-addEventListener("drop", async (event) => {
+addEventListener("drop", (event) => {
+  if (!hasFiles(event)) return;
   event.preventDefault();
   document.body.classList.remove("dragging");
-  const files = await droppedFiles(event.dataTransfer);
-  if (files.length) view?.take?.(files);
+  view?.take?.(droppedFiles(event.dataTransfer));
 });
 
 show();
