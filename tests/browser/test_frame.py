@@ -126,6 +126,25 @@ def test_the_docs_have_nothing_that_axe_objects_to_and_fit_the_window(window: Wi
     assert window.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_on_a_phone_the_routes_of_the_docs_stand_above_what_is_said_of_them(
+    browser: Any, photo_service: Service
+) -> None:
+    for window in new_window(browser, photo_service.url, "phone"):
+        window.page.goto(f"{window.url}/docs")
+
+        columns = window.page.locator(".contents li").first.evaluate("row => getComputedStyle(row).gridTemplateColumns")
+
+        assert len(columns.split()) == 1
+
+
+def test_a_view_that_has_not_arrived_says_so(desktop: Window) -> None:
+    desktop.page.route("**/static/enlarge.js", lambda route: route.abort())
+
+    desktop.page.goto(f"{desktop.url}/#enlarge")
+
+    expect(desktop.page.get_by_role("alert")).to_have_text("Not all of this page has arrived: load it again.")
+
+
 def test_views_and_docs_lead_to_each_other(window: Window) -> None:
     page = window.open()
 
@@ -159,8 +178,8 @@ def test_a_view_that_is_opened_after_the_service_was_cut_off_says_so(browser: An
         with serving(tmp_path / "log", "compact", PORT=port, WEB_CONCURRENCY="1", VISAGE_BATCH_JOBS="0"):
             page = window.open()
 
-        page.get_by_role("link", name="Enlarge").click()
-        page.get_by_label("Choose a photo", exact=True).set_input_files(ASTRONAUT)
+        page.get_by_role("link", name="Guard").click()
+        page.get_by_label("Choose photos or a ZIP").set_input_files(ASTRONAUT)
 
         expect(page.get_by_role("alert")).to_contain_text("astronaut.jpg: The service does not answer")
 

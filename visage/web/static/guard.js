@@ -25,6 +25,8 @@ const TASKS = {
   },
 };
 
+const KEPT = "The service keeps what comes of it until you delete it or its time is up.";
+
 let files = [];
 let first = null;
 let kept = [];
@@ -87,7 +89,7 @@ function renew() {
   const { title, start: verb, hint } = TASKS[task];
   byId("guard-title").textContent = title;
   byId("guard-lead").hidden = byId("guard-cover").hidden = byId("guard-cover").disabled = task !== "anonymize";
-  byId("guard-hint").textContent = isAlone() ? "Click a face to keep it as it is." : hint;
+  byId("guard-hint").textContent = isAlone() ? "Click a face to keep it as it is." : `${hint} ${KEPT}`;
   const many = files.length === 1 ? "all" : `${files.length} photos`;
   start.textContent = isAlone() ? "Download photo" : `${verb} ${many}`;
   start.disabled = false;

@@ -1,4 +1,4 @@
-import { byId } from "./elements.js";
+import { byId, say } from "./elements.js";
 import { droppedFiles, pastedFiles } from "./intake.js";
 
 const VIEWS = ["look", "guard", "enlarge", "live"];
@@ -23,11 +23,15 @@ async function show() {
     scrollTo(0, 0);
     title.focus({ preventScroll: true });
   }
-  const module = await import(`./${name}.js`);
-  // Another may have been chosen meanwhile.
-  if (name !== shown) return;
-  view = module;
-  document.documentElement.dataset.ready = name;
+  try {
+    const module = await import(`./${name}.js`);
+    // Another may have been chosen meanwhile.
+    if (name !== shown) return;
+    view = module;
+    document.documentElement.dataset.ready = name;
+  } catch {
+    say(byId(`${name}-trouble`), "Not all of this page has arrived: load it again.");
+  }
 }
 
 addEventListener("hashchange", show);
