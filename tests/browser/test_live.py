@@ -140,8 +140,9 @@ def test_a_camera_that_is_no_more_wanted_when_it_is_given_is_not_left_on(before_
     page.get_by_role("button", name="Start camera").click()
     expect(page.locator("#live-status")).to_have_text("1 face.")
 
-    page.wait_for_function("window.streams.length === 2")
-    page.locator("#live-pace").wait_for()
+    page.evaluate(
+        "async () => { while (window.streams.length < 2) await new Promise((given) => { setTimeout(given, 20); }); }"
+    )
 
     assert page.evaluate(ON) == 1
     expect(page.locator("#live-status")).to_have_text("1 face.")

@@ -68,7 +68,8 @@ class Window:
     def hold(self, address: str) -> "Held":
         """Hold the next request to such an address back."""
         held = Held(self.page, [])
-        self.page.route(address, lambda route: held.routes.append(route), times=1)  # noqa: PLW0108
+        # Not for one time: when the last route of a page goes, requests that are on their way may go with it.
+        self.page.route(address, lambda route: route.continue_() if held.routes else held.routes.append(route))
         return held
 
     def drop(self, *paths: Path) -> None:

@@ -11,8 +11,9 @@ const AGAIN = 2;
 // Files are asked for as often as takes this part of the time, and not more than once a second.
 const FILES_SHARE = 0.1;
 
-// Seconds that the pace is taken over.
+// The pace is taken over so many seconds, or changes where these take longer.
 const PACE_SECONDS = 30;
+const PACE_CHANGES = 10;
 
 const DONE = { anonymize: "covered", predict: "looked at", enhance: "enlarged" };
 
@@ -89,13 +90,14 @@ function showProgress({ total, done, failed, state }, samples) {
   say(status, state === "waiting" ? "Waiting for others." : "Under way.");
   const now = performance.now() / 1000;
   samples.push({ now, count: done + failed });
-  while (now - samples[0].now > PACE_SECONDS) samples.shift();
+  while (samples.length > PACE_CHANGES && now - samples[0].now > PACE_SECONDS) samples.shift();
   const [first] = samples;
   const pace = (done + failed - first.count) / (now - first.now);
   byId("batch-pace").hidden = !(pace > 0);
   if (pace > 0) {
     const left = (total - done - failed) / pace;
-    byId("batch-pace").textContent = `${pace.toFixed(1)} photos a second, ${duration(left)} left`;
+    const rate = pace < 1 ? `${(60 * pace).toFixed(1)} photos a minute` : `${pace.toFixed(1)} photos a second`;
+    byId("batch-pace").textContent = `${rate}, ${duration(left)} left`;
   }
 }
 

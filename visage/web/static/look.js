@@ -44,7 +44,7 @@ function newPhoto(file) {
   photo.button = element(
     "button",
     { type: "button", onclick: () => choose(photo) },
-    element("img", { src: photo.address, alt: "", draggable: false }),
+    element("img", { loading: "lazy", src: photo.address, alt: "", draggable: false }),
     element("span", {}, file.name),
     photo.said,
   );
