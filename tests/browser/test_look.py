@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -82,6 +83,23 @@ def test_the_card_of_a_face_hides_no_other(desktop: Window, two_faces: Path) -> 
         or card["y"] >= other["y"] + other["height"]
         or card["y"] + card["height"] <= other["y"]
     )
+
+
+def test_a_photo_that_is_done_while_another_view_is_shown_has_its_card_in_place(desktop: Window) -> None:
+    page = desktop.open()
+    held = desktop.hold("**/predict?*")
+    page.get_by_label("Choose photos", exact=True).set_input_files(ASTRONAUT)
+    request = held.wait()
+    page.get_by_role("link", name="Live", exact=True).click()
+    expect(page.get_by_role("heading", name="Live")).to_be_visible()
+    request.continue_()
+    expect(page.locator("button.face")).to_have_count(1)
+
+    page.get_by_role("link", name="Look", exact=True).click()
+
+    card, face = page.locator("#look-card"), page.locator("button.face")
+    expect(card).to_have_attribute("style", re.compile("left: "))
+    assert card.bounding_box()["x"] >= face.bounding_box()["x"] + face.bounding_box()["width"]
 
 
 def test_the_keyboard_alone_reaches_every_face_and_the_sliders(window: Window, two_faces: Path) -> None:

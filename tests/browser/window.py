@@ -116,4 +116,4 @@ def new_window(browser: Any, url: str, size: str, **options: Any) -> Iterator[Wi
     )
     yield Window(page, url)
     context.close()
-    assert [complaint for complaint in complaints if _NETWORK not in complaint] == []
+    assert [complaint for complaint in complaints if _NETWORK not in complaint] == [], complaints

@@ -233,4 +233,9 @@ layer.addEventListener("mouseleave", () => {
 addEventListener("keydown", ({ key }) => {
   if (key === "Escape" && !card.hidden) activate();
 });
+// The photo has another size once it has arrived, in another window, and when its view is shown again.
+new ResizeObserver(() => {
+  const active = layer.querySelector(".active");
+  if (active) putBeside(card, active);
+}).observe(layer);
 filter();
