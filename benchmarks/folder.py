@@ -27,7 +27,7 @@ SETTLED_FILES = 20
 # Turns of the runs with one job and with two, so that both come to their end at about the same time.
 TURN_SECONDS = {1: 9.0, 2: 5.0}
 
-_LOOK_SECONDS = 0.05
+_LOOK_SECONDS = 0.2
 
 
 def main() -> None:

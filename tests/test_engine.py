@@ -1,5 +1,6 @@
 """The engine as a library: faces out of bytes, from any number of threads, without HTTP."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from visage.errors import EmptyImage, ImageTooLarge, PackError, QueueFull
 from visage.face_search import Detail
 from visage.faces import Box, Face
 from visage.images import Photo
+from visage.packs import read_pack
 from visage.settings import Settings
 
 
@@ -246,6 +248,23 @@ def test_flask_is_not_imported_for_the_engine() -> None:
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
     assert printed.strip() == "[]"
+
+
+def test_who_only_covers_faces_needs_no_other_nets(
+    engine: Engine, tiny_pack: Path, tmp_path: Path, tiny_png: bytes
+) -> None:
+    pack = tmp_path / "pack"
+    shutil.copytree(tiny_pack, pack)
+    described = read_pack(pack)
+    for spec in (described.gender, described.age):
+        spec.weights.path.write_bytes(b"altered")
+    settings = Settings(pack=str(pack))
+
+    anonymized = Engine(settings, eager=False).anonymize(tiny_png)
+
+    assert anonymized.picture == engine.anonymize(tiny_png).picture
+    with pytest.raises(PackError, match="gender"):
+        Engine(settings)
 
 
 def test_only_nets_with_layers_in_python_wear_out(engine: Engine, reference_pack: Path) -> None:

@@ -8,6 +8,7 @@ import queue
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -40,8 +41,8 @@ WORN_OUT_PHOTOS = 20_000
 class Engine:
     """Loads a pack's nets once a slot and answers photos with them, from as many threads as you like."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
-        """Load the packs that `settings` name.
+    def __init__(self, settings: Settings | None = None, *, eager: bool = True) -> None:
+        """Load the packs that `settings` name; unless `eager`, only the nets that find faces, and others when needed.
 
         Raises:
             PackError: a pack is missing, incomplete, altered or not what its manifest says.
@@ -51,7 +52,6 @@ class Engine:
         self.pack = find_pack(self.settings.pack, self.settings.models_dir)
         self.cache = open_cache(self.settings, self.pack)
         self.admission = Admission(self.settings.slots, self.settings.queue, self.settings.wait_seconds)
-        self.enhancer = Enhancer(self.settings, self.admission)
         # Some memory is lost with every photo: 71 bytes for every answer of a layer in Python, by OpenCV.
         texts = [spec.prototxt.read() for spec in (self.pack.face, self.pack.gender, self.pack.age)]
         self.wears_out = any(use_fast_layers(text) != text for text in texts)
@@ -60,7 +60,14 @@ class Engine:
         # Always by the small net: a large one would keep a slot for minutes, for a crowd.
         small = find_pack("compact", BUNDLED_MODELS).superres
         for _ in range(self.settings.slots):
-            self._analyzers.put(Analyzer(self.pack, small))
+            self._analyzers.put(Analyzer(self.pack, small, eager=eager))
+        if eager:
+            _ = self.enhancer
+
+    @cached_property
+    def enhancer(self) -> Enhancer:
+        """What enlarges pictures, in the same slots."""
+        return Enhancer(self.settings, self.admission)
 
     def check(self) -> None:
         """Run every net once: a pack that does not fit its manifest is found before anything is served.

@@ -89,7 +89,7 @@ def anonymize(
         plan = plan_copies(tuple(dict.fromkeys(paths)), output, again=again)
         # Every job has a slot of its own, so none ever waits for one.
         slots = max(1, min(len(plan.copies), jobs or available_cores()))
-        engine = Engine(replace(Settings.from_environment(), slots=slots))
+        engine = Engine(replace(Settings.from_environment(), slots=slots), eager=False)
         with output_directory(output, plan.folders):
             outcome = _work(engine, plan, options, as_lines)
     for line in _summary(plan, outcome):

@@ -21,7 +21,7 @@ const TASKS = {
   enhance: {
     title: "Enlarge photos",
     start: "Enlarge",
-    hint: "You get a ZIP with every photo three times as wide and high.",
+    hint: "You get a ZIP with every photo enlarged.",
   },
 };
 
