@@ -112,7 +112,7 @@ class Run:
         settled = sum(1 for _ in self._output.glob("*/*.jpg")) >= SETTLED_FILES
         # One that has just ended holds nothing any more.
         with suppress(StopIteration):
-            held = sum([resident(process.pid) for process in self._processes])
+            held = sum([resident(process.pid) for process in self._processes if process.poll() is None])
             self.most_megabytes[settled] = max(self.most_megabytes[settled], held)
 
 
