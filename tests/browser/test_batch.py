@@ -30,6 +30,11 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
+def astronauts(folder: Path, count: int) -> list[Path]:
+    """As many photos as are asked for."""
+    return [Path(shutil.copy(ASTRONAUT, folder / f"{number}.jpg")) for number in range(count)]
+
+
 @pytest.fixture
 def archive(folder: Path, tmp_path: Path) -> Path:
     path = tmp_path / "holiday.zip"
@@ -78,10 +83,7 @@ def test_a_zip_shows_its_first_photo_and_is_covered(window: Window, archive: Pat
 
 
 def test_a_reload_finds_the_batch_again(window: Window, tmp_path: Path) -> None:
-    photos = []
-    for number in range(12):
-        photos.append(tmp_path / f"{number}.jpg")
-        shutil.copy(ASTRONAUT, photos[-1])
+    photos = astronauts(tmp_path, 12)
     page = window.open("guard")
     page.get_by_label("Choose photos or a ZIP").set_input_files(photos)
     page.get_by_role("button", name="Cover 12 photos").click()
@@ -128,10 +130,7 @@ def test_a_batch_goes_on_after_the_service_was_cut_off(
 ) -> None:
     port = str(free_port())
     settings = {"PORT": port, "WEB_CONCURRENCY": "1", "VISAGE_BATCH_JOBS": "1"}
-    photos = []
-    for number in range(60):
-        photos.append(tmp_path / f"{number}.jpg")
-        shutil.copy(ASTRONAUT, photos[-1])
+    photos = astronauts(tmp_path, 60)
     for window in new_window(browser, f"http://127.0.0.1:{port}", size):
         with serving(tmp_path / "log", "compact", **settings):
             page = window.open("guard")
@@ -150,9 +149,8 @@ def test_a_batch_goes_on_after_the_service_was_cut_off(
 
 def test_a_service_that_takes_no_more_batches_is_asked_again(window: Window, photo_service: Service) -> None:
     page = window.open("guard")
-    refusal = {"error": "Too many batches are being sent, watched and fetched; try again in a few seconds."}
-    page.route(
-        "**/batches?*", lambda route: route.fulfill(status=429, headers={"Retry-After": "1"}, json=refusal), times=1
+    window.refuse_once(
+        "**/batches?*", "Too many batches are being sent, watched and fetched; try again in a few seconds."
     )
     page.get_by_label("Choose photos or a ZIP").set_input_files([ASTRONAUT, ASTRONAUT])
     page.get_by_role("button", name="Cover 2 photos").click()
@@ -378,10 +376,7 @@ def _wait_until_done(service: Service, batch_id: str) -> None:
 def test_a_batch_that_is_being_sent_is_not_mixed_up_with_the_one_before(
     desktop: Window, tmp_path: Path, photo_service: Service
 ) -> None:
-    photos = []
-    for number in range(12):
-        photos.append(tmp_path / f"{number}.jpg")
-        shutil.copy(ASTRONAUT, photos[-1])
+    photos = astronauts(tmp_path, 12)
     page = desktop.open("guard")
     page.get_by_label("Choose photos or a ZIP").set_input_files(photos)
     page.get_by_role("button", name="Cover 12 photos").click()

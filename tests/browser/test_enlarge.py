@@ -78,10 +78,7 @@ def test_what_the_service_refuses_is_told_in_its_sentence(window: Window, tmp_pa
 
 def test_a_busy_service_is_asked_again(window: Window) -> None:
     page = window.open("enlarge")
-    refusal = {"error": "Too many photos are waiting already; try again in a second.", "code": "queue_full"}
-    page.route(
-        "**/enhance", lambda route: route.fulfill(status=429, headers={"Retry-After": "1"}, json=refusal), times=1
-    )
+    window.refuse_once("**/enhance")
 
     page.get_by_role("button", name="Try a sample").click()
 

@@ -108,9 +108,7 @@ REFUSAL = {"error": "Too many photos are waiting already; try again in a second.
 
 def test_a_busy_service_is_asked_for_the_preview_again(window: Window) -> None:
     page = window.open("guard")
-    page.route(
-        "**/anonymize?*", lambda route: route.fulfill(status=429, headers={"Retry-After": "1"}, json=REFUSAL), times=1
-    )
+    window.refuse_once("**/anonymize?*")
 
     page.get_by_role("button", name="Try a sample").click()
 

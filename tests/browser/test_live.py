@@ -150,10 +150,7 @@ def test_a_camera_that_is_no_more_wanted_when_it_is_given_is_not_left_on(before_
 
 def test_a_busy_service_is_asked_again(before_camera: Window) -> None:
     page = before_camera.open("live")
-    refusal = {"error": "Too many photos are waiting already; try again in a second.", "code": "queue_full"}
-    page.route(
-        "**/predict?*", lambda route: route.fulfill(status=429, headers={"Retry-After": "1"}, json=refusal), times=1
-    )
+    before_camera.refuse_once("**/predict?*")
 
     page.get_by_role("button", name="Start camera").click()
 

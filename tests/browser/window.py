@@ -72,6 +72,13 @@ class Window:
         self.page.route(address, lambda route: route.continue_() if held.routes else held.routes.append(route))
         return held
 
+    def refuse_once(self, address: str, sentence: str = "Too many photos are waiting already; try again.") -> None:
+        """Have the next request to such an address answered as by a service that is busy for a second."""
+        refusal = {"error": sentence, "code": "queue_full"}
+        self.page.route(
+            address, lambda route: route.fulfill(status=429, headers={"Retry-After": "1"}, json=refusal), times=1
+        )
+
     def drop(self, *paths: Path) -> None:
         """Drop files and folders of this machine on the page, as its file manager would."""
         session = self.page.context.new_cdp_session(self.page)
