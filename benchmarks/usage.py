@@ -4,6 +4,7 @@ PSS counts a page that several processes share once, so the sum is what the mach
 """
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,6 +32,18 @@ def pss(service: Service) -> float:
     return (
         sum(_kilobytes(process, "smaps_rollup", "Pss:") for process in (service.process.pid, *children(service))) / 1000
     )
+
+
+def settled_pss(service: Service) -> float:
+    """Megabytes once they no longer move: workers get ready one after the other, and give memory back at rest."""
+    time.sleep(3)
+    last = pss(service)
+    while True:
+        time.sleep(0.5)
+        now = pss(service)
+        if abs(now - last) < 0.5:
+            return now
+        last = now
 
 
 def resident(process: int) -> float:

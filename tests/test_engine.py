@@ -271,3 +271,36 @@ def test_only_nets_with_layers_in_python_wear_out(engine: Engine, reference_pack
     assert not engine.wears_out
     assert not Engine(Settings()).wears_out
     assert Engine(Settings(pack=str(reference_pack))).wears_out
+
+
+def test_memory_is_given_back_once_a_second_after_the_last_photo(
+    tiny_pack: Path, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(Settings(pack=str(tiny_pack)))
+    given_back: list[float] = []
+    now = 0.0
+    monkeypatch.setattr("visage.engine.trim_heap", lambda: given_back.append(now))
+    monkeypatch.setattr("time.monotonic", lambda: now)
+
+    for moment in (0, 10):
+        now = moment
+        engine.analyze(tiny_png)
+        for later in (0.5, 1.5, 2.5):
+            now = moment + later
+            engine.give_back()
+
+    assert given_back == [1.5, 11.5]
+
+
+def test_what_the_warm_up_made_ready_stays_until_the_first_photo(
+    tiny_pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(Settings(pack=str(tiny_pack)))
+    engine.warm_up()
+    given_back: list[bool] = []
+    monkeypatch.setattr("visage.engine.trim_heap", lambda: given_back.append(True))
+    monkeypatch.setattr("time.monotonic", lambda: 10.0**9)
+
+    engine.give_back()
+
+    assert given_back == []

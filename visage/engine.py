@@ -5,6 +5,7 @@ with open("photo.jpg", "rb") as file:
 """
 
 import queue
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +24,7 @@ from visage.enlarge import Enhanced, Progress, no_progress
 from visage.face_search import Detail
 from visage.faces import Face
 from visage.guard import Anonymized, GuardOptions
+from visage.heap import trim_heap
 from visage.image_headers import ImageHeader
 from visage.images import Photo, decode, encode_as, encode_jpeg, inspect
 from visage.masks import cover
@@ -36,6 +38,10 @@ __all__ = ["WORN_OUT_PHOTOS", "Analysis", "Engine"]
 # After so many, a process with an engine that wears out is better replaced: nine answers of such layers for a photo of
 # two faces (the nets of the literature) are 640 bytes, so 13 MB.
 WORN_OUT_PHOTOS = 20_000
+
+# From this many seconds without work on, memory that is free goes back to the system, 10 MB of a worker. Not sooner,
+# because the next photo finds fresh pages in its place, for a millisecond or two of its 25 (benchmarks/README.md).
+_REST_SECONDS = 1.0
 
 
 class Engine:
@@ -56,6 +62,7 @@ class Engine:
         texts = [spec.prototxt.read() for spec in (self.pack.face, self.pack.gender, self.pack.age)]
         self.wears_out = any(use_fast_layers(text) != text for text in texts)
         self.ready = False
+        self._given_back: float | None = None
         self._analyzers: queue.SimpleQueue[Analyzer] = queue.SimpleQueue()
         # Always by the small net: a large one would keep a slot for minutes, for a crowd.
         small = find_pack("compact", BUNDLED_MODELS).superres
@@ -100,6 +107,16 @@ class Engine:
         blank = encode_jpeg(np.full((600, 800, 3), 127, np.uint8), self.settings.jpeg_quality)
         decode(blank, inspect(blank, max_pixels=800 * 600))
         self.ready = True
+
+    def give_back(self) -> None:
+        """Once no photo has been worked on for a second, give the memory back that it took. To be called now and then.
+
+        What the warm-up made ready stays until the first photo has used it.
+        """
+        since = self.admission.at_rest_since
+        if since is not None and since != self._given_back and time.monotonic() - since > _REST_SECONDS:
+            self._given_back = since
+            trim_heap()
 
     def analyze(self, data: bytes, options: Options | None = None, *, annotated: bool = True) -> Analysis:
         """The faces in the bytes of a JPEG, PNG, WebP or BMP; with `annotated`, the picture with the faces marked too.

@@ -90,6 +90,11 @@ class LazyEngine:
         with self._lock:
             return self._engine
 
+    def give_back(self) -> None:
+        """What `Engine.give_back` does, where there is an engine."""
+        if "_engine" in vars(self):
+            self._engine.give_back()
+
     @cached_property
     def _engine(self) -> Engine:
         engine = Engine(self._settings)
@@ -144,7 +149,8 @@ def consuming(settings: Settings, batches: Batches) -> Iterator[Work]:
     if not settings.batch_jobs:
         raise SettingsError("VISAGE_BATCH_JOBS is 0: batches are for other machines to work on.")
     life = Life(batches.queue, settings.state_dir / "consumers")
-    work = Work(batches, life, LazyEngine(settings))
+    engine = LazyEngine(settings)
+    work = Work(batches, life, engine)
     batches.queue.worker = work.turn
     consumer = _Consumer(
         batches.queue.huey,
@@ -157,6 +163,7 @@ def consuming(settings: Settings, batches: Batches) -> Iterator[Work]:
         life.beat: PULSE_SECONDS,
         Caretaker(batches).look: LOOK_SECONDS,
         consumer.check_worker_health: LOOK_SECONDS,
+        engine.give_back: LOOK_SECONDS,
     }
     consumer.start()
     for action, seconds in rounds.items():
