@@ -25,7 +25,7 @@ test-training: $(VENV)/training.done
 test-guard: $(VENV)/matcher.done
 	$(BIN)/python -m pytest tests/test_unrecognisable.py
 
-# With a driver for the Chromium that is installed: 140 MB.
+# With a driver for the Chromium that is installed: 168 MB.
 test-browser: $(VENV)/browser.done
 	$(BIN)/python -m pytest tests/browser
 

@@ -1,8 +1,9 @@
 """A folder of photos through `visage anonymize`, with one job and with two: `python -m benchmarks.folder`.
 
-The two runs take turns of some seconds: one is stopped (SIGSTOP) while the other has the machine, whose speed changes
-by a third within minutes. Prints a Markdown table: files a second, and the most memory that each process held before
-and after its 20th file.
+Beside them two processes of one job each, which share nothing: more than these do two cores cannot do at the moment.
+All three take turns of some seconds: the others are stopped (SIGSTOP) meanwhile, because the machine's speed changes by
+a third within minutes. Prints a Markdown table: files a second, and the most memory held before and after the 20th
+file.
 """
 
 import argparse
@@ -24,10 +25,10 @@ from benchmarks.usage import resident
 SETTLED_FILES = 20
 
 
-# Turns of the runs with one job and with two, so that both come to their end at about the same time.
-TURN_SECONDS = {1: 9.0, 2: 5.0}
+# Turns, so that all come to their end at about the same time.
+TURN_SECONDS = {"one job": 9.0, "two jobs": 5.0, "two processes": 5.0}
 
-_LOOK_SECONDS = 0.05
+_LOOK_SECONDS = 0.2
 
 
 def main() -> None:
@@ -36,19 +37,24 @@ def main() -> None:
     parser.add_argument("--megapixels", type=float, default=2)
     parser.add_argument("--rounds", type=int, default=1)
     arguments = parser.parse_args()
-    print("| jobs | files/s | over one job | memory until the 20th file, MB | and after it |\n|--:|--:|--:|--:|--:|")
+    print("| | files/s | over one job | memory until the 20th file, MB | and after it |\n|---|--:|--:|--:|--:|")
     with tempfile.TemporaryDirectory() as folder:
         inputs = Path(folder, "photos")
         write_photos(inputs, arguments.files, arguments.megapixels)
         for round_number in range(arguments.rounds):
-            runs = {jobs: Run(inputs, Path(folder, f"out{round_number}-{jobs}"), jobs) for jobs in TURN_SECONDS}
+            outputs = Path(folder, f"out{round_number}")
+            runs = {
+                "one job": Run([sorted(inputs.iterdir())], outputs / "one", jobs=1),
+                "two jobs": Run([sorted(inputs.iterdir())], outputs / "two", jobs=2),
+                "two processes": Run(halves(sorted(inputs.iterdir())), outputs / "processes", jobs=1),
+            }
             while not all(run.ended for run in runs.values()):
-                for jobs, run in runs.items():
-                    run.go_on(TURN_SECONDS[jobs])
-            for jobs, run in runs.items():
-                rate, ratio = arguments.files / run.seconds, runs[1].seconds / run.seconds
+                for name, run in runs.items():
+                    run.go_on(TURN_SECONDS[name])
+            for name, run in runs.items():
+                rate, ratio = arguments.files / run.seconds, runs["one job"].seconds / run.seconds
                 settling, settled = run.most_megabytes[False], run.most_megabytes[True]
-                print(f"| {jobs} | {rate:.2f} | {ratio:.2f} | {settling:.0f} | {settled:.0f} |", flush=True)
+                print(f"| {name} | {rate:.2f} | {ratio:.2f} | {settling:.0f} | {settled:.0f} |", flush=True)
 
 
 def write_photos(folder: Path, files: int, megapixels: float) -> None:
@@ -59,14 +65,20 @@ def write_photos(folder: Path, files: int, megapixels: float) -> None:
         (folder / f"{number:04}.jpg").write_bytes(photos.jpeg(np.roll(scene, 3 * number, axis=1)))
 
 
-class Run:
-    """One run of the command, watched; it stands still but for its turns."""
+def halves(photos: list[Path]) -> list[list[Path]]:
+    return [photos[::2], photos[1::2]]
 
-    def __init__(self, inputs: Path, output: Path, jobs: int) -> None:
+
+class Run:
+    """The command, once for each of `parts`, all at the same time, and watched; it stands still but for its turns."""
+
+    def __init__(self, parts: list[list[Path]], output: Path, jobs: int) -> None:
         self._output = output
-        command = ["-m", "visage.cli", "anonymize", str(inputs), "-o", str(output), "--jobs", str(jobs)]
-        self._process = subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL)
-        self._process.send_signal(signal.SIGSTOP)
+        self._processes = [
+            start(*map(str, part), "-o", str(output / str(index)), "--jobs", str(jobs))
+            for index, part in enumerate(parts)
+        ]
+        self._signal(signal.SIGSTOP)
         # What the turns so far have taken.
         self.seconds = 0.0
         # Until the 20th file, and after it.
@@ -74,28 +86,39 @@ class Run:
 
     @property
     def ended(self) -> bool:
-        return self._process.returncode is not None
+        return all(process.poll() is not None for process in self._processes)
 
     def go_on(self, seconds: float) -> None:
         """Give it a turn, if there is more to do."""
         if self.ended:
             return
         started = time.perf_counter()
-        self._process.send_signal(signal.SIGCONT)
-        while self._process.poll() is None and time.perf_counter() < started + seconds:
+        self._signal(signal.SIGCONT)
+        while not self.ended and time.perf_counter() < started + seconds:
             self._look()
             time.sleep(_LOOK_SECONDS)
-        if not self.ended:
-            self._process.send_signal(signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
         self.seconds += time.perf_counter() - started
-        if self._process.returncode:
-            raise RuntimeError(f"{self._process.args!r} ended with status {self._process.returncode}.")
+        for process in self._processes:
+            if process.returncode:
+                raise RuntimeError(f"{process.args!r} ended with status {process.returncode}.")
+
+    def _signal(self, number: int) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                process.send_signal(number)
 
     def _look(self) -> None:
-        settled = self._output.is_dir() and sum(1 for _ in self._output.glob("*.jpg")) >= SETTLED_FILES
+        settled = sum(1 for _ in self._output.glob("*/*.jpg")) >= SETTLED_FILES
         # One that has just ended holds nothing any more.
         with suppress(StopIteration):
-            self.most_megabytes[settled] = max(self.most_megabytes[settled], resident(self._process.pid))
+            held = sum([resident(process.pid) for process in self._processes if process.poll() is None])
+            self.most_megabytes[settled] = max(self.most_megabytes[settled], held)
+
+
+def start(*arguments: str) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "visage.cli", "anonymize", *arguments]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":

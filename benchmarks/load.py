@@ -2,6 +2,8 @@
 
 import http.client
 import math
+import re
+import socket
 import threading
 import time
 import urllib.parse
@@ -10,6 +12,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 Answers = Counter[int | str]
+
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)")
 
 
 @dataclass(frozen=True)
@@ -89,18 +93,62 @@ def _request(photo: bytes) -> tuple[bytes, dict[str, str]]:
 def _post_until(end: float, url: str, photo: bytes, expected: bytes, record: _Record) -> None:
     target = urllib.parse.urlsplit(url)
     body, headers = _request(photo)
-    connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=60)
+    lines = [f"POST {target.path} HTTP/1.1", f"Host: {target.netloc}", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    request = "\r\n".join([*lines, "", ""]).encode() + body
+    connection = _Connection((target.hostname or "", target.port or 80))
     while (began := time.perf_counter()) < end:
         try:
-            connection.request("POST", target.path, body, headers)
-            answer = connection.getresponse()
-            content = answer.read()
-        except (OSError, http.client.HTTPException) as error:
+            status, content = connection.exchange(request)
+        except OSError as error:
             record.answers[type(error).__name__] += 1
             connection.close()
             continue
-        record.answers[answer.status] += 1
-        if answer.status == 200:
+        record.answers[status] += 1
+        if status == 200:
             record.latencies.append(time.perf_counter() - began)
             record.broken += content != expected
     connection.close()
+
+
+class _Connection:
+    """A kept-alive connection, by sockets alone.
+
+    It shares the processors with the service that it measures, and http.client took 0.6 ms of them a request, of the
+    service's 25.
+    """
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._address = address
+        self._socket: socket.socket | None = None
+
+    def exchange(self, request: bytes) -> tuple[int, bytes]:
+        """The status and the body of an answer, whose length its head has to tell."""
+        if self._socket is None:
+            self._socket = socket.create_connection(self._address, timeout=60)
+        self._socket.sendall(request)
+        received = bytearray()
+        while (end := received.find(b"\r\n\r\n")) < 0:
+            self._receive_into(received)
+        head = bytes(received[:end]).lower()
+        length = _LENGTH.search(head)
+        if not length:
+            raise ConnectionError(f"an answer without a length: {head!r}")
+        whole = end + 4 + int(length[1])
+        while len(received) < whole:
+            self._receive_into(received)
+        if b"\r\nconnection: close" in head:
+            self.close()
+        return int(head.split(None, 2)[1]), bytes(received[end + 4 : whole])
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _receive_into(self, received: bytearray) -> None:
+        assert self._socket is not None
+        chunk = self._socket.recv(2**18)
+        if not chunk:
+            raise ConnectionResetError("the connection was closed before the whole answer came")
+        received += chunk

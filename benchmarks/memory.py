@@ -1,4 +1,4 @@
-"""Memory of the service: `python -m benchmarks.memory PHOTO...`. PSS of all its processes, idle and after requests.
+"""Memory of the service: `python -m benchmarks.memory PHOTO...`. PSS of all processes: idle, after requests, at rest.
 
 PSS counts a page that several processes share once, so the sum is what the machine really gives (Linux only).
 """
@@ -11,7 +11,7 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from benchmarks.service import ROOT, serving
-from benchmarks.usage import pss
+from benchmarks.usage import pss, settled_pss
 
 SHARED = ROOT.parent / "shared"
 
@@ -32,7 +32,7 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "log", arguments.pack, **patience) as service:
         print(f"pack {arguments.pack}, {arguments.workers} workers\n\n| | PSS, MB |\n|---|--:|")
-        print(f"| idle | {pss(service):.0f} |")
+        print(f"| idle | {settled_pss(service):.0f} |")
         started = time.perf_counter()
         with ThreadPoolExecutor(arguments.connections) as pool:
             for answer in pool.map(service.post, islice(cycle(photos), arguments.requests)):
@@ -40,6 +40,7 @@ def main() -> None:
         rate = arguments.requests / (time.perf_counter() - started)
         name = f"after {arguments.requests} requests at {arguments.connections} connections"
         print(f"| {name} ({rate:.0f} a second) | {pss(service):.0f} |")
+        print(f"| some seconds later | {settled_pss(service):.0f} |")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
     python -m benchmarks.superres [--width 1000 --height 800]
     python -m benchmarks.superres tiles [--pack compact]
     python -m benchmarks.superres overlaps --pack PACK
+    python -m benchmarks.superres formats
 
 `tiles` tells time and memory by the side of a tile, `overlaps` by how many grey levels an enlargement in tiles differs
-from one at once, by overlap. Every run is a process of its own, on one thread; time is the processor's.
+from one at once, by overlap; `formats` what the largest picture that is enlarged by default costs in each format.
+Every run is a process of its own, on one thread; time is the processor's.
 """
 
 import argparse
@@ -28,7 +30,7 @@ from numpy.typing import NDArray
 from benchmarks import edsr, photos
 from benchmarks.report import table
 from benchmarks.service import ROOT
-from benchmarks.usage import peak
+from benchmarks.usage import forget_peak, peak, resident
 from visage.engine import Engine
 from visage.enhancer import Enhancer
 from visage.heap import tune_heap
@@ -40,15 +42,21 @@ UNTILED = 8000
 SIDES = (48, 64, 96, 128, 160, 180, 256, 384, 512, UNTILED)
 OVERLAPS = (0, 1, 2, 4, 6, 7, 8, 12, 16, 24)
 
+FORMATS = ("jpg", "png", "webp", "bmp")
+
+# Just below `VISAGE_MAX_ENHANCE_PIXELS`.
+LARGEST = ("--width", "2700", "--height", "2037")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=["limits", "tiles", "overlaps", "run"], default="limits")
+    parser.add_argument("what", nargs="?", choices=["limits", "tiles", "overlaps", "formats", "run"], default="limits")
     parser.add_argument("--pack", default="compact", help="name or path of a model pack")
     parser.add_argument("--width", type=int, default=1000)
     parser.add_argument("--height", type=int, default=800)
     parser.add_argument("--tile", type=int)
     parser.add_argument("--overlap", type=int)
+    parser.add_argument("--format", choices=FORMATS, default="jpg", help="of the picture")
     parser.add_argument("--at-once", type=int, default=0, help="pictures that come at once to an engine with two slots")
     parser.add_argument("--out", type=Path, help="where the enlargement is written")
     arguments = parser.parse_args()
@@ -61,6 +69,8 @@ def main() -> None:
             print(tiles(arguments))
         case "overlaps":
             print(overlaps(arguments))
+        case "formats":
+            print(formats())
 
 
 def limits(width: int, height: int) -> str:
@@ -114,6 +124,15 @@ def overlaps(arguments: argparse.Namespace) -> str:
     return table(["overlap", "grey levels"], rows)
 
 
+def formats() -> str:
+    """What the largest picture takes beside the engine, and how long its encoder."""
+    rows = []
+    for name in FORMATS:
+        found = measure(*LARGEST, "--format", name)
+        rows.append([name, f"{found['peak'] - found['before']:.0f}", f"{found['encode']:.1f}"])
+    return table(["format", "peak over before, MB", "encoder, seconds"], rows)
+
+
 def measure(*arguments: str) -> dict[str, Any]:
     """What `run` tells of a process of its own."""
     command = [sys.executable, "-m", "benchmarks.superres", "run", *arguments]
@@ -122,7 +141,8 @@ def measure(*arguments: str) -> dict[str, Any]:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Enlarge a photo: the tiles, the processor's seconds, and the most megabytes that this process has held.
+    """Enlarge a photo: the tiles, the processor's seconds and those of the encoder, and the megabytes that this process
+    held before and at most.
 
     The engine of a service does it, with all its nets; it is a second old by then.
     """
@@ -131,16 +151,23 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     settings = replace(Settings(), superres_pack=arguments.pack, slots=slots, wait_seconds=3600.0)
     engine = Engine(replace(settings, tile=arguments.tile, overlap=arguments.overlap))
     engine.warm_up()
-    photo = photos.jpeg(cv2.resize(photos.two_faces(), (arguments.width, arguments.height)).astype(np.uint8))
+    pixels = cv2.resize(photos.two_faces(), (arguments.width, arguments.height)).astype(np.uint8)
+    photo = photos.jpeg(pixels) if arguments.format == "jpg" else encode(pixels, arguments.format)
+    del pixels
     told: list[int] = []
+    before, encoder = resident(os.getpid()), 0.0
+    forget_peak(os.getpid())
     began = time.process_time()
     if arguments.at_once:
         enlarge_at_once(engine, [photo] * arguments.at_once)
     else:
         enhanced = engine.enhance(png(pixels_of(photo)) if arguments.out else photo, lambda _, of: told.append(of))
+        encoder = enhanced.seconds["encode"]
         if arguments.out:
             arguments.out.write_bytes(enhanced.picture)
-    return {"tiles": max(told, default=0), "seconds": time.process_time() - began, "peak": peak(os.getpid())}
+    seconds = time.process_time() - began
+    found = {"tiles": max(told, default=0), "seconds": seconds, "encode": encoder}
+    return found | {"before": before, "peak": peak(os.getpid())}
 
 
 def enlarge_at_once(engine: Engine, pictures: Sequence[bytes]) -> None:
@@ -156,7 +183,11 @@ def difference(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> int:
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
-    return cv2.imencode(".png", pixels)[1].tobytes()
+    return encode(pixels, "png")
+
+
+def encode(pixels: NDArray[np.uint8], format: str) -> bytes:
+    return cv2.imencode(f".{format}", pixels)[1].tobytes()
 
 
 def pixels_of(picture: bytes) -> NDArray[np.uint8]:

@@ -4,6 +4,8 @@ PSS counts a page that several processes share once, so the sum is what the mach
 """
 
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.service import Service
@@ -11,8 +13,12 @@ from benchmarks.service import Service
 
 def workers(service: Service) -> list[int]:
     """The master's children that serve: the one that works on batches is nicer than it."""
-    master = os.getpriority(os.PRIO_PROCESS, service.process.pid)
-    return [child for child in children(service) if os.getpriority(os.PRIO_PROCESS, child) == master]
+    return [child for child, nicer in _nicer_by(service).items() if nicer == 0]
+
+
+def consumers(service: Service) -> list[int]:
+    """Those that work on batches: one, or none for a moment after it ended."""
+    return [child for child, nicer in _nicer_by(service).items() if nicer > 0]
 
 
 def children(service: Service) -> list[int]:
@@ -26,6 +32,18 @@ def pss(service: Service) -> float:
     return (
         sum(_kilobytes(process, "smaps_rollup", "Pss:") for process in (service.process.pid, *children(service))) / 1000
     )
+
+
+def settled_pss(service: Service) -> float:
+    """Megabytes once they no longer move: workers get ready one after the other, and give memory back at rest."""
+    time.sleep(3)
+    last = pss(service)
+    while True:
+        time.sleep(0.5)
+        now = pss(service)
+        if abs(now - last) < 0.5:
+            return now
+        last = now
 
 
 def resident(process: int) -> float:
@@ -46,6 +64,16 @@ def processor_seconds(process: int) -> float:
     """What a process has used of all processors, in and outside the kernel."""
     fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _nicer_by(service: Service) -> dict[int, int]:
+    """By how much each of the master's children is nicer than it, without those that end while they are looked at."""
+    nicer = {}
+    for child in children(service):
+        with suppress(ProcessLookupError):
+            nicer[child] = os.getpriority(os.PRIO_PROCESS, child)
+    master = os.getpriority(os.PRIO_PROCESS, service.process.pid)
+    return {child: niceness - master for child, niceness in nicer.items()}
 
 
 def _kilobytes(process: int, file: str, which: str) -> int:

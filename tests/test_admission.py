@@ -69,6 +69,23 @@ def test_busy_is_who_has_no_slot_free() -> None:
     assert seen == [False, False, True, False]
 
 
+def test_it_is_at_rest_from_when_the_last_slot_was_given_back() -> None:
+    admission = Admission(slots=2, queue=0, wait_seconds=1)
+    assert admission.at_rest_since is None
+
+    with admission.slot():
+        with admission.slot():
+            pass
+        assert admission.at_rest_since is None
+    first = admission.at_rest_since
+    with admission.slot():
+        assert admission.at_rest_since is None
+
+    assert first is not None
+    assert admission.at_rest_since is not None
+    assert first < admission.at_rest_since <= time.monotonic()
+
+
 def test_a_wait_that_is_too_long_ends_in_a_timeout() -> None:
     admission = Admission(slots=1, queue=1, wait_seconds=0.01)
 

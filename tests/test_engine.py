@@ -1,5 +1,6 @@
 """The engine as a library: faces out of bytes, from any number of threads, without HTTP."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from visage.errors import EmptyImage, ImageTooLarge, PackError, QueueFull
 from visage.face_search import Detail
 from visage.faces import Box, Face
 from visage.images import Photo
+from visage.packs import read_pack
 from visage.settings import Settings
 
 
@@ -248,7 +250,57 @@ def test_flask_is_not_imported_for_the_engine() -> None:
     assert printed.strip() == "[]"
 
 
+def test_who_only_covers_faces_needs_no_other_nets(
+    engine: Engine, tiny_pack: Path, tmp_path: Path, tiny_png: bytes
+) -> None:
+    pack = tmp_path / "pack"
+    shutil.copytree(tiny_pack, pack)
+    described = read_pack(pack)
+    for spec in (described.gender, described.age):
+        spec.weights.path.write_bytes(b"altered")
+    settings = Settings(pack=str(pack))
+
+    anonymized = Engine(settings, eager=False).anonymize(tiny_png)
+
+    assert anonymized.picture == engine.anonymize(tiny_png).picture
+    with pytest.raises(PackError, match="gender"):
+        Engine(settings)
+
+
 def test_only_nets_with_layers_in_python_wear_out(engine: Engine, reference_pack: Path) -> None:
     assert not engine.wears_out
     assert not Engine(Settings()).wears_out
     assert Engine(Settings(pack=str(reference_pack))).wears_out
+
+
+def test_memory_is_given_back_once_a_second_after_the_last_photo(
+    tiny_pack: Path, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(Settings(pack=str(tiny_pack)))
+    given_back: list[float] = []
+    now = 0.0
+    monkeypatch.setattr("visage.engine.trim_heap", lambda: given_back.append(now))
+    monkeypatch.setattr("time.monotonic", lambda: now)
+
+    for moment in (0, 10):
+        now = moment
+        engine.analyze(tiny_png)
+        for later in (0.5, 1.5, 2.5):
+            now = moment + later
+            engine.give_back()
+
+    assert given_back == [1.5, 11.5]
+
+
+def test_what_the_warm_up_made_ready_stays_until_the_first_photo(
+    tiny_pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(Settings(pack=str(tiny_pack)))
+    engine.warm_up()
+    given_back: list[bool] = []
+    monkeypatch.setattr("visage.engine.trim_heap", lambda: given_back.append(True))
+    monkeypatch.setattr("time.monotonic", lambda: 10.0**9)
+
+    engine.give_back()
+
+    assert given_back == []

@@ -2,8 +2,11 @@
 
 import base64
 import io
-import time
+import json
+import signal
+import socket
 import zipfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,10 +19,13 @@ from numpy.typing import NDArray
 
 from benchmarks.service import Service, serving
 from tests.pictures import encode
+from tests.superres_packs import write_edsr_pack
 from tests.test_batch_routes import finished, submit
+from tests.test_faults import wait_for
 from visage.image_headers import read_header
 from visage.settings import Settings
 from visage.web import create_app
+from visage.web.connection import Outbox
 
 
 @pytest.fixture(scope="module")
@@ -83,20 +89,101 @@ def test_a_picture_that_would_become_too_large_is_refused(tiny_pack: Path, tmp_p
     assert "7,999" in answer.get_json()["error"]
 
 
-def test_photos_are_answered_while_a_picture_is_enlarged_by_the_only_slot(
-    tiny_pack: Path, tmp_path: Path, tiny_png: bytes
-) -> None:
-    large = encode(np.random.default_rng(1).integers(0, 256, (1500, 1500, 3), np.uint8), "BMP")
-    settings = {"WEB_CONCURRENCY": "1", "VISAGE_TILE": "64", "VISAGE_BATCH_JOBS": "0"}
-    with serving(tmp_path / "log", tiny_pack, **settings) as service, ThreadPoolExecutor(1) as pool:
-        enlarging = pool.submit(service.post, large, "/enhance")
-        time.sleep(0.5)
+@pytest.fixture(scope="module")
+def slow_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A net that takes a core about 20 seconds for a million pixels."""
+    return write_edsr_pack(tmp_path_factory.mktemp("superres") / "edsr", blocks=4, channels=128)
 
-        answers = [service.post(tiny_png).status_code for _ in range(5)]
+
+@pytest.fixture
+def slow(tiny_pack: Path, slow_pack: Path, tmp_path: Path) -> Iterator[Service]:
+    """A service of one worker that enlarges in tiles of a third of a second."""
+    settings = {"VISAGE_SUPERRES_PACK": str(slow_pack), "VISAGE_TILE": "128", "WEB_CONCURRENCY": "1"}
+    with serving(tmp_path / "log", tiny_pack, VISAGE_BATCH_JOBS="0", **settings) as service:
+        yield service
+
+
+# More than two minutes of the slow net.
+LARGE = encode(np.full((2300, 2300, 3), 127, np.uint8), "PNG")
+
+
+def busy(service: Service) -> bool:
+    return "visage_slots_busy 1.0" in requests.get(service.url + "/metrics", timeout=60).text
+
+
+def enhance_requests(service: Service) -> list[dict[str, object]]:
+    """What the log has of them."""
+    lines = map(json.loads, service.log.read_text().splitlines())
+    return [line for line in lines if line["event"] == "request" and line["route"] == "/enhance"]
+
+
+def test_photos_are_answered_while_a_picture_is_enlarged_by_the_only_slot(slow: Service, tiny_png: bytes) -> None:
+    # Sixteen tiles, of which a photo waits for one at most.
+    picture = encode(np.full((500, 500, 3), 127, np.uint8), "PNG")
+    with ThreadPoolExecutor(1) as pool:
+        enlarging = pool.submit(slow.post, picture, "/enhance")
+        assert wait_for(lambda: busy(slow))
+
+        answers = [slow.post(tiny_png).status_code for _ in range(5)]
 
         assert not enlarging.done()
         assert answers == [200] * 5
         assert enlarging.result().status_code == 200
+
+
+def test_when_the_client_has_gone_the_work_ends_at_the_next_tile(slow: Service, small: NDArray[np.uint8]) -> None:
+    with socket.create_connection(("127.0.0.1", int(slow.url.rpartition(":")[2]))) as connection:
+        head = b"POST /enhance HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
+        connection.sendall(head % len(LARGE) + LARGE)
+        assert wait_for(lambda: busy(slow))
+
+    assert wait_for(lambda: enhance_requests(slow) != [])
+    (line,) = enhance_requests(slow)
+    assert line["status"] == 400
+    assert "internal_error" not in slow.log.read_text()
+    assert slow.post(encode(small, "PNG"), "/enhance").status_code == 200
+
+
+def test_what_cannot_end_in_time_after_a_wish_to_stop_is_told_so(slow: Service) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(slow.post, LARGE, "/enhance")
+        assert wait_for(lambda: busy(slow))
+
+        slow.process.send_signal(signal.SIGTERM)
+        answer = call.result()
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    assert answer.headers["Retry-After"] == "1"
+    assert "is being stopped" in answer.json()["error"]
+    assert slow.process.wait(20) == 0
+
+
+def test_what_can_end_in_time_after_a_wish_to_stop_does(slow: Service) -> None:
+    # Two tiles.
+    picture = encode(np.full((128, 200, 3), 127, np.uint8), "PNG")
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(slow.post, picture, "/enhance")
+        assert wait_for(lambda: busy(slow) or call.done())
+
+        slow.process.send_signal(signal.SIGTERM)
+        answer = call.result()
+
+    assert answer.status_code == 200
+    assert slow.process.wait(20) == 0
+
+
+@pytest.mark.parametrize(
+    ("sent", "closes", "left"), [(b"", False, False), (b"", True, True), (b"GET / HTTP/1.1", True, False)]
+)
+def test_who_has_left_is_who_closed_and_sent_nothing_more(sent: bytes, closes: bool, left: bool) -> None:
+    ours, its = socket.socketpair()
+    with ours, its:
+        ours.settimeout(0)
+        its.sendall(sent)
+        if closes:
+            its.shutdown(socket.SHUT_WR)
+
+        assert Outbox(ours, patience=1).left == left
 
 
 def test_pictures_are_enlarged_in_a_batch_too(service: Service, small: NDArray[np.uint8]) -> None:

@@ -1,5 +1,6 @@
 """Pictures enlarged from the command line: copies of a directory of their own, failures named, a bar for patience."""
 
+import errno
 import fcntl
 import json
 import os
@@ -97,6 +98,28 @@ def test_broken_files_fail_alone_and_leave_nothing(folder: Path, out: Path, tiny
     assert not list(out.rglob("cut*"))
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_stops_the_run(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, out: Path, tiny_png: bytes, number: int
+) -> None:
+    (folder / "three.png").write_bytes(tiny_png)
+    asked: list[int] = []
+
+    def full(descriptor: int) -> None:
+        asked.append(descriptor)
+        if len(asked) > 1:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("visage.cli.files.os.fsync", full)
+    result = run(folder, "-o", out)
+
+    assert result.exit_code == 1
+    assert result.stderr.endswith(
+        f"Error: The disk of {out} is full. Make room and run the same command: it goes on here.\n"
+    )
+    assert (len(asked), len(result.stdout.splitlines())) == (2, 1)
+
+
 def test_a_picture_that_would_become_too_large_is_named(
     monkeypatch: pytest.MonkeyPatch, folder: Path, out: Path
 ) -> None:
@@ -178,7 +201,8 @@ def test_a_terminal_shows_how_many_tiles_of_a_large_picture_are_done(
     assert process.returncode == 0
     # Tiles of 64 pixels of which 60 are kept.
     assert "large.png" in shown
-    assert "/440 " in shown
+    assert " 0/440 " in shown
+    assert "441/" not in shown
 
 
 def _read_all(ours: int) -> str:

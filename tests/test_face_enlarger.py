@@ -21,7 +21,7 @@ COMPACT = find_pack("compact")
 
 @pytest.fixture(scope="module")
 def enlarger() -> FaceEnlarger:
-    return FaceEnlarger(SuperresNet(COMPACT.superres))
+    return FaceEnlarger(SuperresNet(COMPACT.superres), COMPACT.gender.crop_scale)
 
 
 def test_small_faces_are_those_of_which_no_side_is_long() -> None:
@@ -46,6 +46,20 @@ def test_a_face_lies_in_its_box_after_it_was_enlarged(enlarger: FaceEnlarger, pl
     assert np.abs(face - (40, 200, 250)).max() <= 3
     beside = around[y1:y2, x2 + 9 : x2 + 20].astype(int)
     assert x + 20 > 190 or np.abs(beside - 100).max() <= 3
+
+
+@pytest.mark.parametrize("crop_scale", [1.05, 1.5, 4])
+@pytest.mark.parametrize("place", [100.0, 100.49, 100.99])
+def test_all_that_a_classifier_sees_is_enlarged_as_if_in_the_whole_picture(crop_scale: float, place: float) -> None:
+    net = SuperresNet(COMPACT.superres)
+    pixels = np.zeros((250, 250, 3), np.uint8)
+    found = np.array([place, place, place + LONGEST_SIDE, place + LONGEST_SIDE], np.float32)
+
+    around, box = FaceEnlarger(net, crop_scale).enlarge_face(pixels, found)
+
+    middle, half = (box[0] + box[2]) / 2, 3 * crop_scale * LONGEST_SIDE / 2
+    assert middle - half >= 3 * net.overlap
+    assert middle + half <= around.shape[1] - 3 * net.overlap
 
 
 def test_a_large_face_is_told_as_it_is(astronaut: NDArray[np.uint8]) -> None:

@@ -16,7 +16,8 @@ import requests
 
 from benchmarks.load import put_under_load
 from benchmarks.service import ROOT, Service, free_port, serving
-from benchmarks.usage import processor_seconds, workers
+from benchmarks.usage import forget_peak, peak, processor_seconds, resident, workers
+from tests.test_faults import wait_for
 from tests.tiny_pack import write_tiny_pack
 
 
@@ -288,3 +289,15 @@ def test_a_failed_start_leaves_nothing_behind(tmp_path: Path) -> None:
     start("no-such-pack", TMPDIR=str(tmp_path))
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_at_rest_gives_back_what_photos_took(tmp_path: Path) -> None:
+    photo = (ROOT / "docs" / "astronaut.jpg").read_bytes()
+    with serving(tmp_path / "log", "compact", WEB_CONCURRENCY="1", VISAGE_BATCH_JOBS="0") as service:
+        (worker,) = workers(service)
+        forget_peak(worker)
+        for _ in range(3):
+            service.post(photo).raise_for_status()
+        used = peak(worker)
+
+        assert wait_for(lambda: resident(worker) < used - 3), (used, resident(worker))

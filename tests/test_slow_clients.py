@@ -16,6 +16,7 @@ from benchmarks.service import ROOT, Service, serving
 from benchmarks.usage import workers
 from tests.conftest import TINY_FACES
 from tests.pictures import encode
+from tests.test_faults import wait_for
 from tests.tiny_pack import draw
 
 SMALL = encode(draw(faces=TINY_FACES), "PNG")
@@ -112,6 +113,23 @@ def test_answers_that_nobody_reads_cost_nobody_else_anything_and_are_given_up(se
         while open_connections(service) > 0 and time.monotonic() < deadline:
             time.sleep(0.2)
         assert open_connections(service) == 0
+
+
+def test_of_answers_that_nobody_reads_the_latest_are_held(tiny_pack: Path, tmp_path: Path) -> None:
+    # Enlarged to 13 MB, of which a worker that takes photos of 5 million pixels holds 20.
+    picture = encode(np.zeros((700, 700, 3), np.uint8), "BMP")
+    request = HEAD.replace(b"predict", b"enhance") + b"Content-Length: %d\r\n\r\n" % len(picture) + picture
+    settings = {"VISAGE_MAX_IMAGE_PIXELS": "5000000", "VISAGE_BODY_SECONDS": "300", "WEB_CONCURRENCY": "1"}
+    with serving(tmp_path / "log", tiny_pack, **settings) as service, ExitStack() as stack:
+        clients = [stack.enter_context(deaf_connection(service)) for _ in range(4)]
+        for answered, connection in enumerate(clients, 1):
+            connection.sendall(request)
+            assert wait_for(lambda: service.log.read_text().count('"route": "/enhance"') == answered)  # noqa: B023
+
+        assert wait_for(lambda: open_connections(service) == 1)
+        status, body = answer_on(clients[-1])
+
+    assert (status, len(body)) == (200, 54 + 3 * 2100**2)
 
 
 def noise(side: int) -> bytes:

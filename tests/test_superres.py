@@ -22,10 +22,9 @@ from benchmarks.usage import forget_peak, peak, resident
 from tests.pictures import as_stored, encode, encode_16_bit, exif, gradient
 from tests.superres_packs import write_edsr_pack, write_luma_pack
 from visage.admission import Admission
-from visage.batches.consumer import LazyEngine
 from visage.engine import Engine
 from visage.enhancer import Enhancer
-from visage.errors import EmptyImage, ImageTooLarge, PackError, QueueFull, SettingsError, UndecodableImage
+from visage.errors import EmptyImage, ImageTooLarge, PackError, QueueFull, SettingsError, UndecodableImage, WaitTimeout
 from visage.packs import read_pack
 from visage.settings import BUNDLED_MODELS, Settings
 from visage.superres_net import SuperresNet
@@ -216,12 +215,12 @@ def test_what_is_no_picture_is_refused(luma: Settings, data: bytes, error: type[
         Enhancer(luma).enhance(data)
 
 
-def test_progress_is_told_after_every_tile(luma: Settings) -> None:
+def test_progress_is_told_before_the_first_tile_and_after_every_one(luma: Settings) -> None:
     told: list[tuple[int, int]] = []
 
     Enhancer(replace(luma, tile=32)).enhance(png(noise(60, 60)), lambda done, tiles: told.append((done, tiles)))
 
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert told == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_it_is_told_where_the_time_went(luma: Settings) -> None:
@@ -239,8 +238,8 @@ def test_it_is_told_where_the_time_went(luma: Settings) -> None:
         ({"tile": 120}, 1),
         ({"tile": 30}, 20),
         ({"overlap": 16}, 1),
-        # 64 pixels a side, four times the overlap, whatever memory there is.
-        ({"overlap": 16, "tile_bytes": 2**20}, 8),
+        # A pixel takes 288 bytes.
+        ({"overlap": 4, "tile_bytes": 2**20}, 6),
     ],
 )
 def test_tiles_are_chosen_by_setting_overlap_and_memory(luma: Settings, changes: dict[str, Any], tiles: int) -> None:
@@ -282,6 +281,22 @@ def test_a_tile_that_is_too_small_for_the_overlap_is_refused(luma: Settings) -> 
         Enhancer(replace(luma, tile=30, overlap=8))
 
 
+def test_too_little_memory_for_the_overlap_is_refused(luma: Settings) -> None:
+    with pytest.raises(SettingsError, match=r"VISAGE_TILE_BYTES is 1048576; for an overlap of 16 .* needs 1179648 or"):
+        Enhancer(replace(luma, overlap=16, tile_bytes=2**20))
+
+    assert Enhancer(replace(luma, overlap=16, tile_bytes=1179648)).enhance(png(noise(9, 9))).width == 27
+
+
+def test_a_manifest_that_says_an_absurd_reach_is_refused(packs: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(packs["luma"], tmp_path / "luma")
+    manifest = tmp_path / "luma" / "pack.toml"
+    manifest.write_text(manifest.read_text().replace("reach = 1", "reach = 1000000"))
+
+    with pytest.raises(PackError, match="reach is 1000000; it must be a whole number from 0 to 1024"):
+        Enhancer(Settings(superres_pack=str(tmp_path / "luma")))
+
+
 def test_a_pack_without_such_a_net_is_refused(tiny_pack: Path) -> None:
     with pytest.raises(PackError, match=r"The pack tiny has no net that enlarges; set VISAGE_SUPERRES_PACK"):
         Enhancer(Settings(superres_pack=str(tiny_pack)))
@@ -318,14 +333,18 @@ def test_an_engine_enlarges_in_its_slots(tiny_pack: Path, luma: Settings, tiny_p
 
     with ThreadPoolExecutor(1) as pool:
         with engine.admission.slot():
+            came = threading.Event()
+            engine.admission.watcher = lambda _working, _waiting: came.set()
             call = pool.submit(engine.enhance, tiny_png, lambda done, _: tiles.append(done))
+            assert came.wait(60)
+            began = time.perf_counter()
             time.sleep(0.05)
-            begun = bool(tiles)
+            begun, waited = bool(tiles), time.perf_counter() - began
         enhanced = call.result()
 
     assert not begun
     assert enhanced.width == 3 * 384
-    assert enhanced.seconds["wait"] > 0.04
+    assert enhanced.seconds["wait"] >= waited
 
 
 def test_as_many_pictures_wait_to_be_enlarged_as_half_of_the_photos(luma: Settings, tiny_png: bytes) -> None:
@@ -348,6 +367,57 @@ def test_as_many_pictures_wait_to_be_enlarged_as_half_of_the_photos(luma: Settin
         outcomes = sorted(each.result() for each in calls)
 
     assert outcomes == ["enlarged"] * 4 + ["refused"] * 2
+
+
+def test_who_finds_no_place_learns_when_to_come_again(luma: Settings) -> None:
+    enhancer = Enhancer(replace(luma, queue=0))
+    refused: list[QueueFull] = []
+
+    def come(done: int, _tiles: int) -> None:
+        with pytest.raises(QueueFull) as error:
+            enhancer.enhance(png(noise(9, 9)))
+        refused.append(error.value)
+        time.sleep(1.2 if done else 0)
+
+    for _ in range(2):
+        enhancer.enhance(png(noise(9, 9)), come)
+
+    first, *_, last = refused
+    assert first.retry_after == 1
+    assert str(first) == "Another picture is being enlarged, and as many wait as may; try again in 1 s."
+    # The first picture took longer than 1.2 seconds.
+    assert last.retry_after >= 2
+
+
+def test_who_waits_too_long_for_his_turn_learns_when_to_come_again(luma: Settings) -> None:
+    enhancer = Enhancer(replace(luma, queue=2, wait_seconds=0.01))
+    refused: list[WaitTimeout] = []
+
+    def come(done: int, _tiles: int) -> None:
+        if done:
+            with pytest.raises(WaitTimeout) as error:
+                enhancer.enhance(png(noise(9, 9)))
+            refused.append(error.value)
+
+    enhancer.enhance(png(noise(9, 9)), come)
+
+    assert "Another picture is being enlarged, and that did not come to its end in time" in str(refused[0])
+
+
+def test_the_net_works_in_a_slot_only(luma: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    admission = Admission(slots=1, queue=0, wait_seconds=0)
+    enhancer = Enhancer(replace(luma, tile=32), admission)
+    infer, in_slot = SuperresNet._infer, []
+
+    def watched(net: SuperresNet, blob: NDArray[np.float32]) -> NDArray[np.float32]:
+        in_slot.append(admission.busy)
+        return infer(net, blob)
+
+    monkeypatch.setattr(SuperresNet, "_infer", watched)
+    enhancer.enhance(png(noise(60, 60)))
+
+    # Four tiles, and the one pixel for which the memory of a tile is given back.
+    assert in_slot == [True] * 5
 
 
 def test_one_picture_is_enlarged_at_a_time_and_photos_pass(tiny_pack: Path, luma: Settings, tiny_png: bytes) -> None:
@@ -381,7 +451,7 @@ def test_between_two_tiles_the_slot_is_free(luma: Settings) -> None:
 
     Enhancer(replace(luma, tile=32), admission).enhance(png(noise(60, 60)), come)
 
-    assert order == [f"a photo after tile {done}" for done in (1, 2, 3, 4)]
+    assert order == [f"a photo after tile {done}" for done in (0, 1, 2, 3, 4)]
 
 
 def test_while_photos_wait_one_tile_is_worked_on_at_a_time(luma: Settings) -> None:
@@ -406,7 +476,7 @@ def test_while_photos_wait_one_tile_is_worked_on_at_a_time(luma: Settings) -> No
     with ThreadPoolExecutor(3) as pool:
         Enhancer(replace(luma, tile=32), admission).enhance(png(noise(60, 60)), come)
 
-    assert order == ["tile 1", "photo", "photo", "photo", "tile 2", "tile 3", "tile 4"]
+    assert order == ["tile 0", "tile 1", "photo", "photo", "photo", "tile 2", "tile 3", "tile 4"]
 
 
 def test_who_has_had_enough_ends_it_and_the_slot_is_free(luma: Settings) -> None:
@@ -431,13 +501,3 @@ def test_a_pack_of_the_default_name_that_does_not_enlarge_stops_nobody(tmp_path:
 
     assert engine.pack.folder == own
     assert engine.enhancer.pack.folder == BUNDLED_MODELS / "compact"
-
-
-def test_as_many_pictures_of_batches_wait_for_their_turn_as_there_are_jobs() -> None:
-    engine = LazyEngine(Settings(batch_jobs=6))()
-    picture = cv2.imencode(".png", np.zeros((40, 40, 3), np.uint8))[1].tobytes()
-
-    with ThreadPoolExecutor(6) as pool:
-        enlarged = list(pool.map(lambda _: engine.enhance(picture).width, range(18)))
-
-    assert enlarged == [120] * 18

@@ -16,6 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from benchmarks.service import ROOT
 from tests.conftest import TINY_FACES
 from visage.errors import PackError, QueueFull
 from visage.settings import Settings
@@ -336,6 +337,13 @@ def test_what_the_page_names_is_there(client: FlaskClient) -> None:
     for path in named:
         with client.get(path) as answer:
             assert answer.status_code == 200, path
+
+
+def test_every_module_of_the_page_is_fetched_at_once(client: FlaskClient) -> None:
+    page = client.get("/").text
+
+    modules = {path.name for path in (ROOT / "visage" / "web" / "static").glob("*.js")}
+    assert modules == set(re.findall(r'(?:rel="modulepreload" href|type="module" src)="static/([^"]+)"', page))
 
 
 def test_a_page_without_scripts_has_a_form_that_posts_a_photo(client: FlaskClient) -> None:

@@ -26,6 +26,8 @@ class Admission:
         self._turns: deque[threading.Event] = deque()
         self._patient: set[threading.Event] = set()
         self._lock = threading.Lock()
+        # `time.monotonic()` of when the last slot was given back; None while one is held and until the first one was.
+        self.at_rest_since: float | None = None
         # Told how many work and how many wait, whenever that changes.
         self.watcher: Callable[[int, int], None] = lambda _working, _waiting: None
 
@@ -76,6 +78,7 @@ class Admission:
                 self._patient |= {turn} if patient else set()
             else:
                 self._working += 1
+                self.at_rest_since = None
             self.watcher(self._working, self.waiting)
         return turn
 
@@ -95,4 +98,5 @@ class Admission:
                 turn.set()
             else:
                 self._working -= 1
+                self.at_rest_since = None if self._working else time.monotonic()
             self.watcher(self._working, self.waiting)

@@ -47,13 +47,16 @@ class Options:
 class Analyzer:
     """Nets of its own; one photo at a time, by one thread at a time."""
 
-    def __init__(self, pack: Pack, superres: SuperresSpec | None = None) -> None:
-        """Read the nets of `pack`; the one that enlarges small faces is read when that is first asked for."""
+    def __init__(self, pack: Pack, superres: SuperresSpec | None = None, *, eager: bool = True) -> None:
+        """Read the nets of `pack`; those for gender and age, unless `eager`, when they are first asked for.
+
+        The one that enlarges small faces always is read then.
+        """
         self._pack = pack
         self._superres = superres
         self._detector = FaceDetector(pack.face)
-        self._gender = Classifier(pack.gender)
-        self._age = Classifier(pack.age)
+        if eager:
+            _ = self._classifiers
 
     def analyze(self, photo: Photo, options: Options, stopwatch: Stopwatch) -> tuple[Face, ...]:
         """The faces of `photo`, largest first; `stopwatch` gets the laps `detect` and `attributes`."""
@@ -89,7 +92,7 @@ class Analyzer:
 
         Small ones are looked at as they are, or `enhanced`.
         """
-        classifiers = (self._gender, self._age)
+        classifiers = self._classifiers
         small = are_small(found.boxes) if enhanced else np.zeros(len(found.boxes), bool)
         genders, ages = (np.empty((len(small), len(each.labels)), np.float32) for each in classifiers)
         genders[~small], ages[~small] = classify_by_all(classifiers, photo.pixels, found.boxes[~small])
@@ -102,10 +105,16 @@ class Analyzer:
         )
 
     @cached_property
+    def _classifiers(self) -> tuple[Classifier, Classifier]:
+        """Of gender and age."""
+        return Classifier(self._pack.gender), Classifier(self._pack.age)
+
+    @cached_property
     def _enlarger(self) -> FaceEnlarger:
         if self._superres is None:
             raise PackError(f"The pack in {self._pack.folder} has no net that enlarges faces.")
-        return FaceEnlarger(SuperresNet(self._superres))
+        crop_scale = max(self._pack.gender.crop_scale, self._pack.age.crop_scale)
+        return FaceEnlarger(SuperresNet(self._superres), crop_scale)
 
     def check(self) -> None:
         """Run every net once, on as little as it takes. How gender and age nets are laid out for it serves photos too.
@@ -116,7 +125,7 @@ class Analyzer:
         grey = np.full((2, 2, 3), 127, np.uint8)
         with self._fitting():
             self._detector.check()
-            classify_by_all((self._gender, self._age), grey, np.array([[0, 0, 2, 2]], np.float32))
+            classify_by_all(self._classifiers, grey, np.array([[0, 0, 2, 2]], np.float32))
 
     def warm_up(self) -> None:
         """Run every net as an ordinary photo does, so that the first ordinary photo is not slow.
@@ -130,7 +139,7 @@ class Analyzer:
         grey = np.full((2 * side, 3 * side, 3), 127, np.uint8)
         with self._fitting():
             self._detector.detect(grey, first_size(self._pack.face))
-            classify_by_all((self._gender, self._age), grey, np.array([[0, 0, side, side]], np.float32))
+            classify_by_all(self._classifiers, grey, np.array([[0, 0, side, side]], np.float32))
 
     @contextmanager
     def _fitting(self) -> Iterator[None]:
@@ -165,8 +174,8 @@ class Analyzer:
         return Face(
             box=original_box(box, photo),
             confidence=confidence,
-            gender_probabilities=_by_label(self._gender.labels, gender),
-            age_probabilities=_by_label(self._age.labels, age),
+            gender_probabilities=_by_label(self._pack.gender.labels, gender),
+            age_probabilities=_by_label(self._pack.age.labels, age),
             age_range=ranges[int(age.argmax())],
             age_years=float(np.dot(age, middles) / age.sum()),
         )

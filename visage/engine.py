@@ -5,9 +5,11 @@ with open("photo.jpg", "rb") as file:
 """
 
 import queue
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -22,6 +24,7 @@ from visage.enlarge import Enhanced, Progress, no_progress
 from visage.face_search import Detail
 from visage.faces import Face
 from visage.guard import Anonymized, GuardOptions
+from visage.heap import trim_heap
 from visage.image_headers import ImageHeader
 from visage.images import Photo, decode, encode_as, encode_jpeg, inspect
 from visage.masks import cover
@@ -36,12 +39,16 @@ __all__ = ["WORN_OUT_PHOTOS", "Analysis", "Engine"]
 # two faces (the nets of the literature) are 640 bytes, so 13 MB.
 WORN_OUT_PHOTOS = 20_000
 
+# From this many seconds without work on, memory that is free goes back to the system, 10 MB of a worker. Not sooner,
+# because the next photo finds fresh pages in its place, for a millisecond or two of its 25 (benchmarks/README.md).
+_REST_SECONDS = 1.0
+
 
 class Engine:
     """Loads a pack's nets once a slot and answers photos with them, from as many threads as you like."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
-        """Load the packs that `settings` name.
+    def __init__(self, settings: Settings | None = None, *, eager: bool = True) -> None:
+        """Load the packs that `settings` name; unless `eager`, only the nets that find faces, and others when needed.
 
         Raises:
             PackError: a pack is missing, incomplete, altered or not what its manifest says.
@@ -51,16 +58,23 @@ class Engine:
         self.pack = find_pack(self.settings.pack, self.settings.models_dir)
         self.cache = open_cache(self.settings, self.pack)
         self.admission = Admission(self.settings.slots, self.settings.queue, self.settings.wait_seconds)
-        self.enhancer = Enhancer(self.settings, self.admission)
         # Some memory is lost with every photo: 71 bytes for every answer of a layer in Python, by OpenCV.
         texts = [spec.prototxt.read() for spec in (self.pack.face, self.pack.gender, self.pack.age)]
         self.wears_out = any(use_fast_layers(text) != text for text in texts)
         self.ready = False
+        self._given_back: float | None = None
         self._analyzers: queue.SimpleQueue[Analyzer] = queue.SimpleQueue()
         # Always by the small net: a large one would keep a slot for minutes, for a crowd.
         small = find_pack("compact", BUNDLED_MODELS).superres
         for _ in range(self.settings.slots):
-            self._analyzers.put(Analyzer(self.pack, small))
+            self._analyzers.put(Analyzer(self.pack, small, eager=eager))
+        if eager:
+            _ = self.enhancer
+
+    @cached_property
+    def enhancer(self) -> Enhancer:
+        """What enlarges pictures, in the same slots."""
+        return Enhancer(self.settings, self.admission)
 
     def check(self) -> None:
         """Run every net once: a pack that does not fit its manifest is found before anything is served.
@@ -93,6 +107,16 @@ class Engine:
         blank = encode_jpeg(np.full((600, 800, 3), 127, np.uint8), self.settings.jpeg_quality)
         decode(blank, inspect(blank, max_pixels=800 * 600))
         self.ready = True
+
+    def give_back(self) -> None:
+        """Once no photo has been worked on for a second, give the memory back that it took. To be called now and then.
+
+        What the warm-up made ready stays until the first photo has used it.
+        """
+        since = self.admission.at_rest_since
+        if since is not None and since != self._given_back and time.monotonic() - since > _REST_SECONDS:
+            self._given_back = since
+            trim_heap()
 
     def analyze(self, data: bytes, options: Options | None = None, *, annotated: bool = True) -> Analysis:
         """The faces in the bytes of a JPEG, PNG, WebP or BMP; with `annotated`, the picture with the faces marked too.

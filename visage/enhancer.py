@@ -6,14 +6,14 @@ with open("photo.jpg", "rb") as file:
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import cv2
 
 from visage.admission import Admission
 from visage.enlarge import Enhanced, Progress, enlarge, no_progress
-from visage.errors import SettingsError
+from visage.errors import BusyError, QueueFull, SettingsError
 from visage.images import decode, encode_as, inspect
 from visage.packs import Pack, find_pack
 from visage.settings import BUNDLED_MODELS, Settings
@@ -44,7 +44,7 @@ class Enhancer:
 
         Raises:
             PackError: the pack is missing, incomplete, altered or not what its manifest says, or does not enlarge.
-            SettingsError: the tile is too small for the overlap.
+            SettingsError: the tile, or the memory for it, is too small for the overlap.
         """
         self.pack = find_enlarging_pack(settings)
         self._settings = settings
@@ -53,12 +53,14 @@ class Enhancer:
         self._net = SuperresNet(self.pack.superres)
         self._overlap = self._net.overlap if settings.overlap is None else settings.overlap
         self._margin = min(self._net.padding, self._overlap)
-        least = _LEAST_OVER_OVERLAP * self._overlap
+        self._least_side = max(1, _LEAST_OVER_OVERLAP * self._overlap)
         self._side = settings.tile or self._chosen_side()
-        if self._side < least:
+        if self._side < self._least_side:
             raise SettingsError(
-                f"VISAGE_TILE is {self._side}; for an overlap of {self._overlap} it must be {least} or more."
+                f"VISAGE_TILE is {self._side}; for an overlap of {self._overlap} it must be {self._least_side} or more."
             )
+        # What the last picture took, from its turn on: all that is known of those to come. At first nothing is.
+        self.usual_seconds = 0.0
 
     def check(self) -> None:
         """Run the net once, on as little as it takes.
@@ -71,7 +73,8 @@ class Enhancer:
     def enhance(self, data: bytes, progress: Progress = no_progress) -> Enhanced:
         """A JPEG, PNG, WebP or BMP enlarged, in the same format, upright; `progress` is told after every tile.
 
-        Nothing of the file but its pixels is taken over; transparency is laid on white. What `progress` raises ends it.
+        It is told before the first, too, and what it raises ends it. Nothing of the file but its pixels is taken over;
+        transparency is laid on white.
 
         Raises:
             RequestError: the bytes are no picture, a damaged one, or one that would become too large.
@@ -79,7 +82,7 @@ class Enhancer:
         """
         most = min(self._settings.max_enhance_pixels, self._settings.max_image_pixels)
         header = inspect(data, most, self._net.scale)
-        with self._line.slot() as stood:
+        with self._only_one() as stood:
             waits = [stood]
             turn = partial(self._turn, waits)
             stopwatch = Stopwatch()
@@ -90,17 +93,35 @@ class Enhancer:
             try:
                 enlarged = enlarge(self._net, photo.pixels, tiles, self._margin, turn=turn, progress=progress)
             finally:
-                self._net.let_go()
+                with turn():
+                    self._net.let_go()
             stopwatch.lap("enlarge")
-            # In no slot: for 50 megapixels of WebP this takes 12 s, and no photo is to wait for that.
+            # In no slot: for 50 megapixels of WebP this takes 14 s, and no photo is to wait for that.
             picture = encode_as(header.format, enlarged)
             stopwatch.lap("encode")
         _, first, *later = waits
         seconds = stopwatch.seconds
+        self.usual_seconds = sum(seconds.values())
         seconds["decode"] -= first
         seconds["enlarge"] -= sum(later)
         height, width = enlarged.shape[:2]
         return Enhanced(width, height, header.format, self._net.scale, picture, seconds | {"wait": sum(waits)})
+
+    @contextmanager
+    def _only_one(self) -> Iterator[float]:
+        """Be the one whose picture is enlarged; yields the seconds that were waited for that."""
+        with ExitStack() as stack:
+            try:
+                stood = stack.enter_context(self._line.slot())
+            except BusyError as error:
+                raise self._busy(error) from None
+            yield stood
+
+    def _busy(self, error: BusyError) -> BusyError:
+        """The same of pictures that are enlarged, which take longer than photos."""
+        seconds = max(1, math.ceil(self.usual_seconds * (1 + self._line.waiting)))
+        reason = "as many wait as may" if isinstance(error, QueueFull) else "that did not come to its end in time"
+        return type(error)(f"Another picture is being enlarged, and {reason}; try again in {seconds} s.", seconds)
 
     @contextmanager
     def _turn(self, waits: list[float]) -> Iterator[None]:
@@ -113,8 +134,14 @@ class Enhancer:
     def _chosen_side(self) -> int:
         """What the net is fastest with, or what the overlap makes worth its while, as far as there is memory for it."""
         most = math.isqrt(self._settings.tile_bytes // self._net.bytes_a_pixel())
+        if most < self._least_side:
+            needed = self._least_side**2 * self._net.bytes_a_pixel()
+            raise SettingsError(
+                f"VISAGE_TILE_BYTES is {self._settings.tile_bytes}; for an overlap of {self._overlap} the net of "
+                f"{self.pack.name} needs {needed} or more. Give it that, or a smaller VISAGE_OVERLAP."
+            )
         best = self._net.tile or max(_LEAST_SIDE, _SIDE_OVER_OVERLAP * self._overlap)
-        return max(min(most, best), _LEAST_OVER_OVERLAP * self._overlap)
+        return max(min(most, best), self._least_side)
 
 
 def find_enlarging_pack(settings: Settings) -> Pack:

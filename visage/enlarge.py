@@ -14,7 +14,7 @@ from visage.results import origin_as_json
 from visage.superres_net import SuperresNet
 from visage.tiles import Tile
 
-# Told how many tiles of how many are done.
+# Told how many tiles of how many are done: none as yet, and then one more after each.
 Progress = Callable[[int, int], object]
 
 # Entered for as long as there is something to compute.
@@ -51,7 +51,7 @@ def enlarge(
     """(h, w, 3) uint8 BGR pixels as (scale h, scale w, 3), each of `tiles` by itself, in a `turn` of its own.
 
     The tiles were cut with that `margin`, in which the picture's outermost pixels are repeated. `progress` is told
-    after each.
+    before the first and after each.
     """
     height, width = pixels.shape[:2]
     scale = net.scale
@@ -59,6 +59,7 @@ def enlarge(
     padded = cv2.copyMakeBorder(pixels, margin, margin, margin, margin, cv2.BORDER_REPLICATE).astype(
         np.uint8, copy=False
     )
+    progress(0, len(tiles))
     for done, tile in enumerate(tiles, 1):
         rows, columns = tile.rows, tile.columns
         with turn():

@@ -1,5 +1,7 @@
 """Small faces made larger by a net, before other nets tell gender and age: what these were trained on is larger."""
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +12,6 @@ from visage.superres_net import SuperresNet
 # gender and 1.3 % more the right age group, of those of 48 pixels 0.2 and 0.3 % (benchmarks/README.md).
 LONGEST_SIDE = 36
 
-# The side of what is enlarged around a face, in pixels: the same for all, because a net is laid out anew for every
-# other. It holds the square of a classifier, up to 1.3 times such a face, and some pixels around it on each side.
-_SIDE = 64
-
 
 def are_small(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Of boxes (n, 4) as x1, y1, x2, y2 in pixels, which are those of small faces."""
@@ -23,8 +21,12 @@ def are_small(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
 class FaceEnlarger:
     """Enlarges one face at a time."""
 
-    def __init__(self, net: SuperresNet) -> None:
+    def __init__(self, net: SuperresNet, crop_scale: float) -> None:
+        """`crop_scale` is the side of what is looked at around a face over the longer side of its box."""
         self._net = net
+        # Of what is enlarged, in pixels: the same for all faces, because a net is laid out anew for every other. One
+        # more on each side, because squares begin between pixels.
+        self._side = math.ceil(crop_scale * LONGEST_SIDE) + 2 * (net.overlap + 1)
 
     def enlarge_face(
         self, pixels: NDArray[np.uint8], box: NDArray[np.float32]
@@ -34,8 +36,8 @@ class FaceEnlarger:
         Beyond the picture its outermost pixels are repeated.
         """
         height, width = pixels.shape[:2]
-        left, top = (int((box[axis] + box[axis + 2]) / 2) - _SIDE // 2 for axis in (0, 1))
-        right, bottom = left + _SIDE, top + _SIDE
+        left, top = (int((box[axis] + box[axis + 2]) / 2) - self._side // 2 for axis in (0, 1))
+        right, bottom = left + self._side, top + self._side
         inside = pixels[max(0, top) : min(height, bottom), max(0, left) : min(width, right)]
         outside = (max(0, -top), max(0, bottom - height), max(0, -left), max(0, right - width))
         around = cv2.copyMakeBorder(inside, *outside, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)

@@ -72,7 +72,7 @@ class Settings:
         "VISAGE_MAX_ENHANCE_PIXELS",
         integer(1, 2**26),
         5_500_000,
-        "Largest picture that is enlarged; nine times as many come out.",
+        "Largest picture that is enlarged; nine times as many come out of a net that enlarges threefold.",
     )
     tile: int | None = _row(
         "VISAGE_TILE",
@@ -85,7 +85,7 @@ class Settings:
         "VISAGE_TILE_BYTES",
         integer(2**20, 2**40),
         2**30,
-        "Most memory for a tile, where its side is not set.",
+        "Most memory for a tile, where its side is not set; too little for the overlap is refused.",
         shown="1073741824 (1 GiB)",
     )
     overlap: int | None = _row(

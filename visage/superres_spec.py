@@ -10,6 +10,9 @@ _CHANNELS = {"luma": 1, "bgr": 3}
 _LARGEST_SCALE = 4
 _LARGEST_TILE = 8192
 
+# As far as VISAGE_OVERLAP goes: four times as wide is the least tile.
+_FARTHEST_REACH = 1024
+
 
 @dataclass(frozen=True)
 class SuperresSpec:
@@ -44,7 +47,7 @@ def superres_spec(role: ManifestTable) -> SuperresSpec:
     if colour not in _CHANNELS:
         raise role.fault("colour", " or ".join(_CHANNELS))
     mean = role.list_of("mean", float, _CHANNELS[colour]) if "mean" in role.content else [0.0] * _CHANNELS[colour]
-    reach = role.integer("reach")
+    reach = role.integer("reach", 0, _FARTHEST_REACH)
     return SuperresSpec(
         prototxt=pack_file(role, "prototxt", "prototxt_sha256", "prototxt_source")
         if "prototxt" in role.content

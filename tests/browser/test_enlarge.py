@@ -30,6 +30,22 @@ def test_the_slider_uncovers_what_came_out(window: Window) -> None:
     assert clip == "inset(0px 80% 0px 0px)"
 
 
+def test_the_pictures_are_compared_by_dragging_over_them_and_not_dragged_away(desktop: Window) -> None:
+    page = desktop.open("enlarge")
+    page.get_by_label("Choose a photo", exact=True).set_input_files(ASTRONAUT)
+    expect(page.locator("#enlarge-result")).to_be_visible()
+    page.evaluate("addEventListener('dragstart', () => { window.draggedAway = true; })")
+    box = page.locator(".compared").bounding_box()
+
+    page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + 100, steps=20)
+    page.mouse.up()
+
+    expect(page.get_by_role("slider", name="Before and after")).to_have_value("20")
+    assert not page.evaluate("window.draggedAway")
+
+
 def test_the_keyboard_alone_enlarges_compares_and_downloads(window: Window) -> None:
     page = window.open("enlarge")
 
@@ -62,10 +78,7 @@ def test_what_the_service_refuses_is_told_in_its_sentence(window: Window, tmp_pa
 
 def test_a_busy_service_is_asked_again(window: Window) -> None:
     page = window.open("enlarge")
-    refusal = {"error": "Too many photos are waiting already; try again in a second.", "code": "queue_full"}
-    page.route(
-        "**/enhance", lambda route: route.fulfill(status=429, headers={"Retry-After": "1"}, json=refusal), times=1
-    )
+    window.refuse_once("**/enhance")
 
     page.get_by_role("button", name="Try a sample").click()
 

@@ -1,9 +1,5 @@
-"""Covering faces: the preview, faces that are kept, folders and ZIPs as batches, and what goes wrong on the way."""
+"""Covering faces of one photo: the preview, faces that are kept, the download, and what goes wrong on the way."""
 
-import io
-import re
-import shutil
-import zipfile
 from pathlib import Path
 
 import cv2
@@ -11,30 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.service import Service, free_port, serving
-from tests.browser.window import ASTRONAUT, Window, expect, new_window
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Three photos in a tree, one broken; and what is no photo."""
-    folder = tmp_path / "holiday"
-    (folder / "rome").mkdir(parents=True)
-    for name in ("one.jpg", "rome/two.jpg"):
-        shutil.copy(ASTRONAUT, folder / name)
-    (folder / "broken.jpg").write_bytes(ASTRONAUT.read_bytes()[:3000])
-    (folder / "notes.txt").write_text("Milk")
-    return folder
-
-
-@pytest.fixture
-def archive(folder: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "holiday.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
-        for name in ("one.jpg", "rome/two.jpg", "broken.jpg"):
-            made.write(folder / name, name)
-    return path
-
+from tests.browser.window import ASTRONAUT, Window, expect
 
 # Inside of the astronaut's face: x, y, width, height.
 FACE = (195, 80, 55, 70)
@@ -111,128 +84,123 @@ def test_the_keyboard_alone_covers_a_photo_but_for_one_face(window: Window) -> N
     assert download.value.suggested_filename == "astronaut-covered.jpg"
 
 
-def test_a_folder_is_covered_file_by_file_and_fetched_as_a_zip(desktop: Window, folder: Path) -> None:
-    page = desktop.open("guard")
-
-    page.get_by_label("Choose a folder").set_input_files(folder)
-    expect(page.locator("#guard-status")).to_contain_text("3 files")
-    page.get_by_role("button", name="Cover 3 photos").click()
-
-    expect(page.get_by_role("heading", name="Done")).to_be_visible()
-    expect(page.locator("#batch-status")).to_contain_text(
-        "2 of 3 photos covered, 1 failed. The service keeps them until"
-    )
-    expect(page.locator("#batch-failed li")).to_have_count(1)
-    expect(page.locator("#batch-failed li")).to_contain_text("holiday/broken.jpg")
-    expect(page.locator("#batch-failed li")).to_contain_text("damaged")
-    assert desktop.violations() == []
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download ZIP").click()
-    names = set(zipfile.ZipFile(io.BytesIO(download.value.path().read_bytes())).namelist())
-    assert names == {"holiday/one.jpg", "holiday/rome/two.jpg", "failures.csv"}
-
-
-def test_a_zip_shows_its_first_photo_and_is_covered(window: Window, archive: Path) -> None:
+def test_a_photo_that_cannot_be_covered_has_its_sentence_and_no_download(window: Window, tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(ASTRONAUT.read_bytes()[:3000])
     page = window.open("guard")
 
-    page.get_by_label("Choose photos or a ZIP").set_input_files(archive)
-    expect(page.locator("#guard-status")).to_contain_text("1 of 1 faces covered in one.jpg.")
-    page.get_by_label("Mosaic").check()
-    page.get_by_role("button", name="Cover all").click()
-
-    expect(page.locator("#batch-status")).to_contain_text("2 of 3 photos covered, 1 failed.")
-    page.get_by_text("Files", exact=True).click()
-    expect(page.locator("#batch-files li", has_text="rome/two.jpg")).to_contain_text("1 face")
-    assert window.violations() == []
-
-
-def test_a_reload_finds_the_batch_again(window: Window, tmp_path: Path) -> None:
-    photos = []
-    for number in range(12):
-        photos.append(tmp_path / f"{number}.jpg")
-        shutil.copy(ASTRONAUT, photos[-1])
-    page = window.open("guard")
-    page.get_by_label("Choose photos or a ZIP").set_input_files(photos)
-    page.get_by_role("button", name="Cover 12 photos").click()
-    expect(page.locator("#batch-status")).to_contain_text("of 12 photos")
-
-    page.reload()
-
-    expect(page.locator("#batch-status")).to_contain_text("12 of 12 photos covered.")
-
-
-def test_a_batch_is_deleted_when_it_is_no_longer_wanted(window: Window, archive: Path) -> None:
-    page = window.open("guard")
-    page.get_by_label("Choose photos or a ZIP").set_input_files(archive)
-    page.get_by_role("button", name="Cover all").click()
-    expect(page.get_by_role("heading", name="Done")).to_be_visible()
-
-    with page.expect_response(lambda answer: answer.request.method == "DELETE") as answer:
-        page.get_by_role("button", name="Delete from the service").click()
-    expect(page.locator("#batch-status")).to_have_text("The batch was deleted, and all that it had.")
-    page.reload()
-
-    assert answer.value.status == 204
-    expect(page.get_by_label("Choose photos or a ZIP")).to_be_attached()
-    expect(page.locator("#guard-batch")).to_be_hidden()
-
-
-def test_what_the_service_says_of_a_bad_archive_is_shown(window: Window, tmp_path: Path) -> None:
-    bad = tmp_path / "bad.zip"
-    bad.write_bytes(b"PK\x03\x04" + bytes(100))
-    page = window.open("guard")
-    page.get_by_label("Choose photos or a ZIP").set_input_files(bad)
-
-    with page.expect_response("**/batches?*") as answer:
-        page.get_by_role("button", name="Cover all").click()
-
-    expect(page.locator("#batch-trouble")).to_have_text(answer.value.json()["error"])
-    page.get_by_role("button", name="Cover more").click()
-    expect(page.get_by_role("button", name="Cover all")).to_be_visible()
-
-
-def test_a_photo_that_cannot_be_covered_has_its_sentence_and_no_download(window: Window, folder: Path) -> None:
-    page = window.open("guard")
-
-    page.get_by_label("Choose photos or a ZIP").set_input_files(folder / "broken.jpg")
+    page.get_by_label("Choose photos or a ZIP").set_input_files(tmp_path / "broken.jpg")
 
     expect(page.get_by_role("alert")).to_contain_text("broken.jpg: ")
     expect(page.get_by_role("alert")).to_contain_text("damaged")
     expect(page.get_by_role("button", name="Download photo")).to_be_disabled()
 
 
-@pytest.mark.parametrize("size", ["desktop", "phone"])
-def test_a_batch_goes_on_after_the_service_was_cut_off(
-    browser: object, tmp_path: Path, folder: Path, size: str
-) -> None:
-    port = str(free_port())
-    settings = {"PORT": port, "WEB_CONCURRENCY": "1", "VISAGE_BATCH_JOBS": "1"}
-    photos = []
-    for number in range(60):
-        photos.append(tmp_path / f"{number}.jpg")
-        shutil.copy(ASTRONAUT, photos[-1])
-    for window in new_window(browser, f"http://127.0.0.1:{port}", size):
-        with serving(tmp_path / "log", "compact", **settings):
-            page = window.open("guard")
-            page.get_by_label("Choose photos or a ZIP").set_input_files(photos)
-            page.get_by_role("button", name="Cover 60 photos").click()
-            expect(page.locator("#batch-status")).to_contain_text("of 60 photos")
-            expect(page.locator("#batch-pace")).to_have_text(re.compile(r"[0-9.]+ photos a second, \d+ seconds left"))
-        expect(page.locator("#batch-trouble")).to_contain_text("The service does not answer")
-
-        with serving(tmp_path / "log", "compact", **settings):
-            expect(page.locator("#batch-status")).to_contain_text("60 of 60 photos covered.", timeout=30_000)
-            expect(page.locator("#batch-trouble")).to_be_hidden()
+@pytest.fixture
+def other(tmp_path: Path, astronaut: NDArray[np.uint8]) -> Path:
+    """A photo of another name and size."""
+    path = tmp_path / "other.png"
+    cv2.imwrite(str(path), astronaut[:400, :300])
+    return path
 
 
-def test_a_service_that_takes_no_more_batches_is_asked_again(window: Window, photo_service: Service) -> None:
+REFUSAL = {"error": "Too many photos are waiting already; try again in a second.", "code": "queue_full"}
+
+
+def test_a_busy_service_is_asked_for_the_preview_again(window: Window) -> None:
     page = window.open("guard")
-    refusal = {"error": "Too many batches are being sent, watched and fetched; try again in a few seconds."}
-    page.route(
-        "**/batches?*", lambda route: route.fulfill(status=429, headers={"Retry-After": "1"}, json=refusal), times=1
-    )
-    page.get_by_label("Choose photos or a ZIP").set_input_files([ASTRONAUT, ASTRONAUT])
-    page.get_by_role("button", name="Cover 2 photos").click()
+    window.refuse_once("**/anonymize?*")
 
-    expect(page.locator("#batch-status")).to_have_text("The service is busy. Trying again in a second.")
-    expect(page.get_by_role("heading", name="Done")).to_be_visible()
+    page.get_by_role("button", name="Try a sample").click()
+
+    expect(page.locator("#guard-status")).to_have_text("The service is busy. Trying again in a second.")
+    expect(page.locator("#guard-status")).to_contain_text("1 of 1 faces covered.")
+
+
+def test_a_service_that_stays_busy_is_said_and_asked_again_on_request(window: Window) -> None:
+    page = window.open("guard")
+    # Without Retry-After, so that the page does not wait first.
+    page.route("**/anonymize?*", lambda route: route.fulfill(status=429, json=REFUSAL), times=1)
+    page.get_by_role("button", name="Try a sample").click()
+    expect(page.get_by_role("alert")).to_contain_text(f"astronaut.jpg: {REFUSAL['error']}")
+    expect(page.get_by_role("button", name="Download photo")).to_be_disabled()
+    assert window.violations() == []
+
+    page.get_by_role("button", name="Try again").click()
+
+    expect(page.get_by_role("button", name="Keep face 1")).to_be_visible()
+    expect(page.get_by_role("alert")).to_be_hidden()
+    expect(page.get_by_role("button", name="Download photo")).to_be_enabled()
+
+
+def test_what_is_downloaded_is_what_was_chosen_last(desktop: Window, astronaut: NDArray[np.uint8]) -> None:
+    page = desktop.open("guard")
+    page.get_by_role("button", name="Try a sample").click()
+    page.get_by_role("button", name="Keep face 1").click()
+    expect(page.get_by_role("button", name="Keep face 1")).to_have_attribute("aria-pressed", "true")
+    held = desktop.hold("**/anonymize?*")
+    page.get_by_role("button", name="Keep face 1").click()
+    held.wait()
+
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download photo").click()
+        held.wait().continue_()
+
+    covered = cv2.imread(str(download.value.path()))
+    assert covered is not None
+    assert cv2.PSNR(face_of(covered.astype(np.uint8)), face_of(astronaut)) < 25
+
+
+def test_a_photo_that_is_replaced_while_it_is_covered_leaves_nothing_behind(desktop: Window, other: Path) -> None:
+    page = desktop.open("guard")
+    held = desktop.hold("**/anonymize?*")
+    page.get_by_label("Choose photos or a ZIP").set_input_files(ASTRONAUT)
+    held.wait()
+
+    page.get_by_label("Choose photos or a ZIP").set_input_files(other)
+    expect(page.locator("#guard-status")).to_contain_text("other.png")
+    expect(page.locator("#guard-status")).to_contain_text("faces covered")
+    held.wait().abort()
+
+    assert page.locator("#guard-photo img").evaluate("image => image.naturalHeight") == 400
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_an_archive_without_a_photo_stops_no_preview_that_follows(desktop: Window, tmp_path: Path) -> None:
+    (tmp_path / "empty.zip").write_bytes(b"PK\x05\x06" + bytes(18))
+    page = desktop.open("guard")
+    held = desktop.hold("**/anonymize?*")
+    page.get_by_label("Choose photos or a ZIP").set_input_files(ASTRONAUT)
+    held.wait()
+    page.get_by_label("Choose photos or a ZIP").set_input_files(tmp_path / "empty.zip")
+    expect(page.get_by_role("button", name="Cover all")).to_be_visible()
+    held.wait().continue_()
+    expect(page.locator("#guard-photo.busy")).to_have_count(0)
+
+    page.get_by_label("Choose photos or a ZIP").set_input_files(ASTRONAUT)
+
+    expect(page.get_by_role("button", name="Keep face 1")).to_be_visible()
+
+
+def test_a_sample_that_comes_late_replaces_no_photo(desktop: Window, other: Path) -> None:
+    page = desktop.open("guard")
+    held = desktop.hold("**/astronaut.jpg")
+    page.get_by_role("button", name="Try a sample").click()
+    held.wait()
+    page.get_by_label("Choose photos or a ZIP").set_input_files(other)
+
+    with page.expect_request_finished(lambda request: request.url.endswith("astronaut.jpg")):
+        held.wait().continue_()
+    page.wait_for_timeout(100)
+
+    expect(page.locator("#guard-status")).to_contain_text("other.png")
+    expect(page.locator("#guard-status")).to_contain_text("faces covered")
+
+
+def test_files_without_a_photo_are_said(desktop: Window, tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("Milk")
+    page = desktop.open("guard")
+
+    desktop.drop(tmp_path)
+
+    expect(page.get_by_role("alert")).to_have_text("There is no photo among these files.")

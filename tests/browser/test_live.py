@@ -84,12 +84,73 @@ def test_the_camera_is_off_in_other_views(before_camera: Window) -> None:
     assert page.evaluate("document.getElementById('live-video').srcObject") is None
 
 
+CAMERAS = """() => {
+    // Every stream that the page was ever given; a slow visitor gives it, where `wait` says so.
+    window.streams = [];
+    window.wait = 0;
+    const given = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wish) => {
+        await new Promise((resolve) => { setTimeout(resolve, window.wait); });
+        const stream = await given(wish);
+        window.streams.push(stream);
+        return stream;
+    };
+}"""
+
+SHOWN = "document.getElementById('live-video').srcObject.getVideoTracks()[0].getSettings().deviceId"
+
+ON = "window.streams.flatMap((stream) => stream.getTracks()).filter(({ readyState }) => readyState === 'live').length"
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_the_other_camera_is_shown_and_the_keyboard_stays_where_it_is(
+    browser: Any, photo_service: Service, size: str
+) -> None:
+    two = open_browser(browser.browser_type, "--use-fake-device-for-media-stream=device-count=2")
+    for window in new_window(two, photo_service.url, size, permissions=["camera"]):
+        page = window.open("live")
+        page.evaluate(CAMERAS)
+        page.get_by_role("button", name="Start camera").click()
+        expect(page.locator("#live-pace")).to_contain_text("frames a second")
+        first = page.evaluate(SHOWN)
+
+        window.press_until("Tab", "#live-turn")
+        page.keyboard.press("Enter")
+        expect(page.locator("#live-pace")).to_be_empty()
+        expect(page.locator("#live-pace")).to_contain_text("frames a second")
+        second = page.evaluate(SHOWN)
+        expect(page.get_by_role("button", name="Other camera")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.locator("#live-pace")).to_be_empty()
+        expect(page.locator("#live-pace")).to_contain_text("frames a second")
+
+        assert second != first
+        assert page.evaluate(SHOWN) == first
+        assert page.evaluate(ON) == 1
+    two.close()
+
+
+def test_a_camera_that_is_no_more_wanted_when_it_is_given_is_not_left_on(before_camera: Window) -> None:
+    page = before_camera.open("live")
+    page.evaluate(CAMERAS)
+    page.evaluate("window.wait = 500")
+    page.get_by_role("button", name="Start camera").click()
+    page.get_by_role("button", name="Stop camera").click()
+    page.evaluate("window.wait = 0")
+    page.get_by_role("button", name="Start camera").click()
+    expect(page.locator("#live-status")).to_have_text("1 face.")
+
+    page.evaluate(
+        "async () => { while (window.streams.length < 2) await new Promise((given) => { setTimeout(given, 20); }); }"
+    )
+
+    assert page.evaluate(ON) == 1
+    expect(page.locator("#live-status")).to_have_text("1 face.")
+
+
 def test_a_busy_service_is_asked_again(before_camera: Window) -> None:
     page = before_camera.open("live")
-    refusal = {"error": "Too many photos are waiting already; try again in a second.", "code": "queue_full"}
-    page.route(
-        "**/predict?*", lambda route: route.fulfill(status=429, headers={"Retry-After": "1"}, json=refusal), times=1
-    )
+    before_camera.refuse_once("**/predict?*")
 
     page.get_by_role("button", name="Start camera").click()
 

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import re
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,6 +85,23 @@ def test_the_card_of_a_face_hides_no_other(desktop: Window, two_faces: Path) -> 
     )
 
 
+def test_a_photo_that_is_done_while_another_view_is_shown_has_its_card_in_place(desktop: Window) -> None:
+    page = desktop.open()
+    held = desktop.hold("**/predict?*")
+    page.get_by_label("Choose photos", exact=True).set_input_files(ASTRONAUT)
+    request = held.wait()
+    page.get_by_role("link", name="Live", exact=True).click()
+    expect(page.get_by_role("heading", name="Live")).to_be_visible()
+    request.continue_()
+    expect(page.locator("button.face")).to_have_count(1)
+
+    page.get_by_role("link", name="Look", exact=True).click()
+
+    card, face = page.locator("#look-card"), page.locator("button.face")
+    expect(card).to_have_attribute("style", re.compile("left: "))
+    assert card.bounding_box()["x"] >= face.bounding_box()["x"] + face.bounding_box()["width"]
+
+
 def test_the_keyboard_alone_reaches_every_face_and_the_sliders(window: Window, two_faces: Path) -> None:
     page = window.open()
     page.get_by_label("Choose photos", exact=True).set_input_files(two_faces)
@@ -124,6 +143,17 @@ def test_several_photos_are_looked_at_one_after_the_other(window: Window, two_fa
     expect(page.locator("button.face")).to_have_count(2)
     expect(photos.get_by_role("button", name="two.png 2 faces")).to_be_focused()
     assert window.violations() == []
+
+
+def test_a_file_whose_name_is_markup_is_shown_by_its_name(desktop: Window, tmp_path: Path) -> None:
+    name = "<img src=x onerror=alert(1)>.jpg"
+    shutil.copy(ASTRONAUT, tmp_path / name)
+    page = desktop.open()
+
+    page.get_by_label("Choose photos", exact=True).set_input_files([tmp_path / name, ASTRONAUT])
+
+    expect(page.get_by_role("status")).to_have_text(f"{name}: 1 face.")
+    expect(page.get_by_role("list", name="Photos").get_by_role("button").first).to_have_text(f"{name}1 face")
 
 
 @pytest.mark.parametrize("event", ["paste", "drop"])
@@ -193,6 +223,50 @@ def test_what_is_no_photo_is_told_in_the_services_sentence_beside_the_photos_tha
     expect(photos.get_by_role("button", name="notes.jpg failed")).to_be_visible()
     photos.get_by_role("button", name="astronaut.jpg 1 face").click()
     expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_photo_that_was_under_way_is_looked_at_as_closely_as_was_chosen_last(desktop: Window) -> None:
+    page = desktop.open()
+    held = desktop.hold("**/predict?*detail=auto")
+    page.get_by_label("Choose photos", exact=True).set_input_files(ASTRONAUT)
+    held.wait()
+
+    with page.expect_request("**/predict?*detail=high"):
+        page.get_by_label("Small faces").select_option("high")
+        held.wait().continue_()
+
+    expect(page.get_by_role("status")).to_have_text("astronaut.jpg: 1 face.")
+
+
+def test_the_photo_on_show_is_looked_at_before_those_that_wait(desktop: Window, two_faces: Path) -> None:
+    page = desktop.open()
+    held = desktop.hold("**/predict?*")
+    page.get_by_label("Choose photos", exact=True).set_input_files([ASTRONAUT, ASTRONAUT, two_faces])
+    held.wait()
+    following = desktop.hold("**/predict?*")
+    photos = page.get_by_role("list", name="Photos")
+
+    photos.get_by_role("button", name="two.png waiting").click()
+    held.wait().continue_()
+
+    expect(photos.get_by_role("button")).to_have_text(
+        ["astronaut.jpg1 face", "astronaut.jpgwaiting", "two.pnglooking …"]
+    )
+    following.wait().continue_()
+
+
+def test_what_the_service_says_of_a_download_is_shown_beside_its_button(window: Window) -> None:
+    page = window.open()
+    page.get_by_role("button", name="Try a sample").click()
+    page.locator("button.face").wait_for()
+    page.route("**/analyze?*", lambda route: route.abort())
+
+    window.press_until("Tab", "#look-picture")
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("alert")).to_contain_text("The service does not answer")
+    expect(page.get_by_role("alert")).to_be_in_viewport()
+    expect(page.get_by_role("button", name="Download picture")).to_be_focused()
 
 
 @contextmanager

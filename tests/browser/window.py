@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,22 @@ SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
 
 
 @dataclass(frozen=True)
+class Held:
+    """A request that is held back, once the page has made it."""
+
+    page: Any
+    routes: list[Any]
+
+    def wait(self) -> Any:
+        """The request, which can be let go by `continue_` or `abort`."""
+        for _ in range(1000):
+            if self.routes:
+                return self.routes[0]
+            self.page.wait_for_timeout(10)
+        raise AssertionError("The page has not asked.")
+
+
+@dataclass(frozen=True)
 class Window:
     """A page of the browser, of a desktop's or a phone's size, at the service's address."""
 
@@ -48,6 +65,28 @@ class Window:
         self.page.on(event, lambda each: seen.append(each))  # noqa: PLW0108
         return seen
 
+    def hold(self, address: str) -> "Held":
+        """Hold the next request to such an address back."""
+        held = Held(self.page, [])
+        # Not for one time: when the last route of a page goes, requests that are on their way may go with it.
+        self.page.route(address, lambda route: route.continue_() if held.routes else held.routes.append(route))
+        return held
+
+    def refuse_once(self, address: str, sentence: str = "Too many photos are waiting already; try again.") -> None:
+        """Have the next request to such an address answered as by a service that is busy for a second."""
+        refusal = {"error": sentence, "code": "queue_full"}
+        self.page.route(
+            address, lambda route: route.fulfill(status=429, headers={"Retry-After": "1"}, json=refusal), times=1
+        )
+
+    def drop(self, *paths: Path) -> None:
+        """Drop files and folders of this machine on the page, as its file manager would."""
+        session = self.page.context.new_cdp_session(self.page)
+        dragged = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+        for event in ("dragEnter", "dragOver", "drop"):
+            session.send("Input.dispatchDragEvent", {"type": event, "x": 200, "y": 200, "data": dragged})
+        session.detach()
+
     def violations(self) -> Sequence[str]:
         """What axe-core finds wrong with what is shown."""
         found = axe.Axe().run(self.page).response["violations"]
@@ -64,10 +103,10 @@ class Window:
 
 def open_browser(browser_type: Any, *arguments: str, camera: bool = True) -> Any:
     """Chromium without a window, with a camera that shows a test picture, or none."""
-    arguments += ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream") if camera else ()
+    own = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"] if camera else []
     # Its sandbox does not run as root.
-    arguments += ("--no-sandbox",) if os.getuid() == 0 else ()
-    return browser_type.launch(executable_path=CHROMIUM, args=list(arguments))
+    own += ["--no-sandbox"] if os.getuid() == 0 else []
+    return browser_type.launch(executable_path=CHROMIUM, args=[*own, *arguments])
 
 
 def new_window(browser: Any, url: str, size: str, **options: Any) -> Iterator[Window]:
@@ -84,4 +123,4 @@ def new_window(browser: Any, url: str, size: str, **options: Any) -> Iterator[Wi
     )
     yield Window(page, url)
     context.close()
-    assert [complaint for complaint in complaints if _NETWORK not in complaint] == []
+    assert [complaint for complaint in complaints if _NETWORK not in complaint] == [], complaints

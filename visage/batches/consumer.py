@@ -1,6 +1,7 @@
 """The process that works on batches: threads that take files, and a look now and then at what was left or is too old.
 
-SIGTERM has it finish the files in hand and end; whenever else it ends, the next one goes on where it was.
+SIGTERM has it finish the files in hand, but for a picture that is being enlarged, and end; whenever else it ends, the
+next one goes on where it was.
 """
 
 import logging.config
@@ -30,9 +31,6 @@ from visage.packs import find_pack
 from visage.settings import Settings
 
 LOOK_SECONDS = 10.0
-
-# For pictures of others to be enlarged first: a day.
-_PATIENCE_SECONDS = 86400.0
 
 _WISHES_TO_STOP = (signal.SIGTERM, signal.SIGINT)
 
@@ -84,15 +82,18 @@ class LazyEngine:
     """The engine, loaded when it is first asked for: a service without batches has no memory to spare for it."""
 
     def __init__(self, settings: Settings) -> None:
-        # As many slots as threads, so that none ever waits for one; pictures are enlarged one by one, and those of a
-        # batch have all the time that it takes. No photo of a batch comes twice.
-        jobs = settings.batch_jobs
-        self._settings = replace(settings, slots=jobs, queue=2 * jobs, wait_seconds=_PATIENCE_SECONDS, cache_bytes=0)
+        # As many slots as threads, so that none ever waits for one. No photo of a batch comes twice.
+        self._settings = replace(settings, slots=settings.batch_jobs, cache_bytes=0)
         self._lock = threading.Lock()
 
     def __call__(self) -> Engine:
         with self._lock:
             return self._engine
+
+    def give_back(self) -> None:
+        """What `Engine.give_back` does, where there is an engine."""
+        if "_engine" in vars(self):
+            self._engine.give_back()
 
     @cached_property
     def _engine(self) -> Engine:
@@ -139,6 +140,8 @@ def main() -> None:
 def consuming(settings: Settings, batches: Batches) -> Iterator[Work]:
     """Work on `batches`, with as many threads as `settings` say, until the block ends; what is in hand is finished.
 
+    But for a picture that is being enlarged, which can take minutes: that is left to the next who works on batches.
+
     Raises:
         SettingsError: there is nothing to be done here.
         BatchesUnavailable, StorageFull: the queue cannot be used.
@@ -146,7 +149,8 @@ def consuming(settings: Settings, batches: Batches) -> Iterator[Work]:
     if not settings.batch_jobs:
         raise SettingsError("VISAGE_BATCH_JOBS is 0: batches are for other machines to work on.")
     life = Life(batches.queue, settings.state_dir / "consumers")
-    work = Work(batches, life, LazyEngine(settings))
+    engine = LazyEngine(settings)
+    work = Work(batches, life, engine)
     batches.queue.worker = work.turn
     consumer = _Consumer(
         batches.queue.huey,
@@ -159,6 +163,7 @@ def consuming(settings: Settings, batches: Batches) -> Iterator[Work]:
         life.beat: PULSE_SECONDS,
         Caretaker(batches).look: LOOK_SECONDS,
         consumer.check_worker_health: LOOK_SECONDS,
+        engine.give_back: LOOK_SECONDS,
     }
     consumer.start()
     for action, seconds in rounds.items():
@@ -167,6 +172,8 @@ def consuming(settings: Settings, batches: Batches) -> Iterator[Work]:
     try:
         yield work
     finally:
+        consumer.stop_flag.set()
+        work.stop()
         consumer.stop(graceful=True)
         life.end()
         logger.info("consumer_stopped")

@@ -14,12 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from huey import Huey
-from huey.registry import Message
-from huey.serializer import Serializer
-from huey.storage import RedisStorage, SqliteStorage
-
 from visage.batches.batch import End, Result, State, end_as_json, end_from_json, result_as_json, result_from_json
+from visage.batches.huey_alone import Huey, Message, Serializer, SqliteStorage, redis_storage
 from visage.errors import BatchesUnavailable, SettingsError, StorageFull
 from visage.settings import Settings
 
@@ -46,7 +42,7 @@ class Queue:
     used.
     """
 
-    def __init__(self, storage: "type[_Sqlite] | type[_Redis]", **options: Any) -> None:
+    def __init__(self, storage: Any, **options: Any) -> None:
         self.huey = Huey("visage", results=False, serializer=_Json(), storage_class=storage, **options)
         self._storage = self.huey.storage
         self._enqueue = self.huey.task(name="work")(self._work)
@@ -209,16 +205,24 @@ def open_queue(settings: Settings, patience: float) -> Queue:
 def _open_redis(url: str, patience: float) -> Queue:
     try:
         import redis  # noqa: PLC0415 (only for those who use it)
+
+        storage = redis_storage()
     except ImportError:
         raise SettingsError(
             "VISAGE_BATCH_REDIS needs the package redis, which is not installed. Run: pip install redis"
         ) from None
+
+    class Redis(storage):  # type: ignore[misc, valid-type]
+        def counters(self, keys: list[str]) -> list[int]:
+            """The values of counters, 0 where there is none."""
+            return [int(value or 0) for value in self.conn.hmget(self.counter_key, keys)]
+
     try:
         pool = redis.ConnectionPool.from_url(url, socket_connect_timeout=patience, socket_timeout=patience)
     except ValueError as error:
         # Without the URL, which may have a password in it.
         raise SettingsError(f"VISAGE_BATCH_REDIS cannot be used: {error}") from None
-    return Queue(_Redis, connection_pool=pool)
+    return Queue(Redis, connection_pool=pool)
 
 
 class _Sqlite(SqliteStorage):  # type: ignore[misc]
@@ -235,12 +239,6 @@ class _Sqlite(SqliteStorage):  # type: ignore[misc]
         query = f"select key, value from counter where queue = ? and key in ({places})"  # noqa: S608
         values: dict[str, int] = dict(self.sql(query, (self.name, *keys), results=True))
         return [values.get(key, 0) for key in keys]
-
-
-class _Redis(RedisStorage):  # type: ignore[misc]
-    def counters(self, keys: list[str]) -> list[int]:
-        """The values of counters, 0 where there is none."""
-        return [int(value or 0) for value in self.conn.hmget(self.counter_key, keys)]
 
 
 class _Json(Serializer):  # type: ignore[misc]

@@ -5,11 +5,12 @@ import json
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from visage.analyzer import Options
 from visage.batches import Batches
-from visage.batches.batch import Batch, BatchOptions, Done, End, Failure, Result, label
+from visage.batches.batch import Batch, Done, End, Failure, Result, label
+from visage.batches.enlarging import Claim, Enlarging, GivenUp
 from visage.batches.life import Life
 from visage.batches.queue import MOST_ATTEMPTS
 from visage.batches.store import input_key, output_key
@@ -41,6 +42,8 @@ class Work:
         # What was begun before and has no result may have killed whoever began it. One at a time, so that of those
         # which a process had in hand when it died only the guilty one is in hand every time.
         self._suspects = threading.Lock()
+        self._finishing = threading.Lock()
+        self._enlarging = Enlarging(batches.queue)
         # Batch and number of what this process works on now. What it claimed otherwise, it lost: the queue went away.
         self._in_hand: set[tuple[str, int]] = set()
         self._lock = threading.Lock()
@@ -55,9 +58,10 @@ class Work:
         try:
             self._queue.taken_out(batch_id)
             batch = self._batches.find(batch_id)
-            if not self._queue.ended(batch_id) and self._work_on(batch):
-                # Whoever is the last to have a result must see that all have one.
-                self._queue.ask(batch_id)
+            with self._enlarging.turn_of(batch) as free:
+                if free and not self._queue.ended(batch_id) and self._work_on(batch):
+                    # Whoever is the last to have a result must see that all have one.
+                    self._queue.ask(batch_id)
         except (BatchNotFound, FileNotFoundError):
             return  # it was deleted, before or meanwhile
         except StorageFull as error:
@@ -65,6 +69,10 @@ class Work:
         except Exception as error:
             logger.warning("batch_turn_failed", extra={"fields": {"batch": label(batch_id), "error": cause(error)}})
             time.sleep(PAUSE_SECONDS)
+
+    def stop(self) -> None:
+        """Give up what takes long; what else is in hand is finished."""
+        self._enlarging.stop()
 
     def _work_on(self, batch: Batch) -> bool:
         """Work on a fresh file, or else on one that somebody left; whether there was any."""
@@ -75,8 +83,7 @@ class Work:
         if place == 0 and self._batches.recall(batch):
             return False
         if place >= len(numbers):
-            with self._suspects:
-                return self._work_on_rest(batch)
+            return self._work_on_rest(batch)
         # Others may go on with the next file meanwhile.
         self._queue.ask(batch.id)
         self._try(batch, numbers[place], 1)
@@ -87,9 +94,7 @@ class Work:
         results = self._batches.results(batch)
         missing = [number for number in batch.accepted if number not in results]
         if not missing:
-            _log_end(batch.id, self._batches.finish(batch, results))
-            if not self._batches.exists(batch.id):
-                self._clean_up(batch.id, missing)
+            self._finish(batch, results)
         for number in missing:
             attempts, owner = self._queue.last_claim(batch.id, number)
             if attempts and self._is_held(batch.id, number, owner):
@@ -97,9 +102,18 @@ class Work:
             if attempts == MOST_ATTEMPTS:
                 self._record(batch, number, FATAL, attempts)
                 return True
-            if self._try(batch, number, attempts + 1):
-                return True
+            with self._suspects if attempts else nullcontext():
+                if self._try(batch, number, attempts + 1):
+                    return True
         return False
+
+    def _finish(self, batch: Batch, results: dict[int, Result]) -> None:
+        with self._finishing:
+            if self._queue.ended(batch.id):
+                return
+            _log_end(batch.id, self._batches.finish(batch, results))
+            if not self._batches.exists(batch.id):
+                self._clean_up(batch.id, [])
 
     def _is_held(self, batch_id: str, number: int, owner: str) -> bool:
         if owner == self._life.owner:
@@ -150,6 +164,8 @@ class Work:
             result = self._result(engine, batch, self._store.read(key), number, attempt)
         except FileNotFoundError:
             result = LOST
+        except GivenUp:
+            return
         if self._record(batch, number, result, attempt, time.perf_counter() - started):
             self._store.remove(key)
         else:
@@ -158,14 +174,28 @@ class Work:
     def _result(self, engine: Engine, batch: Batch, photo: bytes, number: int, attempt: int) -> Result:
         """Work on a photo and keep what comes of it; FileNotFoundError where the batch is gone meanwhile."""
         try:
-            content, faces = _worked_on(engine, photo, batch.options)
+            content, faces = self._worked_on(engine, photo, batch, (batch.id, number, attempt))
         except RequestError as error:
             return Failure.of(error)
+        except GivenUp:
+            raise
         except Exception as error:
             logger.error("batch_file_unforeseen", exc_info=error, extra={"fields": {"batch": label(batch.id)}})
             return UNFORESEEN
         self._store.write(output_key(batch.id, number, attempt), content)
         return Done(faces, attempt)
+
+    def _worked_on(self, engine: Engine, photo: bytes, batch: Batch, claim: Claim) -> tuple[bytes, int | None]:
+        """The picture or the JSON that comes of a photo, and how many faces it has, if they were looked for."""
+        match batch.options:
+            case GuardOptions() as options:
+                anonymized = engine.anonymize(photo, options)
+                return anonymized.picture, len(anonymized.faces)
+            case Options() as options:
+                analysis = engine.analyze(photo, options, annotated=False)
+                return json.dumps(as_json(analysis, engine.pack)).encode(), len(analysis.faces)
+            case EnlargeOptions():
+                return self._enlarging.enlarge(engine, photo, claim), None
 
     def _record(self, batch: Batch, number: int, result: Result, attempt: int, seconds: float = 0.0) -> bool:
         """Note a result if it is the first; whether it is."""
@@ -191,19 +221,6 @@ class Work:
             _log_end(batch_id, self._batches.fail(batch_id, reason))
         except Exception as error:
             logger.warning("batch_turn_failed", extra={"fields": {"batch": label(batch_id), "error": cause(error)}})
-
-
-def _worked_on(engine: Engine, photo: bytes, options: BatchOptions) -> tuple[bytes, int | None]:
-    """The picture or the JSON that comes of a photo, and how many faces it has, if they were looked for."""
-    match options:
-        case GuardOptions():
-            anonymized = engine.anonymize(photo, options)
-            return anonymized.picture, len(anonymized.faces)
-        case Options():
-            analysis = engine.analyze(photo, options, annotated=False)
-            return json.dumps(as_json(analysis, engine.pack)).encode(), len(analysis.faces)
-        case EnlargeOptions():
-            return engine.enhance(photo).picture, None
 
 
 def _log_end(batch_id: str, end: End) -> None:

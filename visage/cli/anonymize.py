@@ -13,11 +13,10 @@ from typing import Any
 import click
 
 from visage.cli import copy_options
-from visage.cli.console import bar, count, explained, one_sentence, say
+from visage.cli.console import DiskFull, bar, count, explained, is_full, one_sentence, say
 from visage.cli.files import output_directory, read_photo, write_whole
 from visage.cli.plan import Copy, Plan, plan_copies
 from visage.engine import Engine
-from visage.errors import NO_ROOM
 from visage.face_search import Detail
 from visage.guard import Anonymized, GuardOptions, as_json
 from visage.heap import trim_heap, tune_heap
@@ -90,15 +89,13 @@ def anonymize(
         plan = plan_copies(tuple(dict.fromkeys(paths)), output, again=again)
         # Every job has a slot of its own, so none ever waits for one.
         slots = max(1, min(len(plan.copies), jobs or available_cores()))
-        engine = Engine(replace(Settings.from_environment(), slots=slots))
+        engine = Engine(replace(Settings.from_environment(), slots=slots), eager=False)
         with output_directory(output, plan.folders):
             outcome = _work(engine, plan, options, as_lines)
     for line in _summary(plan, outcome):
         say(line, error=True)
     if outcome.full:
-        raise click.ClickException(
-            f"The disk of {output} is full. Make room and run the same command: it goes on here."
-        )
+        raise DiskFull(output)
     if outcome.failures:
         sys.exit(1)
 
@@ -157,7 +154,7 @@ def _report(outcome: _Outcome, copy: Copy, future: "Future[Anonymized]", pack: P
 
 
 def _fail(outcome: _Outcome, source: str, error: BaseException, as_lines: bool) -> None:
-    outcome.full |= isinstance(error, OSError) and error.errno in NO_ROOM
+    outcome.full |= is_full(error)
     sentence, code = explained(error)
     outcome.failures.append((source, sentence))
     if as_lines:

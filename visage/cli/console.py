@@ -3,18 +3,31 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
 from tqdm import tqdm
 
-from visage.errors import SetupError, VisageError
+from visage.errors import NO_ROOM, SetupError, VisageError
 
 
 class CannotRun(click.ClickException):
     """The command cannot run as it was given."""
 
     exit_code = 2
+
+
+class DiskFull(click.ClickException):
+    """A copy found no room in the directory `output`, and neither would the next."""
+
+    def __init__(self, output: Path) -> None:
+        super().__init__(f"The disk of {output} is full. Make room and run the same command: it goes on here.")
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a copy failed because there is no room, or none that is left to this user."""
+    return isinstance(error, OSError) and error.errno in NO_ROOM
 
 
 @contextmanager

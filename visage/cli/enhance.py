@@ -1,4 +1,4 @@
-"""`visage enhance`: copies of pictures three times as wide and high."""
+"""`visage enhance`: copies of pictures, enlarged by a net."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from visage.cli import copy_options
-from visage.cli.console import bar, count, explained, one_sentence, say
+from visage.cli.console import DiskFull, bar, count, explained, is_full, one_sentence, say
 from visage.cli.files import output_directory, read_photo, write_whole
 from visage.cli.plan import Copy, Plan, plan_copies
 from visage.enhancer import Enhancer
@@ -37,7 +37,7 @@ def enhance(paths: tuple[Path, ...], output: Path, threads: int | None, again: b
         settings = replace(Settings.from_environment(), opencv_threads=threads or available_cores())
         enhancer = Enhancer(settings)
         with output_directory(output, plan.folders):
-            failed = _work(enhancer, settings, plan, as_lines)
+            failed = _work(enhancer, settings, plan, output, as_lines)
     if plan.there:
         say(f"{plan.there} {'was' if plan.there == 1 else 'were'} there already; --again makes them anew.", error=True)
     if failed:
@@ -45,7 +45,7 @@ def enhance(paths: tuple[Path, ...], output: Path, threads: int | None, again: b
         sys.exit(1)
 
 
-def _work(enhancer: Enhancer, settings: Settings, plan: Plan, as_lines: bool) -> int:
+def _work(enhancer: Enhancer, settings: Settings, plan: Plan, output: Path, as_lines: bool) -> int:
     """Make the copies, and tell each when it is made; how many failed."""
     for error in plan.unlisted:
         _fail(str(error.filename), error, as_lines)
@@ -56,6 +56,8 @@ def _work(enhancer: Enhancer, settings: Settings, plan: Plan, as_lines: bool) ->
         except Exception as error:
             failed += 1
             _fail(copy.source, error, as_lines)
+            if is_full(error):
+                raise DiskFull(output) from None
             continue
         if as_lines:
             say(json.dumps({"photo": copy.source, "copy": copy.target} | as_json(enhanced, enhancer.pack)))
@@ -68,9 +70,10 @@ def _copy(enhancer: Enhancer, copy: Copy, max_pixels: int) -> Enhanced:
     source = Path(copy.source)
     with bar(desc=source.name, unit="tile", leave=False) as shown:
 
-        def progress(_done: int, tiles: int) -> None:
-            shown.total = tiles
-            shown.update()
+        def progress(done: int, tiles: int) -> None:
+            if done == 0:
+                shown.reset(tiles)
+            shown.update(done - shown.n)
 
         enhanced = enhancer.enhance(read_photo(source, max_pixels), progress)
     write_whole(enhanced.picture, Path(copy.target), source)

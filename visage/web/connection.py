@@ -60,6 +60,21 @@ class Outbox:
         in_kernel = fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4))
         return max(0, self._sent - int.from_bytes(in_kernel, sys.byteorder))
 
+    @property
+    def held(self) -> int:
+        """Bytes that are kept: of a piece of which a part was sent, all."""
+        return sum(memoryview(piece.obj).nbytes for piece in self._waiting)
+
+    @property
+    def left(self) -> bool:
+        """Whether the client has closed its side, behind the request: what is asked for is wanted no more."""
+        try:
+            return not self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
     def restart(self) -> None:
         """A new answer begins."""
         self._began, self._sent = time.monotonic(), 0

@@ -11,6 +11,7 @@ from visage.web.answers import answer, enlarged_answer, guard_answer
 from visage.web.docs import docs_page
 from visage.web.parameters import Format, read_guard_options, read_picture_wish, read_wish
 from visage.web.request_body import read_photo
+from visage.web.wanted import Wanted
 
 blueprint = Blueprint("photos", __name__)
 
@@ -42,11 +43,12 @@ def anonymize() -> Response:
 
 @blueprint.post("/enhance")
 def enhance() -> Response:
-    """A picture in, the same three times as wide and high out."""
+    """A picture in, the same enlarged out."""
     engine = _engine()
     photo = read_photo(request)
     wish = read_picture_wish(request, MEDIA_TYPES[read_header(photo).format])
-    enhanced = engine.enhance(photo)
+    client, stopping = request.environ.get("gunicorn.socket"), current_app.extensions["stopping"]
+    enhanced = engine.enhance(photo, Wanted(client, stopping, engine.enhancer))
     metrics.record(enhanced)
     g.worked = enhanced
     return enlarged_answer(enhanced, engine.enhancer.pack, wish)

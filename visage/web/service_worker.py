@@ -53,6 +53,11 @@ class ServiceWorker(PatientWorker):
         if self.works_on_batches:
             self.age = _begun(server) + _AGES - 1
 
+    def notify(self) -> None:
+        """Give the master a sign; gunicorn has this called at least once a second."""
+        super().notify()
+        self.wsgi.extensions["engine"].give_back()
+
     def init_process(self) -> None:
         """Begin in the process that was forked for this worker."""
         if self.works_on_batches:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 
 from visage.web.connection import Connection
@@ -42,6 +43,17 @@ class Waits:
     def to_write(self, connection: Connection, then: _Action, deadline: float, too_late: _Action) -> None:
         """Call `then` with the connection when it takes bytes, `too_late` when it does not."""
         self._wait(connection, _Wait(EVENT_WRITE, then, deadline, too_late))
+
+    def longest_held(self, most: int) -> list[Connection]:
+        """Those whose answers have waited longest to be taken, as many as must go for the rest to hold `most` bytes.
+
+        The last one stays, however much it holds.
+        """
+        # In the order in which they came to wait.
+        holding = [connection for connection in self._waits if connection.sock.held]
+        sums = list(accumulate(connection.sock.held for connection in reversed(holding)))
+        fitting = max(1, sum(held <= most for held in sums))
+        return holding[: len(holding) - fitting]
 
     def end(self, connection: Connection) -> None:
         """The connection waits no more."""

@@ -30,6 +30,10 @@ from visage.web.waits import Waits
 # What a client still sends after it was refused is taken and dropped for so long, that it may read the answer.
 _LINGER_SECONDS = 2.0
 
+# Of answers that were not taken a worker holds as much as the largest picture may be: BMP has three bytes a pixel, as
+# base64 four.
+_BYTES_A_PIXEL = 4
+
 # The shortest turns of threads: Python's own are 5 milliseconds.
 _SHORT_TURN_SECONDS = 1e-5
 
@@ -62,6 +66,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self._waits = Waits(lambda: self.poller)
         self._intake = Intake(self._settings)
         self._next_look = self._next_sign = 0.0
+        self._most_held = _BYTES_A_PIXEL * self._settings.max_image_pixels
         self._door_shut = False
 
     @classmethod
@@ -217,6 +222,9 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         connection.release()
         connection.keeps = not future.cancelled() and future.exception() is None and bool(future.result())
         self._send(connection)
+        # To refuse others what is new instead would leave the service to a few slow readers.
+        for slow in self._waits.longest_held(self._most_held) if connection.sock.held else ():
+            self._drop(slow)
 
     @_harmless
     def _send(self, connection: Connection) -> None:

@@ -2,6 +2,9 @@ import { askForToken, authorization } from "./token.js";
 
 const MOST_TRIES = 6;
 
+// The statuses of what is wrong with a file.
+const IN_THE_FILE = new Set([400, 413, 415, 422]);
+
 const CUT_OFF = "The service does not answer: it has stopped, or the connection is cut off. Try again in a moment.";
 
 /** What went wrong, as a sentence for the reader: the service's own where it gave one. */
@@ -10,6 +13,11 @@ export class Trouble extends Error {
     super(sentence);
     this.code = code;
     this.status = status;
+  }
+
+  /** Whether trying again may mend it: not what is wrong with a file, and stays so. */
+  get mayPass() {
+    return !IN_THE_FILE.has(this.status);
   }
 }
 
@@ -46,20 +54,21 @@ export function post(path, photo, options = {}) {
 /** Resolve after so many seconds, or reject as soon as `signal` says so. */
 export function pause(seconds, signal) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, seconds * 1000);
-    signal?.addEventListener("abort", () => {
+    const stop = () => {
       clearTimeout(timer);
       reject(signal.reason);
-    });
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, seconds * 1000);
+    signal?.addEventListener("abort", stop);
   });
 }
 
 async function troubleOf(answer) {
   const { status, statusText } = answer;
-  try {
-    const { error, code } = await answer.json();
-    return new Trouble(error, { code, status });
-  } catch {
-    return new Trouble(`The service answers ${status} ${statusText}, and not why.`, { status });
-  }
+  // A proxy in between has no sentence, but often a page.
+  const { error, code } = await answer.json().catch(() => ({}));
+  return new Trouble(error ?? `The service answers ${`${status} ${statusText}`.trim()}, and not why.`, { code, status });
 }

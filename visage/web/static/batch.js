@@ -11,8 +11,11 @@ const AGAIN = 2;
 // Files are asked for as often as takes this part of the time, and not more than once a second.
 const FILES_SHARE = 0.1;
 
-// Seconds that the pace is taken over.
+// The pace is taken over so many seconds, or changes where these take longer.
 const PACE_SECONDS = 30;
+const PACE_CHANGES = 10;
+
+const DONE = { anonymize: "covered", predict: "looked at", enhance: "enlarged" };
 
 const status = byId("batch-status");
 const bar = byId("batch-progress");
@@ -27,10 +30,7 @@ let watching = new AbortController();
 /** Show how a batch goes on until it has ended; the photos' progress replaces that of the upload. */
 export async function watch(id) {
   sessionStorage.setItem(KEPT_AS, id);
-  show();
-  watching.abort();
-  watching = new AbortController();
-  const { signal } = watching;
+  const signal = show();
   byId("batch-delete").onclick = () => drop(id);
   byId("batch-download").onclick = () => download(id);
   showFiles(id, signal);
@@ -46,25 +46,28 @@ export async function watch(id) {
     } catch (error) {
       if (signal.aborted) return;
       if (error.code === "batch_not_found") return gone(error.message);
-      if (error.status) return refused(error.message);
+      // What stands before the service may answer for it while it is started again.
+      if (error.status && error.status < 500) return refused(error.message);
       say(byId("batch-trouble"), "The service does not answer, or the connection is cut off. The batch goes on as soon as it can.");
     }
     await pause(AGAIN);
   }
 }
 
-/** Make room for a batch that is about to be sent or watched. */
+/** Make room for a batch that is about to be sent or watched, in place of the one before; the signal says until when. */
 export function show() {
-  byId("guard-setup").hidden = true;
+  watching.abort();
+  watching = new AbortController();
   byId("guard-batch").hidden = false;
   byId("batch-title").textContent = "Batch";
   bar.removeAttribute("value");
-  for (const name of ["batch-pace", "batch-trouble", "batch-failed", "batch-files", "batch-download", "batch-new"]) {
+  for (const name of ["batch-count", "batch-pace", "batch-trouble", "batch-failed", "batch-files", "batch-download", "batch-new"]) {
     byId(name).hidden = true;
   }
   byId("batch-delete").hidden = false;
   byId("batch-delete").textContent = "Stop and delete";
   say(status);
+  return watching.signal;
 }
 
 /** Show how many of a batch's bytes have been sent. */
@@ -82,16 +85,19 @@ function showProgress({ total, done, failed, state }, samples) {
   bar.max = total;
   bar.value = done + failed;
   const failures = failed ? `, ${failed} failed` : "";
-  say(status, `${done + failed} of ${total} photos${failures}${state === "waiting" ? ", waiting for others" : ""}.`);
+  // Beside the live region, which would speak without end.
+  say(byId("batch-count"), `${done + failed} of ${total} photos${failures}.`);
+  say(status, state === "waiting" ? "Waiting for others." : "Under way.");
   const now = performance.now() / 1000;
   samples.push({ now, count: done + failed });
-  while (now - samples[0].now > PACE_SECONDS) samples.shift();
+  while (samples.length > PACE_CHANGES && now - samples[0].now > PACE_SECONDS) samples.shift();
   const [first] = samples;
   const pace = (done + failed - first.count) / (now - first.now);
   byId("batch-pace").hidden = !(pace > 0);
   if (pace > 0) {
     const left = (total - done - failed) / pace;
-    byId("batch-pace").textContent = `${pace.toFixed(1)} photos a second, ${duration(left)} left`;
+    const rate = pace < 1 ? `${(60 * pace).toFixed(1)} photos a minute` : `${pace.toFixed(1)} photos a second`;
+    byId("batch-pace").textContent = `${rate}, ${duration(left)} left`;
   }
 }
 
@@ -101,28 +107,35 @@ function duration(seconds) {
   return `${(seconds / 3600).toFixed(1)} hours`;
 }
 
-function ended({ id, state, total, done, failed, reason, expires }) {
+function ended({ id, task, state, total, done, failed, reason, expires }) {
   if (state === "cancelled") return gone("This batch was deleted.");
-  byId("batch-pace").hidden = true;
+  bar.max = total;
+  bar.value = done + failed;
+  byId("batch-count").hidden = byId("batch-pace").hidden = true;
   byId("batch-new").hidden = false;
   byId("batch-delete").textContent = "Delete from the service";
   byId("batch-download").hidden = state !== "done";
   if (state === "failed") say(byId("batch-trouble"), reason);
   byId("batch-title").textContent = state === "done" ? "Done" : "Failed";
   const until = new Date(expires).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
-  say(status, `${done} of ${total} photos covered${failed ? `, ${failed} failed` : ""}. The service keeps them until ${until}.`);
+  say(status, `${done} of ${total} photos ${DONE[task]}${failed ? `, ${failed} failed` : ""}. The service keeps them until ${until}.`);
+  // A list that was asked for before the end would be of before.
   watching.abort();
-  return listFiles(id);
+  watching = new AbortController();
+  return listFiles(id, watching.signal);
 }
 
 function gone(sentence) {
+  const attended = byId("guard-batch").contains(document.activeElement);
   watching.abort();
   forget();
   byId("batch-title").textContent = "No batch";
-  for (const name of ["batch-pace", "batch-delete", "batch-download", "batch-trouble"]) byId(name).hidden = true;
+  for (const name of ["batch-count", "batch-pace", "batch-delete", "batch-download", "batch-trouble"]) byId(name).hidden = true;
   byId("batch-new").hidden = false;
   bar.value = 0;
   say(status, sentence);
+  // The button that was pressed is no more.
+  if (attended) byId("batch-new").focus();
 }
 
 /** The batch cannot be watched, for a reason that trying again does not mend. */
@@ -130,9 +143,8 @@ export function refused(sentence) {
   watching.abort();
   say(status);
   say(byId("batch-trouble"), sentence);
-  byId("batch-pace").hidden = true;
+  byId("batch-count").hidden = byId("batch-pace").hidden = byId("batch-delete").hidden = true;
   byId("batch-new").hidden = false;
-  byId("batch-delete").hidden = true;
 }
 
 async function showFiles(id, signal) {
@@ -173,6 +185,7 @@ function fill(place, files) {
 function saidOf({ state, faces, error }) {
   if (error) return error;
   if (state !== "done") return state;
+  if (faces === undefined) return "done";
   return faces === 1 ? "1 face" : `${faces} faces`;
 }
 
@@ -191,10 +204,15 @@ async function drop(id) {
 async function download(id) {
   const address = `batches/${id}/result.zip`;
   try {
-    // A link leaves gigabytes to the browser, but it cannot send a token.
-    const token = "Authorization" in authorization();
-    save(token ? await call(address, { as: "blob" }) : address, "covered.zip");
+    if ("Authorization" in authorization()) {
+      save(await call(address, { as: "blob" }), "result.zip");
+    } else {
+      // A link leaves gigabytes to the browser, but it can neither send a token nor show what the service has to say.
+      await call(`batches/${id}`, { query: { files: false } });
+      save(address, "result.zip");
+    }
   } catch (error) {
-    say(byId("batch-trouble"), error.message);
+    if (error.code === "batch_not_found") gone(error.message);
+    else say(byId("batch-trouble"), error.message);
   }
 }

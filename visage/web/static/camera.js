@@ -2,20 +2,39 @@ import { byId, say } from "./elements.js";
 
 const NO_CAMERA = "There is no camera that this page may use: allow it in the browser, and open the page by HTTPS or as localhost.";
 
-/** Show the camera's picture in a video element until `close` is called with it. */
-export async function open(video, facing = "environment") {
+/**
+ * Show a camera's picture in a video element until `close` is called with it, or until `signal` says that it is no more
+ * wanted, as it may while the visitor is asked. `which` chooses among cameras, as getUserMedia has it.
+ */
+export async function open(video, which, signal) {
   try {
-    video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: facing, width: { ideal: 1280 } } });
+    const stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 }, ...which } });
+    if (signal.aborted) return end(stream);
+    video.srcObject = stream;
     await video.play();
   } catch {
-    close(video);
+    if (!signal.aborted) close(video);
     throw new Error(NO_CAMERA);
   }
 }
 
 export function close(video) {
-  for (const track of video.srcObject?.getTracks() ?? []) track.stop();
+  if (video.srcObject) end(video.srcObject);
   video.srcObject = null;
+}
+
+/** Which camera comes after the one that is shown, the first after the last; null where there is no other. */
+export async function next(video) {
+  const devices = await navigator.mediaDevices.enumerateDevices();
+  const cameras = devices.filter(({ kind }) => kind === "videoinput").map(({ deviceId }) => deviceId);
+  const [track] = video.srcObject?.getVideoTracks() ?? [];
+  if (cameras.length < 2 || !track) return null;
+  const shown = cameras.indexOf(track.getSettings().deviceId);
+  return { deviceId: { exact: cameras[(shown + 1) % cameras.length] } };
+}
+
+function end(stream) {
+  for (const track of stream.getTracks()) track.stop();
 }
 
 /** What a video shows now as a JPEG, its longer side at most `longest` pixels. */
@@ -35,16 +54,18 @@ export function takePhoto() {
   shutter.disabled = true;
   dialog.returnValue = "";
   dialog.showModal();
-  open(video).then(
+  const shown = new AbortController();
+  open(video, { facingMode: "environment" }, shown.signal).then(
     () => {
-      if (!dialog.open) close(video);
+      if (shown.signal.aborted) return;
       shutter.disabled = false;
       shutter.focus();
     },
-    (error) => say(byId("camera-trouble"), error.message),
+    (error) => { if (!shown.signal.aborted) say(byId("camera-trouble"), error.message); },
   );
   return new Promise((resolve) => {
     dialog.onclose = async () => {
+      shown.abort();
       const photo = dialog.returnValue ? await grab(video) : null;
       close(video);
       resolve(photo && new File([photo], "camera.jpg", { type: "image/jpeg" }));

@@ -43,6 +43,8 @@ export function putBeside(card, face) {
   if (getComputedStyle(card).position === "static") return;
   const gap = 10;
   const { offsetWidth: width, offsetHeight: height, offsetParent: room } = card;
+  // In a view that is hidden nothing has a place.
+  if (!room) return;
   const { offsetLeft: x, offsetTop: y, offsetWidth, offsetHeight } = face;
   const within = (value, most) => Math.max(0, Math.min(value, most));
   const places = [

@@ -1,22 +1,44 @@
 import { call, post } from "./api.js";
 import { forget, known, megabytes, refused, show, showSent, watch } from "./batch.js";
-import { byId, element, save, say, showValue } from "./elements.js";
+import { byId, element, save, say, sayTrouble, showPicture, showValue } from "./elements.js";
 import { lay } from "./faces.js";
-import { onChoice, pathOf, sample } from "./intake.js";
+import { isZip, onChoice, pathOf, photosAmong, sample } from "./intake.js";
 import { sending } from "./upload.js";
 import { firstPhoto } from "./zip.js";
 
-const IS_ZIP = /\.zip$/i;
-// What a folder has beside its photos would only fail: HEIC is sent, because its failure is worth knowing.
-const MAY_BE_PHOTO = /\.(jpe?g|png|webp|bmp|heic|heif|avif|gif|tiff?|zip)$/i;
+// What can be done to each photo of a batch; a single photo is covered.
+const TASKS = {
+  anonymize: {
+    title: "Cover faces",
+    start: "Cover",
+    hint: "The preview shows the first photo. Every face is covered; to keep some, choose a single photo.",
+  },
+  predict: {
+    title: "List faces",
+    start: "List the faces of",
+    hint: "You get a ZIP with two tables: results.csv has a row for each face, results.jsonl a line for each photo.",
+  },
+  enhance: {
+    title: "Enlarge photos",
+    start: "Enlarge",
+    hint: "You get a ZIP with every photo enlarged.",
+  },
+};
+
+const KEPT = "The service keeps what comes of it until you delete it or its time is up.";
 
 let files = [];
 let first = null;
-let preview = null;
 let kept = [];
+
+// What was handed in last counts, however long what came before takes.
+let turn = 0;
+
+// The preview as it is wanted, and the one that is being asked for.
 let wanted = 0;
-let shown = 0;
-let asking = false;
+let preview = null;
+let renewed = null;
+let asking = new AbortController();
 
 const status = byId("guard-status");
 const trouble = byId("guard-trouble");
@@ -25,78 +47,102 @@ const image = byId("guard-photo").querySelector("img");
 const layer = byId("guard-photo").querySelector(".faces");
 const start = byId("guard-start");
 
-/** Cover these, in place of those that were chosen before. */
-export async function take(chosen) {
-  const photos = chosen.length === 1 ? chosen : chosen.filter((file) => MAY_BE_PHOTO.test(file.name));
-  if (!photos.length) {
-    say(trouble, "There is no photo among these files.");
-    return;
-  }
-  files = photos;
-  // Another batch than the one that is shown: that one goes on.
+/** Work on these, in place of those that were chosen before. */
+export async function take(chosen, task = taskOf(options())) {
+  turn += 1;
+  const mine = turn;
+  // A batch that is shown goes on below.
   byId("guard-setup").hidden = false;
-  byId("guard-batch").hidden = true;
+  say(trouble);
+  try {
+    const photos = await photosAmong(chosen);
+    const shown = isZip(photos[0]) ? await firstPhoto(photos[0]) : photos[0];
+    if (mine === turn) prepare(photos, shown, task);
+  } catch (error) {
+    if (mine === turn) say(trouble, error.message);
+  }
+}
+
+function prepare(photos, shown, task) {
+  asking.abort();
+  asking = new AbortController();
+  files = photos;
+  first = shown;
+  kept = [];
   byId("guard-drop").classList.add("small");
   byId("guard-chosen").hidden = false;
-  say(trouble);
-  kept = [];
-  preview = null;
-  layer.replaceChildren();
-  image.removeAttribute("src");
-  const found = IS_ZIP.test(files[0].name) ? await firstPhoto(files[0]) : files[0];
-  // Others may have been chosen meanwhile.
-  if (files !== photos) return;
-  first = found;
-  if (first) image.src = URL.createObjectURL(first);
-  image.alt = first ? `Preview of ${first.name}` : "";
-  const alone = isAlone();
-  start.textContent = alone ? "Download photo" : IS_ZIP.test(files[0].name) ? "Cover all" : `Cover ${files.length} photos`;
-  byId("guard-keep").textContent = alone
-    ? "Click a face to keep it as it is."
-    : "The preview shows the first photo. Every face is covered; to keep some, choose a single photo.";
+  byId("guard-task").hidden = byId("guard-task").disabled = isAlone();
+  form.elements.task.value = task;
+  showAsItIs();
   renew();
 }
 
-const isAlone = () => files.length === 1 && !IS_ZIP.test(files[0].name);
+const isAlone = () => files.length === 1 && !isZip(files[0]);
 
-/** Show the first photo as it would be covered; what is changed meanwhile is shown next. */
-async function renew() {
-  wanted += 1;
-  if (!first) say(status, summary());
+const options = () => Object.fromEntries(new FormData(form));
+
+const taskOf = ({ task }) => task ?? "anonymize";
+
+/** Show what would be done as things are now; what is changed meanwhile is shown next. */
+function renew() {
+  const task = taskOf(options());
+  const { title, start: verb, hint } = TASKS[task];
+  byId("guard-title").textContent = title;
+  byId("guard-lead").hidden = byId("guard-cover").hidden = byId("guard-cover").disabled = task !== "anonymize";
+  byId("guard-hint").textContent = isAlone() ? "Click a face to keep it as it is." : `${hint} ${KEPT}`;
+  const many = files.length === 1 ? "all" : `${files.length} photos`;
+  start.textContent = isAlone() ? "Download photo" : `${verb} ${many}`;
   start.disabled = false;
-  if (asking || !first) return;
-  asking = true;
+  image.alt = first ? `Preview of ${first.name}` : "";
+  wanted += 1;
+  renewed ??= showPreviews().finally(() => { renewed = null; });
+}
+
+async function showPreviews() {
+  let shown;
   byId("guard-photo").classList.add("busy");
   while (shown !== wanted) {
     shown = wanted;
-    say(status, `${summary()} Covering ${first.name} …`);
-    try {
-      await showPreview(first);
-    } catch (error) {
-      preview = null;
-      say(trouble, `${first.name}: ${error.message}`);
-      say(status, summary());
-    }
+    preview = await showPreview(first, asking.signal);
   }
   byId("guard-photo").classList.remove("busy");
-  asking = false;
   // A photo that cannot be covered has no copy; others of a batch have.
   start.disabled = isAlone() && !preview;
 }
 
-async function showPreview(photo) {
-  const query = { ...options(), format: "json" };
+/** Show a photo as it would be covered, and resolve to that; to null where it cannot be, or is not to be covered. */
+async function showPreview(photo, signal) {
+  const { task, ...query } = options();
+  if (!photo || taskOf({ task }) !== "anonymize") {
+    showAsItIs();
+    return null;
+  }
+  say(status, `${summary()} Covering ${photo.name} …`);
   if (kept.length) query.keep = JSON.stringify(kept);
-  const answer = await post("anonymize", photo, { query, as: "json", onWait: (sentence) => say(status, sentence) });
-  if (photo !== first) return;
-  preview = pictureOf(answer);
-  say(trouble);
-  URL.revokeObjectURL(image.src);
-  image.src = URL.createObjectURL(preview);
-  await image.decode();
-  drawFaces(answer);
-  const covered = answer.faces.filter((face) => !face.kept).length;
-  say(status, `${summary()} ${covered} of ${answer.faces.length} faces covered${isAlone() ? "" : ` in ${photo.name}`}.`);
+  try {
+    const onWait = (sentence) => say(status, sentence);
+    const answer = await post("anonymize", photo, { query: { ...query, format: "json" }, as: "json", signal, onWait });
+    const picture = pictureOf(answer);
+    showPicture(image, picture);
+    await image.decode();
+    drawFaces(answer);
+    const covered = answer.faces.filter((face) => !face.kept).length;
+    say(trouble);
+    say(status, `${summary()} ${covered} of ${answer.faces.length} faces covered${isAlone() ? "" : ` in ${photo.name}`}.`);
+    return picture;
+  } catch (error) {
+    if (!signal.aborted) {
+      say(status, summary());
+      sayTrouble(trouble, photo.name, error, renew);
+    }
+    return null;
+  }
+}
+
+function showAsItIs() {
+  layer.replaceChildren();
+  showPicture(image, first);
+  say(status, summary());
 }
 
 function pictureOf({ picture, image: { format } }) {
@@ -126,20 +172,22 @@ function toggle({ bbox, kept: isKept }) {
   renew();
 }
 
-const options = () => Object.fromEntries(new FormData(form));
-
 function summary() {
   const bytes = files.reduce((sum, { size }) => sum + size, 0);
   return files.length === 1 ? `${files[0].name}, ${megabytes(bytes)}.` : `${files.length} files, ${megabytes(bytes)}.`;
 }
 
+/** Offer the photo as it is covered by what was chosen last, which may be under way still. */
+async function offer([photo]) {
+  await renewed;
+  if (preview && photo === files[0]) save(preview, photo.name.replace(/(\.\w+)?$/, "-covered$1"));
+}
+
 async function submit() {
-  if (isAlone()) {
-    save(preview, files[0].name.replace(/(\.\w+)?$/, "-covered$1"));
-    return;
-  }
+  const upload = new AbortController();
+  byId("guard-setup").hidden = true;
   show();
-  byId("batch-delete").hidden = true;
+  byId("batch-delete").onclick = () => upload.abort();
   byId("guard-batch").focus();
   say(byId("batch-status"), `Sending ${summary()}`);
   const body = new FormData();
@@ -150,20 +198,14 @@ async function submit() {
       body,
       query: options(),
       as: "json",
+      signal: upload.signal,
       send: sending(showSent),
       onWait: (sentence) => say(byId("batch-status"), sentence),
     });
     await watch(id);
   } catch (error) {
-    refused(error.message);
-  }
-}
-
-async function takeSample() {
-  try {
-    take([await sample()]);
-  } catch (error) {
-    say(trouble, error.message);
+    if (upload.signal.aborted) startAnew();
+    else refused(error.message);
   }
 }
 
@@ -181,13 +223,17 @@ function showScale() {
 
 onChoice(byId("guard-choose"), take);
 onChoice(byId("guard-folder"), take);
-byId("guard-sample").addEventListener("click", takeSample);
+byId("guard-sample").addEventListener("click", () => take(sample()));
 byId("batch-new").addEventListener("click", startAnew);
 byId("guard-scale").addEventListener("input", showScale);
 form.addEventListener("change", renew);
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  submit();
+  if (isAlone()) offer(files);
+  else submit();
 });
 showScale();
-if (known()) watch(known());
+if (known()) {
+  byId("guard-setup").hidden = true;
+  watch(known());
+}

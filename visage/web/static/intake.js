@@ -1,6 +1,26 @@
 import { call } from "./api.js";
 
-/** The files that were dropped, those of folders too, each with its path as its name. */
+// What a folder has beside its photos would only fail: HEIC is sent, because its failure is worth knowing.
+const MAY_BE_PHOTO = /\.(jpe?g|png|webp|bmp|heic|heif|avif|gif|tiff?|zip)$/i;
+
+export const isZip = ({ name }) => /\.zip$/i.test(name);
+
+/** What may be photos of the files that were handed in, which may be a promise of them; rejects where there is none. */
+export async function photosAmong(chosen) {
+  const files = await chosen;
+  const photos = files.length === 1 ? files : files.filter(({ name }) => MAY_BE_PHOTO.test(name));
+  if (!photos.length) throw new Error("There is no photo among these files.");
+  return photos;
+}
+
+/** Have photos worked on as a batch, where they are too many for the view that they were handed in to. */
+export async function asBatch(photos, task) {
+  location.hash = "guard";
+  const { take } = await import("./guard.js");
+  take(photos, task);
+}
+
+/** The files that were dropped, those of folders too, each with its path. */
 export async function droppedFiles(transfer) {
   // Before the first wait: a transfer is empty once its event has passed.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
@@ -25,7 +45,7 @@ export function onChoice(field, take) {
 /** The photo for those who have none at hand: Eileen Collins, photographed by NASA. */
 export async function sample() {
   const blob = await call("static/astronaut.jpg", { as: "blob" });
-  return new File([blob], "astronaut.jpg", { type: "image/jpeg" });
+  return [new File([blob], "astronaut.jpg", { type: "image/jpeg" })];
 }
 
 /** The path of a file inside the folder that it came in. */

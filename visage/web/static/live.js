@@ -1,4 +1,4 @@
-import { pause, post } from "./api.js";
+import { post } from "./api.js";
 import * as camera from "./camera.js";
 import { byId, element, say } from "./elements.js";
 import { lay, summary } from "./faces.js";
@@ -15,35 +15,32 @@ const start = byId("live-start");
 const turn = byId("live-turn");
 const status = byId("live-status");
 
-let facing = "user";
 let running = null;
 
-async function run() {
+async function run(which) {
   running = new AbortController();
   const { signal } = running;
   start.textContent = "Stop camera";
   say(byId("live-trouble"));
   try {
-    await camera.open(video, facing);
-    if (signal.aborted) return camera.close(video);
+    await camera.open(video, which, signal);
+    if (signal.aborted) return;
     byId("live-photo").hidden = false;
-    const cameras = await navigator.mediaDevices.enumerateDevices();
-    turn.hidden = cameras.filter(({ kind }) => kind === "videoinput").length < 2;
+    turn.hidden = !(await camera.next(video));
     await look(signal);
   } catch (error) {
-    if (!signal.aborted) say(byId("live-trouble"), error.message);
+    if (signal.aborted) return;
+    stop();
+    say(byId("live-trouble"), error.message);
   }
-  if (!signal.aborted) stop();
 }
 
 /** One frame after the other, the next when the answer to the last has come. */
 async function look(signal) {
   const ends = [];
   while (!signal.aborted) {
-    if (document.hidden) {
-      await pause(0.5, signal);
-      continue;
-    }
+    if (document.hidden) await new Promise((resolve) => { document.onvisibilitychange = resolve; });
+    if (signal.aborted) return;
     const frame = await camera.grab(video, LONGEST_SIDE);
     const answer = await post("predict", frame, {
       query: { annotated: false, detail: "fast" },
@@ -70,22 +67,28 @@ function draw({ faces, image }) {
 }
 
 function stop() {
+  halt();
+  turn.hidden = true;
+}
+
+function halt() {
   running?.abort(new DOMException("stopped", "AbortError"));
   running = null;
   camera.close(video);
   layer.replaceChildren();
   byId("live-photo").hidden = true;
   byId("live-pace").textContent = "";
-  turn.hidden = true;
   start.textContent = "Start camera";
   say(status);
 }
 
-start.addEventListener("click", () => (running ? stop() : run()));
-turn.addEventListener("click", () => {
-  facing = facing === "user" ? "environment" : "user";
-  stop();
-  run();
+start.addEventListener("click", () => (running ? stop() : run({ facingMode: "user" })));
+turn.addEventListener("click", async () => {
+  const which = await camera.next(video);
+  // It may have been stopped, or turned, meanwhile.
+  if (!which) return;
+  halt();
+  run(which);
 });
 addEventListener("hashchange", () => {
   if (location.hash !== "#live" && running) stop();

@@ -1,20 +1,19 @@
 import { post } from "./api.js";
 import { takePhoto } from "./camera.js";
-import { byId, element, save, say, showValue } from "./elements.js";
+import { byId, element, save, say, sayTrouble, showValue } from "./elements.js";
 import { details, lay, percent, putBeside, sizeOf, summary } from "./faces.js";
-import { onChoice, sample } from "./intake.js";
+import { asBatch, isZip, onChoice, photosAmong, sample } from "./intake.js";
 
 // Boxes of less confidence are hardly ever faces; from here on the slider chooses, and the service is not asked again.
 const LEAST_CONFIDENCE = 0.1;
 
-// The statuses of what is wrong with a file and stays so.
-const IN_THE_FILE = new Set([400, 413, 415, 422]);
-
 const photos = [];
 let current = null;
 let working = false;
+let looking = new AbortController();
 
 const status = byId("look-status");
+const trouble = byId("look-trouble");
 const image = byId("look-photo").querySelector("img");
 const layer = byId("look-photo").querySelector(".faces");
 const card = byId("look-card");
@@ -22,8 +21,18 @@ const confidence = byId("look-confidence");
 const size = byId("look-size");
 const detail = byId("look-detail");
 
-/** Look at these photos too. */
-export function take(files) {
+/** Look at these photos too; of a ZIP a batch is made. */
+export async function take(chosen) {
+  try {
+    const files = await photosAmong(chosen);
+    if (files.some(isZip)) await asBatch(files, "predict");
+    else show(files);
+  } catch (error) {
+    say(trouble, error.message);
+  }
+}
+
+function show(files) {
   photos.push(...files.map(newPhoto));
   choose(photos.at(-files.length));
   work();
@@ -35,7 +44,7 @@ function newPhoto(file) {
   photo.button = element(
     "button",
     { type: "button", onclick: () => choose(photo) },
-    element("img", { src: photo.address, alt: "" }),
+    element("img", { loading: "lazy", src: photo.address, alt: "", draggable: false }),
     element("span", {}, file.name),
     photo.said,
   );
@@ -46,21 +55,25 @@ function newPhoto(file) {
 async function work() {
   if (working) return;
   working = true;
-  for (let photo; (photo = photos.find(({ state }) => state === "waiting")); ) await look(photo);
+  const isNext = ({ state }) => state === "waiting";
+  // What is on show comes first.
+  for (let photo; (photo = [current, ...photos].find(isNext)); ) await look(photo);
   working = false;
 }
 
 async function look(photo) {
   photo.state = "looking";
   changed(photo);
+  const { signal } = looking;
   try {
     const query = { annotated: false, min_confidence: LEAST_CONFIDENCE, detail: detail.value };
     const onWait = (sentence) => { photo.wait = sentence; changed(photo); };
-    photo.answer = await post("predict", photo.file, { query, onWait, as: "json" });
+    photo.answer = await post("predict", photo.file, { query, onWait, signal, as: "json" });
     photo.state = "done";
   } catch (error) {
+    // It is to be looked at in another way.
+    photo.state = signal.aborted ? "waiting" : "failed";
     photo.trouble = error;
-    photo.state = "failed";
   }
   photo.wait = "";
   changed(photo);
@@ -84,7 +97,7 @@ function facesOf({ answer }) {
 }
 
 function renderStrip() {
-  byId("look-strip").hidden = photos.length < 2;
+  byId("look-many").hidden = photos.length < 2;
   const words = { waiting: "waiting", looking: "looking …", failed: "failed" };
   for (const photo of photos) {
     photo.button.ariaCurrent = String(photo === current);
@@ -97,7 +110,8 @@ function renderCurrent() {
   const { state, answer } = current;
   byId("look-drop").classList.add("small");
   byId("look-result").hidden = state === "failed";
-  byId("look-trouble").hidden = state !== "failed";
+  if (state !== "failed") say(trouble);
+  say(byId("look-refused"));
   byId("look-photo").classList.toggle("busy", state !== "done");
   for (const id of ["look-picture", "look-json"]) byId(id).disabled = state !== "done";
   layer.replaceChildren();
@@ -110,15 +124,12 @@ function renderCurrent() {
 }
 
 function renderTrouble(photo) {
-  const retry = () => {
+  say(status);
+  sayTrouble(trouble, photo.file.name, photo.trouble, () => {
     photo.state = "waiting";
     changed(photo);
     work();
-  };
-  say(status);
-  const sentence = element("p", {}, `${photo.file.name}: ${photo.trouble.message}`);
-  const again = element("button", { type: "button", onclick: retry }, "Try again");
-  byId("look-trouble").replaceChildren(sentence, ...(IN_THE_FILE.has(photo.trouble.status) ? [] : [again]));
+  });
 }
 
 function renderFaces(faces, pixels) {
@@ -167,16 +178,18 @@ function filter() {
   if (current) changed(current);
 }
 
-async function download(id, suffix, make) {
-  const button = byId(id);
+async function download(button, suffix, make) {
   const photo = current;
-  button.disabled = true;
+  const refused = byId("look-refused");
+  if (button.ariaBusy === "true") return;
+  button.ariaBusy = "true";
+  say(refused);
   try {
     save(await make(photo), photo.file.name.replace(/\.\w+$/, "") + suffix);
   } catch (error) {
-    say(status, error.message);
+    say(refused, error.message);
   }
-  button.disabled = false;
+  button.ariaBusy = null;
 }
 
 const annotated = ({ file }) => post("analyze", file, {
@@ -187,14 +200,6 @@ const annotated = ({ file }) => post("analyze", file, {
 
 const asJson = (photo) =>
   new Blob([JSON.stringify({ ...photo.answer, faces: facesOf(photo) }, null, 1)], { type: "application/json" });
-
-async function takeSample() {
-  try {
-    take([await sample()]);
-  } catch (error) {
-    say(status, error.message);
-  }
-}
 
 async function fromCamera() {
   // A phone's own camera takes the better photo.
@@ -208,21 +213,29 @@ async function fromCamera() {
 
 onChoice(byId("look-choose"), take);
 onChoice(byId("look-capture"), take);
-byId("look-sample").addEventListener("click", takeSample);
+byId("look-sample").addEventListener("click", () => take(sample()));
 byId("look-camera").addEventListener("click", fromCamera);
 confidence.addEventListener("input", filter);
 size.addEventListener("input", filter);
 detail.addEventListener("change", () => {
+  looking.abort();
+  looking = new AbortController();
   for (const photo of photos) photo.state = "waiting";
   if (current) changed(current);
   work();
 });
-byId("look-picture").addEventListener("click", () => download("look-picture", "-faces.jpg", annotated));
-byId("look-json").addEventListener("click", () => download("look-json", "-faces.json", asJson));
+byId("look-list").addEventListener("click", () => asBatch(photos.map(({ file }) => file), "predict"));
+byId("look-picture").addEventListener("click", ({ currentTarget }) => download(currentTarget, "-faces.jpg", annotated));
+byId("look-json").addEventListener("click", ({ currentTarget }) => download(currentTarget, "-faces.json", asJson));
 layer.addEventListener("mouseleave", () => {
   if (!layer.contains(document.activeElement)) activate();
 });
 addEventListener("keydown", ({ key }) => {
   if (key === "Escape" && !card.hidden) activate();
 });
+// The photo has another size once it has arrived, in another window, and when its view is shown again.
+new ResizeObserver(() => {
+  const active = layer.querySelector(".active");
+  if (active) putBeside(card, active);
+}).observe(layer);
 filter();

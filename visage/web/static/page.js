@@ -1,4 +1,4 @@
-import { byId } from "./elements.js";
+import { byId, say } from "./elements.js";
 import { droppedFiles, pastedFiles } from "./intake.js";
 
 const VIEWS = ["look", "guard", "enlarge", "live"];
@@ -23,8 +23,15 @@ async function show() {
     scrollTo(0, 0);
     title.focus({ preventScroll: true });
   }
-  view = await import(`./${name}.js`);
-  document.documentElement.dataset.ready = name;
+  try {
+    const module = await import(`./${name}.js`);
+    // Another may have been chosen meanwhile.
+    if (name !== shown) return;
+    view = module;
+    document.documentElement.dataset.ready = name;
+  } catch {
+    say(byId(`${name}-trouble`), "Not all of this page has arrived: load it again.");
+  }
 }
 
 addEventListener("hashchange", show);
@@ -34,20 +41,21 @@ addEventListener("paste", (event) => {
   if (files.length) view?.take?.(files);
 });
 
+const hasFiles = ({ dataTransfer }) => dataTransfer.types.includes("Files");
+
 addEventListener("dragover", (event) => {
-  if (event.dataTransfer.types.includes("Files")) {
-    event.preventDefault();
-    document.body.classList.add("dragging");
-  }
+  if (!hasFiles(event)) return;
+  event.preventDefault();
+  document.body.classList.add("dragging");
 });
 addEventListener("dragleave", (event) => {
   if (!event.relatedTarget) document.body.classList.remove("dragging");
 });
-addEventListener("drop", async (event) => {
+addEventListener("drop", (event) => {
+  if (!hasFiles(event)) return;
   event.preventDefault();
   document.body.classList.remove("dragging");
-  const files = await droppedFiles(event.dataTransfer);
-  if (files.length) view?.take?.(files);
+  view?.take?.(droppedFiles(event.dataTransfer));
 });
 
 show();
