@@ -63,10 +63,9 @@ class NameServer:
 
 
 def replaced(text: str, stand_ins: dict[str, str]) -> str:
-    for name, stand_in in stand_ins.items():
-        assert name in text
-        text = text.replace(name, stand_in)
-    return text
+    """`text` with other names in it, none of which is looked at again: a stand-in may have another name in it."""
+    assert all(name in text for name in stand_ins)
+    return re.sub("|".join(map(re.escape, stand_ins)), lambda found: stand_ins[found[0]], text)
 
 
 @contextmanager
