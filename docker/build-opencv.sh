@@ -1,12 +1,14 @@
 #!/bin/sh
 # Make a wheel of OpenCV with nothing but what Visage uses: docker/build-opencv.sh DIRECTORY
 #
-# The wheel comes to DIRECTORY and fits every Python from 3.7 on this C library and this kind of processor. It runs on
+# The wheel comes to DIRECTORY and fits every Python from 3.7 on this C library and this kind of processor. On x86-64 all
+# is compiled twice, for any processor and for those with AVX-512, and the wheel chooses (docker/choose_cv2.py). It runs on
 # Alpine and on Debian; wanted are a compiler, make, cmake, nasm (for the JPEG reader on x86-64), and Python with pip and
 # venv. Environment variables choose:
 #   PYTHON         the interpreter (python3)
 #   JOBS           compilers at a time (all cores)
-#   CPU_BASELINE   instructions that every processor must have (OpenCV's own choice: SSE3 or NEON)
+#   CPU_BASELINE   instructions that every processor must have (OpenCV's own choice: SSE3 or NEON); then all is compiled
+#                  once, for these alone
 #   CPU_DISPATCH   those that are used where there are (OpenCV's own choice)
 #   FLAGS          options for the compiler (-O3)
 #   BUILD          where to compile (a temporary directory, which is deleted)
@@ -75,12 +77,30 @@ set -- \
   -DPYTHON3_INCLUDE_DIR="$("$BUILD/venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("include"))')" \
   -DPYTHON3_LIBRARY=not-linked \
   -DPYTHON3_NUMPY_INCLUDE_DIRS="$headers"
-if [ -n "${CPU_BASELINE:-}" ]; then set -- "$@" "-DCPU_BASELINE=$CPU_BASELINE"; fi
 if [ -n "${CPU_DISPATCH:-}" ]; then set -- "$@" "-DCPU_DISPATCH=$CPU_DISPATCH"; fi
-cmake -S "$BUILD/source/opencv" -B "$BUILD/cmake" "$@"
-cmake --build "$BUILD/cmake" --parallel "$jobs" --target opencv_python3
 
-module=$(find "$BUILD/cmake/lib" -name 'cv2.abi3.so')
-strip "$module"
-"$BUILD/venv/bin/python" "$here/wheel.py" "$module" "$wheels" "$BUILD/source/opencv/LICENSE" \
-  "$BUILD/source/LICENSE-3RD-PARTY.txt" --requirement "$here/opencv.txt"
+# compile DIRECTORY OPTION...: leaves DIRECTORY/lib/.../cv2.abi3.so
+compile() {
+  directory=$1
+  shift
+  cmake -S "$BUILD/source/opencv" -B "$directory" "$@"
+  cmake --build "$directory" --parallel "$jobs" --target opencv_python3
+  strip "$(module "$directory")"
+}
+module() {
+  find "$1/lib" -name 'cv2.abi3.so'
+}
+
+avx512=
+if [ -n "${CPU_BASELINE:-}" ]; then
+  compile "$BUILD/cmake" "$@" "-DCPU_BASELINE=$CPU_BASELINE"
+else
+  compile "$BUILD/cmake" "$@"
+  if [ "$(uname -m)" = x86_64 ]; then
+    # Nothing is left to be chosen at run time.
+    compile "$BUILD/cmake-avx512" "$@" -DCPU_BASELINE=AVX512_SKX -DCPU_DISPATCH=AVX512_SKX
+    avx512=$(module "$BUILD/cmake-avx512")
+  fi
+fi
+"$BUILD/venv/bin/python" "$here/wheel.py" "$(module "$BUILD/cmake")" "$wheels" "$BUILD/source/opencv/LICENSE" \
+  "$BUILD/source/LICENSE-3RD-PARTY.txt" ${avx512:+--avx512 "$avx512"} --requirement "$here/opencv.txt"

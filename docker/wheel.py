@@ -1,5 +1,7 @@
 """Put a compiled `cv2` module into a wheel: `python docker/wheel.py MODULE DIRECTORY LICENCE… --requirement FILE`.
 
+With `--avx512 MODULE` it has a second one, for processors that can do more, and docker/choose_cv2.py, which chooses.
+
 OpenCV's own packaging wants modules that are not built here. The wheel has the name of that on PyPI, so that what asks
 for that gets this, and a local version (PEP 440), so that the two are told apart.
 """
@@ -24,10 +26,17 @@ def main() -> None:
     parser.add_argument("module", type=Path, help="the compiled module, such as cv2.abi3.so")
     parser.add_argument("directory", type=Path, help="where the wheel goes")
     parser.add_argument("licences", type=Path, nargs="*", help="texts that must go with it")
+    parser.add_argument("--avx512", type=Path, help="the module for processors with AVX-512")
     parser.add_argument("--requirement", type=Path, required=True, help="file that pins the version of the source")
     arguments = parser.parse_args()
     version = pinned(arguments.requirement.read_text())
-    print(write_wheel(arguments.module, arguments.directory, arguments.licences, version))
+    modules = {"any": arguments.module, "avx512": arguments.avx512}
+    files = {f"cv2/{name}/{module.name}": module.read_bytes() for name, module in modules.items() if module}
+    if len(files) == 1:
+        files = {arguments.module.name: arguments.module.read_bytes()}
+    else:
+        files["cv2/__init__.py"] = Path(__file__).with_name("choose_cv2.py").read_bytes()
+    print(write_wheel(files, arguments.directory, arguments.licences, version))
 
 
 def pinned(requirements: str) -> str:
@@ -36,14 +45,14 @@ def pinned(requirements: str) -> str:
     return str(version)
 
 
-def write_wheel(module: Path, directory: Path, licences: list[Path], version: str) -> Path:
-    """Write the wheel (the "Binary distribution format" of packaging.python.org) and return where it is."""
+def write_wheel(contents: dict[str, bytes], directory: Path, licences: list[Path], version: str) -> Path:
+    """Write a wheel of `contents` (the "Binary distribution format" of packaging.python.org); return where it is."""
     distribution = f"{NAME.replace('-', '_')}-{version}+{LOCAL}"
     # The module uses Python's stable interface, since 3.7; it is for the C library and processor of this machine.
     tag = f"cp37-abi3-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
     facts = f"{distribution}.dist-info"
     files = {
-        module.name: module.read_bytes(),
+        **contents,
         f"{facts}/METADATA": _metadata(version, licences).encode(),
         f"{facts}/WHEEL": f"Wheel-Version: 1.0\nGenerator: visage\nRoot-Is-Purelib: false\nTag: {tag}\n".encode(),
         **{f"{facts}/licenses/{licence.name}": licence.read_bytes() for licence in licences},

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import pytest
 import requests
 import yaml
@@ -277,24 +278,28 @@ def wheel(tmp_path: Path) -> Path:
     return make_wheel(tmp_path)
 
 
-def make_wheel(folder: Path) -> Path:
-    module, licence = folder / "cv2.abi3.so", folder / "LICENSE.txt"
+def make_wheel(folder: Path, *, avx512: bytes | None = None) -> Path:
+    module, licence, second = folder / "cv2.abi3.so", folder / "LICENSE.txt", folder / "avx512" / "cv2.abi3.so"
     module.write_bytes(b"a module")
     licence.write_text("Do as you like.")
-    command = [
-        sys.executable,
-        *map(str, (DOCKER / "wheel.py", module, folder, licence)),
-        "--requirement",
-        str(DOCKER / "opencv.txt"),
-    ]
+    command: list[str | Path] = [sys.executable, DOCKER / "wheel.py", module, folder, licence]
+    command += ["--requirement", DOCKER / "opencv.txt"]
+    if avx512 is not None:
+        second.parent.mkdir()
+        second.write_bytes(avx512)
+        command += ["--avx512", second]
     return Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
 
 
-def test_a_wheel_is_what_pip_takes_for_the_one_that_is_required(wheel: Path, tmp_path: Path) -> None:
-    installed = tmp_path / "installed"
-    options = ("--quiet", "--no-deps", "--no-index", "--find-links", wheel.parent, "--target", installed)
-    # pip compares each file with its record.
+def install(wheel: Path, folder: Path) -> Path:
+    """Have pip install it, which compares each file with the wheel's record."""
+    options = ("--quiet", "--no-deps", "--no-index", "--find-links", wheel.parent, "--target", folder)
     subprocess.run([sys.executable, "-m", "pip", "install", *options, REQUIREMENT], check=True)
+    return folder
+
+
+def test_a_wheel_is_what_pip_takes_for_the_one_that_is_required(wheel: Path, tmp_path: Path) -> None:
+    installed = install(wheel, tmp_path / "installed")
 
     assert (installed / "cv2.abi3.so").read_bytes() == b"a module"
     (facts,) = importlib.metadata.distributions(path=[str(installed)])
@@ -308,3 +313,41 @@ def test_a_wheel_is_the_same_bytes_each_time(wheel: Path, tmp_path: Path) -> Non
     other.mkdir()
 
     assert make_wheel(other).read_bytes() == wheel.read_bytes()
+
+
+# What the processors of one kind and the other say of themselves, in Linux's words.
+AVX512 = "flags\t\t: fpu avx2 fma f16c avx512f avx512dq avx512cd avx512bw avx512vl\n"
+AVX2 = "flags\t\t: fpu avx2 fma f16c\n"
+
+
+@pytest.mark.parametrize(
+    ("told", "chosen"),
+    [(AVX512, "avx512"), (AVX2, "any"), (AVX512.replace(" avx512vl", ""), "any"), ("", "any"), (None, "any")],
+    ids=["AVX-512", "AVX2", "a part of AVX-512", "nothing", "no Linux"],
+)
+def test_of_two_modules_in_a_wheel_the_one_is_loaded_that_the_processor_can_run(
+    tmp_path: Path, told: str | None, chosen: str
+) -> None:
+    package = install(make_wheel(tmp_path, avx512=b"another"), tmp_path / "installed") / "cv2"
+    assert [(package / name / "cv2.abi3.so").read_bytes() for name in ("any", "avx512")] == [b"a module", b"another"]
+    # The module of this environment stands for both.
+    for name in ("any", "avx512"):
+        (package / name / "cv2.abi3.so").unlink()
+        (package / name / "cv2.abi3.so").symlink_to(Path(cv2.__file__).with_name("cv2.abi3.so"))
+    processor = tmp_path / "cpuinfo"
+    if told is not None:
+        processor.write_text(f"processor\t: 0\n{told}\nprocessor\t: 1\n")
+    chooser = package / "__init__.py"
+    chooser.write_text(chooser.read_text().replace('"/proc/cpuinfo"', repr(str(processor))))
+
+    used = "import cv2, sys; print(cv2.__file__, cv2.dnn.blobFromImage is not None, sys.modules['cv2'] is cv2)"
+    libraries = Path(cv2.__file__).parent.parent / "opencv_python_headless.libs"
+    printed = subprocess.run(
+        [sys.executable, "-c", used],
+        env={**os.environ, "PYTHONPATH": str(package.parent), "LD_LIBRARY_PATH": str(libraries)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    assert printed.split() == [str(package / chosen / "cv2.abi3.so"), "True", "True"]
