@@ -57,7 +57,10 @@ def post(url: str, photo: bytes) -> bytes:
 
 
 def put_under_load(url: str, photo: bytes, connections: int, seconds: float) -> Load:
-    """Each of `connections` posts one request after the other; every picture is compared with that of a quiet call."""
+    """Each of `connections` posts one request after the other, one at least, for so many `seconds`.
+
+    Every picture is compared with that of a quiet call.
+    """
     expected = post(url, photo)
     records = [_Record() for _ in range(connections)]
     began = time.perf_counter()
@@ -90,7 +93,9 @@ def _post_until(end: float, url: str, photo: bytes, expected: bytes, record: _Re
     target = urllib.parse.urlsplit(url)
     body, headers = _request(photo)
     connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=60)
-    while (began := time.perf_counter()) < end:
+    ended = False
+    while not ended:
+        began = time.perf_counter()
         try:
             connection.request("POST", target.path, body, headers)
             answer = connection.getresponse()
@@ -98,9 +103,10 @@ def _post_until(end: float, url: str, photo: bytes, expected: bytes, record: _Re
         except (OSError, http.client.HTTPException) as error:
             record.answers[type(error).__name__] += 1
             connection.close()
-            continue
-        record.answers[answer.status] += 1
-        if answer.status == 200:
-            record.latencies.append(time.perf_counter() - began)
-            record.broken += content != expected
+        else:
+            record.answers[answer.status] += 1
+            if answer.status == 200:
+                record.latencies.append(time.perf_counter() - began)
+                record.broken += content != expected
+        ended = time.perf_counter() >= end
     connection.close()
