@@ -110,10 +110,11 @@ def visage(log: Path, pack: str) -> Iterator[Service]:
 
 def measure(start: Callable[[], AbstractContextManager[Service]], photo: bytes, seconds: float, found: Figures) -> None:
     """One round of one service."""
+    with start() as service:
+        found.idle.append(settled_pss(service))
     began = time.perf_counter()
     with start() as service:
         found.ready.append(time.perf_counter() - began)
-        found.idle.append(settled_pss(service))
         url = f"{service.url}/predict"
         times = [timed(url, photo) for _ in range(15)]
         found.first_over_median.append(times[0] / statistics.median(times[5:]))

@@ -61,7 +61,10 @@ def post(url: str, photo: bytes) -> bytes:
 
 
 def put_under_load(url: str, photo: bytes, connections: int, seconds: float) -> Load:
-    """Each of `connections` posts one request after the other; every picture is compared with that of a quiet call."""
+    """Each of `connections` posts one request after the other, one at least, for so many `seconds`.
+
+    Every picture is compared with that of a quiet call.
+    """
     expected = post(url, photo)
     records = [_Record() for _ in range(connections)]
     began = time.perf_counter()
@@ -97,17 +100,20 @@ def _post_until(end: float, url: str, photo: bytes, expected: bytes, record: _Re
     lines += [f"{name}: {value}" for name, value in headers.items()]
     request = "\r\n".join([*lines, "", ""]).encode() + body
     connection = _Connection((target.hostname or "", target.port or 80))
-    while (began := time.perf_counter()) < end:
+    ended = False
+    while not ended:
+        began = time.perf_counter()
         try:
             status, content = connection.exchange(request)
         except OSError as error:
             record.answers[type(error).__name__] += 1
             connection.close()
-            continue
-        record.answers[status] += 1
-        if status == 200:
-            record.latencies.append(time.perf_counter() - began)
-            record.broken += content != expected
+        else:
+            record.answers[status] += 1
+            if status == 200:
+                record.latencies.append(time.perf_counter() - began)
+                record.broken += content != expected
+        ended = time.perf_counter() >= end
     connection.close()
 
 

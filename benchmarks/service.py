@@ -75,6 +75,6 @@ def _wait_until_ready(service: Service) -> None:
         try:
             if requests.get(service.url + "/readyz", timeout=5).ok:
                 return
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             time.sleep(0.01)
     raise RuntimeError(f"The service did not get ready:\n{service.log.read_text()}")

@@ -21,6 +21,11 @@ def consumers(service: Service) -> list[int]:
     return [child for child, nicer in _nicer_by(service).items() if nicer > 0]
 
 
+def complete(service: Service, count: int) -> bool:
+    """Whether `count` processes serve and one works on batches: it is nicer only a moment after it was forked."""
+    return len(consumers(service)) == 1 and len(workers(service)) == count
+
+
 def children(service: Service) -> list[int]:
     """All of the master's children."""
     master = service.process.pid

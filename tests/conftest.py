@@ -108,7 +108,8 @@ def photos() -> Path:
 def service(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A real gunicorn with two workers and the tiny pack."""
     log = tmp_path_factory.mktemp("service") / "log"
-    with serving(log, tiny_pack, WEB_CONCURRENCY="2", VISAGE_MAX_BODY_BYTES=str(2**20), VISAGE_QUEUE="64") as service:
+    settings = {"VISAGE_MAX_BODY_BYTES": str(2**20), "VISAGE_QUEUE": "64", "VISAGE_WAIT_SECONDS": "60"}
+    with serving(log, tiny_pack, WEB_CONCURRENCY="2", **settings) as service:
         yield service
 
 

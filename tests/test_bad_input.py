@@ -41,6 +41,7 @@ from tests.pictures import (
     mutated,
     png,
 )
+from tests.test_faults import PATIENCE, wait_for
 from tests.tiny_pack import BLUISH, REDDISH, draw
 
 BODY_LIMIT = 2**20
@@ -66,7 +67,7 @@ def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def service(tiny_pack: Path, temporary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A gunicorn for this module alone, so that what its requests leave behind can be told."""
     log = tmp_path_factory.mktemp("bad_input") / "log"
-    settings = {"VISAGE_MAX_BODY_BYTES": str(BODY_LIMIT), "VISAGE_QUEUE": "64", "TMPDIR": str(temporary)}
+    settings = {"VISAGE_MAX_BODY_BYTES": str(BODY_LIMIT), "VISAGE_QUEUE": "64", "TMPDIR": str(temporary)} | PATIENCE
     with serving(log, tiny_pack, WEB_CONCURRENCY="2", **settings) as service:
         yield service
 
@@ -526,7 +527,8 @@ def test_a_body_that_stalls_is_timed_out(hurried: Service, request_bytes: bytes)
     status, body = exchange(hurried, request_bytes, ends=False)
 
     assert (status, json.loads(body)["code"]) == (408, "body_timeout")
-    assert 0.9 < time.monotonic() - started < 5
+    # Without the setting it would be given ten.
+    assert 1 <= time.monotonic() - started < 9
 
 
 @pytest.fixture(scope="module")
@@ -620,9 +622,11 @@ def test_no_answer_was_a_500_and_no_traceback_was_logged(service: Service) -> No
 
 
 def test_no_file_is_left_open(service: Service, before: State) -> None:
-    after = State.of(service).open_files
+    def left_open() -> set[str]:
+        return {file for pid, files in State.of(service).open_files.items() for file in files - before.open_files[pid]}
 
-    assert {pid: files - before.open_files[pid] for pid, files in after.items()} == {pid: set() for pid in after}
+    # An answer is there before the files of its request are closed.
+    assert wait_for(lambda: not left_open()), left_open()
 
 
 def test_no_file_is_left_beside_the_app(service: Service, before: State) -> None:
@@ -630,6 +634,7 @@ def test_no_file_is_left_beside_the_app(service: Service, before: State) -> None
 
 
 def test_no_temporary_file_is_left(temporary: Path) -> None:
-    left = [path.name for path in temporary.rglob("*") if path.is_file() and path.suffix != ".db"]
+    def left() -> list[str]:
+        return [path.name for path in temporary.rglob("*") if path.is_file() and path.suffix != ".db"]
 
-    assert left == []
+    assert wait_for(lambda: not left()), left()

@@ -21,7 +21,7 @@ import requests
 from flask.testing import FlaskClient
 
 from benchmarks.service import Service, serving
-from benchmarks.usage import consumers, forget_peak, peak, resident, workers
+from benchmarks.usage import complete, consumers, forget_peak, peak, resident, workers
 from tests.pictures import GIF, encode
 from tests.test_faults import wait_for
 from tests.tiny_pack import draw
@@ -30,7 +30,10 @@ from visage.batches.work import Work
 from visage.settings import MOST_TRANSFERS, MOST_WATCHERS, Settings
 from visage.web import create_app
 
-BODY_SECONDS = 1.0
+# What the clients of most tests have for each piece of what they send, and those that are too slow.
+PATIENCE = 300.0
+BODY_SECONDS = 3.0
+
 MOST_FILES = 40
 MOST_BYTES = 64 * 2**20
 TOKEN = "not-a-secret"
@@ -41,12 +44,21 @@ def service(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     log = tmp_path_factory.mktemp("batch_routes") / "log"
     settings = {
         "VISAGE_BATCH_JOBS": "2",
-        "VISAGE_BODY_SECONDS": str(BODY_SECONDS),
+        "VISAGE_BODY_SECONDS": str(PATIENCE),
         "VISAGE_MAX_BATCH_FILES": str(MOST_FILES),
         "VISAGE_MAX_BATCH_BYTES": str(MOST_BYTES),
     }
     with serving(log, tiny_pack, WEB_CONCURRENCY="1", **settings) as service:
-        assert wait_for(lambda: has_consumer(service))
+        assert wait_for(lambda: complete(service, 1))
+        yield service
+
+
+@pytest.fixture(scope="module")
+def hurried(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One that waits for clients as long as tests can wait for it."""
+    log = tmp_path_factory.mktemp("hurried_batches") / "log"
+    settings = {"VISAGE_BATCH_JOBS": "0", "VISAGE_BODY_SECONDS": str(BODY_SECONDS)}
+    with serving(log, tiny_pack, WEB_CONCURRENCY="1", **settings) as service:
         yield service
 
 
@@ -80,14 +92,14 @@ def submit(service: Service, *photos: tuple[str, bytes], **fields: str) -> str:
 
 
 def status(service: Service, batch_id: str) -> dict[str, Any]:
-    answer = requests.get(f"{service.url}/batches/{batch_id}", timeout=10)
+    answer = requests.get(f"{service.url}/batches/{batch_id}", timeout=60)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
 
 
 def finished(service: Service, batch_id: str) -> dict[str, Any]:
-    assert wait_for(lambda: status(service, batch_id)["state"] == "done", 60)
+    assert wait_for(lambda: status(service, batch_id)["state"] == "done", 120)
     return status(service, batch_id)
 
 
@@ -127,7 +139,7 @@ def test_what_is_asked_for_counts_in_the_query_and_in_the_form_wherever_it_stand
     body += boundary + b'"method"\r\n\r\nsolid\r\n--x--\r\n'
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
 
-    answer = requests.post(service.url + "/batches?shape=box", data=body, headers=headers, timeout=10)
+    answer = requests.post(service.url + "/batches?shape=box", data=body, headers=headers, timeout=60)
     batch_id = answer.json()["id"]
 
     assert answer.headers["Location"] == f"/batches/{batch_id}"
@@ -141,10 +153,10 @@ def test_a_zip_is_unpacked(service: Service, tiny_png: bytes, way: str) -> None:
     url, zipped = service.url + "/batches", {"Content-Type": "application/zip"}
 
     if way == "in a form":
-        answer = requests.post(url, files=form(("holiday.zip", archive), ("c.png", tiny_png)), timeout=10)
+        answer = requests.post(url, files=form(("holiday.zip", archive), ("c.png", tiny_png)), timeout=60)
     else:
         body = archive if way == "as the body" else iter([archive])
-        answer = requests.post(url, data=body, headers=zipped, timeout=10)
+        answer = requests.post(url, data=body, headers=zipped, timeout=60)
 
     assert answer.status_code == 202, answer.text
     names = [file["name"] for file in finished(service, answer.json()["id"])["files"]]
@@ -374,10 +386,10 @@ def test_ids_are_long_and_never_the_same_and_not_in_the_log(service: Service, ti
 def test_a_batch_that_is_deleted_leaves_nothing(service: Service, tiny_png: bytes) -> None:
     batch_id = submit(service, *[(f"{number}.png", tiny_png) for number in range(20)])
 
-    answer = requests.delete(f"{service.url}/batches/{batch_id}", timeout=10)
+    answer = requests.delete(f"{service.url}/batches/{batch_id}", timeout=60)
 
     assert answer.status_code == 204
-    assert requests.get(f"{service.url}/batches/{batch_id}", timeout=10).status_code == 404
+    assert requests.get(f"{service.url}/batches/{batch_id}", timeout=60).status_code == 404
     assert wait_for(lambda: not (state(service) / "batches" / batch_id).exists())
 
 
@@ -396,7 +408,7 @@ def head(length: int) -> bytes:
 
 
 def connection(service: Service) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", int(service.url.rpartition(":")[2])), timeout=20)
+    return socket.create_connection(("127.0.0.1", int(service.url.rpartition(":")[2])), timeout=60)
 
 
 def test_a_batch_that_is_too_large_is_refused_before_it_comes(service: Service) -> None:
@@ -409,7 +421,7 @@ def test_a_batch_that_is_too_large_is_refused_before_it_comes(service: Service) 
 def test_a_large_batch_in_chunks_is_told_to_say_its_length(tiny_pack: Path, tmp_path: Path) -> None:
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1", VISAGE_MAX_BODY_BYTES="100000") as service:
         headers = {"Content-Type": "application/zip"}
-        answer = requests.post(service.url + "/batches", data=iter([bytes(200_000)]), headers=headers, timeout=10)
+        answer = requests.post(service.url + "/batches", data=iter([bytes(200_000)]), headers=headers, timeout=60)
 
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
     assert "Content-Length" in answer.json()["error"]
@@ -441,7 +453,7 @@ def test_a_large_batch_takes_no_memory(service: Service) -> None:
     assert answer.status_code == 202, answer.text
     assert len(archive) > 60_000_000
     assert peak(worker) - before < 25
-    requests.delete(service.url + answer.headers["Location"], timeout=10)
+    requests.delete(service.url + answer.headers["Location"], timeout=60)
 
 
 def test_photos_are_answered_while_a_batch_comes(service: Service, tiny_png: bytes) -> None:
@@ -451,32 +463,31 @@ def test_photos_are_answered_while_a_batch_comes(service: Service, tiny_png: byt
         assert service.post(tiny_png).status_code == 200
 
 
-def test_a_batch_may_take_longer_than_a_photo_if_it_keeps_coming(service: Service, tiny_png: bytes) -> None:
+def test_a_batch_may_take_longer_than_a_photo_if_it_keeps_coming(hurried: Service) -> None:
     archive = packed(("a.bmp", encode(draw(200, 200), "BMP")))
-    with connection(service) as client:
-        client.sendall(head(len(archive)))
+    with connection(hurried) as client:
         begun = time.monotonic()
+        client.sendall(head(len(archive)))
         for start in range(0, len(archive), 20_000):
             client.sendall(archive[start : start + 20_000])
-            time.sleep(0.4)
+            time.sleep(0.6)
         answer = client.recv(65536)
 
-    assert time.monotonic() - begun > 2 * BODY_SECONDS
+    assert time.monotonic() - begun > BODY_SECONDS
     assert answer.startswith(b"HTTP/1.1 202 ")
 
 
-def test_a_batch_that_comes_too_slowly_is_given_up_and_leaves_nothing(service: Service) -> None:
-    (worker,) = workers(service)
-    with connection(service) as client:
+def test_a_batch_that_comes_too_slowly_is_given_up_and_leaves_nothing(hurried: Service) -> None:
+    (worker,) = workers(hurried)
+    with connection(hurried) as client:
         client.sendall(head(1_000_000))
-        begun = time.monotonic()
-        while time.monotonic() - begun < 4 * BODY_SECONDS and not readable(client):
-            client.sendall(bytes(500))
+        # All of it would take minutes.
+        end = time.monotonic() + 60
+        while time.monotonic() < end and not readable(client):
+            client.sendall(bytes(200))
             time.sleep(0.1)
-        seconds = time.monotonic() - begun
         answer = client.recv(65536)
 
-    assert seconds < 3 * BODY_SECONDS
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"10,000 bytes a second" in answer
     assert wait_for(lambda: spools(worker) == 0)
@@ -546,7 +557,8 @@ def test_progress_is_told_at_once_never_goes_back_and_is_exact_at_the_end(servic
     events = watch(service, batch_id)
 
     counts = [event.content["done"] + event.content["failed"] for event in events]
-    assert events[0].seconds < 1
+    # Before the sign of life that is given every ten seconds.
+    assert events[0].seconds < 8
     assert counts == sorted(counts)
     assert [event.kind for event in events] == ["progress"] * (len(events) - 1) + ["end"]
     last = events[-1].content
@@ -585,10 +597,10 @@ def test_who_has_seen_the_end_and_comes_again_is_told_to_stay_away(service: Serv
     finished(service, batch_id)
     url = f"{service.url}/batches/{batch_id}/events"
 
-    seen = requests.get(url, timeout=10).text
+    seen = requests.get(url, timeout=60).text
 
     assert "id: end\n" in seen
-    assert requests.get(url, headers={"Last-Event-ID": "end"}, timeout=10).status_code == 204
+    assert requests.get(url, headers={"Last-Event-ID": "end"}, timeout=60).status_code == 204
 
 
 def test_watchers_of_a_batch_that_is_deleted_are_told(idle: FlaskClient, tiny_png: bytes) -> None:
@@ -613,13 +625,13 @@ def test_more_watchers_than_there_are_threads_for_cost_no_photo(
     ):
         batch_id = submit(service, ("a.png", tiny_png))
         url = f"{service.url}/batches/{batch_id}/events"
-        watching = [stack.enter_context(requests.get(url, stream=True, timeout=20)) for _ in range(MOST_WATCHERS)]
+        watching = [stack.enter_context(requests.get(url, stream=True, timeout=60)) for _ in range(MOST_WATCHERS)]
 
         one_too_many = watch(service, batch_id)
         photo = service.post(tiny_png)
         another = submit(service, ("a.png", tiny_png))
-        fetched = requests.get(f"{service.url}/batches/{another}/result.zip", timeout=10)
-        requests.delete(f"{service.url}/batches/{batch_id}", timeout=10)
+        fetched = requests.get(f"{service.url}/batches/{another}/result.zip", timeout=60)
+        requests.delete(f"{service.url}/batches/{batch_id}", timeout=60)
 
         assert [event.kind for event in one_too_many] == ["progress"]
         assert photo.status_code == 200
@@ -634,13 +646,11 @@ def test_watchers_do_not_keep_a_service_from_stopping(tiny_pack: Path, tmp_path:
         ExitStack() as stack,
     ):
         url = f"{service.url}/batches/{submit(service, ('a.png', tiny_png))}/events"
-        watching = [stack.enter_context(requests.get(url, stream=True, timeout=20)) for _ in range(4)]
-        begun = time.monotonic()
+        watching = [stack.enter_context(requests.get(url, stream=True, timeout=60)) for _ in range(4)]
         service.process.send_signal(signal.SIGTERM)
-        assert service.process.wait(20) == 0
-        seconds = time.monotonic() - begun
 
-        assert seconds < 5
+        # Before it would be made to end, after 30 seconds.
+        assert service.process.wait(25) == 0
         assert [("event: progress" in each.text, "event: end" in each.text) for each in watching] == [(True, False)] * 4
 
 
@@ -661,7 +671,7 @@ def has_consumer(service: Service) -> bool:
 def test_a_batch_goes_on_when_its_worker_is_replaced(tiny_pack: Path, tmp_path: Path, fault: str) -> None:
     photos = [(f"{number}.png", encode(draw(300, 300 + number), "PNG")) for number in range(40)]
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="2", VISAGE_BATCH_JOBS="1") as service:
-        assert wait_for(lambda: len(workers(service)) == 2 and has_consumer(service))
+        assert wait_for(lambda: complete(service, 2))
         batch_id = submit(service, *photos)
         assert wait_for(lambda: status(service, batch_id)["done"] > 2)
         victim = consumer(service)
@@ -673,8 +683,7 @@ def test_a_batch_goes_on_when_its_worker_is_replaced(tiny_pack: Path, tmp_path: 
         end = finished(service, batch_id)
 
         assert (end["done"], end["failed"]) == (40, 0)
-        assert wait_for(lambda: len(workers(service)) == 2 and has_consumer(service))
-        assert consumer(service) != victim
+        assert wait_for(lambda: complete(service, 2) and victim not in consumers(service))
         names = [json.loads(line)["file"] for line in service.log.read_text().splitlines() if '"batch_file"' in line]
         # None was worked on twice; what was in hand when its worker was killed may lack its line.
         assert len(set(names)) == len(names) >= 39
@@ -695,7 +704,7 @@ def test_a_batch_goes_on_when_the_service_is_started_again(tiny_pack: Path, tmp_
 
 def test_a_worker_less_does_not_take_the_one_on_batches(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="2", VISAGE_BATCH_JOBS="1") as service:
-        assert wait_for(lambda: len(workers(service)) == 2 and has_consumer(service))
+        assert wait_for(lambda: complete(service, 2))
 
         service.process.send_signal(signal.SIGTTOU)
         assert wait_for(lambda: len(workers(service)) == 1)
@@ -719,7 +728,7 @@ def test_the_worker_on_batches_stays_when_it_is_the_oldest_and_one_is_to_be_less
     tiny_pack: Path, tmp_path: Path, tiny_png: bytes
 ) -> None:
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="2", VISAGE_BATCH_JOBS="1") as service:
-        assert wait_for(lambda: len(workers(service)) == 2 and has_consumer(service))
+        assert wait_for(lambda: complete(service, 2))
         before = set(workers(service))
         for worker in before:
             os.kill(worker, signal.SIGKILL)
@@ -758,7 +767,10 @@ def test_what_is_kept_is_for_the_user_alone_even_in_a_directory_that_was_there(
         batch_id = submit(service, ("a.png", tiny_png))
         finished(service, batch_id)
 
+        # While it stands still, no file goes between the list and the look.
+        os.kill(consumer(service), signal.SIGSTOP)
         kept = [path for path in state.rglob("*") if path.stat().st_mode & 0o077]
+        os.kill(consumer(service), signal.SIGCONT)
 
     assert (state / "batches" / batch_id / "batch.json").exists()
     assert kept == []
@@ -771,14 +783,20 @@ def test_photos_of_batches_wait_for_those_that_somebody_waits_for(service: Servi
 
 
 def test_a_worker_on_batches_takes_no_callers_from_the_others(service: Service) -> None:
-    listening = {Path(each).readlink() for each in sockets(workers(service)[0])}
+    listening = sockets(workers(service)[0])
 
     assert listening
-    assert not [each for each in sockets(consumer(service)) if each.readlink() in listening]
+    # It begins with all that the others have.
+    assert wait_for(lambda: not sockets(consumer(service)) & listening)
 
 
-def sockets(process: int) -> list[Path]:
-    return [each for each in Path(f"/proc/{process}/fd").iterdir() if str(each.readlink()).startswith("socket:")]
+def sockets(process: int) -> set[Path]:
+    """Those that a process has open, without what it closes while they are looked at."""
+    found = set()
+    for each in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.add(each.readlink())
+    return {each for each in found if str(each).startswith("socket:")}
 
 
 def test_a_batch_that_is_wiped_while_it_is_fetched_is_not_taken_for_whole(service: Service) -> None:
@@ -790,7 +808,7 @@ def test_a_batch_that_is_wiped_while_it_is_fetched_is_not_taken_for_whole(servic
     with connection(service) as client:
         client.sendall(f"GET /batches/{batch_id}/result.zip HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         answer = client.recv(65536)
-        requests.delete(f"{service.url}/batches/{batch_id}", timeout=10)
+        requests.delete(f"{service.url}/batches/{batch_id}", timeout=60)
         with suppress(ConnectionError):
             while piece := client.recv(2**20):
                 answer = answer[-1000:] + piece

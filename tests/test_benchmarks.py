@@ -16,7 +16,8 @@ from benchmarks.fullsize import write_pack
 from benchmarks.load import put_under_load
 from benchmarks.report import table
 from benchmarks.service import Service
-from benchmarks.usage import consumers, workers
+from benchmarks.usage import complete, consumers, workers
+from tests.test_faults import wait_for
 from visage.engine import Engine
 from visage.settings import Settings
 
@@ -87,6 +88,7 @@ def test_parallel_pictures_of_the_service_are_those_of_a_quiet_call(service: Ser
 def test_a_process_that_ends_while_it_is_looked_at_neither_serves_nor_works_on_batches(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert wait_for(lambda: complete(service, 2))
     ended = subprocess.Popen(["true"])
     ended.wait()
     before = workers(service), consumers(service)

@@ -65,11 +65,11 @@ def exposed(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory, tiny_png:
                 assert service.post(tiny_png, route).ok
         assert not service.post(b"This is no photo.").ok
         assert not service.post(bytes(2**20 + 1)).ok
-        assert requests.post(service.url + "/batches", files={"files": tiny_png}, timeout=10).ok
-        assert wait_for(lambda: "visage_batch_files_total{" in requests.get(service.url + "/metrics", timeout=10).text)
+        assert requests.post(service.url + "/batches", files={"files": tiny_png}, timeout=60).ok
+        assert wait_for(lambda: "visage_batch_files_total{" in requests.get(service.url + "/metrics", timeout=60).text)
         # A scrape is counted after its answer was made.
         for _ in range(2):
-            text = requests.get(service.url + "/metrics", timeout=10).text
+            text = requests.get(service.url + "/metrics", timeout=60).text
     series: dict[str, dict[str, set[str]]] = {OWN_SERIES: {}}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

@@ -26,7 +26,7 @@ COMMANDS = {
 
 @pytest.fixture(scope="module")
 def page(service: Service) -> str:
-    return requests.get(f"{service.url}/docs", timeout=10).text
+    return requests.get(f"{service.url}/docs", timeout=60).text
 
 
 @pytest.fixture

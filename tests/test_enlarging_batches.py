@@ -103,7 +103,7 @@ def test_while_a_picture_that_was_given_up_is_enlarged_other_batches_come_to_the
     def give_others_turns() -> None:
         others = threading.Thread(target=workshop.take_turns, args=[second])
         others.start()
-        others.join(20)
+        others.join(60)
         seen.append(workshop.batches.progress(analysed).state)
 
     second = workshop.worker(engine=Interrupted(workshop.engine, give_others_turns))

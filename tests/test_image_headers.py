@@ -354,9 +354,9 @@ def has_header_or_is_refused(content: bytes) -> bool:
     ],
 )
 def test_ten_megabytes_made_to_be_slow_are_judged_within_seconds(content: bytes) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
 
     judged = has_header_or_is_refused(content)
 
     assert judged
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5

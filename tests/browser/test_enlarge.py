@@ -78,11 +78,12 @@ def test_what_the_service_refuses_is_told_in_its_sentence(window: Window, tmp_pa
 
 def test_a_busy_service_is_asked_again(window: Window) -> None:
     page = window.open("enlarge")
-    window.refuse_once("**/enhance")
+    again = window.refuse_once("**/enhance")
 
     page.get_by_role("button", name="Try a sample").click()
 
     expect(page.locator("#enlarge-status")).to_have_text("The service is busy. Trying again in a second.")
+    again.wait().continue_()
     expect(page.locator("#enlarge-result")).to_be_visible()
 
 

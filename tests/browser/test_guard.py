@@ -108,11 +108,12 @@ REFUSAL = {"error": "Too many photos are waiting already; try again in a second.
 
 def test_a_busy_service_is_asked_for_the_preview_again(window: Window) -> None:
     page = window.open("guard")
-    window.refuse_once("**/anonymize?*")
+    again = window.refuse_once("**/anonymize?*")
 
     page.get_by_role("button", name="Try a sample").click()
 
     expect(page.locator("#guard-status")).to_have_text("The service is busy. Trying again in a second.")
+    again.wait().continue_()
     expect(page.locator("#guard-status")).to_contain_text("1 of 1 faces covered.")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks.service import Service, free_port, serving
-from tests.browser.window import ASTRONAUT, Window, expect, new_window, open_browser
+from tests.browser.window import ASTRONAUT, PATIENCE, Window, expect, new_window, open_browser
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +54,12 @@ def test_one_frame_is_in_flight_at_a_time(before_camera: Window) -> None:
     page.on("request", begin)
     page.on("requestfinished", lambda request: flying.discard(request))  # noqa: PLW0108
     page.get_by_role("button", name="Start camera").click()
-    expect(page.locator("#live-pace")).to_contain_text("frames a second")
-    page.wait_for_timeout(1000)
+    for _ in range(PATIENCE // 50):
+        if len(at_once) > 10:
+            break
+        page.wait_for_timeout(50)
 
-    assert len(at_once) > 3
+    assert len(at_once) > 10
     assert set(at_once) == {1}
 
 
@@ -97,7 +99,7 @@ CAMERAS = """() => {
     };
 }"""
 
-SHOWN = "document.getElementById('live-video').srcObject.getVideoTracks()[0].getSettings().deviceId"
+SHOWN = "document.getElementById('live-video').srcObject?.getVideoTracks()[0].getSettings().deviceId"
 
 ON = "window.streams.flatMap((stream) => stream.getTracks()).filter(({ readyState }) => readyState === 'live').length"
 
@@ -116,16 +118,13 @@ def test_the_other_camera_is_shown_and_the_keyboard_stays_where_it_is(
 
         window.press_until("Tab", "#live-turn")
         page.keyboard.press("Enter")
-        expect(page.locator("#live-pace")).to_be_empty()
+        page.wait_for_function(f"first => ![first, undefined].includes({SHOWN})", arg=first)
         expect(page.locator("#live-pace")).to_contain_text("frames a second")
-        second = page.evaluate(SHOWN)
         expect(page.get_by_role("button", name="Other camera")).to_be_focused()
         page.keyboard.press("Enter")
-        expect(page.locator("#live-pace")).to_be_empty()
+        page.wait_for_function(f"first => {SHOWN} === first", arg=first)
         expect(page.locator("#live-pace")).to_contain_text("frames a second")
 
-        assert second != first
-        assert page.evaluate(SHOWN) == first
         assert page.evaluate(ON) == 1
     two.close()
 
@@ -150,11 +149,12 @@ def test_a_camera_that_is_no_more_wanted_when_it_is_given_is_not_left_on(before_
 
 def test_a_busy_service_is_asked_again(before_camera: Window) -> None:
     page = before_camera.open("live")
-    before_camera.refuse_once("**/predict?*")
+    again = before_camera.refuse_once("**/predict?*")
 
     page.get_by_role("button", name="Start camera").click()
 
     expect(page.locator("#live-status")).to_have_text("The service is busy. Trying again in a second.")
+    again.wait().continue_()
     expect(page.locator("#live-status")).to_have_text("1 face.")
 
 

@@ -21,6 +21,10 @@ sync_api: Any = pytest.importorskip("playwright.sync_api", reason=_REASON)
 axe: Any = pytest.importorskip("axe_playwright_python.sync_playwright", reason=_REASON)
 expect = sync_api.expect
 
+# Milliseconds; a machine that stalls, or is slow, needs more than the driver's five seconds.
+PATIENCE = 60_000
+expect.set_options(timeout=PATIENCE)
+
 ASTRONAUT = ROOT / "docs" / "astronaut.jpg"
 
 # What the browser itself says of answers that are errors and of connections that break: the page says it too.
@@ -38,11 +42,19 @@ class Held:
 
     def wait(self) -> Any:
         """The request, which can be let go by `continue_` or `abort`."""
-        for _ in range(1000):
+        for _ in range(PATIENCE // 10):
             if self.routes:
                 return self.routes[0]
             self.page.wait_for_timeout(10)
         raise AssertionError("The page has not asked.")
+
+    def take(self, route: Any) -> None:
+        """Hold a request that has come, if none is held yet."""
+        # Not for one time: when the last route of a page goes, requests that are on their way may go with it.
+        if self.routes:
+            route.continue_()
+        else:
+            self.routes.append(route)
 
 
 @dataclass(frozen=True)
@@ -68,16 +80,24 @@ class Window:
     def hold(self, address: str) -> "Held":
         """Hold the next request to such an address back."""
         held = Held(self.page, [])
-        # Not for one time: when the last route of a page goes, requests that are on their way may go with it.
-        self.page.route(address, lambda route: route.continue_() if held.routes else held.routes.append(route))
+        # playwright marks its handlers, and methods take no marks.
+        self.page.route(address, lambda route: held.take(route))  # noqa: PLW0108
         return held
 
-    def refuse_once(self, address: str, sentence: str = "Too many photos are waiting already; try again.") -> None:
-        """Have the next request to such an address answered as by a service that is busy for a second."""
+    def answer_once(self, address: str, **answer: Any) -> Held:
+        """Have the next request to such an address answered like this, and hold the one that follows.
+
+        What the page says of the answer stays until that one is let go.
+        """
+        held = Held(self.page, [])
+        answers = [answer]
+        self.page.route(address, lambda route: route.fulfill(**answers.pop()) if answers else held.take(route))
+        return held
+
+    def refuse_once(self, address: str, sentence: str = "Too many photos are waiting already; try again.") -> Held:
+        """`answer_once` as a service does that is busy for a second."""
         refusal = {"error": sentence, "code": "queue_full"}
-        self.page.route(
-            address, lambda route: route.fulfill(status=429, headers={"Retry-After": "1"}, json=refusal), times=1
-        )
+        return self.answer_once(address, status=429, headers={"Retry-After": "1"}, json=refusal)
 
     def drop(self, *paths: Path) -> None:
         """Drop files and folders of this machine on the page, as its file manager would."""
@@ -114,7 +134,7 @@ def new_window(browser: Any, url: str, size: str, **options: Any) -> Iterator[Wi
     width, height = SIZES[size]
     touch = {"has_touch": True, "is_mobile": True} if size == "phone" else {}
     context = browser.new_context(viewport={"width": width, "height": height}, **touch, **options)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -110,9 +110,19 @@ def soak(service: Service, requests: int, step: int) -> list[Usage]:
     samples = []
     for _ in range(requests // step):
         send(service, list(islice(endless, step)))
-        time.sleep(0.5)
-        samples.append(Usage.of(service))
+        samples.append(quiet(service))
     return samples
+
+
+def quiet(service: Service) -> Usage:
+    """What it holds once it has closed what its clients have closed: when nothing changes any more."""
+    usage = Usage.of(service)
+    for _ in range(100):
+        time.sleep(0.5)
+        before, usage = usage, Usage.of(service)
+        if (usage.files, usage.threads) == (before.files, before.threads):
+            break
+    return usage
 
 
 @pytest.fixture
