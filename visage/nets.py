@@ -6,6 +6,7 @@ A `cv2.dnn.Net` keeps the blobs of its last forward, so a wrapper belongs to one
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -41,7 +42,8 @@ class FaceDetector:
     def __init__(self, spec: FaceSpec) -> None:
         self._spec = spec
         prototxt = mend_prior_steps(spec.prototxt.read())
-        self._net = _read_net(spec, prototxt)
+        self._read = partial(_read_net, spec, prototxt)
+        self._net = self._read()
         self._output = FaceOutput.of(prototxt)
         if self._output and not set(self._output.bottoms) <= set(self._net.getLayerNames()):
             self._output = None
@@ -61,14 +63,13 @@ class FaceDetector:
         return self._postprocess(self._infer(blob), seen, (width, height))
 
     def check(self) -> None:
-        """Run the net once, on as little as it takes.
+        """Run the net once, on as little as it takes, and read it anew.
 
-        The weights are laid out anew for every size, so no photo has a use for what this leaves: without Winograd's
-        transform of them that is 3 MB less.
+        The weights are laid out for every size, so no photo has a use for what this leaves. And OpenCV 4.12 never uses
+        Winograd's transform in a layer that was first laid out without it, as layers of less than 12 pixels are.
         """
-        self._net.enableWinograd(useWinograd=False)
         self.detect(np.full((2, 2, 3), 127, np.uint8), (1, 1))
-        self._net.enableWinograd(useWinograd=True)
+        self._net = self._read()
 
     def _preprocess(self, pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
         # Less than halving is left (of strips' longer side more), for which bilinear sampling misses no pixel.

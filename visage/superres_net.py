@@ -25,6 +25,9 @@ _BICUBIC_REACH = 2
 # plain convolutions of 32 channels.
 _HELD = 8
 
+# Pixels a side from which on OpenCV uses Winograd's transform (its convolution_layer.cpp).
+_LEAST_FOR_WINOGRAD = 12
+
 
 class SuperresNet:
     """A net that makes pictures `scale` times as wide and high."""
@@ -37,6 +40,7 @@ class SuperresNet:
         """
         self._spec = spec
         self._net = _read_net(spec)
+        self._is_laid_out = False
 
     @property
     def scale(self) -> int:
@@ -77,10 +81,13 @@ class SuperresNet:
         Raises:
             PackError: it is not.
         """
-        # Without Winograd's transform of the weights, which no tile of one pixel has a use for.
+        # Without Winograd's transform of the weights, which for large nets takes seconds.
         self._net.enableWinograd(useWinograd=False)
+        self._is_laid_out = True
         self.enlarge(np.full((1, 1, 3), 127, np.uint8))
-        self._net.enableWinograd(useWinograd=True)
+        # OpenCV 4.12 does not go back to it.
+        self._net = _read_net(self._spec)
+        self._is_laid_out = False
 
     def let_go(self) -> None:
         """Give back the memory of the last picture, which the net keeps for another of the same size."""
@@ -124,6 +131,10 @@ class SuperresNet:
         return blob
 
     def _infer(self, blob: NDArray[np.float32]) -> NDArray[np.float32]:
+        if not self._is_laid_out:
+            # OpenCV 4.12 never uses Winograd's transform in a layer that was first laid out for less than 12 pixels.
+            self._is_laid_out = True
+            self._infer(np.zeros((1, len(self._spec.mean), _LEAST_FOR_WINOGRAD, _LEAST_FOR_WINOGRAD), np.float32))
         self._net.setInput(blob)
         try:
             output: NDArray[np.float32] = self._net.forward()  # type: ignore[assignment]
