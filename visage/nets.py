@@ -24,6 +24,11 @@ CROPS_HELD = 16
 # a strip (res10 fails below 16 pixels). Panoramas of up to 3 to 1 are fed as they are.
 _THINNEST_INPUT = 3
 
+# Bytes of weights up to which Winograd's transform of them, seven times as large, is worth its memory: compact's face
+# net (1.2 MB) takes a third less time with it, one of res10's size (5 MB) no less, and two workers with that then hold
+# 65 MB more (benchmarks/README.md).
+_MOST_FOR_WINOGRAD = 3_000_000
+
 # A box that is thinner than this many pixels has nothing in it that could be classified.
 _THINNEST_BOX = 2.0
 
@@ -42,7 +47,7 @@ class FaceDetector:
     def __init__(self, spec: FaceSpec) -> None:
         self._spec = spec
         prototxt = mend_prior_steps(spec.prototxt.read())
-        self._read = partial(_read_net, spec, prototxt)
+        self._read = partial(_read_net, spec, prototxt, winograd=len(spec.weights.read()) <= _MOST_FOR_WINOGRAD)
         self._net = self._read()
         self._output = FaceOutput.of(prototxt)
         if self._output and not set(self._output.bottoms) <= set(self._net.getLayerNames()):
@@ -110,9 +115,8 @@ class Classifier:
 
     def __init__(self, spec: ClassifierSpec) -> None:
         self._spec = spec
-        self._net = _read_net(spec, spec.prototxt.read())
         # Winograd's transform of the weights takes up to seven times their memory and gains these small inputs nothing.
-        self._net.enableWinograd(useWinograd=False)
+        self._net = _read_net(spec, spec.prototxt.read(), winograd=False)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -249,7 +253,7 @@ def _feed(net: cv2.dnn.Net, blob: NDArray[np.uint8], spec: NetSpec) -> None:
     net.setInput(blob, scalefactor=spec.scale, mean=spec.mean)
 
 
-def _read_net(spec: NetSpec, prototxt: bytes) -> cv2.dnn.Net:
+def _read_net(spec: NetSpec, prototxt: bytes, *, winograd: bool) -> cv2.dnn.Net:
     """Build a net from verified bytes: what was checked is what OpenCV reads, whatever happens to the files."""
     weights = np.frombuffer(spec.weights.read(), np.uint8)
     try:
@@ -258,4 +262,5 @@ def _read_net(spec: NetSpec, prototxt: bytes) -> cv2.dnn.Net:
         raise PackError(f"OpenCV cannot read {spec.prototxt.path} with {spec.weights.path}: {error.err}.") from None
     net.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)
     net.setPreferableTarget(cv2.dnn.DNN_TARGET_CPU)
+    net.enableWinograd(useWinograd=winograd)
     return net
