@@ -6,6 +6,7 @@ A `cv2.dnn.Net` keeps the blobs of its last forward, so a wrapper belongs to one
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -22,6 +23,11 @@ CROPS_HELD = 16
 # A picture that is thinner than this part of the net's input is padded: the last layers of an SSD have nothing left of
 # a strip (res10 fails below 16 pixels). Panoramas of up to 3 to 1 are fed as they are.
 _THINNEST_INPUT = 3
+
+# Bytes of weights up to which Winograd's transform of them, seven times as large, is worth its memory: compact's face
+# net (1.2 MB) takes a third less time with it, one of res10's size (5 MB) no less, and two workers with that then hold
+# 65 MB more (benchmarks/README.md).
+_MOST_FOR_WINOGRAD = 3_000_000
 
 # A box that is thinner than this many pixels has nothing in it that could be classified.
 _THINNEST_BOX = 2.0
@@ -41,7 +47,8 @@ class FaceDetector:
     def __init__(self, spec: FaceSpec) -> None:
         self._spec = spec
         prototxt = mend_prior_steps(spec.prototxt.read())
-        self._net = _read_net(spec, prototxt)
+        self._read = partial(_read_net, spec, prototxt, winograd=len(spec.weights.read()) <= _MOST_FOR_WINOGRAD)
+        self._net = self._read()
         self._output = FaceOutput.of(prototxt)
         if self._output and not set(self._output.bottoms) <= set(self._net.getLayerNames()):
             self._output = None
@@ -61,14 +68,13 @@ class FaceDetector:
         return self._postprocess(self._infer(blob), seen, (width, height))
 
     def check(self) -> None:
-        """Run the net once, on as little as it takes.
+        """Run the net once, on as little as it takes, and read it anew.
 
-        The weights are laid out anew for every size, so no photo has a use for what this leaves: without Winograd's
-        transform of them that is 3 MB less.
+        The weights are laid out for every size, so no photo has a use for what this leaves. And OpenCV 4.12 never uses
+        Winograd's transform in a layer that was first laid out without it, as layers of less than 12 pixels are.
         """
-        self._net.enableWinograd(useWinograd=False)
         self.detect(np.full((2, 2, 3), 127, np.uint8), (1, 1))
-        self._net.enableWinograd(useWinograd=True)
+        self._net = self._read()
 
     def _preprocess(self, pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
         # Less than halving is left (of strips' longer side more), for which bilinear sampling misses no pixel.
@@ -109,9 +115,8 @@ class Classifier:
 
     def __init__(self, spec: ClassifierSpec) -> None:
         self._spec = spec
-        self._net = _read_net(spec, spec.prototxt.read())
         # Winograd's transform of the weights takes up to seven times their memory and gains these small inputs nothing.
-        self._net.enableWinograd(useWinograd=False)
+        self._net = _read_net(spec, spec.prototxt.read(), winograd=False)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -248,7 +253,7 @@ def _feed(net: cv2.dnn.Net, blob: NDArray[np.uint8], spec: NetSpec) -> None:
     net.setInput(blob, scalefactor=spec.scale, mean=spec.mean)
 
 
-def _read_net(spec: NetSpec, prototxt: bytes) -> cv2.dnn.Net:
+def _read_net(spec: NetSpec, prototxt: bytes, *, winograd: bool) -> cv2.dnn.Net:
     """Build a net from verified bytes: what was checked is what OpenCV reads, whatever happens to the files."""
     weights = np.frombuffer(spec.weights.read(), np.uint8)
     try:
@@ -257,4 +262,5 @@ def _read_net(spec: NetSpec, prototxt: bytes) -> cv2.dnn.Net:
         raise PackError(f"OpenCV cannot read {spec.prototxt.path} with {spec.weights.path}: {error.err}.") from None
     net.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)
     net.setPreferableTarget(cv2.dnn.DNN_TARGET_CPU)
+    net.enableWinograd(useWinograd=winograd)
     return net

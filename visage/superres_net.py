@@ -25,6 +25,9 @@ _BICUBIC_REACH = 2
 # plain convolutions of 32 channels.
 _HELD = 8
 
+# Pixels a side from which on OpenCV uses Winograd's transform (its convolution_layer.cpp).
+_LEAST_FOR_WINOGRAD = 12
+
 
 class SuperresNet:
     """A net that makes pictures `scale` times as wide and high."""
@@ -37,6 +40,7 @@ class SuperresNet:
         """
         self._spec = spec
         self._net = _read_net(spec)
+        self._is_laid_out = False
 
     @property
     def scale(self) -> int:
@@ -77,10 +81,13 @@ class SuperresNet:
         Raises:
             PackError: it is not.
         """
-        # Without Winograd's transform of the weights, which no tile of one pixel has a use for.
+        # Without Winograd's transform of the weights, which for large nets takes seconds.
         self._net.enableWinograd(useWinograd=False)
+        self._is_laid_out = True
         self.enlarge(np.full((1, 1, 3), 127, np.uint8))
-        self._net.enableWinograd(useWinograd=True)
+        # OpenCV 4.12 does not go back to it.
+        self._net = _read_net(self._spec)
+        self._is_laid_out = False
 
     def let_go(self) -> None:
         """Give back the memory of the last picture, which the net keeps for another of the same size."""
@@ -99,13 +106,23 @@ class SuperresNet:
         height, width = pixels.shape[:2]
         colours = cv2.cvtColor(pixels, cv2.COLOR_BGR2YCrCb)
         size = (width * self.scale, height * self.scale)
-        enlarged = cv2.resize(colours, size, interpolation=cv2.INTER_CUBIC)
-        enlarged[..., :1] = self._enlarge_channels(colours[..., 0].astype(np.uint8, copy=False))
-        return cv2.cvtColor(enlarged, cv2.COLOR_YCrCb2BGR, dst=enlarged).astype(np.uint8, copy=False)
+        # Rounded once, at the end. OpenCV's weights for bytes depend a little on where in a picture a pixel lies (but
+        # not with Intel's IPP): a colour that is one off in one tile becomes two in blue.
+        enlarged: NDArray[np.float32] = cv2.resize(  # type: ignore[assignment]
+            colours.astype(np.float32), size, interpolation=cv2.INTER_CUBIC
+        )
+        luma = colours[..., 0].astype(np.uint8, copy=False)
+        enlarged[..., :1] = self._postprocess(self._infer(self._preprocess(luma)), (height, width))
+        # No colour is 128 in bytes, 127.5 of 255 in floats.
+        enlarged[..., 1:] -= 0.5
+        enlarged /= 255
+        cv2.cvtColor(enlarged, cv2.COLOR_YCrCb2BGR, dst=enlarged)
+        enlarged *= 255
+        return _rounded(enlarged)
 
     def _enlarge_channels(self, pixels: Pixels) -> Pixels:
         height, width = pixels.shape[:2]
-        return self._postprocess(self._infer(self._preprocess(pixels)), (height, width))
+        return _rounded(self._postprocess(self._infer(self._preprocess(pixels)), (height, width)))
 
     def _preprocess(self, pixels: Pixels) -> NDArray[np.float32]:
         blob: NDArray[np.float32] = cv2.dnn.blobFromImage(  # type: ignore[assignment]
@@ -114,6 +131,10 @@ class SuperresNet:
         return blob
 
     def _infer(self, blob: NDArray[np.float32]) -> NDArray[np.float32]:
+        if not self._is_laid_out:
+            # OpenCV 4.12 never uses Winograd's transform in a layer that was first laid out for less than 12 pixels.
+            self._is_laid_out = True
+            self._infer(np.zeros((1, len(self._spec.mean), _LEAST_FOR_WINOGRAD, _LEAST_FOR_WINOGRAD), np.float32))
         self._net.setInput(blob)
         try:
             output: NDArray[np.float32] = self._net.forward()  # type: ignore[assignment]
@@ -121,8 +142,8 @@ class SuperresNet:
             raise self._unfit(error.err.splitlines()[0]) from None
         return output
 
-    def _postprocess(self, output: NDArray[np.float32], size: tuple[int, int]) -> Pixels:
-        """(1, c, sh, sw), or (1, css, h, w) as a pixel shuffle takes it, as (sh, sw, c) uint8."""
+    def _postprocess(self, output: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+        """(1, c, sh, sw), or (1, css, h, w) as a pixel shuffle takes it, as (sh, sw, c) of about 0 to 255."""
         channels, scale, (height, width) = len(self._spec.mean), self.scale, size
         if output.shape == (1, channels * scale**2, height, width):
             parts = output.reshape(channels, scale, scale, height, width).transpose(3, 1, 4, 2, 0)
@@ -131,11 +152,15 @@ class SuperresNet:
         else:
             raise self._unfit(f"it makes {output.shape} of {height} x {width} pixels")
         values = parts * np.float32(255 / self._spec.white) + np.array(self._spec.mean, np.float32)
-        values = np.clip(np.rint(values, out=values), 0, 255, out=values)
-        return values.astype(np.uint8).reshape(scale * height, scale * width, channels)
+        return values.reshape(scale * height, scale * width, channels)
 
     def _unfit(self, reason: str) -> PackError:
         return PackError(f"The net in {self._spec.weights.path} does not fit its manifest: {reason}.")
+
+
+def _rounded(values: NDArray[np.float32]) -> Pixels:
+    """As bytes; `values` are used up."""
+    return np.clip(np.rint(values, out=values), 0, 255, out=values).astype(np.uint8)
 
 
 def _read_net(spec: SuperresSpec) -> cv2.dnn.Net:
