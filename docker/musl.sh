@@ -5,8 +5,8 @@
 # it needs (sources of Debian's trixie), OpenCV by build-opencv.sh, and PyPI's wheels for musl. What is there already is
 # not made again. It then starts Visage as the Dockerfile does, on PORT (18099), and asks it what smoke.sh asks.
 #
-# It is not the image: that has Alpine's musl and its Python, which GCC has compiled. Wanted are curl, make, cmake, nasm,
-# autoconf, automake, libtool, tclsh, perl, Python with pip and venv, and Debian's mirror and PyPI.
+# It is not the image: that has Alpine's musl, and a newer Python that GCC has compiled. Wanted are curl, make, cmake,
+# nasm, autoconf, automake, libtool, tclsh, perl, Python with pip and venv, and Debian's mirror and PyPI.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -96,8 +96,9 @@ make_sqlite3() {
 # The stack of its threads is that of the official image for Alpine. By what CPP defines it takes a C library for musl;
 # GCC's headers come from there, zig's do not.
 make_python() {
-  CPP="cc -E -D__DEFINED_va_list" PKG_CONFIG_LIBDIR="$prefix/lib/pkgconfig" CFLAGS="-I$prefix/include -DTHREAD_STACK_SIZE=0x100000" \
-    LDFLAGS="-L$prefix/lib" LIBSQLITE3_CFLAGS="-I$prefix/include" LIBSQLITE3_LIBS="-L$prefix/lib -lsqlite3 -lm" \
+  CPP="cc -E -D__DEFINED_va_list" PKG_CONFIG_LIBDIR="$prefix/lib/pkgconfig" \
+    CFLAGS="-I$prefix/include -DTHREAD_STACK_SIZE=0x100000" LDFLAGS="-L$prefix/lib" \
+    LIBSQLITE3_CFLAGS="-I$prefix/include" LIBSQLITE3_LIBS="-L$prefix/lib -lsqlite3 -lm" \
     ./configure --prefix="$prefix" --with-openssl="$prefix" --disable-test-modules --with-ensurepip=install &&
     make -j"$jobs" && make install
 }
@@ -116,7 +117,8 @@ visage/bin/python -m pip install --quiet --only-binary :all: --find-links wheels
 
 cd "$here/.."
 mkdir -p "$work/state"
-PORT=$port VISAGE_HOST=127.0.0.1 WEB_CONCURRENCY=2 VISAGE_STATE_DIR="$work/state" PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
-  "$work/visage/bin/gunicorn" app:app &
-trap 'kill $!' EXIT
+PORT=$port VISAGE_HOST=127.0.0.1 WEB_CONCURRENCY=2 VISAGE_STATE_DIR="$work/state" \
+  PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 "$work/visage/bin/gunicorn" app:app &
+service=$!
+trap 'kill "$service"; wait "$service"' EXIT
 docker/smoke.sh "http://127.0.0.1:$port" docs/astronaut.jpg

@@ -121,7 +121,8 @@ def main() -> None:
         find_enlarging_pack(settings)
         if "OPENCV_LOG_LEVEL" not in os.environ:
             # It would write lines of its own between the events, one for every damaged photo.
-            cv2.setLogLevel(0)
+            # Of 4.12 it is in the module itself; of 4.14 among the utilities.
+            (cv2.setLogLevel if hasattr(cv2, "setLogLevel") else vars(cv2.utils)["logging"].setLogLevel)(0)
         tune_heap()
         # Photos of batches and what is known of them are for nobody else on this machine.
         os.umask(0o077)
