@@ -53,7 +53,7 @@ def test_the_dockerfile_is_as_its_linter_wants_it() -> None:
 
 
 @needs("shellcheck")
-@pytest.mark.parametrize("script", ["docker/build-opencv.sh", "docker/smoke.sh", ".ci/run"])
+@pytest.mark.parametrize("script", ["docker/build-opencv.sh", "docker/musl.sh", "docker/smoke.sh", ".ci/run"])
 def test_a_script_is_as_its_linter_wants_it(script: str) -> None:
     checked = subprocess.run([str(tool("shellcheck")), ROOT / script], capture_output=True, text=True, check=False)
 
