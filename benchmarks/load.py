@@ -1,6 +1,5 @@
 """Posts one photo over kept-alive connections for some seconds and times every answer."""
 
-import http.client
 import math
 import re
 import socket
@@ -49,14 +48,11 @@ class _Record:
 
 def post(url: str, photo: bytes) -> bytes:
     """One photo for one annotated picture."""
-    target = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=60)
-    connection.request("POST", target.path, *_request(photo))
-    answer = connection.getresponse()
-    content = answer.read()
+    connection = _Connection(url)
+    status, content = connection.exchange(_request(url, photo))
     connection.close()
-    if answer.status != 200:
-        raise RuntimeError(f"{url} answered {answer.status}: {content[:200]!r}")
+    if status != 200:
+        raise RuntimeError(f"{url} answered {status}: {content[:200]!r}")
     return content
 
 
@@ -88,18 +84,21 @@ def multipart(photo: bytes) -> tuple[bytes, bytes]:
     return b"--" + boundary + b"\r\n" + head + photo + b"\r\n--" + boundary + b"--\r\n", boundary
 
 
-def _request(photo: bytes) -> tuple[bytes, dict[str, str]]:
+def _request(url: str, photo: bytes) -> bytes:
+    target = urllib.parse.urlsplit(url)
     body, boundary = multipart(photo)
-    return body, {"Content-Type": f"multipart/form-data; boundary={boundary.decode()}", "Accept": "image/jpeg"}
+    lines = [
+        f"POST {target.path} HTTP/1.1",
+        f"Host: {target.netloc}",
+        f"Content-Length: {len(body)}",
+        f"Content-Type: multipart/form-data; boundary={boundary.decode()}",
+        "Accept: image/jpeg",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def _post_until(end: float, url: str, photo: bytes, expected: bytes, record: _Record) -> None:
-    target = urllib.parse.urlsplit(url)
-    body, headers = _request(photo)
-    lines = [f"POST {target.path} HTTP/1.1", f"Host: {target.netloc}", f"Content-Length: {len(body)}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    request = "\r\n".join([*lines, "", ""]).encode() + body
-    connection = _Connection((target.hostname or "", target.port or 80))
+    request, connection = _request(url, photo), _Connection(url)
     ended = False
     while not ended:
         began = time.perf_counter()
@@ -124,8 +123,9 @@ class _Connection:
     service's 25.
     """
 
-    def __init__(self, address: tuple[str, int]) -> None:
-        self._address = address
+    def __init__(self, url: str) -> None:
+        target = urllib.parse.urlsplit(url)
+        self._address = (target.hostname or "", target.port or 80)
         self._socket: socket.socket | None = None
 
     def exchange(self, request: bytes) -> tuple[int, bytes]:

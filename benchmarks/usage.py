@@ -41,7 +41,7 @@ def pss(service: Service) -> float:
 
 def settled_pss(service: Service) -> float:
     """Megabytes once they no longer move: workers get ready one after the other, and give memory back at rest."""
-    time.sleep(3)
+    time.sleep(8)
     last = pss(service)
     while True:
         time.sleep(0.5)

@@ -40,8 +40,8 @@ __all__ = ["WORN_OUT_PHOTOS", "Analysis", "Engine"]
 WORN_OUT_PHOTOS = 20_000
 
 # From this many seconds without work on, memory that is free goes back to the system, 10 MB of a worker. Not sooner,
-# because the next photo finds fresh pages in its place, for a millisecond or two of its 25 (benchmarks/README.md).
-_REST_SECONDS = 1.0
+# because the next photo finds fresh pages in its place: 5 to 10 ms beside its 21 (benchmarks/README.md).
+_REST_SECONDS = 5.0
 
 
 class Engine:
@@ -109,7 +109,7 @@ class Engine:
         self.ready = True
 
     def give_back(self) -> None:
-        """Once no photo has been worked on for a second, give the memory back that it took. To be called now and then.
+        """Once no photo has been worked on for five seconds, give back the memory that it took. Call it now and then.
 
         What the warm-up made ready stays until the first photo has used it.
         """

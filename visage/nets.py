@@ -47,7 +47,7 @@ class FaceDetector:
     def __init__(self, spec: FaceSpec) -> None:
         self._spec = spec
         prototxt = mend_prior_steps(spec.prototxt.read())
-        self._read = partial(_read_net, spec, prototxt, winograd=len(spec.weights.read()) <= _MOST_FOR_WINOGRAD)
+        self._read = partial(_read_net, spec, prototxt)
         self._net = self._read()
         self._output = FaceOutput.of(prototxt)
         if self._output and not set(self._output.bottoms) <= set(self._net.getLayerNames()):
@@ -115,8 +115,9 @@ class Classifier:
 
     def __init__(self, spec: ClassifierSpec) -> None:
         self._spec = spec
+        self._net = _read_net(spec, spec.prototxt.read())
         # Winograd's transform of the weights takes up to seven times their memory and gains these small inputs nothing.
-        self._net = _read_net(spec, spec.prototxt.read(), winograd=False)
+        self._net.enableWinograd(useWinograd=False)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -253,7 +254,7 @@ def _feed(net: cv2.dnn.Net, blob: NDArray[np.uint8], spec: NetSpec) -> None:
     net.setInput(blob, scalefactor=spec.scale, mean=spec.mean)
 
 
-def _read_net(spec: NetSpec, prototxt: bytes, *, winograd: bool) -> cv2.dnn.Net:
+def _read_net(spec: NetSpec, prototxt: bytes) -> cv2.dnn.Net:
     """Build a net from verified bytes: what was checked is what OpenCV reads, whatever happens to the files."""
     weights = np.frombuffer(spec.weights.read(), np.uint8)
     try:
@@ -262,5 +263,5 @@ def _read_net(spec: NetSpec, prototxt: bytes, *, winograd: bool) -> cv2.dnn.Net:
         raise PackError(f"OpenCV cannot read {spec.prototxt.path} with {spec.weights.path}: {error.err}.") from None
     net.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)
     net.setPreferableTarget(cv2.dnn.DNN_TARGET_CPU)
-    net.enableWinograd(useWinograd=winograd)
+    net.enableWinograd(useWinograd=len(weights) <= _MOST_FOR_WINOGRAD)
     return net
