@@ -3,8 +3,9 @@
 #
 # The wheel comes to DIRECTORY and fits every Python from 3.7 on this C library and this kind of processor. On x86-64 all
 # is compiled twice, for any processor and for those with AVX-512, and the wheel chooses (docker/choose_cv2.py). It runs on
-# Alpine and on Debian; wanted are a compiler, make, cmake, nasm (for the JPEG reader on x86-64), and Python with pip and
-# venv. Environment variables choose:
+# Alpine and on Debian; wanted are GCC, make, cmake, patch, nasm (for the JPEG reader on x86-64), and Python with pip and
+# venv. Clang (CC and CXX name compilers) makes the same of the part for AVX-512, and of the other one that is slower.
+# docker/opencv.patch makes nets faster. Environment variables choose:
 #   PYTHON         the interpreter (python3)
 #   JOBS           compilers at a time (all cores)
 #   CPU_BASELINE   instructions that every processor must have (OpenCV's own choice: SSE3 or NEON); then all is compiled
@@ -21,7 +22,7 @@ python=${PYTHON:-python3}
 jobs=${JOBS:-$(nproc)}
 
 missing=
-for command in c++ cmake make "$python"; do
+for command in c++ cmake make "$python" patch; do
   command -v "$command" >/dev/null || missing="$missing $command"
 done
 case $(uname -m) in
@@ -43,6 +44,7 @@ mkdir -p "$BUILD/sdist" "$BUILD/source"
 "$python" -m pip download --quiet --no-deps --no-binary opencv-python-headless --require-hashes --dest "$BUILD/sdist" \
   --requirement "$here/opencv.txt"
 tar -xzf "$BUILD"/sdist/*.tar.gz -C "$BUILD/source" --strip-components 1
+(cd "$BUILD/source/opencv" && patch -p1 <"$here/opencv.patch")
 "$python" -m venv "$BUILD/venv"
 "$BUILD/venv/bin/python" -m pip install --quiet --only-binary :all: "numpy>=2"
 headers=$("$BUILD/venv/bin/python" -c 'import numpy; print(numpy.get_include())')
