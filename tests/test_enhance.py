@@ -26,7 +26,7 @@ from tests.test_faults import PATIENCE, wait_for
 from visage.image_headers import read_header
 from visage.settings import Settings
 from visage.web import create_app
-from visage.web.connection import Outbox
+from visage.web.outbox import Outbox
 
 
 @pytest.fixture(scope="module")

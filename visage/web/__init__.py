@@ -1,6 +1,8 @@
 """The HTTP service: `create_app` builds it around an engine."""
 
 import threading
+from collections.abc import Callable
+from typing import Any
 
 from flask import Flask
 from flask_cors import CORS
@@ -9,6 +11,15 @@ from visage.engine import Engine
 from visage.settings import Settings
 from visage.web import access, batch_routes, failures, journal, metrics, routes
 from visage.web.request_body import PhotoRequest
+
+
+class Service(Flask):
+    """Flask, for functions that are none of them coroutines: it would look each of them over for every request."""
+
+    request_class = PhotoRequest
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
 
 
 def create_app(settings: Settings | None = None, *, warm: bool = True) -> Flask:
@@ -20,8 +31,7 @@ def create_app(settings: Settings | None = None, *, warm: bool = True) -> Flask:
         SetupError: a setting or the model pack cannot be used.
     """
     settings = settings or Settings.from_environment()
-    app = Flask(__name__)
-    app.request_class = PhotoRequest
+    app = Service(__name__)
     # Two slashes are another address, and not a redirection, which would be HTML.
     app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]

@@ -26,18 +26,19 @@ _OPEN = (None, *_HEALTH, "photos.openapi", "photos.page", "photos.docs", "static
 def install(app: Flask, settings: Settings) -> None:
     """Guard the routes of `app` that work with a token, if there is one, and set the headers of every answer."""
 
-    @app.before_request
     def keep_metrics_apart() -> None:
-        if settings.metrics == "open":
-            return
         at_metrics_address = request.environ.get("SERVER_PORT") == settings.metrics.rpartition(":")[2]
         if (request.endpoint == _METRICS) != at_metrics_address and request.endpoint not in _HEALTH:
             abort(404)
 
-    @app.before_request
     def keep_strangers_out() -> None:
         if request.endpoint not in _OPEN and request.method != "OPTIONS":
             check_token(request.headers.get("Authorization", ""), settings.api_token)
+
+    if settings.metrics != "open":
+        app.before_request(keep_metrics_apart)
+    if settings.api_token:
+        app.before_request(keep_strangers_out)
 
     @app.after_request
     def protect(response: Response) -> Response:

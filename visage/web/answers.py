@@ -17,6 +17,9 @@ from visage.packs import Pack
 from visage.results import as_json
 from visage.web.parameters import Format, PictureFormat, PictureWish
 
+# Made once: `json.dumps` makes one for every call with separators of its own.
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
 
 def answer(analysis: Analysis, pack: Pack, format: Format) -> Response:
     """The 200 for `analysis` in the wanted `format`; `Format.JPEG` and `Format.BOTH` need the annotated picture."""
@@ -29,7 +32,7 @@ def answer(analysis: Analysis, pack: Pack, format: Format) -> Response:
         response.headers["X-Face-Count"] = str(len(analysis.faces))
     else:
         response = _both(content, picture)
-    response.vary.add("Accept")
+    response.headers["Vary"] = "Accept"
     return response
 
 
@@ -53,13 +56,13 @@ def _made(made: Anonymized | Enhanced, content: dict[str, Any], wish: PictureWis
         response = Response(_with_picture(content, picture, "picture"), content_type="application/json")
     else:
         response = Response(made.picture, mimetype=MEDIA_TYPES[made.format])
-    response.vary.add("Accept")
+    response.headers["Vary"] = "Accept"
     return response
 
 
 def _with_picture(content: dict[str, Any], picture: bytes | None, name: str = "annotated_jpeg") -> bytes:
     """JSON with the picture inside as base64, which needs no escaping: it is put in after the rest was encoded."""
-    text = json.dumps(content, separators=(",", ":")).encode()
+    text = _ENCODER.encode(content).encode()
     if picture is None:
         return text
     return b"".join((text[:-1], f',"{name}":"'.encode(), pybase64.b64encode(picture), b'"}'))

@@ -1,14 +1,8 @@
-"""One client's connection: what comes in until a request is whole, what goes out as fast as the client takes it."""
+"""One client's connection: what comes in until a request is whole."""
 
-import errno
-import fcntl
 import re
-import select
 import socket
-import sys
-import termios
 import time
-from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -17,125 +11,18 @@ from typing import Any, BinaryIO
 from gunicorn.http import get_parser  # type: ignore[import-untyped]
 
 from visage.log import acceptable_id
+from visage.web.outbox import SLOWEST_RATE, Outbox
 from visage.web.reception import Reception
 from visage.web.spool import told_when_full
 
 # Bytes that are read at a time.
 _CHUNK = 2**18
 
-# A thread that makes an answer piece by piece runs ahead of its client by this much.
-_MOST_WAITING = 2**20
-
-# An answer may take as long as a request, and longer at this rate: 10 kilobytes a second are a poor mobile line. So may
-# what goes to the disk.
-SLOWEST_RATE = 10_000
-
 # Requests that need a slot, and those whose bodies go to the disk.
 _PHOTO = re.compile(rb"POST /(?:predict|analyze|anonymize|enhance)[? ]")
 _BATCH = re.compile(rb"POST /batches[? ]")
 
 _GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class Outbox:
-    """What gunicorn takes for the client's socket: it keeps what the client does not take at once.
-
-    Every answer has `patience` seconds, and as many as it takes at the slowest rate that is borne.
-    """
-
-    def __init__(self, connection: socket.socket, patience: float) -> None:
-        self._socket = connection
-        self._patience = patience
-        self._waiting: deque[memoryview] = deque()
-        self._began = time.monotonic()
-        self._sent = 0
-
-    @property
-    def late(self) -> bool:
-        """Whether the client has had the patience, and the time at the slowest rate, for what it has taken."""
-        return time.monotonic() > self._began + self._patience + self._taken() / SLOWEST_RATE
-
-    def _taken(self) -> int:
-        """Bytes of this answer that have arrived: not those in the kernel's buffer, which may be megabytes."""
-        in_kernel = fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4))
-        return max(0, self._sent - int.from_bytes(in_kernel, sys.byteorder))
-
-    @property
-    def held(self) -> int:
-        """Bytes that are kept: of a piece of which a part was sent, all."""
-        return sum(memoryview(piece.obj).nbytes for piece in self._waiting)
-
-    @property
-    def left(self) -> bool:
-        """Whether the client has closed its side, behind the request: what is asked for is wanted no more."""
-        try:
-            return not self._socket.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-
-    def restart(self) -> None:
-        """A new answer begins."""
-        self._began, self._sent = time.monotonic(), 0
-
-    def sendall(self, data: bytes) -> None:
-        """Send `data`, or keep it for `flush`; only a thread that is far ahead of its client waits.
-
-        Raises:
-            OSError: the client is gone or too slow.
-        """
-        if not self._waiting:
-            self.restart()
-        while self._backlog() > _MOST_WAITING and not self.flush():
-            if self.late:
-                raise OSError(errno.EPIPE, "the client is too slow")
-            poll = select.poll()
-            poll.register(self._socket, select.POLLOUT)
-            poll.poll(1000)
-        self._waiting.append(memoryview(data))
-        self.flush()
-
-    def flush(self) -> bool:
-        """Send as much as the client takes now; whether that was all.
-
-        Raises:
-            OSError: the client is gone.
-        """
-        while self._waiting:
-            try:
-                sent = self._socket.send(self._waiting[0])
-            except BlockingIOError:
-                return False
-            self._sent += sent
-            rest = self._waiting.popleft()[sent:]
-            if rest:
-                self._waiting.appendleft(rest)
-        return True
-
-    def _backlog(self) -> int:
-        return sum(map(len, self._waiting))
-
-    def send(self, data: bytes) -> int:
-        """gunicorn's `100 Continue`: the client has had it, or did not wait for it."""
-        return len(data)
-
-    def setblocking(self, _flag: bool) -> None:
-        """The socket never blocks."""
-
-    def gettimeout(self) -> float:
-        """As long as a write may block."""
-        return 0.0
-
-    def fileno(self) -> int:
-        return self._socket.fileno()
-
-    def shutdown(self, _how: int) -> None:
-        """gunicorn's way to end an answer that failed half way; the connection ends soon after."""
-        raise OSError(errno.ENOTCONN, "closed by the main loop")
-
-    def close(self) -> None:
-        """As `shutdown`."""
 
 
 @dataclass
@@ -261,6 +148,7 @@ class Connection:
 
         A body of known length goes past the parser: on its way through it would be copied several times.
         """
+        self.sock.keep_next_back()
         head, body, self._behind = self.reception.take()
         if self.reception.spool:
             self.body = self.reception.spool

@@ -2,6 +2,8 @@
 
 import os
 import time
+from functools import cache
+from typing import TypeVar
 
 from flask import Flask, Response, g, request
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
@@ -13,6 +15,8 @@ from visage.engine import Analysis, Engine
 from visage.enlarge import Enhanced
 from visage.errors import VisageError
 from visage.guard import Anonymized
+
+Metric = TypeVar("Metric", Counter, Histogram)
 
 # Seconds: an encoder takes one thousandth, a photo that waits as long as it may takes 5.
 _STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -35,18 +39,14 @@ PACK = Gauge("visage_pack_info", "1 for the model pack that answers.", ["pack", 
 
 
 def install(app: Flask) -> None:
-    """Count and time every request of `app`."""
-
-    @app.before_request
-    def begin() -> None:
-        g.metrics_started = time.perf_counter()
+    """Count and time every request of `app`, whose journal tells when each began."""
 
     @app.after_request
     def finish(response: Response) -> Response:
         # The rule, never the path that was asked for: strangers must not be able to add time series.
         route = request.url_rule.rule if request.url_rule else "unknown"
-        REQUESTS.labels(route, str(response.status_code)).inc()
-        REQUEST_SECONDS.labels(route).observe(time.perf_counter() - g.metrics_started)
+        _child(REQUESTS, route, str(response.status_code)).inc()
+        _child(REQUEST_SECONDS, route).observe(time.perf_counter() - g.started)
         return response
 
 
@@ -55,9 +55,13 @@ def watch(engine: Engine) -> None:
     SLOTS.set(engine.settings.slots)
     PACK.labels(engine.pack.name, engine.pack.version).set(1)
 
+    shown: dict[Gauge, int] = {}
+
     def show(working: int, waiting: int) -> None:
-        SLOTS_BUSY.set(working)
-        QUEUE_LENGTH.set(waiting)
+        for gauge, count in ((SLOTS_BUSY, working), (QUEUE_LENGTH, waiting)):
+            if shown.get(gauge) != count:
+                shown[gauge] = count
+                gauge.set(count)
 
     engine.admission.watcher = show
 
@@ -69,7 +73,13 @@ def record(worked: Analysis | Anonymized | Enhanced) -> None:
     if isinstance(worked, Analysis) and "cache" in worked.seconds:
         CACHE_ANSWERS.labels("hit" if worked.cached else "miss").inc()
     for stage, seconds in worked.seconds.items():
-        STAGE_SECONDS.labels(stage).observe(seconds)
+        _child(STAGE_SECONDS, stage).observe(seconds)
+
+
+@cache
+def _child(metric: Metric, *labels: str) -> Metric:
+    """The series of `metric` with these labels; few, and to ask the metric takes longer than to count."""
+    return metric.labels(*labels)
 
 
 def count_batch_file(result: Result) -> None:

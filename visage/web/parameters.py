@@ -85,11 +85,12 @@ def read_picture_wish(request: Request, media_type: str) -> PictureWish:
         NotAcceptable: none of the types in `Accept` can be given.
     """
     parameters = _Parameters(request.args, request.form)
-    named = parameters.choice("format", [each.value for each in PictureFormat])
-    best = named or _best_type(request.headers.get("Accept", ""), (media_type, "application/json"))
-    if best is None:
-        raise NotAcceptable(f"None of the types in Accept can be given; ask for {media_type} or application/json.")
-    chosen = PictureFormat.JSON if best in {"json", "application/json"} else PictureFormat.PICTURE
+    chosen = parameters.choice("format", PictureFormat)
+    if chosen is None:
+        best = _best_type(request.headers.get("Accept", ""), (media_type, "application/json"))
+        if best is None:
+            raise NotAcceptable(f"None of the types in Accept can be given; ask for {media_type} or application/json.")
+        chosen = PictureFormat.JSON if best == "application/json" else PictureFormat.PICTURE
     return PictureWish(chosen, parameters.truth("picture", default=True))
 
 
@@ -150,8 +151,7 @@ def _guard_options(parameters: "_Parameters") -> GuardOptions:
 
 
 def _format(request: Request, parameters: "_Parameters", default: Format) -> Format:
-    named = parameters.choice("format", [each.value for each in Format])
-    best = Format(named) if named else _best_format(request.headers.get("Accept", ""), default)
+    best = parameters.choice("format", Format) or _best_format(request.headers.get("Accept", ""), default)
     if best is None:
         raise NotAcceptable(
             "None of the types in Accept can be given; ask for application/json, image/jpeg or multipart/mixed."
@@ -181,26 +181,32 @@ class _Parameters:
     """Reads named values out of the query, else out of the form. An empty value counts as not given."""
 
     def __init__(self, *sources: MultiDict[str, str]) -> None:
-        self._sources = sources
+        self._values: dict[str, str] = {}
+        for source in reversed(sources):
+            self._values |= {name: value for name, value in source.items() if value}
 
     def truth(self, name: str, *, default: bool) -> bool:
-        named = self.choice(name, ["true", "false"])
-        return default if named is None else named == "true"
-
-    def choice(self, name: str, allowed: list[str]) -> str | None:
-        text = self._text(name)
-        if text is not None and text not in allowed:
-            raise _misfit(name, text, f"one of {', '.join(allowed)}")
-        return text
+        text = self._values.get(name)
+        if text not in {None, "true", "false"}:
+            raise _misfit(name, text, "one of true, false")
+        return default if text is None else text == "true"
 
     def member(self, name: str, default: Member) -> Member:
         """A member of the default's kind, by its value."""
-        kind = type(default)
-        named = self.choice(name, [each.value for each in kind])
-        return default if named is None else kind(named)
+        return self.choice(name, type(default)) or default
+
+    def choice(self, name: str, kind: type[Member]) -> Member | None:
+        """A member of `kind`, by its value."""
+        text = self._values.get(name)
+        if text is None:
+            return None
+        try:
+            return kind(text)
+        except ValueError:
+            raise _misfit(name, text, f"one of {', '.join(each.value for each in kind)}") from None
 
     def number(self, name: str, least: float, most: float) -> float | None:
-        text = self._text(name)
+        text = self._values.get(name)
         if text is None:
             return None
         try:
@@ -212,7 +218,7 @@ class _Parameters:
         return value
 
     def integer(self, name: str, least: int, most: int) -> int | None:
-        text = self._text(name)
+        text = self._values.get(name)
         if text is None:
             return None
         # Shorter than any number that int() would refuse or take long for.
@@ -222,7 +228,7 @@ class _Parameters:
         return value
 
     def boxes(self, name: str) -> tuple[Box, ...]:
-        text = self._text(name)
+        text = self._values.get(name)
         if text is None:
             return ()
         try:
@@ -234,9 +240,6 @@ class _Parameters:
             wanted = f"at most {_MOST_BOXES} boxes such as [[10, 20, 60, 80]], with x1 < x2 and y1 < y2 in pixels"
             raise _misfit(name, text, wanted)
         return tuple(Box(*box) for box in listed)
-
-    def _text(self, name: str) -> str | None:
-        return next((value for source in self._sources if (value := source.get(name))), None)
 
 
 def _is_box(value: Any) -> TypeGuard[list[int]]:

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
+from typing import IO
 
 from flask import Request
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.utils import cached_property
 
 from visage.errors import (
     BodyTooLarge,
@@ -27,6 +30,13 @@ class PhotoRequest(Request):
     """A request whose uploads stay in memory."""
 
     form_data_parser_class = PhotoFormParser
+
+    @cached_property
+    def stream(self) -> IO[bytes]:
+        """The body. One that is here already needs no watch over how much is read, by which it is copied twice."""
+        watched, body = super().stream, self.environ["wsgi.input"]
+        here = isinstance(body, BytesIO) and body.getbuffer().nbytes == self.content_length
+        return body if here else watched
 
 
 def read_photo(request: Request) -> bytes:

@@ -7,7 +7,7 @@ from werkzeug.exceptions import ClientDisconnected
 
 from visage.enhancer import Enhancer
 from visage.errors import NotReady
-from visage.web.connection import Outbox
+from visage.web.outbox import Outbox
 
 # What a process that is to end gives an enlargement. gunicorn gives it 30 (gunicorn.conf.py), of which the encoder may
 # take 14 (`python -m benchmarks.superres formats`), and the tile in hand comes first.

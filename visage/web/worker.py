@@ -22,8 +22,9 @@ from visage.errors import BodyTimeout, RequestError, StorageFull, VisageError
 from visage.log import logger
 from visage.settings import Settings
 from visage.web import overload
-from visage.web.connection import SLOWEST_RATE, Connection
+from visage.web.connection import Connection
 from visage.web.intake import Intake
+from visage.web.outbox import SLOWEST_RATE
 from visage.web.refusal import refusal, unreadable
 from visage.web.waits import Waits
 
@@ -183,8 +184,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     @_harmless
     def _time_out(self, connection: Connection) -> None:
-        seconds = self._settings.body_seconds
-        slow = f"The request did not arrive within {seconds:g} seconds; send it faster."
+        slow = f"The request did not arrive within {self._settings.body_seconds:g} seconds; send it faster."
         slow_batch = f"The batch comes too slowly; send at least {SLOWEST_RATE:,} bytes a second."
         self._refuse(connection, BodyTimeout(slow_batch if connection.is_batch else slow))
 
