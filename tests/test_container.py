@@ -213,7 +213,7 @@ def confined(state: Path) -> list[str]:
 def ready(service: Service) -> bool:
     try:
         return requests.get(service.url + "/readyz", timeout=5).ok
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return False
 
 
@@ -224,9 +224,9 @@ def test_what_is_copied_serves_photos_and_batches(container: Service, assembled:
 
     assert len(faces) == 1
     assert faces[0]["gender"] == "Female"
-    assert requests.get(container.url + "/docs", timeout=10).ok
-    assert requests.get(container.url + "/static/page.js", timeout=10).ok
-    assert wait_for(lambda: requests.get(url, timeout=10).json()["state"] == "done", 60)
+    assert requests.get(container.url + "/docs", timeout=60).ok
+    assert requests.get(container.url + "/static/page.js", timeout=60).ok
+    assert wait_for(lambda: requests.get(url, timeout=60).json()["state"] == "done", 60)
     assert not [file for file in assembled.rglob("*") if file.suffix == ".pyc"]
 
 
