@@ -115,7 +115,7 @@ if [ ! -e made-opencv ]; then
   touch made-opencv
 fi
 if [ ! -e made-numpy ]; then
-  PYTHON="$prefix/bin/python3" JOBS=$jobs "$here/build-numpy.sh" wheels >log-numpy 2>&1
+  PYTHON="$prefix/bin/python3" "$here/build-numpy.sh" wheels >log-numpy 2>&1
   touch made-numpy
 fi
 
