@@ -1,9 +1,10 @@
 """The size of the image, file by file, without an engine: `python -m benchmarks.image`; writes results/image.md.
 
 The packages are those that pip would install on Alpine, without what the Dockerfile deletes of them; the app is what it
-copies. `--opencv` names the wheel that docker/build-opencv.sh has made for musl, `--base` a folder with the files of
-the Python image, such as `docker export` gives; without them the report says that they are missing. Bytecode is made
-by the Python that runs this, which is a little older than the image's.
+copies. `--compiled` names the wheels that docker/build-opencv.sh and docker/build-numpy.sh have made, `--base` a folder
+with the files of the Python image, such as `docker export` gives. In its place `--python` names the folder where
+docker/musl.sh has put CPython and jemalloc. What is missing the report says. Bytecode is made by the Python that runs
+this, which is a little older than the image's.
 """
 
 import argparse
@@ -29,6 +30,12 @@ MOST = 150_000_000
 
 LARGEST = 25
 
+# By the scripts beside the Dockerfile.
+COMPILED = {"numpy", "opencv-python-headless"}
+
+# What the official image deletes of Python when that is installed, and what is in the image from Alpine, if at all.
+_NOT_INSTALLED = ("*/test/*", "*/tests/*", "*/idle_test/*", "*.pyc", "*.a", "*.la", "lib/cmake/*", "lib/pkgconfig/*")
+
 # Before its code, a file of bytecode has 16 bytes (PEP 552).
 _BYTECODE_HEAD = 16
 
@@ -46,27 +53,31 @@ class File:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processor", choices=["x86_64", "aarch64"], default="x86_64")
-    parser.add_argument("--opencv", type=Path, help="the wheel for musl")
-    parser.add_argument("--base", type=Path, help="a folder with the files of the Python image")
+    parser.add_argument("--compiled", type=Path, nargs="*", default=[], help="the wheels of OpenCV and numpy")
+    base = parser.add_mutually_exclusive_group()
+    base.add_argument("--base", type=Path, help="a folder with the files of the Python image")
+    base.add_argument("--python", type=Path, help="a folder where CPython is installed, which stands for the image's")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         wheels = fetch(Path(folder), arguments.processor)
-        files = [file for wheel in [*wheels, *filter(None, [arguments.opencv])] for file in files_of_wheel(wheel)]
+        files = [file for wheel in [*wheels, *arguments.compiled] for file in files_of_wheel(wheel)]
     files += files_of_app()
+    notes = [f"Compiled: {', '.join(wheel.name for wheel in arguments.compiled)}."] if arguments.compiled else []
     if arguments.base:
         files += files_of_base(arguments.base)
-    missing = [
-        name
-        for name, given in (("the compiled OpenCV", arguments.opencv), ("Python's image", arguments.base))
-        if not given
-    ]
-    (RESULTS / "image.md").write_text(report(files, missing, arguments.processor))
+    elif arguments.python:
+        files += files_of_python(arguments.python)
+        notes.append("Python is as docker/musl.sh makes it: with its own OpenSSL, twice, and SQLite; without Tk.")
+    missing = sorted(COMPILED - {file.part for file in files})
+    if not arguments.base:
+        missing += ["Alpine"] if arguments.python else ["Python's image"]
+    (RESULTS / "image.md").write_text(report(files, missing, notes, arguments.processor))
 
 
 def fetch(folder: Path, processor: str) -> list[Path]:
-    """The wheels that pip takes for the image's Python on musl, but for OpenCV's, which there is none of."""
+    """The wheels that pip takes for the image's Python on musl, but for those that are compiled."""
     python = image_python()
-    asked = [str(each) for each in required(python, processor) if each.name != "opencv-python-headless"]
+    asked = [str(each) for each in required(python, processor) if each.name not in COMPILED]
     platforms = [word for version in (1, 2) for word in ("--platform", f"musllinux_1_{version}_{processor}")]
     options = ["--only-binary", ":all:", "--no-deps", "--python-version", python, *platforms, "--dest", str(folder)]
     subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", *options, *asked], check=True)
@@ -116,6 +127,16 @@ def files_of_base(folder: Path) -> Iterator[File]:
             yield File("Python's image", str(path.relative_to(folder)), path.stat().st_size)
 
 
+def files_of_python(folder: Path) -> Iterator[File]:
+    """Each file of an installed CPython as the official image would have it, and of jemalloc beside it."""
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        foreign = name.startswith("include/") and not name.startswith("include/python")
+        foreign = foreign or any(fnmatch(name, pattern) for pattern in _NOT_INSTALLED)
+        if path.is_file() and not path.is_symlink() and not foreign:
+            yield File("jemalloc" if "jemalloc" in name else "python", name, _stripped(path))
+
+
 def is_deleted(path: str) -> bool:
     """Whether the Dockerfile deletes this file of a package."""
     ran = " ".join(each.rest for each in stages(ROOT / "docker" / "Dockerfile")["packages"] if each.word == "RUN")
@@ -124,7 +145,7 @@ def is_deleted(path: str) -> bool:
     return any(folder in above for folder in folders) or any(fnmatch(name, pattern) for pattern in patterns)
 
 
-def report(files: list[File], missing: list[str], processor: str) -> str:
+def report(files: list[File], missing: list[str], notes: list[str], processor: str) -> str:
     """The written result."""
     kept = [file for file in files if not file.deleted]
     total = sum(file.size for file in kept)
@@ -140,10 +161,11 @@ def report(files: list[File], missing: list[str], processor: str) -> str:
     ]
     rows.append(("in all", str(len(kept)), _megabytes(total), _megabytes(sum(file.size for file in files) - total)))
     largest = sorted(kept, key=lambda file: -file.size)[:LARGEST]
-    left = f"Not in it: {' and '.join(missing)}. They may have {_megabytes(MOST - total)} MB.\n" if missing else ""
+    if missing:
+        notes = [*notes, f"Not in it: {' and '.join(missing)}, for which {_megabytes(MOST - total)} MB are left."]
     return (
         f"{circumstances(f'The size of the image, {processor}')}\n"
-        f"Python {image_python()} on musl, unpacked; at most {MOST // 10**6} MB. {left}\n"
+        f"{' '.join([f'Python {image_python()} on musl, unpacked; at most {MOST // 10**6} MB.', *notes])}\n\n"
         f"{table(['part', 'files', 'MB', 'MB deleted'], rows)}\n"
         f"## The largest files\n\n"
         f"{table(['file', 'MB'], [(f'{file.part}: {file.path}', _megabytes(file.size)) for file in largest])}"
@@ -159,6 +181,16 @@ def _with_bytecode(part: str, path: str, content: bytes, *, deleted: bool = Fals
             # For a Python that is newer, or as a test of what is none.
             return
         yield File(part, f"{path}c", _BYTECODE_HEAD + len(marshal.dumps(code)), deleted)
+
+
+def _stripped(path: Path) -> int:
+    """Bytes of a file, of programs and libraries without what only debuggers read."""
+    with path.open("rb") as file:
+        if file.read(4) != b"\x7fELF":
+            return path.stat().st_size
+    with tempfile.NamedTemporaryFile() as target:
+        subprocess.run(["strip", "--strip-all", "-o", target.name, path], check=True)
+        return Path(target.name).stat().st_size
 
 
 def _bytes(files: list[File], part: str) -> int:

@@ -2,8 +2,9 @@
 # Compile what the image has against musl and serve with it, without an engine: docker/musl.sh DIRECTORY
 #
 # For x86-64 Debian. All comes to DIRECTORY and stays there: zig as the compiler (from PyPI), musl, CPython with what
-# it needs (sources of Debian's trixie), OpenCV by build-opencv.sh, and PyPI's wheels for musl. What is there already is
-# not made again. It then starts Visage as the Dockerfile does, on PORT (18099), and asks it what smoke.sh asks.
+# it needs, jemalloc (sources of Debian's trixie), OpenCV and numpy by build-opencv.sh and build-numpy.sh, and PyPI's
+# wheels for musl. What is there already is not made again. It then starts Visage as the Dockerfile does, on PORT
+# (18099), and asks it what smoke.sh asks.
 #
 # It is not the image: that has Alpine's musl, and a newer Python that GCC has compiled. Wanted are curl, make, cmake,
 # nasm, autoconf, automake, libtool, tclsh, perl, Python with pip and venv, and Debian's mirror and PyPI.
@@ -33,7 +34,7 @@ if [ ! -e musl ]; then
     cd sources
     export APT_CONFIG="$work/apt/configuration"
     apt-get --quiet update
-    for package in zlib libffi openssl sqlite3 python3.13; do apt-get --quiet source --tar-only "$package"; done
+    for package in zlib libffi openssl sqlite3 python3.13 jemalloc; do apt-get --quiet source --tar-only "$package"; done
     apt-get --quiet download musl
   )
   for archive in sources/*.orig.tar.*; do
@@ -102,23 +103,31 @@ make_python() {
     ./configure --prefix="$prefix" --with-openssl="$prefix" --disable-test-modules --with-ensurepip=install &&
     make -j"$jobs" && make install
 }
+# Alpine has a package of it.
+make_jemalloc() {
+  ./configure --disable-cxx --disable-doc --prefix="$prefix" && make -j"$jobs" install_lib_shared
+}
 ln -sfn python3.13 sources/python
-for part in zlib libffi openssl sqlite3 python; do compile "$part"; done
+for part in zlib libffi openssl sqlite3 python jemalloc; do compile "$part"; done
 
 if [ ! -e made-opencv ]; then
   PYTHON="$prefix/bin/python3" JOBS=$jobs BUILD="$work/opencv" "$here/build-opencv.sh" wheels >log-opencv 2>&1
   touch made-opencv
 fi
+if [ ! -e made-numpy ]; then
+  PYTHON="$prefix/bin/python3" "$here/build-numpy.sh" wheels >log-numpy 2>&1
+  touch made-numpy
+fi
 
 # As the image's Python would choose, which is newer.
 grep -hv 'python_version <' "$here/../requirements.txt" "$here/requirements.txt" | sed 's/ *;.*//' >requirements.txt
 "$prefix/bin/python3" -m venv visage
-visage/bin/python -m pip install --quiet --only-binary :all: --find-links wheels -r requirements.txt
+visage/bin/python -m pip install --quiet --only-binary :all: --find-links wheels -r requirements.txt wheels/numpy-*.whl
 
 cd "$here/.."
 mkdir -p "$work/state"
-PORT=$port VISAGE_HOST=127.0.0.1 WEB_CONCURRENCY=2 VISAGE_STATE_DIR="$work/state" \
-  PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 "$work/visage/bin/gunicorn" app:app &
+LD_PRELOAD="$prefix/lib/libjemalloc.so.2" MALLOC_CONF=narenas:1 PORT=$port VISAGE_HOST=127.0.0.1 WEB_CONCURRENCY=2 \
+  VISAGE_STATE_DIR="$work/state" PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 "$work/visage/bin/gunicorn" app:app &
 service=$!
 trap 'kill "$service"; wait "$service"' EXIT
 docker/smoke.sh "http://127.0.0.1:$port" docs/astronaut.jpg

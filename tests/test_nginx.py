@@ -100,7 +100,7 @@ def proxied(
         process = subprocess.Popen(command, stderr=errors, text=True)
     try:
         url = f"https://127.0.0.1:{secure_port}" if tls else f"http://127.0.0.1:{port}"
-        assert wait_for(lambda: listens(secure_port if tls else port))
+        assert wait_for(lambda: listens(secure_port if tls else port)), (folder / "errors").read_text()
         yield Service(url, process, folder / "log")
     finally:
         process.terminate()
@@ -141,7 +141,7 @@ def nginx(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def connect(service: Service) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port_of(service)), timeout=30)
+    return socket.create_connection(("127.0.0.1", port_of(service)), timeout=60)
 
 
 def head(route: str, length: int, kind: str = "image/png") -> bytes:
@@ -162,10 +162,13 @@ def answer_on(connection: socket.socket) -> HTTPResponse:
 def spools(server: Service) -> int:
     """Files without a name that the processes of a server have open below its log's directory."""
     count = 0
-    for file in (file for child in children(server) for file in Path(f"/proc/{child}/fd").iterdir()):
-        with suppress(FileNotFoundError):
-            name = str(file.readlink())
-            count += name.startswith(str(server.log.parent)) and name.endswith("(deleted)")
+    for child in children(server):
+        # Processes end, and files are closed, while they are looked at.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for file in Path(f"/proc/{child}/fd").iterdir():
+                with suppress(FileNotFoundError):
+                    name = str(file.readlink())
+                    count += name.startswith(str(server.log.parent)) and name.endswith("(deleted)")
     return count
 
 
@@ -182,15 +185,15 @@ def assert_refused_as_visage_would(answer: requests.Response, status: int, code:
 
 
 def test_the_page_health_and_photos_are_passed_on(nginx: Service, tiny_png: bytes) -> None:
-    assert requests.get(nginx.url + "/", timeout=10).headers["Content-Type"].startswith("text/html")
-    assert requests.get(nginx.url + "/healthz", timeout=10).json() == {"status": "ok"}
-    assert requests.get(nginx.url + "/readyz", timeout=10).ok
+    assert requests.get(nginx.url + "/", timeout=60).headers["Content-Type"].startswith("text/html")
+    assert requests.get(nginx.url + "/healthz", timeout=60).json() == {"status": "ok"}
+    assert requests.get(nginx.url + "/readyz", timeout=60).ok
     assert len(nginx.post(tiny_png).json()["faces"]) == 3
     assert nginx.post(tiny_png, "/analyze").headers["X-Face-Count"] == "3"
 
 
 def test_metrics_are_for_nobody_outside(service: Service, nginx: Service) -> None:
-    assert requests.get(service.url + "/metrics", timeout=10).ok
+    assert requests.get(service.url + "/metrics", timeout=60).ok
     for path in ("/metrics", "//metrics", "/%6detrics", "/x/../metrics", "/metrics?x"):
         with connect(nginx) as connection:
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -241,40 +244,54 @@ def test_visage_takes_no_body_that_nginx_does_not() -> None:
 def test_a_client_that_is_slower_than_visage_allows_is_answered(
     service: Service, nginx: Service, tiny_png: bytes
 ) -> None:
-    def send_slowly(to: Service) -> int:
+    def send_slowly(to: Service, pieces: int) -> int:
         with connect(to) as connection:
-            connection.sendall(head("/predict?annotated=false", len(tiny_png)) + tiny_png[:-4])
-            for number in range(4):
+            connection.sendall(head("/predict?annotated=false", len(tiny_png)) + tiny_png[:-pieces])
+            for number in range(-pieces, 0):
                 # Who has an answer already sends no more.
                 if select.select([connection], [], [], BODY_SECONDS / 2)[0]:
                     break
-                connection.sendall(tiny_png[len(tiny_png) - 4 + number :][:1])
+                connection.sendall(tiny_png[number:][:1])
             return answer_on(connection).status
 
-    assert send_slowly(service) == 408
-    assert send_slowly(nginx) == 200
+    # So slowly that a machine may take a minute to notice.
+    assert send_slowly(service, 60) == 408
+    assert send_slowly(nginx, 4) == 200
 
 
 def test_clients_that_stall_are_not_seen_by_visage(service: Service, nginx: Service, tiny_png: bytes) -> None:
-    before = service.log.read_text().count("body_timeout")
+    def stall(to: Service, request_id: str) -> None:
+        named = head("/predict", 100_000).replace(b"Host", f"X-Request-ID: {request_id}\r\nHost".encode())
+        stack.enter_context(connect(to)).sendall(named + tiny_png[:100])
+
+    def timed_out() -> list[str]:
+        lines = (json.loads(line) for line in service.log.read_text().splitlines() if '"body_timeout"' in line)
+        return [line["request_id"] for line in lines]
+
     with ExitStack() as stack:
         for _ in range(PHOTOS_AT_ONCE - 1):
-            stack.enter_context(connect(nginx)).sendall(head("/predict", 100_000) + tiny_png[:100])
+            stall(nginx, "behind-nginx")
+        stall(service, "alone")
 
-        time.sleep(2 * BODY_SECONDS)
+        assert wait_for(lambda: "alone" in timed_out())
         assert nginx.post(tiny_png).status_code == 200
 
-    assert service.log.read_text().count("body_timeout") == before
+    assert "behind-nginx" not in timed_out()
 
 
 def test_one_address_may_not_have_all_the_places(nginx: Service, tiny_png: bytes) -> None:
     with ExitStack() as stack:
         for _ in range(PHOTOS_AT_ONCE):
             stack.enter_context(connect(nginx)).sendall(head("/predict", 100_000) + tiny_png[:100])
-        assert wait_for(lambda: nginx.post(tiny_png).status_code == 429)
+        answers: list[requests.Response] = []
 
-        answer = nginx.post(tiny_png)
-        health = requests.get(nginx.url + "/readyz", timeout=10)
+        def is_refused() -> bool:
+            answers.append(nginx.post(tiny_png))
+            return answers[-1].status_code == 429
+
+        assert wait_for(is_refused)
+        answer = answers[-1]
+        health = requests.get(nginx.url + "/readyz", timeout=60)
 
     assert_refused_as_visage_would(answer, 429, "queue_full")
     assert answer.headers["Retry-After"] == "1"
@@ -285,7 +302,7 @@ def test_one_address_may_not_have_all_the_places(nginx: Service, tiny_png: bytes
 def test_a_refusal_of_visage_is_passed_on_as_it_is(nginx: Service) -> None:
     answers: dict[int, dict[str, Any]] = {}
 
-    def third_of_the_largest_batches() -> None:
+    def third_of_the_largest_batches_is_refused() -> bool:
         with ExitStack() as stack:
             first, second, third = (stack.enter_context(connect(nginx)) for _ in range(3))
             for client in (first, second):
@@ -293,12 +310,11 @@ def test_a_refusal_of_visage_is_passed_on_as_it_is(nginx: Service) -> None:
             third.sendall(batch_head(MOST_BATCH))
             answer = answer_on(third)
             answers[answer.status] = {**json.load(answer), "retry_after": answer.headers["Retry-After"]}
+        return 429 in answers
 
     # The third may overtake the others; then it is timed out.
-    while 429 not in answers:
-        third_of_the_largest_batches()
-        assert set(answers) <= {408, 429}
-
+    assert wait_for(third_of_the_largest_batches_is_refused)
+    assert set(answers) <= {408, 429}
     assert (answers[429]["code"], answers[429]["retry_after"]) == ("queue_full", "10")
 
 
@@ -335,7 +351,7 @@ def test_a_batch_is_handed_in_and_fetched(nginx: Service, tiny_png: bytes) -> No
 
     assert finished(nginx, batch_id)["done"] == 5
     assert len(result(nginx, batch_id)) == 5
-    assert requests.delete(f"{nginx.url}/batches/{batch_id}", timeout=10).status_code == 204
+    assert requests.delete(f"{nginx.url}/batches/{batch_id}", timeout=60).status_code == 204
 
 
 def test_events_come_at_once(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
@@ -343,7 +359,7 @@ def test_events_come_at_once(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -
     with idle as service, proxied(tmp_path, port_of(service)) as nginx:
         batch_id = submit(nginx, ("a.png", tiny_png))
 
-        with requests.get(f"{nginx.url}/batches/{batch_id}/events", stream=True, timeout=30) as stream:
+        with requests.get(f"{nginx.url}/batches/{batch_id}/events", stream=True, timeout=60) as stream:
             # Nobody works on the batch: nothing would push the first event out of a buffer.
             lines = stream.iter_lines()
             assert "event: progress" in [next(lines).decode() for _ in range(3)]
@@ -407,21 +423,26 @@ def test_without_an_instance_callers_are_told_to_come_back_and_are_served_once_t
 
 def test_photos_go_to_the_instances_that_can_be_reached(service: Service, tmp_path: Path, tiny_png: bytes) -> None:
     with proxied(tmp_path, port_of(service), NameServer("127.0.0.1", NOWHERE)) as nginx:
-        assert [nginx.post(tiny_png).status_code for _ in range(10)] == [200] * 10
+        # nginx begins with either of them, by chance.
+        statuses = []
 
-        tried = {line["upstream_status"] for line in log_lines(nginx)}
-    assert "502, 200" in tried
+        def one_was_tried_in_vain() -> bool:
+            statuses.append(nginx.post(tiny_png).status_code)
+            return "502, 200" in [line["upstream_status"] for line in log_lines(nginx)]
+
+        assert wait_for(one_was_tried_in_vain)
+    assert set(statuses) == {200}
 
 
 @pytest.mark.parametrize("sent", ["caller-1", "not acceptable", None])
 def test_one_id_is_in_the_answer_and_in_both_logs(service: Service, nginx: Service, sent: str | None) -> None:
     headers = {"X-Request-ID": sent} if sent else {}
 
-    told = requests.post(nginx.url + "/predict", data=b"x", headers=headers, timeout=10).headers["X-Request-ID"]
+    told = requests.post(nginx.url + "/predict", data=b"x", headers=headers, timeout=60).headers["X-Request-ID"]
 
     assert (told == sent) == (sent == "caller-1")
     assert wait_for(lambda: told in [line["request_id"] for line in log_lines(nginx)])
-    assert f'"request_id": "{told}"' in service.log.read_text()
+    assert wait_for(lambda: f'"request_id": "{told}"' in service.log.read_text())
 
 
 def test_the_log_has_neither_ids_of_batches_nor_what_callers_write(nginx: Service, tiny_png: bytes) -> None:
@@ -429,15 +450,17 @@ def test_the_log_has_neither_ids_of_batches_nor_what_callers_write(nginx: Servic
     for path in (f"/batches/{batch_id}", f"/batches/{batch_id}/events", "/of/callers?secret=kept"):
         requests.get(nginx.url + path, headers={"User-Agent": "caller", "Referer": path}, timeout=60)
 
+    # The line comes after the answer.
+    asked = {"/batches/<batch_id>", "/batches/<batch_id>/events", "unknown"}
+    assert wait_for(lambda: asked <= {line["route"] for line in log_lines(nginx)})
     text = nginx.log.read_text() + (nginx.log.parent / "errors").read_text()
     assert not [word for word in (batch_id, "grandmother", "callers", "secret", "127.0.0.1") if word in text]
-    assert {"/batches/<batch_id>", "/batches/<batch_id>/events", "unknown"} <= {
-        line["route"] for line in log_lines(nginx)
-    }
 
 
 def test_visage_is_told_who_asks_for_whom_and_how(tmp_path: Path) -> None:
+    received = ""
     with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
         port: int = server.getsockname()[1]
         with proxied(tmp_path, port) as nginx, connect(nginx) as client:
             client.sendall(
@@ -446,7 +469,8 @@ def test_visage_is_told_who_asks_for_whom_and_how(tmp_path: Path) -> None:
             )
             connection, _ = server.accept()
             with connection:
-                received = connection.recv(65536).decode()
+                while "\r\n\r\n" not in received and (piece := connection.recv(65536)):
+                    received += piece.decode()
 
     first, *headers = received.split("\r\n\r\n")[0].split("\r\n")
     assert first == "GET /docs HTTP/1.1"
@@ -459,7 +483,9 @@ def test_visage_is_told_who_asks_for_whom_and_how(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the command openssl")
+@pytest.mark.skipif(
+    not (shutil.which("openssl") and shutil.which("curl")), reason="needs the commands openssl and curl"
+)
 def test_https_and_http_2_are_spoken_where_there_is_a_certificate(
     service: Service, tmp_path: Path, tiny_png: bytes
 ) -> None:
@@ -470,11 +496,11 @@ def test_https_and_http_2_are_spoken_where_there_is_a_certificate(
     subprocess.run(["openssl", "req", "-x509", "-days", "2", *key, *subject, *files], check=True, capture_output=True)
 
     with proxied(tmp_path, port_of(service), tls=tmp_path) as nginx:
-        page = requests.get(nginx.url + "/docs", verify=str(certificate), timeout=10)
-        answer = requests.post(nginx.url + "/predict", files={"image": tiny_png}, verify=str(certificate), timeout=10)
+        page = requests.get(nginx.url + "/docs", verify=str(certificate), timeout=60)
+        answer = requests.post(nginx.url + "/predict", files={"image": tiny_png}, verify=str(certificate), timeout=60)
         options = ("--silent", "--show-error", "--http2", "--cacert", certificate, "--write-out", "%{http_version}")
         by_curl = subprocess.run(["curl", *options, nginx.url + "/docs"], capture_output=True, text=True, check=True)
-        moved = requests.get(f"http://127.0.0.1:{plain_port(nginx)}/docs?x", allow_redirects=False, timeout=10)
+        moved = requests.get(f"http://127.0.0.1:{plain_port(nginx)}/docs?x", allow_redirects=False, timeout=60)
 
     assert len(answer.json()["faces"]) == 3
     assert (moved.status_code, moved.headers["Location"]) == (301, "https://127.0.0.1/docs?x")

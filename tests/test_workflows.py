@@ -1,6 +1,7 @@
 """What builds and publishes the image: valid, safe by its linters, and true to the repo; and what it asks the image."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,7 @@ def smoke(url: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs the command curl")
 def test_what_is_asked_of_the_image_is_what_the_service_answers(tmp_path: Path) -> None:
     with serving(tmp_path / "log", "compact", WEB_CONCURRENCY="1", VISAGE_BATCH_JOBS="0") as service:
         asked = smoke(service.url)
@@ -110,6 +112,7 @@ def test_what_is_asked_of_the_image_is_what_the_service_answers(tmp_path: Path) 
     assert (asked.returncode, asked.stdout) == (0, "It serves.\n"), asked.stderr
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs the command curl")
 def test_an_image_that_does_not_know_a_face_does_not_pass(service: Service) -> None:
     asked = smoke(service.url)
 

@@ -11,7 +11,7 @@ import itertools
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from visage.batches.batch import End, Result, State, end_as_json, end_from_json, result_as_json, result_from_json
@@ -197,7 +197,7 @@ def open_queue(settings: Settings, patience: float) -> Queue:
     file = settings.state_dir / "batches.db"
     try:
         settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Queue(_Sqlite, filename=str(file), timeout=patience)
+        return Queue(_Sqlite, filename=str(file), timeout=patience, factory=_Connection)
     except (OSError, sqlite3.Error) as error:
         raise SettingsError(f"{file} cannot be used: {error}. VISAGE_STATE_DIR names a directory for it.") from None
 
@@ -223,6 +223,15 @@ def _open_redis(url: str, patience: float) -> Queue:
         # Without the URL, which may have a password in it.
         raise SettingsError(f"VISAGE_BATCH_REDIS cannot be used: {error}") from None
     return Queue(Redis, connection_pool=pool)
+
+
+class _Connection(sqlite3.Connection):
+    """Closed when nobody has it any more: huey leaves that to Python, which warns of it since 3.13."""
+
+    def __del__(self) -> None:
+        # It may never have been open.
+        with suppress(sqlite3.Error):
+            self.close()
 
 
 class _Sqlite(SqliteStorage):  # type: ignore[misc]
