@@ -1,71 +1,100 @@
-"""The nets of a pack in several wheels of OpenCV: `python -m benchmarks.wheels 4.12.0.88 4.14.0.94 dist/ours.whl`.
+"""The nets of packs in several wheels of OpenCV: `python -m benchmarks.wheels 4.12.0.88 4.14.0.94 dist/ours.whl`.
 
-A wheel is a version on PyPI, or a file, such as docker/build-opencv.sh makes. Each gets an environment of its own under
---environments; they take turns, so that all of them meet the machine's good and bad minutes. Times are milliseconds a
-forward on one thread: the median of the rounds' medians.
+A wheel is a version on PyPI, or a file, such as docker/build-opencv.sh makes; of one with several modules, each is
+timed that runs on this processor. Each wheel gets an environment of its own under --environments; they take turns, so
+that all of them meet the machine's good and bad minutes. Times are milliseconds of processor time a forward, on one
+thread: the least, which other work disturbs least. Behind them stands how many times as fast as the first that is.
 """
 
 import argparse
 import json
-import statistics
+import os
 import subprocess
 import sys
 import venv
+from dataclasses import dataclass
 from pathlib import Path
 
-from visage.packs import NetSpec, find_pack
+from visage.packs import NetSpec, Pack, find_pack
 from visage.superres_spec import SuperresSpec
 
 # Runs inside each environment, with nothing but OpenCV and numpy.
 TIMED = """
-import json, statistics, sys, time
+import json, sys, time
 import cv2, numpy as np
 cv2.setNumThreads(1)
-def median(net, blob):
+def least(net, blob):
     times = []
-    for _ in range(15):
-        started = time.perf_counter()
+    for _ in range(25):
+        started = time.process_time()
         net.setInput(blob)
         net.forward()
-        times.append(time.perf_counter() - started)
-    return 1000 * statistics.median(times)
+        times.append(time.process_time() - started)
+    return 1000 * min(times)
 results = {}
 for name, prototxt, weights, channels, width, height in json.loads(sys.argv[1]):
     blob = np.random.default_rng(1).normal(size=(1, channels, height, width)).astype(np.float32)
-    results[name] = median(cv2.dnn.readNetFromCaffe(prototxt, weights), blob)
+    results[name] = least(cv2.dnn.readNetFromCaffe(prototxt, weights), blob)
 print(json.dumps(results))
 """
+
+# Where cv2 comes from, beside how fast it is.
+FOUND = "import cv2, pathlib; print(pathlib.Path(cv2.__file__).parent)"
+
+
+@dataclass(frozen=True)
+class Module:
+    """A `cv2` to be timed: the interpreter that has it, and the folder that it is in where it has several."""
+
+    name: str
+    python: Path
+    folder: Path | None = None
+
+    def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        own = {"PYTHONPATH": str(self.folder)} if self.folder else {}
+        command = [str(self.python), "-c", program, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | own)
+
+    def times(self, task: str) -> dict[str, float]:
+        done = self.run(TIMED, task)
+        done.check_returncode()
+        found: dict[str, float] = json.loads(done.stdout)
+        return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("wheels", nargs="+", help="versions on PyPI, or files")
-    parser.add_argument("--pack", default="compact", help="name or path of a model pack")
+    parser.add_argument("--packs", nargs="+", default=["compact"], help="names or paths of model packs")
     parser.add_argument("--environments", type=Path, default=Path("/tmp/visage-wheels"))
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
-    pythons = {name_of(wheel): environment(arguments.environments, wheel) for wheel in arguments.wheels}
-    pack = find_pack(arguments.pack)
+    timed = [module for wheel in arguments.wheels for module in modules(arguments.environments, wheel)]
+    nets = [net for pack in arguments.packs for net in nets_of(find_pack(pack))]
+    task = json.dumps(nets)
+    rounds: dict[Module, list[dict[str, float]]] = {module: [] for module in timed}
+    for _ in range(arguments.rounds):
+        for module, results in rounds.items():
+            results.append(module.times(task))
+    print("| net | " + " | ".join(module.name for module in timed) + " |\n|---|" + "--:|" * len(timed))
+    for name, *_ in nets:
+        first, *others = [min(result[str(name)] for result in rounds[module]) for module in timed]
+        print(f"| {name} | {first:.2f} |" + "".join(f" {time:.2f} ({first / time:.2f}) |" for time in others))
+
+
+def nets_of(pack: Pack) -> list[tuple[str | int, ...]]:
+    """The nets of a pack as the timed program is told of them, and of what they are fed."""
     width, height = pack.face.input
     nets = [
-        net(f"face, {width} x {height}", pack.face, 3, width, height),
-        net(f"face, {2 * width} x {2 * height}", pack.face, 3, 2 * width, 2 * height),
-        net("gender, 1 face", pack.gender, 3, *pack.gender.input),
-        net("age, 1 face", pack.age, 3, *pack.age.input),
+        net(f"{pack.name}, face, {width} x {height}", pack.face, 3, width, height),
+        net(f"{pack.name}, gender, 1 face", pack.gender, 3, *pack.gender.input),
+        net(f"{pack.name}, age, 1 face", pack.age, 3, *pack.age.input),
     ]
     if pack.enlarging and pack.enlarging.tile and pack.enlarging.prototxt:
         side = pack.enlarging.tile + 2 * pack.enlarging.overlap
-        nets.append(net(f"superres, {side} x {side}", pack.enlarging, len(pack.enlarging.mean), side, side))
-    task = json.dumps(nets)
-    rounds: dict[str, list[dict[str, float]]] = {wheel: [] for wheel in pythons}
-    for _ in range(arguments.rounds):
-        for wheel, python in pythons.items():
-            printed = subprocess.run([python, "-c", TIMED, task], capture_output=True, text=True, check=True).stdout
-            rounds[wheel].append(json.loads(printed))
-    print("| net | " + " | ".join(pythons) + " |\n|---|" + "--:|" * len(pythons))
-    for name, *_ in nets:
-        times = [statistics.median(result[str(name)] for result in rounds[wheel]) for wheel in pythons]
-        print(f"| {name} | " + " | ".join(f"{time:.1f}" for time in times) + " |")
+        name = f"{pack.name}, superres, {side} x {side}"
+        nets.append(net(name, pack.enlarging, len(pack.enlarging.mean), side, side))
+    return nets
 
 
 def net(name: str, spec: NetSpec | SuperresSpec, channels: int, width: int, height: int) -> tuple[str | int, ...]:
@@ -74,18 +103,22 @@ def net(name: str, spec: NetSpec | SuperresSpec, channels: int, width: int, heig
     return name, str(spec.prototxt.path), str(spec.weights.path), channels, width, height
 
 
-def name_of(wheel: str) -> str:
-    """The version, or the name of the file."""
-    return Path(wheel).stem if wheel.endswith(".whl") else wheel
+def modules(environments: Path, wheel: str) -> list[Module]:
+    """The `cv2` of a wheel, or all of them that run here."""
+    name = "compiled" if wheel.endswith(".whl") else wheel
+    python = environment(environments, wheel)
+    whole = Module(name, python)
+    folder = Path(whole.run(FOUND).stdout.strip()).parent
+    parts = [Module(f"{name}, {each.parent.name}", python, each.parent) for each in sorted(folder.glob("*/cv2*.so"))]
+    return [part for part in parts if part.run(FOUND).returncode == 0] if len(parts) > 1 else [whole]
 
 
 def environment(folder: Path, wheel: str) -> Path:
     """The interpreter of an environment below `folder` that has this wheel; made where it is missing."""
-    own = folder / name_of(wheel)
+    own = folder / Path(wheel).stem if wheel.endswith(".whl") else folder / wheel
     python = own / "bin" / "python"
     if not python.exists():
         venv.create(own, with_pip=True)
-    # A file may have been made anew since.
     # A file may have been made anew since, and pip would take its version for that.
     asked = ["--force-reinstall", wheel] if wheel.endswith(".whl") else [f"opencv-python-headless=={wheel}"]
     subprocess.run([python, "-m", "pip", "install", "--quiet", *asked], check=True, stdout=sys.stderr)
