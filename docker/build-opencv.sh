@@ -105,4 +105,5 @@ else
   fi
 fi
 "$BUILD/venv/bin/python" "$here/wheel.py" "$(module "$BUILD/cmake")" "$wheels" "$BUILD/source/opencv/LICENSE" \
-  "$BUILD/source/LICENSE-3RD-PARTY.txt" ${avx512:+--avx512 "$avx512"} --requirement "$here/opencv.txt"
+  "$BUILD/source/LICENSE-3RD-PARTY.txt" ${avx512:+--avx512 "$avx512"} \
+  --stubs "$BUILD/cmake/modules/python_bindings_generator/cv2" --requirement "$here/opencv.txt"

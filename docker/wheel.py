@@ -1,6 +1,7 @@
 """Put a compiled `cv2` module into a wheel: `python docker/wheel.py MODULE DIRECTORY LICENCE… --requirement FILE`.
 
 With `--avx512 MODULE` it has a second one, for processors that can do more, and docker/choose_cv2.py, which chooses.
+With `--stubs FOLDER` it has the types that OpenCV has written down of it, for type checkers.
 
 OpenCV's own packaging wants modules that are not built here. The wheel has the name of that on PyPI, so that what asks
 for that gets this, and a local version (PEP 440), so that the two are told apart.
@@ -27,6 +28,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path, help="where the wheel goes")
     parser.add_argument("licences", type=Path, nargs="*", help="texts that must go with it")
     parser.add_argument("--avx512", type=Path, help="the module for processors with AVX-512")
+    parser.add_argument("--stubs", type=Path, help="the folder with types of the module")
     parser.add_argument("--requirement", type=Path, required=True, help="file that pins the version of the source")
     arguments = parser.parse_args()
     version = pinned(arguments.requirement.read_text())
@@ -36,7 +38,16 @@ def main() -> None:
         files = {arguments.module.name: arguments.module.read_bytes()}
     else:
         files["cv2/__init__.py"] = Path(__file__).with_name("choose_cv2.py").read_bytes()
+    files |= stubs(arguments.stubs) if arguments.stubs else {}
     print(write_wheel(files, arguments.directory, arguments.licences, version))
+
+
+def stubs(folder: Path) -> dict[str, bytes]:
+    """A package of types alone (PEP 561), which fits a module without a folder too; all of its files are `.pyi`."""
+    files = {path: path.relative_to(folder) for path in sorted(folder.rglob("*.py*")) if path.name != "py.typed"}
+    if not files:
+        raise SystemExit(f"There are no types in {folder}.")
+    return {f"cv2-stubs/{name.with_suffix('.pyi')}": path.read_bytes() for path, name in files.items()}
 
 
 def pinned(requirements: str) -> str:

@@ -284,7 +284,7 @@ def wheel(tmp_path: Path) -> Path:
     return make_wheel(tmp_path)
 
 
-def make_wheel(folder: Path, *, avx512: bytes | None = None) -> Path:
+def make_wheel(folder: Path, *, avx512: bytes | None = None, stubs: Path | None = None) -> Path:
     module, licence, second = folder / "cv2.abi3.so", folder / "LICENSE.txt", folder / "avx512" / "cv2.abi3.so"
     module.write_bytes(b"a module")
     licence.write_text("Do as you like.")
@@ -294,6 +294,8 @@ def make_wheel(folder: Path, *, avx512: bytes | None = None) -> Path:
         second.parent.mkdir()
         second.write_bytes(avx512)
         command += ["--avx512", second]
+    if stubs is not None:
+        command += ["--stubs", stubs]
     return Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
 
 
@@ -312,6 +314,28 @@ def test_a_wheel_is_what_pip_takes_for_the_one_that_is_required(wheel: Path, tmp
     assert facts.version == REQUIREMENT.partition("==")[2] + "+visage"
     assert facts.metadata["Name"] == "opencv-python-headless"
     assert [str(file) for file in facts.files or () if file.name == "LICENSE.txt"]
+
+
+def test_a_wheel_has_the_types_of_its_module_for_type_checkers(tmp_path: Path) -> None:
+    stubs = tmp_path / "stubs"
+    (stubs / "typing").mkdir(parents=True)
+    (stubs / "py.typed").touch()
+    (stubs / "__init__.pyi").write_text("from cv2.typing import Size\nsize: Size\n")
+    (stubs / "typing" / "__init__.py").write_text("Size = int\n")
+    installed = install(make_wheel(tmp_path, stubs=stubs), tmp_path / "installed")
+
+    assert sorted(str(file.relative_to(installed)) for file in installed.rglob("*.pyi")) == [
+        "cv2-stubs/__init__.pyi",
+        "cv2-stubs/typing/__init__.pyi",
+    ]
+    assert (installed / "cv2-stubs" / "typing" / "__init__.pyi").read_text() == "Size = int\n"
+
+
+def test_a_wheel_is_not_made_when_its_types_are_missing(tmp_path: Path) -> None:
+    (tmp_path / "stubs").mkdir()
+
+    with pytest.raises(subprocess.CalledProcessError):
+        make_wheel(tmp_path, stubs=tmp_path / "stubs")
 
 
 def test_a_wheel_is_the_same_bytes_each_time(wheel: Path, tmp_path: Path) -> None:
