@@ -12,6 +12,7 @@ import marshal
 import re
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -61,7 +62,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         wheels = fetch(Path(folder), arguments.processor)
         files = [file for wheel in [*wheels, *arguments.compiled] for file in files_of_wheel(wheel)]
-    files += files_of_app()
+    files += [*files_of_app(), *bytecode_of_library()]
     notes = [f"Compiled: {', '.join(wheel.name for wheel in arguments.compiled)}."] if arguments.compiled else []
     if arguments.base:
         files += files_of_base(arguments.base)
@@ -118,6 +119,19 @@ def files_of_app() -> Iterator[File]:
         for file in sorted(file for source in copy.sources for file in copied(source, files)):
             part = "compact" if file.startswith("models/") else "visage"
             yield from _with_bytecode(part, file, (ROOT / file).read_bytes())
+
+
+def bytecode_of_library() -> Iterator[File]:
+    """What the Dockerfile has compiled of Python's own library: all that serving loads."""
+    ran = " ".join(each.rest for each in stages(ROOT / "docker" / "Dockerfile")[""] if each.word == "RUN")
+    (loads,) = re.findall(r" python -c '(.+?)'", ran)
+    told = "; import sys; print(*(getattr(each, '__file__', None) for each in sys.modules.values()), sep='\\n')"
+    printed = subprocess.run([sys.executable, "-c", loads + told], cwd=ROOT, capture_output=True, text=True, check=True)
+    library = Path(sysconfig.get_path("stdlib"))
+    for path in sorted({Path(line) for line in printed.stdout.splitlines() if line.endswith(".py")}):
+        if path.is_relative_to(library) and "site-packages" not in path.parts:
+            *_, bytecode = _with_bytecode("python", str(path.relative_to(library)), path.read_bytes())
+            yield bytecode
 
 
 def files_of_base(folder: Path) -> Iterator[File]:

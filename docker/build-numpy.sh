@@ -9,7 +9,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "${1:?name the directory for the wheel}"
 
-# The C++ library comes into its modules, as into OpenCV's: the image has none.
+# The C++ library comes into its modules, as into OpenCV's.
 LDFLAGS="${LDFLAGS:-} -static-libstdc++ -static-libgcc -Wl,-s"
 export LDFLAGS
 

@@ -3,8 +3,8 @@
 #
 # The wheel comes to DIRECTORY and fits every Python from 3.7 on this C library and this kind of processor. On x86-64 all
 # is compiled twice, for any processor and for those with AVX-512, and the wheel chooses (docker/choose_cv2.py). It runs on
-# Alpine and on Debian; wanted are GCC, make, cmake, patch, nasm (for the JPEG reader on x86-64), and Python with pip and
-# venv. Clang (CC and CXX name compilers) makes the same of the part for AVX-512, and of the other one that is slower.
+# Alpine and on Debian; wanted are GCC, make, cmake, patch, nasm (for the JPEG reader on x86-64), and Python with pip,
+# venv and its headers. Clang (CC and CXX name compilers) makes as fast a part for AVX-512, and a slower one for others.
 # docker/opencv.patch makes nets faster. Environment variables choose:
 #   PYTHON         the interpreter (python3)
 #   JOBS           compilers at a time (all cores)
@@ -22,12 +22,17 @@ python=${PYTHON:-python3}
 jobs=${JOBS:-$(nproc)}
 
 missing=
-for command in c++ cmake make "$python" patch; do
+for command in "${CXX:-c++}" cmake make "$python" patch; do
   command -v "$command" >/dev/null || missing="$missing $command"
 done
 case $(uname -m) in
   x86_64) command -v nasm >/dev/null || missing="$missing nasm" ;;
 esac
+if command -v "$python" >/dev/null &&
+  ! "$python" -c 'import os, sysconfig; os.stat(os.path.join(sysconfig.get_path("include"), "Python.h"))' 2>/dev/null
+then
+  missing="$missing Python.h"
+fi
 if [ -n "$missing" ]; then
   echo "not installed:$missing" >&2
   exit 1
@@ -46,11 +51,11 @@ mkdir -p "$BUILD/sdist" "$BUILD/source"
 tar -xzf "$BUILD"/sdist/*.tar.gz -C "$BUILD/source" --strip-components 1
 (cd "$BUILD/source/opencv" && patch -p1 <"$here/opencv.patch")
 "$python" -m venv "$BUILD/venv"
-"$BUILD/venv/bin/python" -m pip install --quiet --only-binary :all: "numpy>=2"
+"$BUILD/venv/bin/python" -m pip install --quiet --only-binary :all: numpy==2.4.6
 headers=$("$BUILD/venv/bin/python" -c 'import numpy; print(numpy.get_include())')
 
 # Everything that OpenCV brings along is compiled from there, and linked into the one module; nothing is downloaded.
-# The C++ library too, so that the image needs none.
+# The C++ library too, so that the wheel needs none.
 set -- \
   -DCMAKE_BUILD_TYPE=Release \
   -DCMAKE_C_FLAGS_RELEASE="${FLAGS:--O3} -DNDEBUG" \
@@ -104,6 +109,12 @@ else
     avx512=$(module "$BUILD/cmake-avx512")
   fi
 fi
+# For type checkers alone: a wheel without them serves as well.
+stubs=$BUILD/cmake/modules/python_bindings_generator/cv2
+if [ ! -e "$stubs/__init__.pyi" ]; then
+  echo "OpenCV has written down no types; the wheel has none." >&2
+  stubs=
+fi
 "$BUILD/venv/bin/python" "$here/wheel.py" "$(module "$BUILD/cmake")" "$wheels" "$BUILD/source/opencv/LICENSE" \
-  "$BUILD/source/LICENSE-3RD-PARTY.txt" ${avx512:+--avx512 "$avx512"} \
-  --stubs "$BUILD/cmake/modules/python_bindings_generator/cv2" --requirement "$here/opencv.txt"
+  "$BUILD/source/LICENSE-3RD-PARTY.txt" ${avx512:+--avx512 "$avx512"} ${stubs:+--stubs "$stubs"} \
+  --requirement "$here/opencv.txt"

@@ -233,7 +233,7 @@ def test_what_is_copied_serves_photos_and_batches(container: Service, assembled:
     assert not [file for file in assembled.rglob("*") if file.suffix == ".pyc"]
 
 
-def test_stopping_finishes_what_was_begun(container: Service, astronaut_png: bytes) -> None:
+def test_stopping_ends_it_in_order(container: Service, astronaut_png: bytes) -> None:
     assert container.post(astronaut_png).ok
 
     container.process.terminate()

@@ -27,6 +27,7 @@ class Convolution:
     pad: int = 0
     dilation: int = 1
     groups: int = 1
+    pictures: int = 1
     width: int = 150
     height: int = 41
 
@@ -36,6 +37,7 @@ CASES = {
     "3 x 3 of one channel to an odd number": Convolution(1, 9, 3, pad=1),
     "3 x 3 of more channels than fit into a cache at once": Convolution(120, 6, 3, pad=1),
     "3 x 3 of fewer places than are done at a time": Convolution(17, 5, 3, width=9, height=8),
+    "3 x 3 of several pictures": Convolution(7, 5, 3, pad=1, pictures=3),
     "3 x 3 in groups": Convolution(8, 12, 3, pad=1, groups=2),
     "3 x 3, every other place": Convolution(3, 16, 3, stride=2, pad=1),
     "3 x 3, every other place, from an odd one on": Convolution(16, 24, 3, stride=2, width=99),
@@ -46,13 +48,15 @@ CASES = {
     "5 x 5, a kernel a channel": Convolution(4, 4, 5, pad=2, groups=4),
     "5 x 5, a kernel a channel, apart": Convolution(2, 2, 5, dilation=2, groups=2, width=74),
     "3 x 3, a kernel a channel": Convolution(4, 4, 3, pad=1, groups=4),
+    "1 x 1 of several pictures": Convolution(9, 5, 1, pictures=3),
     "1 x 1": Convolution(40, 33, 1),
     "1 x 1, every other place": Convolution(24, 48, 1, stride=2),
 }
 
 
 def defined(case: Convolution, maps: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float64]:
-    padded = np.pad(maps[0].astype(np.float64), ((0, 0), (case.pad, case.pad), (case.pad, case.pad)))
+    """Of the maps of one picture."""
+    padded = np.pad(maps.astype(np.float64), ((0, 0), (case.pad, case.pad), (case.pad, case.pad)))
     reach = case.dilation * (case.side - 1)
     height, width = padded.shape[1] - reach, padded.shape[2] - reach
     answers = []
@@ -70,7 +74,7 @@ def defined(case: Convolution, maps: NDArray[np.float32], weights: NDArray[np.fl
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 def test_a_convolution_is_what_it_is_defined_as(case: Convolution, threads: int) -> None:
     random = np.random.default_rng(1)
-    maps = random.normal(size=(1, case.channels, case.height, case.width)).astype(np.float32)
+    maps = random.normal(size=(case.pictures, case.channels, case.height, case.width)).astype(np.float32)
     shape = (case.kernels, case.channels // case.groups, case.side, case.side)
     weights = random.normal(size=shape).astype(np.float32)
     net = CaffeNet("one", (case.width, case.height), case.channels)
@@ -83,10 +87,10 @@ def test_a_convolution_is_what_it_is_defined_as(case: Convolution, threads: int)
     cv2.setNumThreads(threads)
     try:
         reader.setInput(maps)
-        (found,) = reader.forward()
+        found = reader.forward()
     finally:
         cv2.setNumThreads(before)
 
-    expected = defined(case, maps, weights)
+    expected = np.stack([defined(case, each, weights) for each in maps])
     assert found.shape == expected.shape
     assert np.abs(found - expected).max() < TOLERANCE * np.abs(expected).max()
