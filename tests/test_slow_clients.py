@@ -235,6 +235,20 @@ def test_requests_sent_in_one_go_are_answered_one_after_the_other(service: Servi
     assert received.endswith(b'{"status":"ok"}\n')
 
 
+def test_an_answer_without_a_body_is_sent_and_the_next_follows(service: Service) -> None:
+    with connect(service) as connection:
+        connection.sendall(b"HEAD /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += connection.recv(2**16)
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+        received = b"".join(iter(lambda: connection.recv(2**16), b""))
+
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    assert head.count(b"HTTP/1.1") == received.count(b"HTTP/1.1") == 1
+    assert received.endswith(b'{"status":"ok"}\n')
+
+
 def test_a_body_of_astronomic_length_is_no_second_request(service: Service) -> None:
     with connect(service) as connection:
         connection.sendall(
