@@ -18,6 +18,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from packaging.requirements import Requirement
@@ -123,8 +124,7 @@ def files_of_app() -> Iterator[File]:
 
 def bytecode_of_library() -> Iterator[File]:
     """What the Dockerfile has compiled of Python's own library: all that serving loads."""
-    ran = " ".join(each.rest for each in stages(ROOT / "docker" / "Dockerfile")[""] if each.word == "RUN")
-    (loads,) = re.findall(r" python -c '(.+?)'", ran)
+    (loads,) = re.findall(r" python -c '(.+?)'", run_in(""))
     told = "; import sys; print(*(getattr(each, '__file__', None) for each in sys.modules.values()), sep='\\n')"
     printed = subprocess.run([sys.executable, "-c", loads + told], cwd=ROOT, capture_output=True, text=True, check=True)
     library = Path(sysconfig.get_path("stdlib"))
@@ -151,9 +151,15 @@ def files_of_python(folder: Path) -> Iterator[File]:
             yield File("jemalloc" if "jemalloc" in name else "python", name, _stripped(path))
 
 
+@cache
+def run_in(stage: str) -> str:
+    """What a stage of the Dockerfile runs."""
+    return " ".join(each.rest for each in stages(ROOT / "docker" / "Dockerfile")[stage] if each.word == "RUN")
+
+
 def is_deleted(path: str) -> bool:
     """Whether the Dockerfile deletes this file of a package."""
-    ran = " ".join(each.rest for each in stages(ROOT / "docker" / "Dockerfile")["packages"] if each.word == "RUN")
+    ran = run_in("packages")
     folders, patterns = re.findall(r"-type d -name (\S+)", ran), re.findall(r"-name '(\S+)'", ran)
     *above, name = PurePosixPath(path).parts
     return any(folder in above for folder in folders) or any(fnmatch(name, pattern) for pattern in patterns)

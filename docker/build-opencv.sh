@@ -45,13 +45,13 @@ fi
 mkdir -p "$BUILD/sdist" "$BUILD/source"
 
 # pip compares the checksum. What it wants for itself to look at the source is not compiled. Headers of any numpy 2 make
-# a module for all of them.
+# a module for all of them; these are of the one that the image has.
 "$python" -m pip download --quiet --no-deps --no-binary opencv-python-headless --require-hashes --dest "$BUILD/sdist" \
   --requirement "$here/opencv.txt"
 tar -xzf "$BUILD"/sdist/*.tar.gz -C "$BUILD/source" --strip-components 1
 (cd "$BUILD/source/opencv" && patch -p1 <"$here/opencv.patch")
 "$python" -m venv "$BUILD/venv"
-"$BUILD/venv/bin/python" -m pip install --quiet --only-binary :all: numpy==2.4.6
+"$BUILD/venv/bin/python" -m pip install --quiet --only-binary :all: "$(grep -o '^numpy==[0-9.]*' "$here/numpy.txt")"
 headers=$("$BUILD/venv/bin/python" -c 'import numpy; print(numpy.get_include())')
 
 # Everything that OpenCV brings along is compiled from there, and linked into the one module; nothing is downloaded.

@@ -107,7 +107,7 @@ def test_each_stage_begins_with_one_that_there_is_or_with_a_digest() -> None:
         assert {each.stage for each in stage if each.word == "COPY"} - {None} <= set(known)
 
 
-def test_the_last_stage_has_nothing_to_compile_or_fetch_with() -> None:
+def test_the_last_stage_compiles_nothing_and_fetches_an_allocator_alone() -> None:
     ran = [each.rest for each in FINAL if each.word == "RUN"]
 
     assert [command for command in ran if "apk" in command] == ["apk add --no-cache jemalloc"]
@@ -334,8 +334,9 @@ def test_a_wheel_has_the_types_of_its_module_for_type_checkers(tmp_path: Path) -
 def test_a_wheel_is_not_made_when_its_types_are_missing(tmp_path: Path) -> None:
     (tmp_path / "stubs").mkdir()
 
-    with pytest.raises(subprocess.CalledProcessError):
+    with pytest.raises(subprocess.CalledProcessError) as failed:
         make_wheel(tmp_path, stubs=tmp_path / "stubs")
+    assert failed.value.stderr.startswith("There are no types in")
 
 
 def test_a_wheel_is_the_same_bytes_each_time(wheel: Path, tmp_path: Path) -> None:

@@ -67,6 +67,16 @@ def mebibytes(size: str) -> int:
     return int(number) * (1024 if unit in {"g", "Gi"} else 1)
 
 
+def test_photos_that_nginx_takes_in_do_not_fill_its_memory() -> None:
+    configuration = (ROOT / "deploy" / "nginx" / "nginx.conf").read_text()
+    (photos,) = re.findall(r"limit_conn everybody (\d+);", configuration)
+    (megabytes,) = re.findall(r"client_max_body_size (\d+)m;", configuration)
+    nginx = SERVER["services"]["nginx"]
+    (room,) = re.findall(r"^/tmp:size=(\w+)", "\n".join(nginx["tmpfs"]), re.MULTILINE)
+
+    assert int(photos) * int(megabytes) < mebibytes(room) < mebibytes(nginx["mem_limit"])
+
+
 @pytest.mark.skipif(CHECK_JSONSCHEMA is None, reason="needs check-jsonschema: make test-deploy")
 @pytest.mark.parametrize("file", COMPOSE)
 def test_a_compose_file_is_one(file: str) -> None:

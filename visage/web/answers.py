@@ -17,9 +17,6 @@ from visage.packs import Pack
 from visage.results import as_json
 from visage.web.parameters import Format, PictureFormat, PictureWish
 
-# Made once: `json.dumps` makes one for every call with separators of its own.
-_ENCODER = json.JSONEncoder(separators=(",", ":"))
-
 
 def answer(analysis: Analysis, pack: Pack, format: Format) -> Response:
     """The 200 for `analysis` in the wanted `format`; `Format.JPEG` and `Format.BOTH` need the annotated picture."""
@@ -62,7 +59,7 @@ def _made(made: Anonymized | Enhanced, content: dict[str, Any], wish: PictureWis
 
 def _with_picture(content: dict[str, Any], picture: bytes | None, name: str = "annotated_jpeg") -> bytes:
     """JSON with the picture inside as base64, which needs no escaping: it is put in after the rest was encoded."""
-    text = _ENCODER.encode(content).encode()
+    text = json.dumps(content, separators=(",", ":")).encode()
     if picture is None:
         return text
     return b"".join((text[:-1], f',"{name}":"'.encode(), pybase64.b64encode(picture), b'"}'))
