@@ -157,6 +157,16 @@ def test_the_picture_itself_is_never_touched(scene: Scene) -> None:
     assert (pixels == 128).all()
 
 
+def test_a_drawing_in_place_is_that_on_a_copy(scene: Scene) -> None:
+    faces, width, height, scale = scene
+    pixels = picture(width, height)
+
+    expected = annotate(pixels, faces, scale)
+
+    assert annotate(pixels, faces, scale, in_place=True) is pixels
+    assert np.array_equal(pixels, expected)
+
+
 def test_nothing_is_drawn_outside_the_frames_and_labels(scene: Scene) -> None:
     faces, width, height, scale = scene
 

@@ -63,11 +63,13 @@ class Engine:
         self.wears_out = any(use_fast_layers(text) != text for text in texts)
         self.ready = False
         self._given_back: float | None = None
-        self._analyzers: queue.SimpleQueue[Analyzer] = queue.SimpleQueue()
         # Always by the small net: a large one would keep a slot for minutes, for a crowd.
         small = find_pack("compact", BUNDLED_MODELS).superres
-        for _ in range(self.settings.slots):
-            self._analyzers.put(Analyzer(self.pack, small, eager=eager))
+        self._analyzers = [Analyzer(self.pack, small, eager=eager) for _ in range(self.settings.slots)]
+        # Those that nobody has; the admission lets in no more callers than there are.
+        self._free: queue.SimpleQueue[Analyzer] = queue.SimpleQueue()
+        for analyzer in self._analyzers:
+            self._free.put(analyzer)
         if eager:
             _ = self.enhancer
 
@@ -86,9 +88,8 @@ class Engine:
         """
         # One thread: the process may fork after this, and OpenCV's other threads would be missing in its children.
         cv2.setNumThreads(1)
-        for _ in range(self.settings.slots):
-            with self._analyzer() as analyzer:
-                analyzer.check()
+        for analyzer in self._analyzers:
+            analyzer.check()
         self.enhancer.check()
 
     def warm_up(self) -> None:
@@ -101,9 +102,8 @@ class Engine:
         """
         # One thread, for the same reason.
         cv2.setNumThreads(1)
-        for _ in range(self.settings.slots):
-            with self._analyzer() as analyzer:
-                analyzer.warm_up()
+        for analyzer in self._analyzers:
+            analyzer.warm_up()
         blank = encode_jpeg(np.full((600, 800, 3), 127, np.uint8), self.settings.jpeg_quality)
         decode(blank, inspect(blank, max_pixels=800 * 600))
         self.ready = True
@@ -184,21 +184,16 @@ class Engine:
     @contextmanager
     def _slot(self) -> Iterator[tuple[Analyzer, float]]:
         """Hold a slot: its analyzer, and the seconds that were waited for it."""
-        with self.admission.slot() as waited, self._analyzer() as analyzer:
-            cv2.setNumThreads(self.settings.opencv_threads)
-            yield analyzer, waited
-
-    @contextmanager
-    def _analyzer(self) -> Iterator[Analyzer]:
-        """An analyzer that nobody else has meanwhile. The admission lets in no more callers than there are."""
-        analyzer = self._analyzers.get()
-        try:
-            yield analyzer
-        finally:
-            self._analyzers.put(analyzer)
+        with self.admission.slot() as waited:
+            analyzer = self._free.get()
+            try:
+                cv2.setNumThreads(self.settings.opencv_threads)
+                yield analyzer, waited
+            finally:
+                self._free.put(analyzer)
 
     def _annotate(self, photo: Photo, faces: tuple[Face, ...], stopwatch: Stopwatch) -> bytes:
-        drawn = annotate(photo.pixels, faces, photo.scale)
+        drawn = annotate(photo.pixels, faces, photo.scale, in_place=True)
         stopwatch.lap("annotate")
         picture = encode_jpeg(drawn, self.settings.jpeg_quality)
         stopwatch.lap("encode")

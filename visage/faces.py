@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Face:
     age_range: tuple[int, int]
     age_years: float
 
-    @property
+    @cached_property
     def gender(self) -> str:
         """The likelier label, such as `Female`."""
         return _likeliest(self.gender_probabilities)
@@ -55,7 +56,7 @@ class Face:
     def gender_confidence(self) -> float:
         return self.gender_probabilities[self.gender]
 
-    @property
+    @cached_property
     def age(self) -> str:
         """The label of the likeliest group, such as `(25-32)`."""
         return _likeliest(self.age_probabilities)
