@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from visage.errors import SetupError
-from visage.log import log_config
+from visage.log_format import log_config
 from visage.settings import Settings
 from visage.web import create_app
 

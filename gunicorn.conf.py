@@ -16,7 +16,7 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from visage.errors import SettingsError
 from visage.heap import trim_heap, tune_heap
-from visage.log import log_config
+from visage.log_format import log_config
 from visage.settings import Settings
 
 try:
@@ -148,14 +148,16 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Warm the nets up. The worker accepts nothing before this returns, and nothing at all if it is to stop already."""
+    """Warm up. The worker accepts nothing before this returns, and nothing at all if it is to stop already."""
     # The package decides by the variable above, when it is imported, how it counts.
     from visage.engine import WORN_OUT_PHOTOS  # noqa: PLC0415
     from visage.web import metrics  # noqa: PLC0415
+    from visage.web.rehearsal import rehearse  # noqa: PLC0415
 
     if not worker.works_on_batches:
         engine = worker.wsgi.extensions["engine"]
         engine.warm_up()
+        rehearse(worker)
         metrics.watch(engine)
         if engine.wears_out:
             worker.max_requests = WORN_OUT_PHOTOS + secrets.randbelow(WORN_OUT_PHOTOS)

@@ -53,7 +53,8 @@ from visage.errors import (
 from visage.face_search import Detail
 from visage.faces import Box
 from visage.guard import GuardOptions
-from visage.log import JsonFormatter, logger
+from visage.log import logger
+from visage.log_format import JsonFormatter
 from visage.masks import Mask, Method, Shape
 from visage.settings import Settings
 

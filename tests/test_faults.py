@@ -105,7 +105,7 @@ def test_a_wish_to_stop_under_load_finishes_what_was_accepted(
     # Who knocks in the instant in which the door is shut is cut off by the kernel; nobody had taken him in.
     assert set(clients.outcomes) <= {200, "ConnectionResetError"}, clients.outcomes
     assert clients.outcomes["ConnectionResetError"] <= 6
-    assert service.log.read_text().count('"route": "/predict", "status": 200') == clients.outcomes[200]
+    assert service.log.read_text().count('"route":"/predict","status":200') == clients.outcomes[200]
 
 
 @pytest.mark.parametrize("keep", [True, False], ids=["kept connections", "new connections"])

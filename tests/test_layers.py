@@ -13,7 +13,7 @@ MODULES = sorted(PACKAGE.glob("*.py"))
 # Each module may import those of the rows above its own, never one below.
 LAYERS = (
     {"errors", "stopwatch", "log", "heap", "caffe_layers", "setting_values"},
-    {"settings", "faces", "boxes", "image_headers", "manifest", "tiles"},
+    {"settings", "log_format", "faces", "boxes", "image_headers", "manifest", "tiles"},
     {"pack_files", "images", "labels"},
     {"superres_spec"},
     {"packs"},

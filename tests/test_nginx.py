@@ -459,7 +459,7 @@ def test_one_id_is_in_the_answer_and_in_both_logs(service: Service, nginx: Servi
 
     assert (told == sent) == (sent == "caller-1")
     assert wait_for(lambda: told in [line["request_id"] for line in log_lines(nginx)])
-    assert wait_for(lambda: f'"request_id": "{told}"' in service.log.read_text())
+    assert wait_for(lambda: f'"request_id":"{told}"' in service.log.read_text())
 
 
 def test_the_log_has_neither_ids_of_batches_nor_what_callers_write(nginx: Service, tiny_png: bytes) -> None:

@@ -33,7 +33,7 @@ def metric(service: Service, name: str) -> float:
 
 def last_line(service: Service) -> dict[str, Any]:
     """The last request's; workers that have just started have lines of their own to add."""
-    *_, last = [line for line in service.log.read_text().splitlines() if '"event": "request"' in line]
+    *_, last = [line for line in service.log.read_text().splitlines() if '"event":"request"' in line]
     line: dict[str, Any] = json.loads(last)
     return line
 
@@ -95,7 +95,7 @@ def test_the_log_has_no_file_name_and_no_address(service: Service, tiny_png: byt
     text = service.log.read_text()
     assert "grandmother" not in text
     assert "kept" not in text
-    assert not any("127.0.0.1" in line for line in text.splitlines() if '"event": "request"' in line)
+    assert not any("127.0.0.1" in line for line in text.splitlines() if '"event":"request"' in line)
 
 
 def test_what_the_guard_covers_is_logged_and_counted_too(service: Service, tiny_png: bytes) -> None:

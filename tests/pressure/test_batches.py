@@ -174,7 +174,7 @@ def fetched(url: str) -> dict[str, bytes | str]:
 def batch_files(*logs: Path) -> list[dict[str, Any]]:
     """What is logged of the files of batches."""
     lines = (line for log in logs for line in log.read_text().splitlines())
-    return [json.loads(line) for line in lines if '"event": "batch_file"' in line]
+    return [json.loads(line) for line in lines if '"event":"batch_file"' in line]
 
 
 def test_a_thousand_photos_survive_two_killed_workers_and_a_new_start(

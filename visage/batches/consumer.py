@@ -26,7 +26,8 @@ from visage.engine import Engine
 from visage.enhancer import find_enlarging_pack
 from visage.errors import SettingsError, VisageError
 from visage.heap import tune_heap
-from visage.log import log_config, logger
+from visage.log import logger
+from visage.log_format import log_config
 from visage.packs import find_pack
 from visage.settings import Settings
 

@@ -1,11 +1,12 @@
 """What was found or made as the body of an answer: JSON, the bare picture, or both."""
 
-import json
 import uuid
 from typing import Any
 
+import orjson
 import pybase64
 from flask import Response
+from werkzeug.datastructures import Headers
 
 from visage.engine import Analysis
 from visage.enlarge import Enhanced
@@ -18,14 +19,21 @@ from visage.results import as_json
 from visage.web.parameters import Format, PictureFormat, PictureWish
 
 
+class Answer(Response):
+    """One whose headers are complete: werkzeug would look them over and copy them."""
+
+    def get_wsgi_headers(self, environ: dict[str, Any]) -> Headers:  # noqa: ARG002
+        return self.headers
+
+
 def answer(analysis: Analysis, pack: Pack, format: Format) -> Response:
     """The 200 for `analysis` in the wanted `format`; `Format.JPEG` and `Format.BOTH` need the annotated picture."""
     picture = analysis.annotated
     content = as_json(analysis, pack)
     if format is Format.JSON or picture is None:
-        response = Response(_with_picture(content, picture), content_type="application/json")
+        response = Answer(_with_picture(content, picture), content_type="application/json")
     elif format is Format.JPEG:
-        response = Response(picture, mimetype="image/jpeg")
+        response = Answer(picture, mimetype="image/jpeg")
         response.headers["X-Face-Count"] = str(len(analysis.faces))
     else:
         response = _both(content, picture)
@@ -50,22 +58,22 @@ def _made(made: Anonymized | Enhanced, content: dict[str, Any], wish: PictureWis
     """A picture that was made, as a file, or with what is to be told of it."""
     if wish.format is PictureFormat.JSON:
         picture = made.picture if wish.picture else None
-        response = Response(_with_picture(content, picture, "picture"), content_type="application/json")
+        response = Answer(_with_picture(content, picture, "picture"), content_type="application/json")
     else:
-        response = Response(made.picture, mimetype=MEDIA_TYPES[made.format])
+        response = Answer(made.picture, mimetype=MEDIA_TYPES[made.format])
     response.headers["Vary"] = "Accept"
     return response
 
 
 def _with_picture(content: dict[str, Any], picture: bytes | None, name: str = "annotated_jpeg") -> bytes:
     """JSON with the picture inside as base64, which needs no escaping: it is put in after the rest was encoded."""
-    text = json.dumps(content, separators=(",", ":")).encode()
+    text = orjson.dumps(content)
     if picture is None:
         return text
     return b"".join((text[:-1], f',"{name}":"'.encode(), pybase64.b64encode(picture), b'"}'))
 
 
-def _both(content: dict[str, Any], picture: bytes) -> Response:
+def _both(content: dict[str, Any], picture: bytes) -> Answer:
     """JSON and JPEG as the two raw parts of a multipart/mixed body (RFC 2046, 5.1.3)."""
     boundary = uuid.uuid4().hex
     body = b"".join(
@@ -77,4 +85,4 @@ def _both(content: dict[str, Any], picture: bytes) -> Response:
             f"\r\n--{boundary}--\r\n".encode(),
         )
     )
-    return Response(body, content_type=f"multipart/mixed; boundary={boundary}")
+    return Answer(body, content_type=f"multipart/mixed; boundary={boundary}")
