@@ -4,8 +4,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from flask import Flask
+from flask import Flask, Request
+from flask.sessions import NullSession, SessionInterface
 from flask_cors import CORS
+from werkzeug.routing import MapAdapter
 
 from visage.engine import Engine
 from visage.settings import Settings
@@ -13,13 +15,31 @@ from visage.web import access, batch_routes, failures, journal, metrics, routes
 from visage.web.request_body import PhotoRequest
 
 
+class NoSessions(SessionInterface):
+    """Nobody is remembered from one request to the next."""
+
+    _none = NullSession()
+
+    def open_session(self, app: Flask, request: Request) -> NullSession:  # noqa: ARG002
+        return self._none
+
+
 class Service(Flask):
-    """Flask, for functions that are none of them coroutines: it would look each of them over for every request."""
+    """Flask without what nothing here needs: of what a photo takes beside its nets, most is such work."""
 
     request_class = PhotoRequest
+    session_interface = NoSessions()
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """None of the functions is a coroutine; Flask would look each of them over for every request."""
         return func
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Find the address, whatever the host is called that it is at: Flask would read its name twice."""
+        if request is None:
+            return super().create_url_adapter(None)
+        path = request.environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
+        return MapAdapter(self.url_map, "", f"{request.root_path}/", "", "http", path, request.method)
 
 
 def create_app(settings: Settings | None = None, *, warm: bool = True) -> Flask:
@@ -35,7 +55,7 @@ def create_app(settings: Settings | None = None, *, warm: bool = True) -> Flask:
     # Two slashes are another address, and not a redirection, which would be HTML.
     app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.config.update(MAX_CONTENT_LENGTH=settings.max_body_bytes, MAX_FORM_PARTS=32)
+    app.config.update(MAX_CONTENT_LENGTH=settings.max_body_bytes)
     engine = Engine(settings)
     if warm:
         engine.warm_up()
@@ -45,6 +65,8 @@ def create_app(settings: Settings | None = None, *, warm: bool = True) -> Flask:
     app.extensions["engine"] = engine
     # Set when this process is to end, for answers that would go on.
     app.extensions["stopping"] = threading.Event()
+    # Whether what is answered counts: a worker's first photo is its own.
+    app.extensions["rehearses"] = False
     journal.install(app, log_addresses=settings.log_addresses)
     metrics.install(app)
     access.install(app, settings)

@@ -45,7 +45,7 @@ def install(app: Flask, settings: Settings) -> None:
         response.headers["X-Content-Type-Options"] = "nosniff"
         if request.endpoint != "static":
             response.headers["Cache-Control"] = "no-store"
-        if response.mimetype == "text/html":
+        if (response.content_type or "").startswith("text/html"):
             response.headers["Content-Security-Policy"] = _PAGE_POLICY
             response.headers["Referrer-Policy"] = "no-referrer"
         return response

@@ -4,8 +4,9 @@ import re
 import socket
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
+from threading import Lock
 from typing import Any, BinaryIO
 
 from gunicorn.http import get_parser  # type: ignore[import-untyped]
@@ -32,6 +33,7 @@ class Held:
     in_memory: int = 0
     on_disk: int = 0
     files: int = 0
+    lock: Lock = field(default_factory=Lock)
 
 
 class Connection:
@@ -60,6 +62,11 @@ class Connection:
         self._in_memory = self._on_disk = 0
         self._behind = b""
         self._went_ahead = False
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether, of a request that was answered, the client has taken everything and sent nothing behind it."""
+        return self.body is not None and not self._behind and not self.sock.held
 
     @property
     def may_be_turned_away(self) -> bool:
@@ -94,7 +101,8 @@ class Connection:
         Raises:
             StorageFull: there is no room for what has come.
         """
-        self._held.files += 1
+        with self._held.lock:
+            self._held.files += 1
         with told_when_full():
             self.reception.spool_to(file)
         self._hold(len(self.reception.data), file.tell())
@@ -163,20 +171,22 @@ class Connection:
         if self.parser and self.body is None:
             unreader = self.parser.unreader
             self._behind = unreader.take_buffered() + b"".join(unreader.iter or ())
-        self.parser, self._went_ahead = None, False
+        self.parser, self.body, self._went_ahead = None, None, False
         self._forget(len(self._behind))
         if self._behind:
             self.reception.feed(self._behind)
         self._behind = b""
 
     def _hold(self, in_memory: int, on_disk: int) -> None:
-        self._held.in_memory += in_memory - self._in_memory
-        self._held.on_disk += on_disk - self._on_disk
+        with self._held.lock:
+            self._held.in_memory += in_memory - self._in_memory
+            self._held.on_disk += on_disk - self._on_disk
         self._in_memory, self._on_disk = in_memory, on_disk
 
     def _forget(self, in_memory: int) -> None:
         if self.reception.spool:
-            self._held.files -= 1
+            with self._held.lock:
+                self._held.files -= 1
             # What a full disk did not take is tried once more.
             with suppress(OSError):
                 self.reception.spool.close()

@@ -1,11 +1,12 @@
 """Every failure as the one error shape: `{"error": sentence, "code": name}`."""
 
-from flask import Flask, Response, g, jsonify
+from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
 from visage.errors import BatchError, BusyError, RequestError, Unauthorized
 from visage.log import cause, logger
 from visage.web import metrics
+from visage.web.request_body import this_request
 
 # What Flask itself refuses, by status.
 _CODES = {404: "not_found", 405: "method_not_allowed"}
@@ -27,7 +28,7 @@ def _foreseen(error: RequestError | BatchError | BusyError) -> Response:
     metrics.count_refusal(error)
     if isinstance(error, BatchError) and error.__cause__:
         logger.warning(error.code, extra={"fields": {"reason": cause(error)}})
-    g.refusal = error.code
+    this_request().refused = error.code
     response = _shape(str(error), error.code, error.status)
     if isinstance(error, BusyError):
         response.headers["Retry-After"] = str(error.retry_after)

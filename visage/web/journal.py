@@ -2,12 +2,11 @@
 
 import time
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response
 
-from visage.engine import Analysis
 from visage.enlarge import Enhanced
-from visage.guard import Anonymized
 from visage.log import acceptable_id, logger, request_id
+from visage.web.request_body import this_request
 
 REQUEST_ID = "X-Request-ID"
 
@@ -17,26 +16,30 @@ def install(app: Flask, *, log_addresses: bool) -> None:
 
     @app.before_request
     def begin() -> None:
+        request = this_request()
         request_id.set(acceptable_id(request.headers.get(REQUEST_ID, "")))
-        g.started = time.perf_counter()
+        request.started = time.perf_counter()
 
     @app.after_request
     def finish(response: Response) -> Response:
+        request = this_request()
         response.headers[REQUEST_ID] = request_id.get()
+        if app.extensions["rehearses"]:
+            return response
         fields: dict[str, object] = {
             "method": request.method,
             # The rule, never the path that was asked for: that is the caller's text.
             "route": request.url_rule.rule if request.url_rule else None,
             "status": response.status_code,
-            "milliseconds": round((time.perf_counter() - g.started) * 1000, 1),
+            "milliseconds": round((time.perf_counter() - request.started) * 1000, 1),
         }
-        worked: Analysis | Anonymized | Enhanced | None = g.get("worked")
+        worked = request.worked
         if worked:
             if not isinstance(worked, Enhanced):
                 fields["faces"] = len(worked.faces)
             fields["stages"] = {stage: round(seconds * 1000, 1) for stage, seconds in worked.seconds.items()}
-        if "refusal" in g:
-            fields["code"] = g.refusal
+        if request.refused:
+            fields["code"] = request.refused
         if log_addresses:
             fields["address"] = request.remote_addr
         logger.info("request", extra={"fields": fields})

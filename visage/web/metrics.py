@@ -5,7 +5,7 @@ import time
 from functools import cache
 from typing import TypeVar
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client import generate_latest as as_text
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -15,6 +15,7 @@ from visage.engine import Analysis, Engine
 from visage.enlarge import Enhanced
 from visage.errors import VisageError
 from visage.guard import Anonymized
+from visage.web.request_body import this_request
 
 Metric = TypeVar("Metric", Counter, Histogram)
 
@@ -43,10 +44,15 @@ def install(app: Flask) -> None:
 
     @app.after_request
     def finish(response: Response) -> Response:
+        request = this_request()
+        if app.extensions["rehearses"]:
+            return response
+        if request.worked:
+            _record(request.worked)
         # The rule, never the path that was asked for: strangers must not be able to add time series.
         route = request.url_rule.rule if request.url_rule else "unknown"
         _child(REQUESTS, route, str(response.status_code)).inc()
-        _child(REQUEST_SECONDS, route).observe(time.perf_counter() - g.started)
+        _child(REQUEST_SECONDS, route).observe(time.perf_counter() - request.started)
         return response
 
 
@@ -66,7 +72,7 @@ def watch(engine: Engine) -> None:
     engine.admission.watcher = show
 
 
-def record(worked: Analysis | Anonymized | Enhanced) -> None:
+def _record(worked: Analysis | Anonymized | Enhanced) -> None:
     """Count what a photo gave and cost."""
     if not isinstance(worked, Enhanced):
         FACES.inc(len(worked.faces))

@@ -54,10 +54,22 @@ def read_wish(request: Request, default: Format) -> Wish:
         BadParameter: a value is not one of those that fit; the sentence names them.
         NotAcceptable: none of the types in `Accept` can be given.
     """
-    parameters = _Parameters(request.args, request.form)
+    accept = request.headers.get("Accept", "")
+    if request.query_string or request.form:
+        return _wish(_Parameters(request.args, request.form), accept, default)
+    return _plain_wish(accept, default)
+
+
+# Most callers ask for nothing in particular, and there are few kinds of them.
+@lru_cache(maxsize=64)
+def _plain_wish(accept: str, default: Format) -> Wish:
+    return _wish(_Parameters(), accept, default)
+
+
+def _wish(parameters: "_Parameters", accept: str, default: Format) -> Wish:
     return Wish(
         options=_options(parameters),
-        format=_format(request, parameters, default),
+        format=_format(parameters, accept, default),
         annotated=parameters.truth("annotated", default=True),
     )
 
@@ -150,8 +162,8 @@ def _guard_options(parameters: "_Parameters") -> GuardOptions:
     )
 
 
-def _format(request: Request, parameters: "_Parameters", default: Format) -> Format:
-    best = parameters.choice("format", Format) or _best_format(request.headers.get("Accept", ""), default)
+def _format(parameters: "_Parameters", accept: str, default: Format) -> Format:
+    best = parameters.choice("format", Format) or _best_format(accept, default)
     if best is None:
         raise NotAcceptable(
             "None of the types in Accept can be given; ask for application/json, image/jpeg or multipart/mixed."

@@ -5,12 +5,13 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import IO
 
-from flask import Request
+from flask import Request, request
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.utils import cached_property
 
+from visage.enlarge import Enhanced
 from visage.errors import (
     BodyTooLarge,
     EmptyImage,
@@ -19,6 +20,8 @@ from visage.errors import (
     RequestError,
     UnsupportedType,
 )
+from visage.guard import Anonymized
+from visage.results import Analysis
 from visage.web.form_parser import PhotoFormParser
 
 FIELDS = ("image", "file")
@@ -27,16 +30,30 @@ HOW_TO_SEND = "Send the photo as the multipart field 'image', or its bytes as th
 
 
 class PhotoRequest(Request):
-    """A request whose uploads stay in memory."""
+    """A request whose uploads stay in memory, and what becomes of it."""
 
     form_data_parser_class = PhotoFormParser
+    # A photo and its parameters are a dozen; a field has what Flask allows. Flask would look both up for every request.
+    max_form_parts = 32
+    max_form_memory_size = 500_000
+
+    # `time.perf_counter()` of when it was whole; what was done for it; the code of the error that it was refused with.
+    started = 0.0
+    worked: Analysis | Anonymized | Enhanced | None = None
+    refused: str | None = None
 
     @cached_property
     def stream(self) -> IO[bytes]:
         """The body. One that is here already needs no watch over how much is read, by which it is copied twice."""
-        watched, body = super().stream, self.environ["wsgi.input"]
-        here = isinstance(body, BytesIO) and body.getbuffer().nbytes == self.content_length
-        return body if here else watched
+        body, length = self.environ["wsgi.input"], self.content_length or 0
+        here = isinstance(body, BytesIO) and body.getbuffer().nbytes == length
+        return body if here and length <= (self.max_content_length or 0) else super().stream
+
+
+def this_request() -> PhotoRequest:
+    """The request that this thread answers. Each look at Flask's `request` would search for it anew."""
+    found: PhotoRequest = request._get_current_object()  # type: ignore[attr-defined]
+    return found
 
 
 def read_photo(request: Request) -> bytes:

@@ -1,6 +1,6 @@
 """The routes."""
 
-from flask import Blueprint, Response, current_app, g, jsonify, request
+from flask import Blueprint, Response, current_app, jsonify
 
 from visage.engine import Engine
 from visage.errors import NotReady
@@ -10,7 +10,7 @@ from visage.web import metrics
 from visage.web.answers import answer, enlarged_answer, guard_answer
 from visage.web.docs import docs_page
 from visage.web.parameters import Format, read_guard_options, read_picture_wish, read_wish
-from visage.web.request_body import read_photo
+from visage.web.request_body import read_photo, this_request
 from visage.web.wanted import Wanted
 
 blueprint = Blueprint("photos", __name__)
@@ -31,26 +31,24 @@ def analyze() -> Response:
 @blueprint.post("/anonymize")
 def anonymize() -> Response:
     """A photo in, the same with its faces covered out."""
-    engine = _engine()
+    engine, request = _engine(), this_request()
     photo = read_photo(request)
     options = read_guard_options(request)
     wish = read_picture_wish(request, MEDIA_TYPES[read_header(photo).format])
     anonymized = engine.anonymize(photo, options)
-    metrics.record(anonymized)
-    g.worked = anonymized
+    request.worked = anonymized
     return guard_answer(anonymized, engine.pack, wish)
 
 
 @blueprint.post("/enhance")
 def enhance() -> Response:
     """A picture in, the same enlarged out."""
-    engine = _engine()
+    engine, request = _engine(), this_request()
     photo = read_photo(request)
     wish = read_picture_wish(request, MEDIA_TYPES[read_header(photo).format])
     client, stopping = request.environ.get("gunicorn.socket"), current_app.extensions["stopping"]
     enhanced = engine.enhance(photo, Wanted(client, stopping, engine.enhancer))
-    metrics.record(enhanced)
-    g.worked = enhanced
+    request.worked = enhanced
     return enlarged_answer(enhanced, engine.enhancer.pack, wish)
 
 
@@ -93,13 +91,12 @@ def docs() -> str:
 
 
 def _analyze(default: Format) -> Response:
-    engine = _engine()
+    engine, request = _engine(), this_request()
     photo = read_photo(request)
     wish = read_wish(request, default)
     wants_picture = wish.annotated or wish.format is not Format.JSON
     analysis = engine.analyze(photo, wish.options, annotated=wants_picture)
-    metrics.record(analysis)
-    g.worked = analysis
+    request.worked = analysis
     return answer(analysis, engine.pack, wish.format)
 
 

@@ -11,7 +11,7 @@ from visage.log import cause, logger
 from visage.web import metrics
 from visage.web.worker import PatientWorker
 
-# How often a worker on batches gives its master a sign and looks whether it is to stop.
+# How often a worker gives its master a sign, and one on batches looks whether it is to stop.
 _ROUND_SECONDS = 0.25
 
 # Between tries to begin while store or queue cannot be had.
@@ -40,6 +40,14 @@ class ServiceWorker(PatientWorker):
     """Serves, unless it `works_on_batches`, which is decided before its fork."""
 
     works_on_batches = False
+    next_sign = 0.0
+
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        """Refuse what is not done here, instead of leaving it out in silence."""
+        super().check_config(cfg, log)
+        if cfg.is_ssl or cfg.proxy_protocol not in {False, "off"}:
+            raise SystemExit("visage cannot start: TLS and PROXY lines are for a proxy in front; leave them out here.")
 
     def choose(self, server: Any) -> None:
         """Decide in the master, before the fork, what this worker is for: the last of a generation works on batches.
@@ -54,12 +62,17 @@ class ServiceWorker(PatientWorker):
             self.age = _begun(server) + _AGES - 1
 
     def notify(self) -> None:
-        """Give the master a sign; gunicorn has this called at least once a second."""
-        super().notify()
-        self.wsgi.extensions["engine"].give_back()
+        """Give the master a sign, which it asks for every second; gunicorn calls this for every packet."""
+        now = time.monotonic()
+        if now >= self.next_sign:
+            self.next_sign = now + _ROUND_SECONDS
+            super().notify()
+            self.wsgi.extensions["engine"].give_back()
 
     def init_process(self) -> None:
         """Begin in the process that was forked for this worker."""
+        # gunicorn would search for each of its settings anew, fifty times a request.
+        self.cfg.__dict__.update({name: setting.get() for name, setting in self.cfg.settings.items()})
         if self.works_on_batches:
             os.nice(_NICENESS)
         super().init_process()

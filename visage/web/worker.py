@@ -8,9 +8,7 @@ import errno
 import socket
 import sys
 import time
-import uuid
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
 from functools import wraps
 from typing import Any
@@ -19,7 +17,7 @@ from gunicorn.http import errors as http_errors  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
 from visage.errors import BodyTimeout, RequestError, StorageFull, VisageError
-from visage.log import logger
+from visage.log import logger, new_id
 from visage.settings import Settings
 from visage.web import overload
 from visage.web.connection import Connection
@@ -66,16 +64,9 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self._settings = Settings.from_environment()
         self._waits = Waits(lambda: self.poller)
         self._intake = Intake(self._settings)
-        self._next_look = self._next_sign = 0.0
+        self._next_look = 0.0
         self._most_held = _BYTES_A_PIXEL * self._settings.max_image_pixels
         self._door_shut = False
-
-    @classmethod
-    def check_config(cls, cfg: Any, log: Any) -> None:
-        """Refuse what is not done here, instead of leaving it out in silence."""
-        super().check_config(cfg, log)
-        if cfg.is_ssl or cfg.proxy_protocol not in {False, "off"}:
-            raise SystemExit("visage cannot start: TLS and PROXY lines are for a proxy in front; leave them out here.")
 
     def accept(self, listener: socket.socket) -> bool:
         """Take a client that knocks, and what it has sent already; whether there was one."""
@@ -86,10 +77,13 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             if error.errno in {errno.EBADF, errno.EINVAL, errno.ENOTSOCK}:
                 raise
             return False
-        self.nr_conns += 1
-        patience = self._settings.body_seconds
-        self._receive(Connection(client, address, listener.getsockname(), self._intake.held, patience))
+        self.welcome(client, address, listener.getsockname())
         return True
+
+    def welcome(self, client: socket.socket, address: Any, server: Any) -> None:
+        """Take what a client who is in has sent already."""
+        self.nr_conns += 1
+        self._receive(Connection(client, address, server, self._intake.held, self._settings.body_seconds))
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Take clients in, or no more; a worker that stops takes those that have knocked, and then shuts the door."""
@@ -105,13 +99,6 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             while self.accept(listener):
                 pass
             listener.close()
-
-    def notify(self) -> None:
-        """Tell the master that this loop goes round; it asks every second, and the loop goes round for every packet."""
-        now = time.monotonic()
-        if now >= self._next_sign:
-            self._next_sign = now + _LOOK_SECONDS
-            super().notify()
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Look more often than once a second for those whose time is up, as long as there are any."""
@@ -162,11 +149,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             self._refuse(connection, error)
             return
         reception = connection.reception
-        if (
-            reception.complete
-            and connection.may_be_turned_away
-            and overload.refuses_photos(self.wsgi.extensions["engine"])
-        ):
+        if connection.may_be_turned_away and overload.refuses_photos(self.wsgi.extensions["engine"]):
             connection.keeps = overload.turn_away(connection, keeps=self.alive and connection.can_keep)
             connection.release()
             self._send(connection)
@@ -216,11 +199,27 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             return bool(keepalive and conn.parser.finish_body())
         return False
 
+    def enqueue_req(self, conn: Connection) -> None:
+        """Have a thread answer a request that is whole."""
+        self.tpool.submit(self._answer, conn)
+
+    def _answer(self, connection: Connection) -> None:
+        """Answer in a thread. To wake the main loop takes long: it is not done for a client that has everything."""
+        goes_on = keeps = False
+        try:
+            keeps = bool(self.handle(connection))
+            if keeps and self.alive and connection.is_quiet:
+                self._await_next(connection)
+                goes_on = True
+        finally:
+            if not goes_on:
+                self.method_queue.defer(self._finish, connection, keeps)
+
     @_harmless
-    def finish_request(self, connection: Connection, future: "Future[Any]") -> None:
+    def _finish(self, connection: Connection, keeps: bool) -> None:
         """A thread has made its answer, or given up; what the client has not taken yet is sent from here."""
         connection.release()
-        connection.keeps = not future.cancelled() and future.exception() is None and bool(future.result())
+        connection.keeps = keeps
         self._send(connection)
         # To refuse others what is new instead would leave the service to a few slow readers.
         for slow in self._waits.longest_held(self._most_held) if connection.sock.held else ():
@@ -279,7 +278,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def _drop(self, connection: Connection) -> None:
         if connection.open:
-            self._waits.end(connection)
+            self._waits.forget(connection)
             connection.drop()
             self.nr_conns -= 1
 
@@ -297,4 +296,4 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             super().handle_error(req, client, addr, exc)
             return
         with suppress(OSError):
-            client.sendall(refusal(unreadable(exc), uuid.uuid4().hex))
+            client.sendall(refusal(unreadable(exc), new_id()))

@@ -1,0 +1,69 @@
+"""A worker's first photo is its own: what takes long only once is behind it when the first client comes.
+
+That is more than nets: a thread, its memory, every module and table on the way from the socket and back.
+"""
+
+import socket
+
+import cv2
+import numpy as np
+
+from visage.log import logger
+from visage.settings import Settings
+from visage.web.worker import PatientWorker
+
+# In pixels, width and height; grey all over, so without a face. The last fits into the least that settings allow.
+_SIZES = (800, 600), (1, 1)
+
+_MOST_SECONDS = 60.0
+
+_BOUNDARY = "rehearsal"
+
+
+def rehearse(worker: PatientWorker) -> None:
+    """Have `worker`, which serves nobody yet, answer a photo as if a client had sent it. It is not counted or logged.
+
+    One that goes wrong is told in the log: what is wrong will meet the clients too.
+    """
+    app, engine = worker.wsgi, worker.wsgi.extensions["engine"]
+    inside, outside = socket.socketpair()
+    cache, engine.cache = engine.cache, None
+    app.extensions["rehearses"] = True
+    try:
+        with outside:
+            outside.settimeout(_MOST_SECONDS)
+            outside.sendall(_request(engine.settings))
+            worker.welcome(inside, ("", 0), ("", 0))
+            answer = outside.recv(2**12)
+    except OSError as error:
+        answer = str(error).encode()
+    finally:
+        app.extensions["rehearses"] = False
+        engine.cache = cache
+        # Nobody has been here: what is ready stays so until the first photo has used it.
+        engine.admission.at_rest_since = None
+    if not answer.startswith(b"HTTP/1.1 200 "):
+        logger.warning("rehearsal_failed", extra={"fields": {"reason": answer.partition(b"\r")[0].decode("latin-1")}})
+
+
+def _request(settings: Settings) -> bytes:
+    """What curl would send of a grey picture, the largest that is allowed."""
+    for width, height in _SIZES:
+        body = _form(width, height)
+        if width * height <= settings.max_image_pixels and len(body) <= settings.max_body_bytes:
+            break
+    lines = (
+        "POST /predict HTTP/1.1",
+        "Host: localhost",
+        "Accept: */*",
+        f"Authorization: Bearer {settings.api_token}",
+        f"Content-Type: multipart/form-data; boundary={_BOUNDARY}",
+        f"Content-Length: {len(body)}",
+    )
+    return "\r\n".join((*lines, "\r\n")).encode() + body
+
+
+def _form(width: int, height: int) -> bytes:
+    _, picture = cv2.imencode(".jpg", np.full((height, width, 3), 127, np.uint8))
+    head = 'Content-Disposition: form-data; name="image"; filename="grey.jpg"\r\nContent-Type: image/jpeg'
+    return f"--{_BOUNDARY}\r\n{head}\r\n\r\n".encode() + picture.tobytes() + f"\r\n--{_BOUNDARY}--\r\n".encode()
