@@ -15,7 +15,8 @@ from visage.web.worker import PatientWorker
 # In pixels, width and height; grey all over, so without a face. The last fits into the least that settings allow.
 _SIZES = (800, 600), (1, 1)
 
-_MOST_SECONDS = 60.0
+# Less than what gunicorn waits for a sign of the worker.
+_MOST_SECONDS = 30.0
 
 _BOUNDARY = "rehearsal"
 
