@@ -14,6 +14,8 @@ def line(message: str, **fields: object) -> dict[str, object]:
     record = logging.LogRecord("visage", logging.INFO, "", 0, message, None, None)
     record.fields = fields
     written = JsonFormatter().format(record)
+    # Whatever the log's encoding, and whatever its readers take for the end of a line.
+    assert written.isascii()
     assert "\n" not in written
     event: dict[str, object] = json.loads(written)
     return event
@@ -38,6 +40,7 @@ def test_fields_and_the_request_stand_beside_the_event() -> None:
     [
         pytest.param("two\nlines", id="a line end"),
         pytest.param("Grüße", id="letters beyond ASCII"),
+        pytest.param("two\u2028lines", id="a line end of Unicode"),
         pytest.param("caf\udce9.jpg", id="a name that is no UTF-8"),
     ],
 )

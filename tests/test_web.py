@@ -428,3 +428,8 @@ def test_a_photo_is_a_file_however_its_name_is_written(client: FlaskClient, tiny
     )
 
     assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("host", ["photos.example", "a..b", "x" * 300])
+def test_what_a_caller_takes_the_service_for_changes_nothing(client: FlaskClient, host: str) -> None:
+    assert client.get("/healthz", headers={"Host": host}).json == {"status": "ok"}

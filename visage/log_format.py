@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import traceback
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,11 +30,12 @@ class JsonFormatter(logging.Formatter):
         event |= getattr(record, "fields", {})
         if record.exc_info:
             event["traceback"] = _BATCH_ID.sub(r"\1…", "".join(traceback.format_exception(*record.exc_info)))
-        try:
-            return orjson.dumps(event).decode()
-        except orjson.JSONEncodeError:
-            # Names that are no UTF-8 have surrogates in Python; nothing that happened may be missing for that.
-            return json.dumps(event)
+        with suppress(orjson.JSONEncodeError):
+            line = orjson.dumps(event)
+            if line.isascii():
+                return line.decode()
+        # Not every log is UTF-8, and names of files need not be it either. It escapes what is not ASCII.
+        return json.dumps(event)
 
 
 def log_config(level: str) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """A worker's first photo is its own: what takes long only once is behind it when the first client comes.
 
-That is more than nets: a thread, its memory, every module and table on the way from the socket and back.
+That is more than nets: a thread, its memory, every table on the way from the socket and back. Of several slots it is
+the way of the first.
 """
 
 import socket
+import time
 
 import cv2
 import numpy as np
@@ -15,8 +17,10 @@ from visage.web.worker import PatientWorker
 # In pixels, width and height; grey all over, so without a face. The last fits into the least that settings allow.
 _SIZES = (800, 600), (1, 1)
 
-# Less than what gunicorn waits for a sign of the worker.
-_MOST_SECONDS = 30.0
+_MOST_SECONDS = 60.0
+
+# How often it is looked whether there is more to do than to wait.
+_ROUND_SECONDS = 0.1
 
 _BOUNDARY = "rehearsal"
 
@@ -27,24 +31,41 @@ def rehearse(worker: PatientWorker) -> None:
     One that goes wrong is told in the log: what is wrong will meet the clients too.
     """
     app, engine = worker.wsgi, worker.wsgi.extensions["engine"]
-    inside, outside = socket.socketpair()
     cache, engine.cache = engine.cache, None
     app.extensions["rehearses"] = True
+    started = time.monotonic()
     try:
-        with outside:
-            outside.settimeout(_MOST_SECONDS)
-            outside.sendall(_request(engine.settings))
-            worker.welcome(inside, ("", 0), ("", 0))
-            answer = outside.recv(2**12)
+        answer = _answered(worker, _request(engine.settings), started + _MOST_SECONDS)
     except OSError as error:
-        answer = str(error).encode()
+        answer = str(error)
     finally:
         app.extensions["rehearses"] = False
         engine.cache = cache
-        # Nobody has been here: what is ready stays so until the first photo has used it.
+        # Nobody has been here: what is ready stays so until the first photo has used it, and no request is used up.
         engine.admission.at_rest_since = None
-    if not answer.startswith(b"HTTP/1.1 200 "):
-        logger.warning("rehearsal_failed", extra={"fields": {"reason": answer.partition(b"\r")[0].decode("latin-1")}})
+        worker.nr = 0
+    if answer.startswith("HTTP/1.1 200 "):
+        logger.debug("rehearsed", extra={"fields": {"seconds": round(time.monotonic() - started, 3)}})
+    else:
+        logger.warning("rehearsal_failed", extra={"fields": {"reason": answer or "no answer"}})
+
+
+def _answered(worker: PatientWorker, request: bytes, deadline: float) -> str:
+    """The first line of what `worker` answers."""
+    inside, outside = socket.socketpair()
+    with outside:
+        outside.settimeout(_ROUND_SECONDS)
+        outside.sendall(request)
+        worker.welcome(inside, ("", 0), ("", 0))
+        while True:
+            try:
+                return outside.recv(2**12).partition(b"\r")[0].decode("latin-1")
+            except TimeoutError:
+                # What the main loop would do, which has not begun: send what a thread could not send by itself.
+                worker.notify()
+                worker.method_queue.run_callbacks(None)
+                if time.monotonic() > deadline:
+                    raise
 
 
 def _request(settings: Settings) -> bytes:

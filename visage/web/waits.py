@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
@@ -41,7 +42,7 @@ class Waits:
         return len(self._waits)
 
     def __iter__(self) -> Iterator[Connection]:
-        return iter(list(self._waits))
+        return (connection for connection, _ in self._all())
 
     def to_read(self, connection: Connection, then: _Action, deadline: float, too_late: _Action) -> None:
         """Call `then` with the connection when bytes have come, `too_late` when none have."""
@@ -74,16 +75,20 @@ class Waits:
 
     def hurry(self, deadline: float) -> None:
         """Who has not begun a request by `deadline` waits no longer than that."""
-        for connection, wait in list(self._waits.items()):
+        for connection, wait in self._all():
             if not connection.reception.data and wait.events == EVENT_READ:
                 wait.deadline = min(wait.deadline, deadline)
 
     def call_off(self) -> None:
         """Tell all whose time is up."""
         now = time.monotonic()
-        for connection, wait in list(self._waits.items()):
+        for connection, wait in self._all():
             if wait.deadline < now:
                 wait.too_late(connection)
+
+    def _all(self) -> list[tuple[Connection, _Wait]]:
+        with self._lock:
+            return list(self._waits.items())
 
     def _wait(self, connection: Connection, wait: _Wait) -> None:
         with self._lock:
@@ -105,4 +110,6 @@ class Waits:
 
     def _unwatch(self, connection: Connection) -> None:
         if self._watched.pop(connection, None):
-            self._poller().unregister(connection.socket)
+            # What the kernel refused to watch is not there.
+            with suppress(KeyError):
+                self._poller().unregister(connection.socket)
