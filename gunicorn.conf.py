@@ -158,7 +158,8 @@ def post_worker_init(worker: Any) -> None:
         engine = worker.wsgi.extensions["engine"]
         engine.warm_up()
         rehearse(worker)
-        metrics.watch(engine)
+        metrics.introduce(engine)
+        metrics.keep_up_to_date(engine)
         if engine.wears_out:
             worker.max_requests = WORN_OUT_PHOTOS + secrets.randbelow(WORN_OUT_PHOTOS)
     while not worker.early_signals.empty():

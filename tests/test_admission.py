@@ -110,15 +110,18 @@ def test_both_refusals_say_when_to_come_back() -> None:
     assert (WaitTimeout.status, WaitTimeout("").retry_after) == (503, 1)
 
 
-def test_a_watcher_is_told_how_many_work_and_wait_whenever_that_changes() -> None:
+def test_who_works_and_who_waits_is_known_at_every_moment() -> None:
     admission = Admission(slots=1, queue=1, wait_seconds=0.01)
-    told: list[tuple[int, int]] = []
-    admission.watcher = lambda working, waiting: told.append((working, waiting))
+    seen = [(admission.working, admission.waiting)]
 
-    with admission.slot(), pytest.raises(WaitTimeout), admission.slot():
-        pass
+    with admission.slot():
+        seen.append((admission.working, admission.waiting))
+        with pytest.raises(WaitTimeout), admission.slot():
+            pass
+        seen.append((admission.working, admission.waiting))
+    seen.append((admission.working, admission.waiting))
 
-    assert told == [(1, 0), (1, 1), (1, 0), (0, 0)]
+    assert seen == [(0, 0), (1, 0), (1, 0), (0, 0)]
     assert not admission.busy
 
 
@@ -174,12 +177,11 @@ def test_a_patient_caller_takes_its_turn_like_everybody() -> None:
 
 def test_a_patient_caller_takes_no_place_in_the_queue_and_is_not_turned_away() -> None:
     admission = Admission(slots=1, queue=0, wait_seconds=0.01)
-    told: list[tuple[int, int]] = []
-    done: list[float] = []
+    done: list[tuple[float, int, int]] = []
 
     def tile() -> None:
         with admission.slot(patient=True) as waited:
-            done.append(waited)
+            done.append((waited, admission.working, admission.waiting))
 
     with ThreadPoolExecutor(1) as pool:
         with admission.slot():
@@ -188,12 +190,13 @@ def test_a_patient_caller_takes_no_place_in_the_queue_and_is_not_turned_away() -
             waiting, full = admission.waiting, admission.full
             # Longer than anybody else may wait.
             time.sleep(0.05)
-            admission.watcher = lambda working, waiting: told.append((working, waiting))
         call.result()
 
+    ((waited, working_then, waiting_then),) = done
     assert (waiting, full) == (0, True)
-    assert done[0] >= 0.05
-    assert told == [(1, 0), (0, 0)]
+    assert waited >= 0.05
+    assert (working_then, waiting_then) == (1, 0)
+    assert admission.working == 0
 
 
 def test_work_of_many_parts_and_many_photos_all_come_to_an_end() -> None:

@@ -106,7 +106,7 @@ def test_what_the_guard_covers_is_logged_and_counted_too(service: Service, tiny_
     line = last_line(service)
     assert (line["route"], line["status"], line["faces"]) == ("/anonymize", 200, 3)
     assert set(line["stages"]) == {"wait", "decode", "detect", "cover", "encode"}
-    assert metric(service, 'visage_stage_seconds_count{stage="cover"}') == before + 1
+    assert wait_for(lambda: metric(service, 'visage_stage_seconds_count{stage="cover"}') == before + 1)
 
 
 def test_the_log_has_addresses_where_they_are_asked_for(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:

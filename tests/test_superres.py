@@ -21,6 +21,7 @@ from benchmarks.service import ROOT
 from benchmarks.usage import forget_peak, peak, resident
 from tests.pictures import as_stored, encode, encode_16_bit, exif, gradient
 from tests.superres_packs import write_edsr_pack, write_luma_pack
+from tests.test_faults import wait_for
 from visage.admission import Admission
 from visage.engine import Engine
 from visage.enhancer import Enhancer
@@ -349,10 +350,8 @@ def test_an_engine_enlarges_in_its_slots(tiny_pack: Path, luma: Settings, tiny_p
 
     with ThreadPoolExecutor(1) as pool:
         with engine.admission.slot():
-            came = threading.Event()
-            engine.admission.watcher = lambda _working, _waiting: came.set()
             call = pool.submit(engine.enhance, tiny_png, lambda done, _: tiles.append(done))
-            assert came.wait(60)
+            assert wait_for(lambda: engine.admission._turns)
             began = time.perf_counter()
             time.sleep(0.05)
             begun, waited = bool(tiles), time.perf_counter() - began

@@ -20,7 +20,7 @@ from benchmarks.service import ROOT
 from tests.conftest import TINY_FACES
 from visage.errors import PackError, QueueFull
 from visage.settings import Settings
-from visage.web import create_app
+from visage.web import create_app, metrics
 from visage.web.form_parser import CHUNK
 
 
@@ -307,6 +307,15 @@ def test_metrics_count_what_was_answered(client: FlaskClient, tiny_png: bytes) -
     post(client, tiny_png)
 
     assert count() == before + 1
+
+
+def test_answers_that_wait_to_be_counted_do_not_become_many(client: FlaskClient) -> None:
+    most = 0
+    for _ in range(250):
+        client.get("/healthz")
+        most = max(most, len(metrics._uncounted))
+
+    assert 0 < most < 100
 
 
 def test_metrics_do_not_grow_with_made_up_paths(client: FlaskClient) -> None:

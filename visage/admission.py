@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from visage.errors import QueueFull, WaitTimeout
@@ -28,8 +28,11 @@ class Admission:
         self._lock = threading.Lock()
         # `time.monotonic()` of when the last slot was given back; None while one is held and until the first one was.
         self.at_rest_since: float | None = None
-        # Told how many work and how many wait, whenever that changes.
-        self.watcher: Callable[[int, int], None] = lambda _working, _waiting: None
+
+    @property
+    def working(self) -> int:
+        """How many callers hold a slot at this moment."""
+        return self._working
 
     @property
     def waiting(self) -> int:
@@ -79,7 +82,6 @@ class Admission:
             else:
                 self._working += 1
                 self.at_rest_since = None
-            self.watcher(self._working, self.waiting)
         return turn
 
     def _give_up(self, turn: threading.Event) -> None:
@@ -87,7 +89,6 @@ class Admission:
             if turn.is_set():
                 return  # its turn came at the last moment
             self._turns.remove(turn)
-            self.watcher(self._working, self.waiting)
         raise WaitTimeout(f"No slot came free within {self._wait_seconds:g} seconds; try again in a moment.")
 
     def _leave(self) -> None:
@@ -99,4 +100,3 @@ class Admission:
             else:
                 self._working -= 1
                 self.at_rest_since = None if self._working else time.monotonic()
-            self.watcher(self._working, self.waiting)

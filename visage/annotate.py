@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
 
 import cv2
 import numpy as np
@@ -174,16 +173,21 @@ def _place(
     """
     labels: list[Label] = []
     for face in sorted(range(len(frames)), key=lambda face: -frames[face][0].area):
+        if not texts[face]:
+            continue
         box, pen = frames[face]
-        # Most faces take the first spot for their first text: what follows is worked out when it is asked for.
-        widths = (_label_width(text, pen) for text in texts[face])
-        first = next(widths, 0)
-        spots = (_spots(box, label_width, pen, width, height) for label_width in chain([first], widths))
+        first = _label_width(texts[face][0], pen)
         # What lies farther off is in no spot's way. A label that touches another face's box seems to belong to it.
         reach = _grown(box, first + pen.margin, pen.label_height + pen.margin)
         faces = [_grown(other, pen.margin) for other, _ in frames if other is not box and _touch(other, reach)]
         taken = [label.box for label in labels if _touch(label.box, reach)]
-        found = _cheapest(spots, box, faces, taken) if texts[face] else None
+        spot = next(_spots(box, first, pen, width, height), None)
+        # Most faces have room there: what follows is for the others.
+        if spot and not any(_touch(spot, each) for each in (box, *faces, *taken)):
+            labels.append(Label(face, texts[face][0], spot, pen))
+            continue
+        spots = (_spots(box, _label_width(text, pen), pen, width, height) for text in texts[face])
+        found = _cheapest(spots, box, faces, taken)
         if found is not None:
             labels.append(Label(face, texts[face][found[0]], found[1], pen))
     return tuple(labels)
@@ -194,7 +198,7 @@ def _cheapest(
 ) -> tuple[int, Box] | None:
     """The index of the text and the spot for it that cost least; None where every spot is `taken` or there is none.
 
-    `spots` are those of each text for the face in `box`. In plain numbers, because most faces take their first spot.
+    `spots` are those of each text for the face in `box`.
     """
     best, least = None, math.inf
     for text, places in enumerate(spots):

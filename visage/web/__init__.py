@@ -59,7 +59,7 @@ def create_app(settings: Settings | None = None, *, warm: bool = True) -> Flask:
     engine = Engine(settings)
     if warm:
         engine.warm_up()
-        metrics.watch(engine)
+        metrics.introduce(engine)
     else:
         engine.check()
     app.extensions["engine"] = engine

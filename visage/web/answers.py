@@ -1,6 +1,7 @@
 """What was found or made as the body of an answer: JSON, the bare picture, or both."""
 
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -20,10 +21,13 @@ from visage.web.parameters import Format, PictureFormat, PictureWish
 
 
 class Answer(Response):
-    """One whose headers are complete: werkzeug would look them over and copy them."""
+    """One to a POST whose headers and bytes are complete: werkzeug would look them over, copy and wrap them."""
 
     def get_wsgi_headers(self, environ: dict[str, Any]) -> Headers:  # noqa: ARG002
         return self.headers
+
+    def get_app_iter(self, environ: dict[str, Any]) -> Iterable[bytes]:  # noqa: ARG002
+        return self.response  # type: ignore[return-value]
 
 
 def answer(analysis: Analysis, pack: Pack, format: Format) -> Response:

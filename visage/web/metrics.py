@@ -2,7 +2,11 @@
 
 import os
 import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
+from threading import Lock, Thread
 from typing import TypeVar
 
 from flask import Flask, Response
@@ -14,7 +18,6 @@ from visage.batches.batch import Done, Result
 from visage.engine import Analysis, Engine
 from visage.enlarge import Enhanced
 from visage.errors import VisageError
-from visage.guard import Anonymized
 from visage.web.request_body import this_request
 
 Metric = TypeVar("Metric", Counter, Histogram)
@@ -38,6 +41,30 @@ SLOTS_BUSY = Gauge("visage_slots_busy", "Photos that are being worked on.", mult
 QUEUE_LENGTH = Gauge("visage_queue_length", "Photos that wait for a slot.", multiprocess_mode="livesum")
 PACK = Gauge("visage_pack_info", "1 for the model pack that answers.", ["pack", "version"], multiprocess_mode="livemax")
 
+# What a worker tells of itself at once others tell of it after this time. Not with every photo: nets leave nothing of
+# what counts and shows in the processor's caches (benchmarks/README.md).
+_ROUND_SECONDS = 0.25
+
+# Where nobody asks, and no thread counts, so many answers wait to be counted.
+_MOST_UNCOUNTED = 100
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """What is counted of an answer: not its picture, which would stay in memory until then."""
+
+    route: str
+    status: str
+    seconds: float
+    stages: Mapping[str, float]
+    # None where there was nothing to find, or no cache to ask.
+    faces: int | None
+    cache: str | None
+
+
+_uncounted: deque[_Answered] = deque()
+_counting = Lock()
+
 
 def install(app: Flask) -> None:
     """Count and time every request of `app`, whose journal tells when each began."""
@@ -47,39 +74,71 @@ def install(app: Flask) -> None:
         request = this_request()
         if app.extensions["rehearses"]:
             return response
-        if request.worked:
-            _record(request.worked)
-        # The rule, never the path that was asked for: strangers must not be able to add time series.
-        route = request.url_rule.rule if request.url_rule else "unknown"
-        _child(REQUESTS, route, str(response.status_code)).inc()
-        _child(REQUEST_SECONDS, route).observe(time.perf_counter() - request.started)
+        worked = request.worked
+        answered = _Answered(
+            # The rule, never the path that was asked for: strangers must not be able to add time series.
+            route=request.url_rule.rule if request.url_rule else "unknown",
+            status=str(response.status_code),
+            seconds=time.perf_counter() - request.started,
+            stages=worked.seconds if worked else {},
+            faces=None if worked is None or isinstance(worked, Enhanced) else len(worked.faces),
+            cache=_outcome(worked) if isinstance(worked, Analysis) else None,
+        )
+        _uncounted.append(answered)
+        if len(_uncounted) >= _MOST_UNCOUNTED:
+            _count_all()
         return response
 
 
-def watch(engine: Engine) -> None:
-    """Show what `engine` does; to be called in the process that answers, not in one that only forks it."""
+def introduce(engine: Engine) -> None:
+    """Tell what `engine` is; to be called in the process that answers, not in one that only forks it."""
     SLOTS.set(engine.settings.slots)
     PACK.labels(engine.pack.name, engine.pack.version).set(1)
 
-    shown: dict[Gauge, int] = {}
 
-    def show(working: int, waiting: int) -> None:
-        for gauge, count in ((SLOTS_BUSY, working), (QUEUE_LENGTH, waiting)):
-            if shown.get(gauge) != count:
-                shown[gauge] = count
-                gauge.set(count)
-
-    engine.admission.watcher = show
+def bring_up_to_date(engine: Engine) -> None:
+    """Count what was answered so far, and show what `engine` does."""
+    _count_all()
+    SLOTS_BUSY.set(engine.admission.working)
+    QUEUE_LENGTH.set(engine.admission.waiting)
 
 
-def _record(worked: Analysis | Anonymized | Enhanced) -> None:
-    """Count what a photo gave and cost."""
-    if not isinstance(worked, Enhanced):
-        FACES.inc(len(worked.faces))
-    if isinstance(worked, Analysis) and "cache" in worked.seconds:
-        CACHE_ANSWERS.labels("hit" if worked.cached else "miss").inc()
-    for stage, seconds in worked.seconds.items():
+def keep_up_to_date(engine: Engine) -> None:
+    """Have a thread do so from now on, because other processes are asked too.
+
+    At times of its own: the main loop wakes when photos come, and would see slots idle that rarely are.
+    """
+
+    def go_on() -> None:
+        while True:
+            time.sleep(_ROUND_SECONDS)
+            bring_up_to_date(engine)
+
+    Thread(target=go_on, name="metrics", daemon=True).start()
+
+
+def _count_all() -> None:
+    with _counting:
+        while _uncounted:
+            _count(_uncounted.popleft())
+
+
+def _count(answered: _Answered) -> None:
+    if answered.faces is not None:
+        FACES.inc(answered.faces)
+    if answered.cache:
+        CACHE_ANSWERS.labels(answered.cache).inc()
+    for stage, seconds in answered.stages.items():
         _child(STAGE_SECONDS, stage).observe(seconds)
+    _child(REQUESTS, answered.route, answered.status).inc()
+    _child(REQUEST_SECONDS, answered.route).observe(answered.seconds)
+
+
+def _outcome(analysis: Analysis) -> str | None:
+    """What the cache knew of a photo, if it was asked."""
+    if "cache" not in analysis.seconds:
+        return None
+    return "hit" if analysis.cached else "miss"
 
 
 @cache
@@ -104,8 +163,9 @@ def count_unrouted(error: VisageError) -> None:
     REQUESTS.labels("unknown", str(error.status)).inc()
 
 
-def exposition() -> Response:
-    """The answer to a scrape."""
+def exposition(engine: Engine) -> Response:
+    """The answer to a scrape, in the process that answers with `engine`."""
+    bring_up_to_date(engine)
     registry = REGISTRY
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         registry = CollectorRegistry()

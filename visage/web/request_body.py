@@ -42,6 +42,9 @@ class PhotoRequest(Request):
     worked: Analysis | Anonymized | Enhanced | None = None
     refused: str | None = None
 
+    def close(self) -> None:
+        """Nothing: uploads in memory need no closing, and Flask would look for them."""
+
     @cached_property
     def stream(self) -> IO[bytes]:
         """The body. One that is here already needs no watch over how much is read, by which it is copied twice."""

@@ -69,7 +69,7 @@ def readyz() -> Response:
 @blueprint.get("/metrics")
 def metrics_text() -> Response:
     """What Prometheus scrapes."""
-    return metrics.exposition()
+    return metrics.exposition(_engine())
 
 
 @blueprint.get("/openapi.json")

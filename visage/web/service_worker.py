@@ -84,7 +84,10 @@ class ServiceWorker(PatientWorker):
     def run(self) -> None:
         """Do what this worker is for until a signal ends it."""
         if not self.works_on_batches:
-            super().run()
+            try:
+                super().run()
+            finally:
+                metrics.bring_up_to_date(self.wsgi.extensions["engine"])
             return
         # Who knocks is for others; a door that stayed open here would keep callers waiting when those have left.
         for listener in self.sockets:
