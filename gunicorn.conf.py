@@ -168,12 +168,12 @@ def post_worker_init(worker: Any) -> None:
 
 
 def pre_request(worker: Any, req: Any) -> None:
-    """Let go of a caller whom this worker keeps waiting: where he connects next, a worker may be idle.
+    """Let go of some callers whom this worker keeps waiting: where they connect next, a worker may be idle.
 
     Connections that are kept alive stay with the worker that took them. Those that came while another worker was
-    starting would leave that one idle for good. The route does not matter: a new connection costs little.
+    starting would leave that one idle for good. The route does not matter.
     """
-    if settings.workers > 1 and worker.wsgi.extensions["engine"].admission.busy:
+    if settings.workers > 1 and worker.lets_go():
         req.force_close()
 
 

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -265,6 +266,27 @@ def test_a_worker_that_comes_late_gets_its_share_of_kept_connections(
 
             # A worker that nobody calls takes next to nothing.
             assert wait_for(lambda: used(early) + used(late) > 1 and used(late) > 0.2 * used(early))
+
+
+def test_callers_who_are_kept_waiting_keep_most_of_their_connections(
+    tiny_pack: Path, tmp_path: Path, tiny_jpeg: bytes
+) -> None:
+    with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="2", **PATIENCE) as service:
+        assert wait_for(lambda: complete(service, 2))
+        kept: Counter[str] = Counter()
+
+        def call() -> None:
+            with requests.Session() as session:
+                for _ in range(40):
+                    answer = session.post(f"{service.url}/predict", files={"image": tiny_jpeg}, timeout=60)
+                    kept[answer.headers["Connection"]] += 1
+
+        with ThreadPoolExecutor(8) as pool:
+            for done in [pool.submit(call) for _ in range(8)]:
+                done.result()
+
+    assert kept.total() == 320
+    assert 0 < kept["close"] <= 320 / 8
 
 
 def test_a_killed_worker_is_replaced(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
