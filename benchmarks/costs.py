@@ -30,9 +30,9 @@ CONNECTIONS = (1, 2, 4, 8, 16, 32)
 
 ALL = "in all"
 
-# Of the service, for the stages: where its memory comes to lie makes a request 2 % dearer or cheaper. And requests that
-# a mean is of: some things are done for ten at a time.
-STARTS, TOGETHER = 5, 20
+# For the stages: starts of the service, as where its memory comes to lie makes a request 2 % dearer or cheaper; means a
+# start; and requests a mean, as some things are done four times a second.
+STARTS, MEANS, TOGETHER = 5, 5, 20
 
 # What the settings allow by default is less than 50 million pixels of grain weigh.
 ROOM = {"VISAGE_MAX_BODY_BYTES": str(40 * 2**20), "VISAGE_QUEUE": "64", "VISAGE_WAIT_SECONDS": "60"}
@@ -40,12 +40,12 @@ ROOM = {"VISAGE_MAX_BODY_BYTES": str(40 * 2**20), "VISAGE_QUEUE": "64", "VISAGE_
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15, help="requests of each kind; medians are told")
+    parser.add_argument("--rounds", type=int, default=15, help="requests of each kind, but for the stages")
     parser.add_argument("--seconds", type=float, default=5, help="of load for each number of connections")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        parts = [stages(log, arguments.rounds // 3)]
+        parts = [stages(log)]
         with serving(log, "compact", WEB_CONCURRENCY="1", **ROOM) as service:
             parts.append(growth_with_faces(service, arguments.rounds))
             parts.append(growth_with_pixels(service, arguments.rounds))
@@ -56,7 +56,7 @@ def main() -> None:
     (RESULTS / "costs.md").write_text(f"{circumstances('What a request costs')}\n{text}")
 
 
-def stages(log: Path, rounds: int) -> str:
+def stages(log: Path) -> str:
     """A request by what its time was for; what no stage accounts for is the web's."""
     photo = photos.jpeg(photos.two_faces())
     kinds: dict[str, list[float]] = {}
@@ -68,7 +68,7 @@ def stages(log: Path, rounds: int) -> str:
             post = partial(session.post, f"{service.url}/predict", files={"image": photo}, timeout=60)
             for _ in range(10):
                 post()
-            for _ in range(rounds):
+            for _ in range(MEANS):
                 before = processor_seconds(worker)
                 timings = [post().json()["timings_ms"] for _ in range(TOGETHER)]
                 used = 1000 * (processor_seconds(worker) - before) / TOGETHER

@@ -111,18 +111,23 @@ def test_both_refusals_say_when_to_come_back() -> None:
 
 
 def test_who_works_and_who_waits_is_known_at_every_moment() -> None:
-    admission = Admission(slots=1, queue=1, wait_seconds=0.01)
-    seen = [(admission.working, admission.waiting)]
+    admission = Admission(slots=1, queue=1, wait_seconds=30)
+    loads = [admission.load]
 
-    with admission.slot():
-        seen.append((admission.working, admission.waiting))
-        with pytest.raises(WaitTimeout), admission.slot():
-            pass
-        seen.append((admission.working, admission.waiting))
-    seen.append((admission.working, admission.waiting))
+    def call() -> None:
+        with admission.slot():
+            loads.append(admission.load)
 
-    assert seen == [(0, 0), (1, 0), (1, 0), (0, 0)]
-    assert not admission.busy
+    with ThreadPoolExecutor(1) as pool:
+        with admission.slot():
+            loads.append(admission.load)
+            waiting = pool.submit(call)
+            wait_until(admission, waiting=1)
+            loads.append(admission.load)
+        waiting.result()
+    loads.append(admission.load)
+
+    assert loads == [(0, 0), (1, 0), (1, 1), (1, 0), (0, 0)]
 
 
 def test_whoever_has_waited_longest_is_next_and_newcomers_do_not_overtake() -> None:
@@ -177,11 +182,11 @@ def test_a_patient_caller_takes_its_turn_like_everybody() -> None:
 
 def test_a_patient_caller_takes_no_place_in_the_queue_and_is_not_turned_away() -> None:
     admission = Admission(slots=1, queue=0, wait_seconds=0.01)
-    done: list[tuple[float, int, int]] = []
+    done: list[tuple[float, tuple[int, int]]] = []
 
     def tile() -> None:
         with admission.slot(patient=True) as waited:
-            done.append((waited, admission.working, admission.waiting))
+            done.append((waited, admission.load))
 
     with ThreadPoolExecutor(1) as pool:
         with admission.slot():
@@ -192,11 +197,11 @@ def test_a_patient_caller_takes_no_place_in_the_queue_and_is_not_turned_away() -
             time.sleep(0.05)
         call.result()
 
-    ((waited, working_then, waiting_then),) = done
+    ((waited, load),) = done
     assert (waiting, full) == (0, True)
     assert waited >= 0.05
-    assert (working_then, waiting_then) == (1, 0)
-    assert admission.working == 0
+    assert load == (1, 0)
+    assert admission.load == (0, 0)
 
 
 def test_work_of_many_parts_and_many_photos_all_come_to_an_end() -> None:

@@ -189,7 +189,7 @@ def assert_serves_confined(command: list[str], pack: Path, log: Path, photo: byt
             answer = requests.post(url + "/predict", files={"image": photo}, timeout=60)
             assert answer.status_code == 200, answer.text
             assert len(answer.json()["faces"]) == 3
-        assert "visage_faces_total 60.0" in requests.get(url + "/metrics", timeout=60).text
+        assert wait_for(lambda: "visage_faces_total 60.0" in requests.get(url + "/metrics", timeout=60).text)
     finally:
         process.terminate()
         assert process.wait(60) == 0, log.read_text()

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import requests
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from benchmarks.service import ROOT, Service, free_port, serving
 from benchmarks.usage import complete, forget_peak, peak, processor_seconds, resident, workers
@@ -94,15 +96,35 @@ def test_the_metrics_of_the_worker_that_is_asked_know_its_last_answer(
             assert f"{COVERED} {count}.0" in requests.get(service.url + "/metrics", timeout=60).text
 
 
+def test_what_a_worker_answers_is_counted_although_nobody_asks_it(
+    tiny_pack: Path, tmp_path: Path, tiny_png: bytes
+) -> None:
+    def value(directory: Path, name: str) -> float | None:
+        """As another worker would find it."""
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, path=str(directory))  # type: ignore[no-untyped-call]
+        return registry.get_sample_value(name)
+
+    with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1", TMPDIR=str(tmp_path)) as service:
+        service.post(tiny_png)
+        (directory,) = tmp_path.glob("visage-metrics-*")
+
+        assert wait_for(lambda: value(directory, "visage_faces_total") == 3)
+        assert wait_for(lambda: value(directory, "visage_slots_busy") == 0)
+
+
 def test_what_a_worker_has_not_counted_when_it_is_to_stop_is_counted_before_it_ends(
     tiny_pack: Path, tmp_path: Path, tiny_png: bytes
 ) -> None:
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1") as service:
-        (before,) = workers(service)
+        # Several, because what counts anyway may have done so in time.
         for _ in range(3):
+            assert wait_for(lambda: complete(service, 1))
+            (before,) = workers(service)
             service.post(tiny_png, "/anonymize")
-        os.kill(before, signal.SIGTERM)
-        assert wait_for(lambda: before not in workers(service) and complete(service, 1))
+            os.kill(before, signal.SIGTERM)
+            assert wait_for(lambda before=before: before not in workers(service))
+        assert wait_for(lambda: complete(service, 1))
         metrics = requests.get(service.url + "/metrics", timeout=60).text
 
     assert f"{COVERED} 3.0" in metrics

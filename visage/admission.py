@@ -30,9 +30,10 @@ class Admission:
         self.at_rest_since: float | None = None
 
     @property
-    def working(self) -> int:
-        """How many callers hold a slot at this moment."""
-        return self._working
+    def load(self) -> tuple[int, int]:
+        """How many callers hold a slot, and how many wait for one, at one moment; without patient ones that wait."""
+        with self._lock:
+            return self._working, self.waiting
 
     @property
     def waiting(self) -> int:

@@ -18,6 +18,7 @@ from visage.batches.batch import Done, Result
 from visage.engine import Analysis, Engine
 from visage.enlarge import Enhanced
 from visage.errors import VisageError
+from visage.log import logger
 from visage.web.request_body import this_request
 
 Metric = TypeVar("Metric", Counter, Histogram)
@@ -41,8 +42,8 @@ SLOTS_BUSY = Gauge("visage_slots_busy", "Photos that are being worked on.", mult
 QUEUE_LENGTH = Gauge("visage_queue_length", "Photos that wait for a slot.", multiprocess_mode="livesum")
 PACK = Gauge("visage_pack_info", "1 for the model pack that answers.", ["pack", "version"], multiprocess_mode="livemax")
 
-# What a worker tells of itself at once others tell of it after this time. Not with every photo: nets leave nothing of
-# what counts and shows in the processor's caches (benchmarks/README.md).
+# How old what one worker tells of another may be. Counts and gauges are not written with every photo: nets leave
+# nothing of what writes them in the processor's caches (benchmarks/README.md).
 _ROUND_SECONDS = 0.25
 
 # Where nobody asks, and no thread counts, so many answers wait to be counted.
@@ -99,8 +100,9 @@ def introduce(engine: Engine) -> None:
 def bring_up_to_date(engine: Engine) -> None:
     """Count what was answered so far, and show what `engine` does."""
     _count_all()
-    SLOTS_BUSY.set(engine.admission.working)
-    QUEUE_LENGTH.set(engine.admission.waiting)
+    working, waiting = engine.admission.load
+    SLOTS_BUSY.set(working)
+    QUEUE_LENGTH.set(waiting)
 
 
 def keep_up_to_date(engine: Engine) -> None:
@@ -112,7 +114,10 @@ def keep_up_to_date(engine: Engine) -> None:
     def go_on() -> None:
         while True:
             time.sleep(_ROUND_SECONDS)
-            bring_up_to_date(engine)
+            try:
+                bring_up_to_date(engine)
+            except Exception:
+                logger.exception("metrics_failed")
 
     Thread(target=go_on, name="metrics", daemon=True).start()
 

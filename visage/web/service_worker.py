@@ -71,7 +71,7 @@ class ServiceWorker(PatientWorker):
             self.age = _begun(server) + _AGES - 1
 
     def lets_go(self) -> bool:
-        """Whether a caller whose request is about to be answered should connect anew, as another worker may be idle."""
+        """Whether this caller is to connect anew, as another worker may be idle: every eighth who is kept waiting."""
         if not self.wsgi.extensions["engine"].admission.busy:
             return False
         self.kept_waiting += 1
