@@ -31,9 +31,11 @@ from visage.engine import Engine
 from visage.guard import GuardOptions
 from visage.settings import Settings
 
-# Where the test is for the machines, and these for it (RFC 2544: for networks that are tested).
-HERE = "198.18.0.1"
-ADDRESSES = ("198.18.0.2", "198.18.0.3")
+# Where the test is for the machines, and these for it (RFC 2544: for networks that are tested). Not the same each time:
+# the namespaces of a run that was killed are still there, and answers would go to them.
+NETWORK = f"198.{secrets.choice((18, 19))}.{secrets.randbelow(256)}"
+HERE = f"{NETWORK}.1"
+ADDRESSES = (f"{NETWORK}.2", f"{NETWORK}.3")
 
 JOBS = 2
 FILES = 60
