@@ -46,17 +46,22 @@ HEALTH_EVERY = 0.15
 
 @dataclass(frozen=True)
 class Trial:
-    """One photo that was offered: what came of it, status or error, after how many seconds."""
+    """One photo that was offered `began` seconds into the turn: what came of it, status or error, in how many more."""
 
+    began: float
     outcome: int | str
     seconds: float
 
 
 @dataclass(frozen=True)
 class Overload:
-    """What came of it. `peak` is the rate of answers without overload; `health` are seconds."""
+    """What came of it. `peak` is the rate of answers without overload; `health` are seconds.
+
+    Photos were offered for `offering` seconds, and it took `seconds` until the last answer.
+    """
 
     peak: float
+    offering: float
     seconds: float
     trials: list[Trial] = field(repr=False)
     health: list[float] = field(repr=False)
@@ -117,9 +122,10 @@ def measure(service: Service) -> Overload:
         turns.append(offer(service, TIMES * peaks[-1]))
         peaks.append(peak(service, SECONDS))
     health, trials, seconds = zip(*turns, strict=True)
+    offering = sum(max(trial.began for trial in turn) for turn in trials)
     # A turn lies between two peaks, and those at the ends have but one neighbour.
     mean = fmean(peaks, weights=[1, *[2] * (TURNS - 1), 1])
-    return Overload(mean, sum(seconds), list(chain(*trials)), sorted(chain(*health)))
+    return Overload(mean, offering, sum(seconds), list(chain(*trials)), sorted(chain(*health)))
 
 
 def peak(service: Service, seconds: float) -> float:
@@ -159,7 +165,7 @@ def offer_in_turn(url: str, rate: float, turns: Iterator[int], began: float) -> 
             except (OSError, HTTPException) as error:
                 connection.close()
                 outcome = repr(error)
-            trials.append(Trial(outcome, time.perf_counter() - sent))
+            trials.append(Trial(sent - began, outcome, time.perf_counter() - sent))
     return trials
 
 
@@ -176,7 +182,7 @@ def ask_for_health(url: str, seconds: float) -> list[float]:
 
 
 def test_five_times_as_many_photos_as_can_be_answered_were_offered(overload: Overload) -> None:
-    assert len(overload.trials) / overload.seconds > 0.9 * TIMES * overload.peak
+    assert len(overload.trials) / overload.offering > 0.9 * TIMES * overload.peak
 
 
 def test_each_photo_is_answered_or_refused_in_due_form(overload: Overload) -> None:
