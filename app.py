@@ -1,19 +1,20 @@
 """The service: `gunicorn app:app`, `python app.py` (the same) or `flask --app app run`."""
 
-import logging.config
 import os
 import sys
 from pathlib import Path
+
+if __name__ == "__main__":
+    # In place of this process, so that signals reach gunicorn; and before the imports, which gunicorn has to do itself.
+    os.chdir(Path(__file__).resolve().parent)
+    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "app:app"])  # noqa: S606
+
+import logging.config
 
 from visage.errors import SetupError
 from visage.log_format import log_config
 from visage.settings import Settings
 from visage.web import create_app
-
-if __name__ == "__main__":
-    # In place of this process, so that signals reach gunicorn.
-    os.chdir(Path(__file__).resolve().parent)
-    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "app:app"])  # noqa: S606
 
 try:
     settings = Settings.from_environment()

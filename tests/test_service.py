@@ -168,6 +168,15 @@ def test_each_way_to_start_serves(tiny_pack: Path, tmp_path: Path, tiny_png: byt
         assert len(faces(service.post(tiny_png))) == 3
 
 
+def test_what_the_service_is_made_of_is_imported_by_gunicorn_alone() -> None:
+    """`-X importtime` tells what is imported until gunicorn takes over, which is started without it."""
+    told = start("/nowhere", "-X", "importtime", "app.py").stderr
+
+    imported = {line.rsplit("|", 1)[-1].strip() for line in told.splitlines() if line.startswith("import time:")}
+    assert "pathlib" in imported
+    assert not imported & {"visage", "flask", "cv2", "numpy"}
+
+
 def test_a_wish_to_stop_is_obeyed_at_once_and_leaves_nothing_behind(tiny_pack: Path, tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
