@@ -10,8 +10,7 @@ def intersection_over_union(boxes: NDArray[np.float32], others: NDArray[np.float
     Boxes are x1 y1 x2 y2; one without area shares nothing.
     """
     shared = _shared(boxes, others)
-    areas = [(each[:, 2:] - each[:, :2]).prod(axis=1) for each in (boxes, others)]
-    union = areas[0][:, None] + areas[1][None] - shared
+    union = areas(boxes)[:, None] + areas(others)[None] - shared
     return _quotients(shared, union)
 
 
@@ -20,15 +19,20 @@ def shared_parts(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDA
 
     Boxes are x1 y1 x2 y2; one without area shares nothing.
     """
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)[:, None]
-    return _quotients(_shared(boxes, others), areas)
+    return _quotients(_shared(boxes, others), areas(boxes)[:, None])
+
+
+def areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n,) float32: width times height of each of `boxes` (n, 4), x1 y1 x2 y2."""
+    area: NDArray[np.float32] = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return area
 
 
 def _shared(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
     """(n, m) float32: the area that each pair has in common."""
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    sides: NDArray[np.float32] = np.clip(high - low, 0, None)
+    sides: NDArray[np.float32] = np.maximum(high - low, 0)
     return sides[..., 0] * sides[..., 1]
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from visage.boxes import shared_parts
+from visage.boxes import areas, shared_parts
 from visage.nets import Detections, FaceDetector
 from visage.packs import FaceSpec
 
@@ -147,12 +147,12 @@ def _swallow(found: Detections) -> Detections:
     """Of a box and those inside it, the outer one stays, with the best confidence of them all."""
     confidences = found.confidences.copy()
     alive = np.ones(len(confidences), bool)
-    areas = (found.boxes[:, 2:] - found.boxes[:, :2]).prod(axis=1)
-    for index in np.argsort(-areas, kind="stable"):
+    sizes = areas(found.boxes)
+    for index in np.argsort(-sizes, kind="stable"):
         if not alive[index]:
             continue
         parts = shared_parts(found.boxes, found.boxes[index : index + 1])[:, 0]
-        inside = alive & (areas < areas[index]) & (parts > _INSIDE)
+        inside = alive & (sizes < sizes[index]) & (parts > _INSIDE)
         if not inside.any():
             continue
         best = confidences[inside].max()
