@@ -47,7 +47,7 @@ fuzz: SECONDS = 600
 fuzz: $(VENV)/fuzz.done
 	$(BIN)/python -m fuzz.run $(SECONDS)
 
-# Writes benchmarks/results; takes about ten minutes, in which the machine should have nothing else to do.
+# Writes benchmarks/results; takes about a quarter of an hour, in which the machine should have nothing else to do.
 bench: $(VENV)/bench.done
 	$(BIN)/python -m benchmarks.comparison
 	$(BIN)/python -m benchmarks.costs

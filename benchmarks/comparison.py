@@ -22,7 +22,7 @@ from benchmarks.fullsize import write_pack
 from benchmarks.load import Load, post, put_under_load
 from benchmarks.report import RESULTS, circumstances, table
 from benchmarks.service import Service, free_port, serving, starting
-from benchmarks.usage import pss, settled_pss
+from benchmarks.usage import consumers, pss, pss_of, settled_pss
 
 CONNECTIONS = (1, 4, 16)
 WORKERS = 2
@@ -50,7 +50,7 @@ class Figures:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=6)
     arguments = parser.parse_args()
     photo = photos.jpeg(photos.two_faces())
@@ -129,16 +129,20 @@ def timed(url: str, photo: bytes) -> float:
     return time.perf_counter() - began
 
 
-def after_many(log: Path, photo: bytes) -> tuple[float, float]:
+def after_many(log: Path, photo: bytes) -> str:
     """PSS of Visage with its own pack after 2,000 requests at 8 connections: at once, and some seconds later."""
     with visage(log, "compact") as service:
         url, sent = f"{service.url}/predict", 0
         while sent < 2000:
             sent += sum(put_under_load(url, photo, 8, 5).answers.values())
-        return pss(service), settled_pss(service)
+        at_once, of_batches = pss(service), pss_of(consumers(service))
+        return (
+            f"{at_once:.0f} MB at once, of which {of_batches:.0f} are the process that works on batches; "
+            f"{settled_pss(service):.0f} MB some seconds later"
+        )
 
 
-def report(figures: list[Figures], memory: tuple[float, float]) -> str:
+def report(figures: list[Figures], memory: str) -> str:
     """The table, with what Visage gains as ratios to the tutorial's service."""
     rows: list[tuple[str, list[float], str]] = []
     for at in CONNECTIONS:
@@ -161,8 +165,7 @@ def report(figures: list[Figures], memory: tuple[float, float]) -> str:
     body.append(["answers that were broken or none", *(faults(each) for each in figures), "", ""])
     names = [each.name for each in figures]
     head = ["", *names, *(f"{name} / tutorial" for name in names[1:])]
-    after = f"{memory[0]:.0f} MB at once, {memory[1]:.0f} MB some seconds later"
-    return f"{table(head, body)}\nPSS of visage, compact, after 2,000 requests at 8 connections: {after}.\n"
+    return f"{table(head, body)}\nPSS of visage, compact, after 2,000 requests at 8 connections: {memory}.\n"
 
 
 def faults(figures: Figures) -> str:

@@ -35,9 +35,12 @@ def children(service: Service) -> list[int]:
 
 def pss(service: Service) -> float:
     """Megabytes of the master and its workers."""
-    return (
-        sum(_kilobytes(process, "smaps_rollup", "Pss:") for process in (service.process.pid, *children(service))) / 1000
-    )
+    return pss_of([service.process.pid, *children(service)])
+
+
+def pss_of(processes: list[int]) -> float:
+    """Megabytes of some processes."""
+    return sum(_kilobytes(process, "smaps_rollup", "Pss:") for process in processes) / 1000
 
 
 def settled_pss(service: Service) -> float:
