@@ -3,10 +3,9 @@
 `cv2.dnn` raises every value of an LRN layer to its power one by one, and normalises every pixel of a Normalize layer by
 itself. In the nets of Levi and Hassner (2015) LRN was 8.7 of 23 ms, in res10 Normalize 3.7 of 26 ms; as written here
 0.4 and 0.3. DetectionOutput makes a box of every prior before it asks which of them is a face: 0.7 of compact's 9 ms,
-and 0.1 here; and Softmax makes confidences of them all, 0.2 of 20 ms (benchmarks/README.md).
+and 0.1 here (benchmarks/README.md).
 """
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,19 +26,13 @@ _NORMALIZE = re.compile(rb"\bacross_spatial:\s*(?:false|0)\b")
 _LAYER = re.compile(rb"\blayer\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}")
 _OUTPUT = re.compile(rb"detection_output_param\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _BOTTOM = re.compile(rb'\bbottom:\s*"([^"]+)"')
-_FIELD = re.compile(rb"(\w+):\s*(\S+)")
+_FIELD = re.compile(rb"(\w+)\s*:\s*([^\s{},;]+)")
 _ONE_CLASS = {
     b"num_classes": b"2",
     b"share_location": b"true",
     b"background_label_id": b"0",
     b"code_type": b"CENTER_SIZE",
 }
-# What makes confidences of the scores for background and face, from the last layer to the first.
-_CONFIDENCES = (
-    (b"Flatten", rb"flatten_param\s*\{\s*axis:\s*1\s*\}"),
-    (b"Softmax", rb"softmax_param\s*\{\s*axis:\s*2\s*\}"),
-    (b"Reshape", rb"reshape_param\s*\{\s*shape\s*\{\s*dim:\s*0\s+dim:\s*-1\s+dim:\s*2\s*\}\s*\}"),
-)
 _LIMITS = {b"nms_threshold", b"top_k", b"keep_top_k", b"confidence_threshold"}
 
 
@@ -101,9 +94,8 @@ class ChannelNorm:
 class FaceOutput:
     """An SSD's offsets to its priors as boxes, for the one class that is not background (Liu et al., 2016).
 
-    `bottoms` are the layers whose answers it takes: offsets, scores of both classes before their softmax, and priors.
-    It is no layer itself: OpenCV loses 71 bytes for every answer of a layer in Python, and no other layer needs this
-    one's.
+    `bottoms` are the layers whose answers it takes. It is no layer itself: OpenCV loses 71 bytes for every answer of a
+    layer in Python, and no other layer needs this one's.
     """
 
     bottoms: tuple[str, ...]
@@ -114,63 +106,37 @@ class FaceOutput:
 
     @classmethod
     def of(cls, prototxt: bytes) -> "FaceOutput | None":
-        """What stands for the last layers of a net, if these are an SSD's and say this and nothing else."""
+        """What stands for the DetectionOutput layer of a net, if it has one and that says this and nothing else."""
         layers = [layer for layer in _LAYER.findall(prototxt) if re.search(rb'\btype:\s*"DetectionOutput"', layer)]
         texts = [text for layer in layers for text in _OUTPUT.findall(layer)]
         fields = [field for text in texts for field in _FIELD.findall(text)]
         told = dict(fields)
         if len(layers) != 1 or len(fields) != len(told) or told.keys() != _ONE_CLASS.keys() | _LIMITS:
             return None
-        bottoms = _BOTTOM.findall(layers[0])
+        bottoms = tuple(name.decode() for name in _BOTTOM.findall(layers[0]))
         if len(bottoms) != 3 or not told.items() >= _ONE_CLASS.items():
             return None
-        offsets, confidences, priors = bottoms
-        scores = _scores_of(confidences, _LAYER.findall(prototxt))
-        if scores is None:
+        try:
+            least, overlap = float(told[b"confidence_threshold"]), float(told[b"nms_threshold"])
+            candidates, most = int(told[b"top_k"]), int(told[b"keep_top_k"])
+        except ValueError:
             return None
-        least, overlap = float(told[b"confidence_threshold"]), float(told[b"nms_threshold"])
-        candidates, most = int(told[b"top_k"]), int(told[b"keep_top_k"])
-        names = offsets.decode(), scores.decode(), priors.decode()
-        # To OpenCV -1 is all of them; and a confidence of 0 or 1 is no score.
-        usual = min(candidates, most) > 0 and 0 < least < 1
-        return cls(names, least, overlap, candidates, most) if usual else None
+        # To OpenCV -1 is all of them.
+        return cls(bottoms, least, overlap, candidates, most) if min(candidates, most) > 0 else None
 
-    def rows(self, offsets: Maps, scores: Maps, priors: Maps) -> Maps:
+    def rows(self, offsets: Maps, confidences: Maps, priors: Maps) -> Maps:
         """(1, 1, n, 7) as OpenCV gives it: image, class, confidence, x1, y1, x2, y2 in parts of the picture."""
-        background, face = scores.reshape(-1, 2).T
-        leads = face - background
-        chosen = np.flatnonzero(leads > math.log(self.least / (1 - self.least)))
-        # The softmax of two.
-        confidences = 1 / (1 + np.exp(-leads[chosen]))
-        order = np.argsort(-confidences, kind="stable")[: self.candidates]
-        chosen, confidences = chosen[order], confidences[order]
+        faces = confidences.reshape(-1, 2)[:, 1]
+        chosen = np.flatnonzero(faces > self.least)
+        chosen = chosen[np.argsort(-faces[chosen], kind="stable")[: self.candidates]]
         boxes = _decode(*(each.reshape(-1, 4)[chosen] for each in (offsets, priors[0, 0], priors[0, 1])))
         corners_and_sides = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
-        kept = cv2.dnn.NMSBoxes(corners_and_sides, confidences, 0, self.overlap)[: self.most]  # type: ignore[arg-type]
+        kept = cv2.dnn.NMSBoxes(corners_and_sides, faces[chosen], 0, self.overlap)[: self.most]  # type: ignore[arg-type]
         rows = np.ones((1, 1, len(kept), 7), np.float32)
         rows[..., 0] = 0
-        rows[..., 2] = confidences[kept]
+        rows[..., 2] = faces[chosen][kept]
         rows[..., 3:] = boxes[kept]
         return rows
-
-
-def _scores_of(confidences: bytes, layers: list[bytes]) -> bytes | None:
-    """The layer of whose scores `confidences` are the softmax, if each of the layers between says this alone."""
-    name = confidences
-    for kind, parameters in _CONFIDENCES:
-        (layer, *others) = _that_make(name, layers) or [b""]
-        bottoms = _BOTTOM.findall(layer)
-        if others or len(bottoms) != 1 or not re.search(rb'\btype:\s*"%b"' % kind, layer):
-            return None
-        if not re.search(parameters, layer):
-            return None
-        (name,) = bottoms
-    # Another layer that writes over these scores would be left out.
-    return name if len(_that_make(name, layers)) == 1 else None
-
-
-def _that_make(name: bytes, layers: list[bytes]) -> list[bytes]:
-    return [layer for layer in layers if re.search(rb'\btop:\s*"%b"' % re.escape(name), layer)]
 
 
 def _decode(offsets: Maps, priors: Maps, variances: Maps) -> Maps:
