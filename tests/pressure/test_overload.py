@@ -46,7 +46,7 @@ HEALTH_EVERY = 0.15
 
 @dataclass(frozen=True)
 class Trial:
-    """One photo that was offered `began` seconds into the turn: what came of it, status or error, in how many more."""
+    """One photo that was offered, `began` seconds into the turn: status or error, and after how many more `seconds`."""
 
     began: float
     outcome: int | str

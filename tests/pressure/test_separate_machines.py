@@ -31,8 +31,8 @@ from visage.engine import Engine
 from visage.guard import GuardOptions
 from visage.settings import Settings
 
-# Where the test is for the machines, and these for it (RFC 2544: for networks that are tested). Not the same each time:
-# the namespaces of a run that was killed are still there, and answers would go to them.
+# Where the test is for the machines, and these for it (RFC 2544: for networks that are tested). Hardly ever the
+# same: the namespaces of a run that was killed are still there, and answers would go to them.
 NETWORK = f"198.{secrets.choice((18, 19))}.{secrets.randbelow(256)}"
 HERE = f"{NETWORK}.1"
 ADDRESSES = (f"{NETWORK}.2", f"{NETWORK}.3")
