@@ -129,20 +129,25 @@ def timed(url: str, photo: bytes) -> float:
     return time.perf_counter() - began
 
 
-def after_many(log: Path, photo: bytes) -> str:
+@dataclass(frozen=True)
+class Memory:
+    """Megabytes (PSS) of all processes at once after much work, of the one for batches among them, and of all later."""
+
+    at_once: float
+    of_batches: float
+    settled: float
+
+
+def after_many(log: Path, photo: bytes) -> Memory:
     """PSS of Visage with its own pack after 2,000 requests at 8 connections: at once, and some seconds later."""
     with visage(log, "compact") as service:
         url, sent = f"{service.url}/predict", 0
         while sent < 2000:
             sent += sum(put_under_load(url, photo, 8, 5).answers.values())
-        at_once, of_batches = pss(service), pss_of(consumers(service))
-        return (
-            f"{at_once:.0f} MB at once, of which {of_batches:.0f} are the process that works on batches; "
-            f"{settled_pss(service):.0f} MB some seconds later"
-        )
+        return Memory(pss(service), pss_of(consumers(service)), settled_pss(service))
 
 
-def report(figures: list[Figures], memory: str) -> str:
+def report(figures: list[Figures], memory: Memory) -> str:
     """The table, with what Visage gains as ratios to the tutorial's service."""
     rows: list[tuple[str, list[float], str]] = []
     for at in CONNECTIONS:
@@ -165,7 +170,11 @@ def report(figures: list[Figures], memory: str) -> str:
     body.append(["answers that were broken or none", *(faults(each) for each in figures), "", ""])
     names = [each.name for each in figures]
     head = ["", *names, *(f"{name} / tutorial" for name in names[1:])]
-    return f"{table(head, body)}\nPSS of visage, compact, after 2,000 requests at 8 connections: {memory}.\n"
+    after = (
+        f"{memory.at_once:.0f} MB at once, of which {memory.of_batches:.0f} are the process that works on batches; "
+        f"{memory.settled:.0f} MB some seconds later"
+    )
+    return f"{table(head, body)}\nPSS of visage, compact, after 2,000 requests at 8 connections: {after}.\n"
 
 
 def faults(figures: Figures) -> str:
