@@ -490,6 +490,32 @@ def test_a_deletion_that_was_cut_short_is_brought_to_its_end(
     assert local.kept() == ([], {})
 
 
+def test_several_may_delete_the_same_batch_at_once(tmp_path: Path) -> None:
+    Store(str(tmp_path)).write("a-file", b"")
+    folder = tmp_path / "batch" / "out"
+    folder.mkdir(parents=True)
+    for number in range(3000):
+        (folder / str(number)).touch()
+    begin = threading.Barrier(3)
+    failures: list[BaseException] = []
+
+    def delete() -> None:
+        begin.wait()
+        try:
+            Store(str(tmp_path)).remove_all("batch")
+        except BatchesUnavailable as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=delete) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    assert [path.name for path in tmp_path.iterdir()] == ["a-file"]
+
+
 def test_a_folder_in_which_nothing_says_what_it_is_goes_at_the_second_look(local: Workshop) -> None:
     folder = local.settings.state_dir / "batches" / new_id()
     (folder / "out").mkdir(parents=True)
@@ -877,6 +903,105 @@ def test_a_store_that_fails_for_a_moment_costs_no_file(
     assert codes(workshop, batch_id) == ["done", "done"]
 
 
+def stale(monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
+    """Have every look for a file of this `name` fail as a network file system does that lost its server."""
+    looks: list[str] = []
+    stat = os.stat
+
+    def look(path: Any, *arguments: Any, **named: Any) -> os.stat_result:
+        if str(path).endswith(name):
+            looks.append(str(path))
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return stat(path, *arguments, **named)
+
+    monkeypatch.setattr(os, "stat", look)
+    return looks
+
+
+def test_a_store_that_cannot_be_asked_when_a_result_is_noted_deletes_no_batch(
+    workshop: Workshop, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("visage.batches.work.PAUSE_SECONDS", 0)
+    batch_id = workshop.submit(tiny_png, tiny_png)
+    worker = workshop.worker()
+    watched: list[Any] = []
+    worker.watcher = watched.append
+    with monkeypatch.context() as patch:
+        record = workshop.batches.queue.record
+
+        def record_and_lose_the_store(*arguments: Any) -> bool:
+            stale(patch, "batch.json")
+            return record(*arguments)
+
+        patch.setattr(workshop.batches.queue, "record", record_and_lose_the_store)
+        with caplog.at_level(logging.WARNING, logger.name):
+            workshop.take_turns(worker, most=1)
+
+    assert [each.message for each in caplog.records] == ["batch_turn_failed"]
+    Caretaker(workshop.batches, workshop.clock).look()
+    workshop.take_turns(worker)
+
+    assert codes(workshop, batch_id) == ["done", "done"]
+    assert len(list(workshop.batches.outputs(batch_id))) == len(watched) == 2
+
+
+def test_a_store_that_cannot_be_asked_when_a_batch_is_done_deletes_nothing(
+    workshop: Workshop, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("visage.batches.work.PAUSE_SECONDS", 0)
+    batch_id = workshop.submit(tiny_png)
+    worker = workshop.worker()
+    workshop.take_turns(worker, most=1)
+    with monkeypatch.context() as patch:
+        end = workshop.batches.queue.end
+
+        def end_and_lose_the_store(*arguments: Any) -> Any:
+            stale(patch, "batch.json")
+            return end(*arguments)
+
+        patch.setattr(workshop.batches.queue, "end", end_and_lose_the_store)
+        workshop.take_turns(worker)
+
+    assert workshop.batches.progress(batch_id).state is State.DONE
+    assert len(list(workshop.batches.outputs(batch_id))) == 1
+
+
+def test_a_store_that_cannot_be_asked_is_told_as_such_and_not_as_one_without_the_batch(
+    local: Workshop, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch_id = local.submit(tiny_png)
+    local.take_turns(local.worker())
+    for look, name in ((local.batches.progress, "batch.json"), (local.batches.outputs, "out")):
+        with monkeypatch.context() as patch:
+            looks = stale(patch, name)
+            with pytest.raises(BatchesUnavailable):
+                look(batch_id)
+            assert looks
+
+
+def test_a_queue_that_lost_its_memory_begins_nothing_anew_while_the_store_cannot_be_asked(
+    workshop: Workshop, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("visage.batches.work.PAUSE_SECONDS", 0)
+    batch_id = workshop.submit(tiny_png, tiny_png)
+    worker = workshop.worker()
+    workshop.take_turns(worker)
+    before = workshop.batches.status(batch_id)
+    workshop.batches.queue.huey.storage.flush_all()
+    caretaker = Caretaker(workshop.batches, workshop.clock)
+    with monkeypatch.context() as patch:
+        looks = stale(patch, "outcome.json")
+        for _ in range(3):
+            caretaker.look()
+            workshop.take_turns(worker)
+        assert looks
+
+    caretaker.look()
+    workshop.take_turns(worker)
+
+    assert workshop.batches.status(batch_id) == before
+
+
 def test_an_engine_that_cannot_be_had_costs_no_file(
     local: Workshop, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1030,6 +1155,39 @@ def test_a_batch_in_object_storage_is_worked_on_fetched_and_deleted(remote: Work
     assert [each.open().read() for each in outputs] == [remote.engine.anonymize(tiny_png).picture] * 2
     assert remote.batches.store.sizes(f"{batch_id}/in") == {}
     remote.batches.cancel(batch_id)
+    assert remote.batches.store.ids() == []
+
+
+def test_object_storage_that_cannot_be_reached_is_not_taken_for_one_without_the_batch(
+    remote: Workshop, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch_id = remote.submit(tiny_png)
+    # Of what is tried several times, only the end counts here.
+    monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    remote.batches.store._files.clear_instance_cache()
+
+    with pytest.raises(BatchesUnavailable):
+        remote.batches.exists(batch_id)
+
+
+def test_photos_that_object_storage_does_not_let_go_of_are_not_told_as_deleted(
+    remote: Workshop, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch_id = remote.submit(tiny_png)
+
+    async def refuse(*_: object, **__: object) -> list[str]:
+        return []
+
+    with monkeypatch.context() as patch:
+        # As it does where each deletion is refused: it answers 200, with the reasons in its body.
+        patch.setattr("s3fs.S3FileSystem._bulk_delete", refuse)
+        with pytest.raises(BatchesUnavailable):
+            remote.batches.cancel(batch_id)
+
+    assert remote.batches.store.ids() == [batch_id]
+    remote.batches.wipe(batch_id)
     assert remote.batches.store.ids() == []
 
 

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -65,11 +65,13 @@ class Clients:
         connection.close()
 
 
-def wait_for(happened: object, seconds: float = 60) -> bool:
+def wait_for(happened: Callable[[], object], seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
-    while not happened() and time.monotonic() < deadline:  # type: ignore[operator]
+    while not happened():
+        if time.monotonic() > deadline:
+            return False
         time.sleep(0.02)
-    return bool(happened())  # type: ignore[operator]
+    return True
 
 
 def test_a_worker_that_is_killed_costs_only_what_it_was_doing(

@@ -108,6 +108,12 @@ def test_what_a_worker_answers_is_counted_although_nobody_asks_it(
         assert wait_for(lambda: value(directory, "visage_slots_busy") == 0)
 
 
+def end(service: Service, worker: int) -> None:
+    """Have a worker stop, and wait until it has."""
+    os.kill(worker, signal.SIGTERM)
+    assert wait_for(lambda: worker not in workers(service))
+
+
 def test_what_a_worker_has_not_counted_when_it_is_to_stop_is_counted_before_it_ends(
     tiny_pack: Path, tmp_path: Path, tiny_png: bytes
 ) -> None:
@@ -117,8 +123,7 @@ def test_what_a_worker_has_not_counted_when_it_is_to_stop_is_counted_before_it_e
             assert wait_for(lambda: complete(service, 1))
             (before,) = workers(service)
             service.post(tiny_png, "/anonymize")
-            os.kill(before, signal.SIGTERM)
-            assert wait_for(lambda before=before: before not in workers(service))
+            end(service, before)
         assert wait_for(lambda: complete(service, 1))
         metrics = requests.get(service.url + "/metrics", timeout=60).text
 

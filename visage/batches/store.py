@@ -5,6 +5,7 @@ whole.
 """
 
 import errno
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -80,13 +81,13 @@ class Store:
     def has(self, key: str) -> bool:
         """Whether there is such a content."""
         with self._told():
-            return bool(self._files.isfile(self._path(key)))
+            return self._is_there(self._path(key))
 
     def sizes(self, folder: str) -> dict[str, int]:
         """The sizes in bytes of all contents whose keys begin with `folder/`, by key."""
         with self._told(), suppress(FileNotFoundError):
-            found = self._files.find(self._path(folder), detail=True)
-            return {f"{folder}/{PurePosixPath(path).name}": int(info["size"]) for path, info in found.items()}
+            found = self._files.ls(self._path(folder), detail=True)
+            return {f"{folder}/{PurePosixPath(info['name']).name}": int(info["size"]) for info in found}
         return {}
 
     def remove(self, key: str) -> None:
@@ -98,18 +99,13 @@ class Store:
         """Remove all contents whose keys begin with `folder/`; others may write or remove there meanwhile."""
         path = self._path(folder)
         with self._told():
-            # What comes while a directory is being emptied keeps it; the next try takes it along.
-            for last in (False, False, True):
-                try:
-                    self._files.rm(path, recursive=True)
-                except FileNotFoundError:
-                    if not self._files.exists(path):
-                        return
-                except OSError as error:
-                    if last or error.errno != errno.ENOTEMPTY:
-                        raise
-                else:
+            # What comes while a directory is being emptied keeps it, and s3fs says nothing of what a bucket did not let
+            # go of; the next try takes it along.
+            for _ in range(3):
+                self._empty(path)
+                if not self._is_there(path):
                     return
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), folder)
 
     @property
     def _files(self) -> Any:
@@ -119,6 +115,21 @@ class Store:
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"
+
+    def _empty(self, path: str) -> None:
+        if self._local:
+            _remove_directory(path)
+        else:
+            with suppress(FileNotFoundError):
+                self._files.rm(path, recursive=True)
+
+    def _is_there(self, path: str) -> bool:
+        # fsspec's own `isfile` and `exists` say no as well where the storage cannot be asked.
+        try:
+            self._files.info(path)
+        except FileNotFoundError:
+            return False
+        return True
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -161,6 +172,18 @@ def _make_directory(path: Path) -> None:
         path.mkdir(_PRIVATE, parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"The directory {path} for batches cannot be made: {error.strerror}.") from None
+
+
+def _remove_directory(path: str) -> None:
+    """Remove it with all it has, but for what comes meanwhile; others may be removing it as well."""
+    for folder, _, names in os.walk(path, topdown=False):
+        for name in names:
+            Path(folder, name).unlink(missing_ok=True)
+        try:
+            Path(folder).rmdir()
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+                raise
 
 
 def _write_file(path: Path, content: bytes) -> None:

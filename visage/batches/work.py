@@ -79,9 +79,10 @@ class Work:
         # If it cannot be had, no file was begun.
         self._engine()
         numbers = batch.accepted
-        place = self._queue.next_place(batch.id)
-        if place == 0 and self._batches.recall(batch):
+        # Before a place is taken: who cannot find out begins nothing.
+        if not self._queue.counts(batch.id)[0] and self._batches.recall(batch):
             return False
+        place = self._queue.next_place(batch.id)
         if place >= len(numbers):
             return self._work_on_rest(batch)
         # Others may go on with the next file meanwhile.
@@ -201,14 +202,15 @@ class Work:
         """Note a result if it is the first; whether it is."""
         if self._queue.ended(batch.id) or not self._queue.record(batch.id, number, result):
             return False
-        if not self._batches.exists(batch.id):
-            self._clean_up(batch.id, [number])
-            return False
         self.watcher(result)
         self._queue.count(batch.id, "done" if isinstance(result, Done) else "failed")
         outcome = {"faces": result.faces} if isinstance(result, Done) else {"code": result.code}
         _log("batch_file", batch.id, file=number, attempt=attempt, milliseconds=round(seconds * 1000, 1), **outcome)
-        return True
+        # At the end: what is noted counts, even if the store cannot be asked now.
+        if self._batches.exists(batch.id):
+            return True
+        self._clean_up(batch.id, [number])
+        return False
 
     def _clean_up(self, batch_id: str, numbers: Sequence[int]) -> None:
         """Drop what was written for a batch that was deleted meanwhile."""
