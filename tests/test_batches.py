@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from visage.batches.batch import (
     batch_from_bytes,
     new_id,
 )
-from visage.batches.consumer import Caretaker
+from visage.batches.consumer import NAMELESS_SECONDS, Caretaker
 from visage.batches.life import SILENCE_SECONDS, Life
 from visage.batches.queue import MOST_ATTEMPTS, open_queue
 from visage.batches.store import Store, description_key, input_key, output_key
@@ -410,16 +411,22 @@ class Intruding:
         return self._engine.analyze(photo, *arguments, **named)
 
 
-def test_what_is_in_hand_when_a_batch_is_called_off_leaves_nothing(workshop: Workshop, tiny_png: bytes) -> None:
+def test_what_is_in_hand_when_a_batch_is_called_off_leaves_nothing(
+    workshop: Workshop, tiny_png: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     batch_id = workshop.submit(tiny_png, tiny_png)
 
     def cancel(_photo: bytes) -> None:
         with suppress(BatchNotFound):
             workshop.batches.cancel(batch_id)
 
-    workshop.take_turns(workshop.worker(engine=Intruding(workshop.engine, cancel)))
+    worker = workshop.worker(engine=Intruding(workshop.engine, cancel))
+    worker.watcher = lambda result: pytest.fail(f"{result} was counted")
+    with caplog.at_level(logging.INFO, logger.name):
+        workshop.take_turns(worker)
 
     assert workshop.kept() == ([], {})
+    assert caplog.records == []
 
 
 def test_a_batch_that_is_left_while_it_comes_in_is_not_kept(workshop: Workshop, tiny_png: bytes) -> None:
@@ -497,13 +504,13 @@ def test_several_may_delete_the_same_batch_at_once(tmp_path: Path) -> None:
     for number in range(3000):
         (folder / str(number)).touch()
     begin = threading.Barrier(3)
-    failures: list[BaseException] = []
+    failures: list[Exception] = []
 
     def delete() -> None:
         begin.wait()
         try:
             Store(str(tmp_path)).remove_all("batch")
-        except BatchesUnavailable as error:
+        except Exception as error:
             failures.append(error)
 
     threads = [threading.Thread(target=delete) for _ in range(3)]
@@ -516,13 +523,80 @@ def test_several_may_delete_the_same_batch_at_once(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a-file"]
 
 
-def test_a_folder_in_which_nothing_says_what_it_is_goes_at_the_second_look(local: Workshop) -> None:
+def test_a_batch_that_cannot_be_deleted_keeps_no_other_and_goes_when_it_can(
+    workshop: Workshop, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    batches = [workshop.submit(tiny_png) for _ in range(6)]
+    workshop.clock.now = 24 * HOUR
+    caretaker = Caretaker(workshop.batches, workshop.clock)
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING, logger.name):
+        stuck(patch, batches[0])
+        caretaker.look()
+
+    assert workshop.batches.store.ids() == batches[:1]
+    assert [each.message for each in caplog.records] == ["batch_deletion_failed"]
+    assert batches[0] not in JsonFormatter().format(caplog.records[0])
+    caretaker.look()
+    assert workshop.kept() == ([], {})
+
+
+def test_a_deletion_that_fails_is_told_and_brought_to_its_end_later(
+    workshop: Workshop, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch_id = workshop.submit(tiny_png)
+    with monkeypatch.context() as patch:
+        stuck(patch, batch_id)
+        with pytest.raises(BatchesUnavailable):
+            workshop.batches.cancel(batch_id)
+    # So far it came, but for the last step, which failed.
+    workshop.batches.store.remove(description_key(batch_id))
+    caretaker = Caretaker(workshop.batches, workshop.clock)
+    caretaker.look()
+    workshop.clock.now += NAMELESS_SECONDS
+
+    caretaker.look()
+
+    assert workshop.kept() == ([], {})
+
+
+def stuck(monkeypatch: pytest.MonkeyPatch, batch_id: str) -> None:
+    """Have a directory of a batch that cannot be removed."""
+    rmdir = Path.rmdir
+
+    def refuse(path: Path) -> None:
+        if batch_id in path.parts:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+        rmdir(path)
+
+    monkeypatch.setattr(Path, "rmdir", refuse)
+
+
+def test_a_batch_that_comes_in_and_cannot_be_dropped_hides_no_reason(
+    local: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse_a_file(patch: pytest.MonkeyPatch) -> None:
+        with local.batches.create() as new:
+            stuck(patch, new.id)
+            raise UnsupportedType("PDF is not accepted.")
+
+    with monkeypatch.context() as patch, pytest.raises(UnsupportedType):
+        refuse_a_file(patch)
+
+    local.clock.now = 24 * HOUR
+    Caretaker(local.batches, local.clock).look()
+    assert local.kept() == ([], {})
+
+
+def test_a_folder_in_which_nothing_says_what_it_is_goes_after_a_minute(local: Workshop) -> None:
     folder = local.settings.state_dir / "batches" / new_id()
     (folder / "out").mkdir(parents=True)
     caretaker = Caretaker(local.batches, local.clock)
 
     caretaker.look()
+    local.clock.now = NAMELESS_SECONDS - 1
+    caretaker.look()
     assert folder.exists()
+    local.clock.now = NAMELESS_SECONDS
     caretaker.look()
 
     assert not folder.exists()
@@ -937,12 +1011,34 @@ def test_a_store_that_cannot_be_asked_when_a_result_is_noted_deletes_no_batch(
         with caplog.at_level(logging.WARNING, logger.name):
             workshop.take_turns(worker, most=1)
 
-    assert [each.message for each in caplog.records] == ["batch_turn_failed"]
-    Caretaker(workshop.batches, workshop.clock).look()
+    assert caplog.records == []
     workshop.take_turns(worker)
 
     assert codes(workshop, batch_id) == ["done", "done"]
     assert len(list(workshop.batches.outputs(batch_id))) == len(watched) == 2
+
+
+def test_a_store_that_denies_a_batch_once_loses_none(
+    workshop: Workshop, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("visage.batches.work.PAUSE_SECONDS", 0)
+    batch_id = workshop.submit(*[tiny_png] * 3)
+    worker = workshop.worker()
+    record = workshop.batches.queue.record
+
+    def record_and_be_denied(patch: pytest.MonkeyPatch, *arguments: Any) -> bool:
+        patch.setattr(Store, "has", lambda *_: False)
+        return record(*arguments)
+
+    for turns in (1, 1, 1):
+        with monkeypatch.context() as patch:
+            patch.setattr(workshop.batches.queue, "record", partial(record_and_be_denied, patch))
+            workshop.take_turns(worker, most=turns)
+    Caretaker(workshop.batches, workshop.clock).look()
+    workshop.take_turns(worker)
+
+    assert codes(workshop, batch_id) == ["done", "done", "done"]
+    assert len(list(workshop.batches.outputs(batch_id))) == 3
 
 
 def test_a_store_that_cannot_be_asked_when_a_batch_is_done_deletes_nothing(
@@ -1181,7 +1277,7 @@ def test_photos_that_object_storage_does_not_let_go_of_are_not_told_as_deleted(
         return []
 
     with monkeypatch.context() as patch:
-        # As it does where each deletion is refused: it answers 200, with the reasons in its body.
+        # S3 answers 200 where it refuses each deletion, with the reasons in its body, which s3fs does not read.
         patch.setattr("s3fs.S3FileSystem._bulk_delete", refuse)
         with pytest.raises(BatchesUnavailable):
             remote.batches.cancel(batch_id)
@@ -1213,12 +1309,13 @@ def test_a_batch_that_cannot_be_read_is_none_and_harms_no_other(
     good, bad = local.submit(tiny_png), local.submit(tiny_png)
     local.batches.store.write(description_key(bad), content)
     fresh = open_batches(local.settings)
-    later = Caretaker(fresh, clock=lambda: time.time() + 25 * 3600)
+    clock = Clock(time.time() + 25 * HOUR)
+    later = Caretaker(fresh, clock)
 
     with pytest.raises(BatchNotFound):
         fresh.progress(bad)
-    # What is nameless goes with the second look.
     later.look()
+    clock.now += NAMELESS_SECONDS
     later.look()
 
     assert fresh.store.ids() == []

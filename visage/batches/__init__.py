@@ -164,8 +164,8 @@ class Batches:
         plain = {str(number): result_as_json(result) for number, result in sorted(results.items())}
         self.store.write(outcome_key(batch.id), json.dumps({"end": end_as_json(end), "results": plain}).encode())
         end = self.queue.end(batch.id, end)
-        self.store.remove_all(f"{batch.id}/in")
         self.queue.forget_files(batch.id, batch.accepted)
+        self.store.remove_all(f"{batch.id}/in")
         return end
 
     def fail(self, batch_id: str, reason: str) -> End:

@@ -24,14 +24,18 @@ from visage.batches.life import PULSE_SECONDS, Life
 from visage.batches.work import Work
 from visage.engine import Engine
 from visage.enhancer import find_enlarging_pack
-from visage.errors import SettingsError, VisageError
+from visage.errors import BatchError, SettingsError, VisageError
 from visage.heap import tune_heap
-from visage.log import logger
+from visage.log import cause, logger
 from visage.log_format import log_config
 from visage.packs import find_pack
 from visage.settings import Settings
 
 LOOK_SECONDS = 10.0
+
+# A batch that is being made has no description for a moment, or, as another machine sees a shared directory, until that
+# looks anew: after 60 seconds at most (nfs(5), acdirmax).
+NAMELESS_SECONDS = 60.0
 
 _WISHES_TO_STOP = (signal.SIGTERM, signal.SIGINT)
 
@@ -47,36 +51,45 @@ class Caretaker:
         self._batches = batches
         self._clock = clock
         self._created: dict[str, float] = {}
-        # Folders in which nothing said what they are, when last looked at.
-        self._nameless: set[str] = set()
+        # Folders in which nothing says what they are, and since when.
+        self._nameless: dict[str, float] = {}
 
     def look(self) -> None:
         """Have every batch that has not ended stand in the queue, and delete what has expired or was called off."""
         ids = {batch_id for batch_id in self._batches.store.ids() if is_id(batch_id)}
         self._created = {batch_id: created for batch_id, created in self._created.items() if batch_id in ids}
         waiting = self._batches.queue.waiting()
-        nameless = set()
+        nameless = {}
         for batch_id in ids:
             try:
                 if batch_id not in self._created:
                     self._created[batch_id] = self._batches.created(batch_id)
             except (FileNotFoundError, ValueError):
-                nameless.add(batch_id)
+                nameless[batch_id] = self._nameless.get(batch_id, self._clock())
             else:
                 self._look_at(batch_id, waits=batch_id in waiting)
-        # A batch that is being made has no description for a moment, but not for two looks.
-        for batch_id in nameless & self._nameless:
-            self._batches.store.remove_all(batch_id)
         self._nameless = nameless
+        for batch_id, since in nameless.items():
+            if self._clock() >= since + NAMELESS_SECONDS:
+                self._delete(batch_id, expired=False)
 
     def _look_at(self, batch_id: str, *, waits: bool) -> None:
         end = self._batches.queue.ended(batch_id)
         expired = self._clock() >= self._batches.expires(self._created[batch_id])
         if expired or (end is not None and end.state is State.CANCELLED):
-            self._batches.wipe(batch_id)
-            logger.info("batch_deleted", extra={"fields": {"batch": label(batch_id), "expired": expired}})
+            self._delete(batch_id, expired=expired)
         elif end is None and not waits:
             self._batches.queue.ask_anew(batch_id)
+
+    def _delete(self, batch_id: str, *, expired: bool) -> None:
+        """Delete a batch; if that fails, the others' turn comes all the same, and this one's again."""
+        fields = {"batch": label(batch_id)}
+        try:
+            self._batches.wipe(batch_id)
+        except BatchError as error:
+            logger.warning("batch_deletion_failed", extra={"fields": fields | {"error": cause(error)}})
+        else:
+            logger.info("batch_deleted", extra={"fields": fields | {"expired": expired}})
 
 
 class LazyEngine:

@@ -1,5 +1,6 @@
 """A batch as it comes in."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 from visage.analyzer import Options
@@ -7,7 +8,7 @@ from visage.batches.batch import Batch, BatchOptions, Entry, Failure, batch_as_b
 from visage.batches.names import safe_names
 from visage.batches.queue import Queue
 from visage.batches.store import Store, description_key, input_key
-from visage.errors import VisageError
+from visage.errors import BatchError, VisageError
 
 
 class NewBatch:
@@ -29,7 +30,9 @@ class NewBatch:
 
     def __exit__(self, *_error: object) -> None:
         if not self._submitted:
-            self.abandon()
+            # What is left when this fails expires; what went wrong before is what the client is told.
+            with suppress(BatchError):
+                self.abandon()
 
     @property
     def files(self) -> int:

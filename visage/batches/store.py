@@ -84,7 +84,7 @@ class Store:
             return self._is_there(self._path(key))
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """The sizes in bytes of all contents whose keys begin with `folder/`, by key."""
+        """The sizes in bytes of the contents right in `folder`, by key."""
         with self._told(), suppress(FileNotFoundError):
             found = self._files.ls(self._path(folder), detail=True)
             return {f"{folder}/{PurePosixPath(info['name']).name}": int(info["size"]) for info in found}
@@ -99,13 +99,13 @@ class Store:
         """Remove all contents whose keys begin with `folder/`; others may write or remove there meanwhile."""
         path = self._path(folder)
         with self._told():
-            # What comes while a directory is being emptied keeps it, and s3fs says nothing of what a bucket did not let
-            # go of; the next try takes it along.
+            # The next try takes along what came meanwhile. What a bucket does not let go of, s3fs passes over in
+            # silence.
             for _ in range(3):
                 self._empty(path)
                 if not self._is_there(path):
                     return
-            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), folder)
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
 
     @property
     def _files(self) -> Any:
@@ -144,7 +144,7 @@ class Store:
             # Clients of object storage have errors of their own besides.
             if self._local and not isinstance(error, OSError):
                 raise
-            raise BatchesUnavailable("Batches cannot be stored or read now; try again later.") from error
+            raise BatchesUnavailable("Batches cannot be stored, read or deleted now; try again later.") from error
 
 
 def description_key(batch_id: str) -> str:
@@ -176,14 +176,18 @@ def _make_directory(path: Path) -> None:
 
 def _remove_directory(path: str) -> None:
     """Remove it with all it has, but for what comes meanwhile; others may be removing it as well."""
-    for folder, _, names in os.walk(path, topdown=False):
+    for folder, _, names in os.walk(path, topdown=False, onerror=_raise_unless_passing):
         for name in names:
             Path(folder, name).unlink(missing_ok=True)
         try:
             Path(folder).rmdir()
         except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
-                raise
+            _raise_unless_passing(error)
+
+
+def _raise_unless_passing(error: OSError) -> None:
+    if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+        raise error
 
 
 def _write_file(path: Path, content: bytes) -> None:

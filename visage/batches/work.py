@@ -16,7 +16,7 @@ from visage.batches.queue import MOST_ATTEMPTS
 from visage.batches.store import input_key, output_key
 from visage.engine import WORN_OUT_PHOTOS, Engine
 from visage.enlarge import EnlargeOptions
-from visage.errors import BatchError, BatchNotFound, RequestError, StorageFull, VisageError
+from visage.errors import BatchError, BatchesUnavailable, BatchNotFound, RequestError, StorageFull, VisageError
 from visage.guard import GuardOptions
 from visage.log import cause, logger
 from visage.results import as_json
@@ -79,8 +79,9 @@ class Work:
         # If it cannot be had, no file was begun.
         self._engine()
         numbers = batch.accepted
-        # Before a place is taken: who cannot find out begins nothing.
-        if not self._queue.counts(batch.id)[0] and self._batches.recall(batch):
+        handed_out, _, _ = self._queue.counts(batch.id)
+        # Before a place is taken, because the store may not be there to be asked.
+        if not handed_out and self._batches.recall(batch):
             return False
         place = self._queue.next_place(batch.id)
         if place >= len(numbers):
@@ -113,8 +114,8 @@ class Work:
             if self._queue.ended(batch.id):
                 return
             _log_end(batch.id, self._batches.finish(batch, results))
-            if not self._batches.exists(batch.id):
-                self._clean_up(batch.id, [])
+            if self._is_deleted(batch.id):
+                self._forget(batch.id, [])
 
     def _is_held(self, batch_id: str, number: int, owner: str) -> bool:
         if owner == self._life.owner:
@@ -202,19 +203,24 @@ class Work:
         """Note a result if it is the first; whether it is."""
         if self._queue.ended(batch.id) or not self._queue.record(batch.id, number, result):
             return False
+        if self._is_deleted(batch.id):
+            self._forget(batch.id, [number])
+            return False
         self.watcher(result)
         self._queue.count(batch.id, "done" if isinstance(result, Done) else "failed")
         outcome = {"faces": result.faces} if isinstance(result, Done) else {"code": result.code}
         _log("batch_file", batch.id, file=number, attempt=attempt, milliseconds=round(seconds * 1000, 1), **outcome)
-        # At the end: what is noted counts, even if the store cannot be asked now.
-        if self._batches.exists(batch.id):
-            return True
-        self._clean_up(batch.id, [number])
-        return False
+        return True
 
-    def _clean_up(self, batch_id: str, numbers: Sequence[int]) -> None:
-        """Drop what was written for a batch that was deleted meanwhile."""
-        self._store.remove_all(batch_id)
+    def _is_deleted(self, batch_id: str) -> bool:
+        """Whether a batch was deleted meanwhile, as far as can be found out: what is noted of any other counts."""
+        try:
+            return not self._batches.exists(batch_id)
+        except BatchesUnavailable:
+            return False
+
+    def _forget(self, batch_id: str, numbers: Sequence[int]) -> None:
+        """Forget what was noted of a batch that was deleted meanwhile; its files are for who deletes it."""
         self._queue.forget_files(batch_id, numbers)
         self._queue.forget(batch_id)
 
