@@ -1268,6 +1268,15 @@ def test_object_storage_that_cannot_be_reached_is_not_taken_for_one_without_the_
         remote.batches.exists(batch_id)
 
 
+def test_a_bucket_that_is_missing_is_told_as_such(bucket: str, local: Workshop) -> None:
+    batches = Batches(Store(bucket.replace("bucket-", "other-")), local.batches.queue, 24)
+
+    with pytest.raises(BatchesUnavailable) as told:
+        batches.create()
+
+    assert "bucket does not exist" in str(told.value.__cause__)
+
+
 def test_photos_that_object_storage_does_not_let_go_of_are_not_told_as_deleted(
     remote: Workshop, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,8 +64,12 @@ class Store:
         with self._told():
             if self._local:
                 _write_file(Path(self._path(key)), content)
-            else:
+                return
+            try:
                 self._files.pipe_file(self._path(key), content)
+            except FileNotFoundError as error:
+                # It is the bucket that is missing.
+                raise OSError(str(error)) from error
 
     def read(self, key: str) -> bytes:
         """The content; FileNotFoundError where there is none."""
