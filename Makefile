@@ -3,9 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-# One process leaves the second core idle. Each begins with a half of the tests in their order, so that few services are
-# started twice.
-IN_TWO := --numprocesses 2 --dist worksteal
+# One process leaves the second core idle. The tests of a file stay together: some look back at what the others did.
+IN_TWO := --numprocesses 2 --dist loadfile
 
 .PHONY: run test test-pressure test-training test-guard test-browser test-deploy lint format fuzz bench bench-detection bench-start clean
 

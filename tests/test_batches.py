@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,6 +80,7 @@ class Workshop:
     engine: Engine
     clock: Clock
     lives: list[Life] = field(default_factory=list)
+    submitted: list[str] = field(default_factory=list)
 
     def life(self, machine: str = "machine") -> Life:
         self.lives.append(Life(self.batches.queue, self.settings.state_dir / machine, self.clock))
@@ -100,12 +102,15 @@ class Workshop:
         with self.batches.create() as new:
             for number, photo in enumerate(photos, 1):
                 new.add(f"photo{number}.png", photo)
-            return new.submit(options or Options()).id
+            self.submitted.append(new.submit(options or Options()).id)
+        return self.submitted[-1]
 
-    def kept(self) -> tuple[list[Path], dict[str, bytes]]:
+    def kept(self) -> tuple[list[Path], dict[str, Any]]:
         """All that is kept of any batch in store and queue."""
         folder = self.settings.state_dir / "batches"
-        return list(folder.rglob("*")), self.batches.queue.huey.storage.result_items()
+        noted: dict[str, Any] = self.batches.queue.huey.storage.result_items()
+        counted = {f"{batch_id}.counts": self.batches.queue.counts(batch_id) for batch_id in self.submitted}
+        return list(folder.rglob("*")), noted | {key: counts for key, counts in counted.items() if any(counts)}
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +260,7 @@ def test_when_a_batch_is_done_the_queue_keeps_little_of_it(workshop: Workshop, t
 
     workshop.take_turns(workshop.worker())
 
-    assert list(workshop.kept()[1]) == [f"{batch_id}.end"]
+    assert list(workshop.kept()[1]) == [f"{batch_id}.end", f"{batch_id}.counts"]
 
 
 def test_batches_advance_alike_whichever_came_first(local: Workshop, tiny_png: bytes) -> None:
@@ -497,30 +502,41 @@ def test_a_deletion_that_was_cut_short_is_brought_to_its_end(
     assert local.kept() == ([], {})
 
 
-def test_several_may_delete_the_same_batch_at_once(tmp_path: Path) -> None:
-    Store(str(tmp_path)).write("a-file", b"")
-    folder = tmp_path / "batch" / "out"
-    folder.mkdir(parents=True)
-    for number in range(3000):
-        (folder / str(number)).touch()
-    begin = threading.Barrier(3)
-    failures: list[Exception] = []
+@pytest.mark.parametrize("step", ["unlink", "rmdir"])
+def test_another_may_delete_the_same_batch_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    store = Store(str(tmp_path))
+    store.make("batch")
+    for number in range(3):
+        store.write(output_key("batch", number, 1), b"result")
+    mine = getattr(Path, step)
 
-    def delete() -> None:
-        begin.wait()
-        try:
-            Store(str(tmp_path)).remove_all("batch")
-        except Exception as error:
-            failures.append(error)
+    def come_late(path: Path, **options: bool) -> None:
+        shutil.rmtree(tmp_path / "batch", ignore_errors=True)
+        mine(path, **options)
 
-    threads = [threading.Thread(target=delete) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, step, come_late)
+        store.remove_all("batch")
 
-    assert failures == []
-    assert [path.name for path in tmp_path.iterdir()] == ["a-file"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_batch_that_cannot_be_read_keeps_no_other(
+    local: Workshop, tiny_png: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    batches = [local.submit(tiny_png) for _ in range(6)]
+    description = local.settings.state_dir / "batches" / description_key(batches[0])
+    description.unlink()
+    description.mkdir()
+    local.clock.now = 24 * HOUR
+
+    with caplog.at_level(logging.WARNING, logger.name):
+        Caretaker(local.batches, local.clock).look()
+
+    assert local.batches.store.ids() == batches[:1]
+    assert [each.message for each in caplog.records] == ["batch_look_failed"]
 
 
 def test_a_batch_that_cannot_be_deleted_keeps_no_other_and_goes_when_it_can(
@@ -534,7 +550,7 @@ def test_a_batch_that_cannot_be_deleted_keeps_no_other_and_goes_when_it_can(
         caretaker.look()
 
     assert workshop.batches.store.ids() == batches[:1]
-    assert [each.message for each in caplog.records] == ["batch_deletion_failed"]
+    assert [each.message for each in caplog.records] == ["batch_look_failed"]
     assert batches[0] not in JsonFormatter().format(caplog.records[0])
     caretaker.look()
     assert workshop.kept() == ([], {})
@@ -572,15 +588,16 @@ def stuck(monkeypatch: pytest.MonkeyPatch, batch_id: str) -> None:
 
 
 def test_a_batch_that_comes_in_and_cannot_be_dropped_hides_no_reason(
-    local: Workshop, monkeypatch: pytest.MonkeyPatch
+    local: Workshop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse_a_file(patch: pytest.MonkeyPatch) -> None:
         with local.batches.create() as new:
             stuck(patch, new.id)
             raise UnsupportedType("PDF is not accepted.")
 
-    with monkeypatch.context() as patch, pytest.raises(UnsupportedType):
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING, logger.name), pytest.raises(UnsupportedType):
         refuse_a_file(patch)
+    assert [each.message for each in caplog.records] == ["batch_deletion_failed"]
 
     local.clock.now = 24 * HOUR
     Caretaker(local.batches, local.clock).look()
@@ -760,7 +777,7 @@ def test_a_result_that_comes_after_the_end_of_the_batch_changes_nothing(workshop
     workshop.take_turns(workshop.worker(cut_off, Intruding(workshop.engine, others_finish)))
 
     assert workshop.batches.progress(batch_id).state is State.DONE
-    assert list(workshop.kept()[1]) == [f"{batch_id}.end"]
+    assert list(workshop.kept()[1]) == [f"{batch_id}.end", f"{batch_id}.counts"]
     assert list(workshop.batches.store.sizes(f"{batch_id}/out")) == [output_key(batch_id, 1, 2)]
 
 
@@ -1030,10 +1047,10 @@ def test_a_store_that_denies_a_batch_once_loses_none(
         patch.setattr(Store, "has", lambda *_: False)
         return record(*arguments)
 
-    for turns in (1, 1, 1):
+    for _ in range(3):
         with monkeypatch.context() as patch:
             patch.setattr(workshop.batches.queue, "record", partial(record_and_be_denied, patch))
-            workshop.take_turns(worker, most=turns)
+            workshop.take_turns(worker, most=1)
     Caretaker(workshop.batches, workshop.clock).look()
     workshop.take_turns(worker)
 
@@ -1041,25 +1058,54 @@ def test_a_store_that_denies_a_batch_once_loses_none(
     assert len(list(workshop.batches.outputs(batch_id))) == 3
 
 
-def test_a_store_that_cannot_be_asked_when_a_batch_is_done_deletes_nothing(
-    workshop: Workshop, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("answer", ["an error", "a no"])
+def test_a_store_that_fails_when_a_batch_is_done_deletes_nothing(
+    workshop: Workshop,
+    tiny_png: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    answer: str,
 ) -> None:
-    monkeypatch.setattr("visage.batches.work.PAUSE_SECONDS", 0)
     batch_id = workshop.submit(tiny_png)
     worker = workshop.worker()
     workshop.take_turns(worker, most=1)
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING, logger.name):
         end = workshop.batches.queue.end
 
         def end_and_lose_the_store(*arguments: Any) -> Any:
-            stale(patch, "batch.json")
+            if answer == "a no":
+                patch.setattr(Store, "has", lambda *_: False)
+            else:
+                stale(patch, "batch.json")
             return end(*arguments)
 
         patch.setattr(workshop.batches.queue, "end", end_and_lose_the_store)
         workshop.take_turns(worker)
 
+    assert caplog.records == []
     assert workshop.batches.progress(batch_id).state is State.DONE
     assert len(list(workshop.batches.outputs(batch_id))) == 1
+
+
+def test_a_batch_is_done_when_its_photos_are_gone(
+    workshop: Workshop, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("visage.batches.work.PAUSE_SECONDS", 0)
+    batch_id = workshop.submit(tiny_png)
+    worker = workshop.worker()
+    with monkeypatch.context() as patch:
+        for name in ("remove", "remove_all"):
+            patch.setattr(Store, name, unreachable)
+        for _ in range(2):
+            Caretaker(workshop.batches, workshop.clock).look()
+            workshop.take_turns(worker)
+        assert workshop.batches.progress(batch_id).state is State.RUNNING
+
+    Caretaker(workshop.batches, workshop.clock).look()
+    workshop.take_turns(worker)
+
+    assert codes(workshop, batch_id) == ["done"]
+    assert not workshop.batches.store.has(input_key(batch_id, 1))
 
 
 def test_a_store_that_cannot_be_asked_is_told_as_such_and_not_as_one_without_the_batch(
@@ -1252,6 +1298,26 @@ def test_a_batch_in_object_storage_is_worked_on_fetched_and_deleted(remote: Work
     assert remote.batches.store.sizes(f"{batch_id}/in") == {}
     remote.batches.cancel(batch_id)
     assert remote.batches.store.ids() == []
+
+
+def test_what_comes_into_object_storage_after_its_batch_was_deleted_goes_after_a_minute(
+    remote: Workshop, tiny_png: bytes
+) -> None:
+    batch_id = remote.submit(tiny_png)
+    caretaker = Caretaker(remote.batches, remote.clock)
+    caretaker.look()
+    remote.batches.cancel(batch_id)
+    remote.take_turns(remote.worker())
+    remote.batches.store.write(output_key(batch_id, 1, 1), b"result")
+    for _ in range(2):
+        caretaker.look()
+    assert remote.batches.store.ids() == [batch_id]
+    remote.clock.now += NAMELESS_SECONDS
+
+    caretaker.look()
+
+    assert remote.batches.store.ids() == []
+    assert remote.kept()[1] == {}
 
 
 def test_object_storage_that_cannot_be_reached_is_not_taken_for_one_without_the_batch(

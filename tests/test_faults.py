@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -173,7 +174,8 @@ def confined(mounts: str, root: str = "/") -> Iterator[list[str]]:
 
 def assert_serves_confined(command: list[str], pack: Path, log: Path, photo: bytes) -> None:
     port = free_port()
-    own = {"VISAGE_PACK": str(pack), "PORT": str(port), "WEB_CONCURRENCY": "2"}
+    state = pack.parent / "state"
+    own = {"VISAGE_PACK": str(pack), "VISAGE_STATE_DIR": str(state), "PORT": str(port), "WEB_CONCURRENCY": "2"}
     environment = {name: value for name, value in os.environ.items() if name != "TMPDIR"} | own
     with log.open("w") as file:
         process = subprocess.Popen([*command, sys.executable, "app.py"], cwd=ROOT, env=environment, stderr=file)
@@ -216,6 +218,5 @@ def test_a_full_directory_for_temporary_files_harms_nobody(tiny_pack: Path, tmp_
 
 
 def tmp_path_outside(pack: Path) -> Path:
-    """A copy of `pack` beside the repo's own packs, where no test mounts anything."""
-    folder = ROOT / "models" / "of-a-test"
-    return Path(shutil.copytree(pack, folder / "tiny", dirs_exist_ok=True))
+    """A copy of `pack` where no test mounts anything and none looks."""
+    return Path(shutil.copytree(pack, Path(tempfile.mkdtemp(prefix=".of-a-test-", dir=ROOT)) / "tiny"))

@@ -163,9 +163,10 @@ class Batches:
         end = End(State.DONE, done, len(results) - done)
         plain = {str(number): result_as_json(result) for number, result in sorted(results.items())}
         self.store.write(outcome_key(batch.id), json.dumps({"end": end_as_json(end), "results": plain}).encode())
+        # Before it has ended: should this fail, it is tried again.
+        self.store.remove_all(f"{batch.id}/in")
         end = self.queue.end(batch.id, end)
         self.queue.forget_files(batch.id, batch.accepted)
-        self.store.remove_all(f"{batch.id}/in")
         return end
 
     def fail(self, batch_id: str, reason: str) -> End:

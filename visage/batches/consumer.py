@@ -50,46 +50,47 @@ class Caretaker:
     def __init__(self, batches: Batches, clock: Callable[[], float] = time.time) -> None:
         self._batches = batches
         self._clock = clock
+        # When each batch was begun; and of folders in which nothing says what they are, since when.
         self._created: dict[str, float] = {}
-        # Folders in which nothing says what they are, and since when.
         self._nameless: dict[str, float] = {}
 
     def look(self) -> None:
         """Have every batch that has not ended stand in the queue, and delete what has expired or was called off."""
         ids = {batch_id for batch_id in self._batches.store.ids() if is_id(batch_id)}
         self._created = {batch_id: created for batch_id, created in self._created.items() if batch_id in ids}
+        self._nameless = {batch_id: since for batch_id, since in self._nameless.items() if batch_id in ids}
         waiting = self._batches.queue.waiting()
-        nameless = {}
         for batch_id in ids:
             try:
-                if batch_id not in self._created:
-                    self._created[batch_id] = self._batches.created(batch_id)
-            except (FileNotFoundError, ValueError):
-                nameless[batch_id] = self._nameless.get(batch_id, self._clock())
-            else:
                 self._look_at(batch_id, waits=batch_id in waiting)
-        self._nameless = nameless
-        for batch_id, since in nameless.items():
-            if self._clock() >= since + NAMELESS_SECONDS:
-                self._delete(batch_id, expired=False)
+            except BatchError as error:
+                # The others' turn comes all the same, and this one's again.
+                fields = {"batch": label(batch_id), "error": cause(error)}
+                logger.warning("batch_look_failed", extra={"fields": fields})
 
     def _look_at(self, batch_id: str, *, waits: bool) -> None:
+        try:
+            if batch_id not in self._created:
+                self._created[batch_id] = self._batches.created(batch_id)
+        except (FileNotFoundError, ValueError):
+            since = self._nameless.setdefault(batch_id, self._clock())
+            if self._clock() >= since + NAMELESS_SECONDS:
+                self._delete(batch_id, expired=False)
+            return
         end = self._batches.queue.ended(batch_id)
         expired = self._clock() >= self._batches.expires(self._created[batch_id])
         if expired or (end is not None and end.state is State.CANCELLED):
             self._delete(batch_id, expired=expired)
         elif end is None and not waits:
-            self._batches.queue.ask_anew(batch_id)
+            if self._batches.exists(batch_id):
+                self._batches.queue.ask_anew(batch_id)
+            else:
+                # It was deleted; what lies there came later, and goes like all that is nameless.
+                del self._created[batch_id]
 
     def _delete(self, batch_id: str, *, expired: bool) -> None:
-        """Delete a batch; if that fails, the others' turn comes all the same, and this one's again."""
-        fields = {"batch": label(batch_id)}
-        try:
-            self._batches.wipe(batch_id)
-        except BatchError as error:
-            logger.warning("batch_deletion_failed", extra={"fields": fields | {"error": cause(error)}})
-        else:
-            logger.info("batch_deleted", extra={"fields": fields | {"expired": expired}})
+        self._batches.wipe(batch_id)
+        logger.info("batch_deleted", extra={"fields": {"batch": label(batch_id), "expired": expired}})
 
 
 class LazyEngine:

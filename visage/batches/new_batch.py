@@ -1,18 +1,21 @@
 """A batch as it comes in."""
 
-from contextlib import suppress
 from dataclasses import replace
 
 from visage.analyzer import Options
-from visage.batches.batch import Batch, BatchOptions, Entry, Failure, batch_as_bytes, new_id
+from visage.batches.batch import Batch, BatchOptions, Entry, Failure, batch_as_bytes, label, new_id
 from visage.batches.names import safe_names
 from visage.batches.queue import Queue
 from visage.batches.store import Store, description_key, input_key
 from visage.errors import BatchError, VisageError
+from visage.log import cause, logger
 
 
 class NewBatch:
-    """A batch that is coming in, file by file. Left without `submit` (as a `with` block is), nothing of it is kept."""
+    """A batch that is coming in, file by file.
+
+    Left without `submit` (as a `with` block is), nothing of it is kept; what cannot be deleted then expires.
+    """
 
     def __init__(self, store: Store, queue: Queue, created: float) -> None:
         self.id = new_id()
@@ -30,9 +33,12 @@ class NewBatch:
 
     def __exit__(self, *_error: object) -> None:
         if not self._submitted:
-            # What is left when this fails expires; what went wrong before is what the client is told.
-            with suppress(BatchError):
+            try:
                 self.abandon()
+            except BatchError as error:
+                # It expires; what went wrong before is what the client is told.
+                fields = {"batch": label(self.id), "error": cause(error)}
+                logger.warning("batch_deletion_failed", extra={"fields": fields})
 
     @property
     def files(self) -> int:

@@ -190,7 +190,7 @@ def _remove_directory(path: str) -> None:
 
 
 def _raise_unless_passing(error: OSError) -> None:
-    if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+    if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.ESTALE):
         raise error
 
 
