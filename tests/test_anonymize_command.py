@@ -24,6 +24,7 @@ from click.testing import CliRunner, Result
 from tests.called_off import until_called_off
 from tests.pictures import HEIC
 from visage.cli import main
+from visage.cli.console import interrupts_held_back
 from visage.cli.files import read_photo, write_whole
 from visage.engine import Engine
 from visage.errors import ImageTooLarge, SetupError, UnsupportedType
@@ -788,6 +789,59 @@ def test_what_has_not_begun_when_the_user_interrupts_never_will(
     assert result.exit_code == 1
     assert begun == [0]
     assert files(out) == {"0.png"}
+
+
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Interrupts are obeyed, whatever started the tests said of them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
+def test_an_interrupt_breaks_into_no_step_in_which_threads_wait_for_each_other(
+    folder: Path, out: Path, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(10):
+        write(folder / f"{index}.png", tiny_png)
+    unbroken: list[bool] = []
+
+    def wait_interrupted(*arguments: Any, **named: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        unbroken.append(True)
+        return wait(*arguments, **named)
+
+    monkeypatch.setattr("visage.cli.anonymize.wait", wait_interrupted)
+    result = run(folder, "-o", out, "--jobs", 1)
+
+    assert result.exit_code == 1
+    assert "Aborted!" in result.output
+    assert unbroken == [True]
+    assert 0 < len(files(out)) < 10
+
+
+@pytest.mark.usefixtures("interrupts")
+def test_a_second_interrupt_is_not_held_back() -> None:
+    def interrupt_twice() -> None:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt), interrupts_held_back():
+        interrupt_twice()
+
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_who_ignores_interrupts_still_does() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interrupts_held_back() as raise_interrupt:
+            signal.raise_signal(signal.SIGINT)
+            raise_interrupt()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_an_interrupt_ends_the_run_without_a_traceback(

@@ -1,13 +1,16 @@
 """The command line: the same answers without HTTP, and an exit status that tells failures."""
 
 import json
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
@@ -191,6 +194,28 @@ def test_work_ends_when_nobody_reads_on(photo: Path, monkeypatch: pytest.MonkeyP
     run("predict", *copies, "--jobs", 1)
 
     assert 1 <= len(worked_on) <= 2
+
+
+def test_an_interrupt_comes_between_two_photos(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(self: "Future[Any]") -> BaseException | None:
+        signal.raise_signal(signal.SIGINT)
+        return exception(self)
+
+    exception = Future.exception
+    copies = [photo.with_name(f"{index}.png") for index in range(10)]
+    for copy in copies:
+        copy.write_bytes(photo.read_bytes())
+    monkeypatch.setattr(Future, "exception", interrupt)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        result = run("predict", *copies, "--jobs", 1)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert result.exit_code == 1
+    assert result.stdout.startswith(f"{copies[0]}: 3 faces")
+    assert str(copies[1]) not in result.stdout
+    assert "Aborted!" in result.stderr
 
 
 def test_an_output_that_is_a_file_is_refused(photo: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from visage.cli import copy_options
-from visage.cli.console import DiskFull, bar, count, explained, is_full, one_sentence, say
+from visage.cli.console import DiskFull, bar, count, explained, interrupts_held_back, is_full, one_sentence, say
 from visage.cli.files import output_directory, read_photo, write_whole
 from visage.cli.plan import Copy, Plan, plan_copies
 from visage.engine import Engine
@@ -107,7 +107,11 @@ def _work(engine: Engine, plan: Plan, options: GuardOptions, as_lines: bool) -> 
         _fail(outcome, str(error.filename), error, as_lines)
     waiting = iter(plan.copies)
     slots, total = engine.settings.slots, len(plan.copies)
-    with ThreadPoolExecutor(slots) as pool, bar(total=total, unit="photo", disable=not total) as shown:
+    with (
+        interrupts_held_back() as raise_interrupt,
+        ThreadPoolExecutor(slots) as pool,
+        bar(total=total, unit="photo", disable=not total) as shown,
+    ):
         begun = {pool.submit(_copy, engine, each, options): each for each in islice(waiting, _AHEAD * slots)}
         try:
             while begun:
@@ -117,6 +121,7 @@ def _work(engine: Engine, plan: Plan, options: GuardOptions, as_lines: bool) -> 
                     copy = begun.pop(future)
                     shown.update()
                     _report(outcome, copy, future, engine.pack, as_lines)
+                raise_interrupt()
                 if outcome.full:
                     # What a thread is at work on may still go well; the rest never begins.
                     begun = {future: each for future, each in begun.items() if not future.cancel()}

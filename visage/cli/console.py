@@ -1,7 +1,8 @@
 """What the commands share: errors in one sentence, lines beside a progress bar, and the bar."""
 
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,35 @@ def one_sentence() -> Iterator[None]:
         yield
     except SetupError as error:
         raise CannotRun(str(error)) from None
+
+
+@contextmanager
+def interrupts_held_back() -> Iterator[Callable[[], None]]:
+    """Yield what raises the KeyboardInterrupt that came meanwhile, if one came; a second one is raised at once.
+
+    Python raises it between any two steps, those in which threads wait for each other among them, which it breaks. Who
+    ignores interrupts still does.
+    """
+    came = False
+    before = signal.getsignal(signal.SIGINT)
+
+    def hold_back(*_: object) -> None:
+        nonlocal came
+        came = True
+        signal.signal(signal.SIGINT, before)
+
+    def raise_it() -> None:
+        if came:
+            raise KeyboardInterrupt
+
+    if before is not signal.default_int_handler:
+        yield raise_it
+        return
+    signal.signal(signal.SIGINT, hold_back)
+    try:
+        yield raise_it
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def explained(error: BaseException) -> tuple[str, str]:

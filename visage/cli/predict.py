@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from visage.analyzer import Options
-from visage.cli.console import bar, count, explained, one_sentence, say
+from visage.cli.console import bar, count, explained, interrupts_held_back, one_sentence, say
 from visage.engine import Analysis, Engine
 from visage.errors import SetupError
 from visage.face_search import Detail
@@ -56,12 +56,17 @@ def predict(
         engine = Engine(replace(Settings.from_environment(), slots=slots))
         targets = _targets(photos, output)
     failed = 0
-    with ThreadPoolExecutor(slots) as pool, bar(total=len(photos), unit="photo", disable=len(photos) == 1) as shown:
+    with (
+        interrupts_held_back() as raise_interrupt,
+        ThreadPoolExecutor(slots) as pool,
+        bar(total=len(photos), unit="photo", disable=len(photos) == 1) as shown,
+    ):
         pending = {pool.submit(_predict_one, engine, photo, options, targets.get(photo)): photo for photo in photos}
         try:
             for future, photo in pending.items():
                 failed += not _report(photo, future, engine.pack, as_lines)
                 shown.update()
+                raise_interrupt()
         except BaseException:
             # Nobody reads on, or the user has had enough: what has not begun never will.
             pool.shutdown(wait=False, cancel_futures=True)
