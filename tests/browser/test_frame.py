@@ -184,6 +184,28 @@ def test_a_view_that_is_opened_after_the_service_was_cut_off_says_so(browser: An
         expect(page.get_by_role("alert")).to_contain_text("astronaut.jpg: The service does not answer")
 
 
+@pytest.mark.parametrize(
+    ("view", "field", "outcome"),
+    [
+        ("look", "Choose photos", "button.face"),
+        ("guard", "Choose photos or a ZIP", "#guard-photo .face"),
+        ("enlarge", "Choose a photo", "#enlarge-result"),
+    ],
+)
+def test_a_photo_that_is_chosen_before_its_view_has_arrived_is_taken(
+    desktop: Window, view: str, field: str, outcome: str
+) -> None:
+    held = desktop.hold(f"**/static/{view}.js")
+    page = desktop.page
+    page.goto(f"{desktop.url}/#{view}", wait_until="commit")
+    script = held.wait()
+
+    page.get_by_label(field, exact=True).set_input_files(ASTRONAUT)
+    script.continue_()
+
+    expect(page.locator(outcome)).to_be_visible()
+
+
 # Of what WCAG 2.2 asks to fit without scrolling sideways (1.4.10), and of a desktop's window at 200 %.
 NARROW = {"320 px": (320, 640), "200 %": (640, 400)}
 

@@ -33,13 +33,16 @@ export function pastedFiles(transfer) {
   return [...(transfer?.files ?? [])];
 }
 
-/** Have `take` called with what is chosen in a file field; the same may be chosen again. */
+/** Have `take` called with what is chosen in a file field, or was already; the same may be chosen again. */
 export function onChoice(field, take) {
-  field.addEventListener("change", () => {
+  const handOver = () => {
     const files = [...field.files];
     field.value = "";
     if (files.length) take(files);
-  });
+  };
+  field.addEventListener("change", handOver);
+  // The field is shown before its view has arrived, and `take` may be called once all of that is there.
+  queueMicrotask(handOver);
 }
 
 /** The photo for those who have none at hand: Eileen Collins, photographed by NASA. */
