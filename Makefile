@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # One process leaves the second core idle. The tests of a file stay together: some look back at what the others did.
-IN_TWO := --numprocesses 2 --dist loadfile
+IN_TWO := -m "not alone" --numprocesses 2 --dist loadfile
 
 .PHONY: run test test-pressure test-training test-guard test-browser test-deploy lint format fuzz bench bench-detection bench-start clean
 
@@ -31,6 +31,7 @@ test-guard: $(VENV)/matcher.done
 # With a driver for the Chromium that is installed: 168 MB.
 test-browser: $(VENV)/browser.done
 	$(BIN)/python -m pytest $(IN_TWO) tests/browser
+	$(BIN)/python -m pytest -m alone tests/browser
 
 # With schemas and linters for the files of deploy, docker and .github: 220 MB.
 test-deploy: $(VENV)/deploy.done

@@ -1,6 +1,7 @@
 """The few fixtures: packs, the engine once a session, the client once a test, a real gunicorn once a session."""
 
 import importlib.util
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,14 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch, tiny_pack: Path) -> None:
     for row in rows():
         monkeypatch.delenv(row.name, raising=False)
     monkeypatch.setenv("VISAGE_PACK", str(tiny_pack))
+
+
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Interrupts are obeyed, whatever started the tests said of them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

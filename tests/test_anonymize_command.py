@@ -791,14 +791,6 @@ def test_what_has_not_begun_when_the_user_interrupts_never_will(
     assert files(out) == {"0.png"}
 
 
-@pytest.fixture
-def interrupts() -> Iterator[None]:
-    """Interrupts are obeyed, whatever started the tests said of them."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("interrupts")
 def test_an_interrupt_breaks_into_no_step_in_which_threads_wait_for_each_other(
     folder: Path, out: Path, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch

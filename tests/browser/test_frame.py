@@ -40,20 +40,20 @@ def test_the_whole_page_weighs_less_than_100_kilobytes_and_loads_from_its_servic
     assert 5_000 < sum(len(answer.body()) for answer in answers) < 100_000
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_view_can_be_used_within_a_second_of_a_cold_start(browser: Any, tmp_path: Path, view: str) -> None:
     """The service has just come up, and the browser has never seen it."""
-    loads: list[float] = []
-    # The fastest of several counts, because others use the machine too.
-    while len(loads) < 12 and min(loads, default=1) >= 1:
-        attempt = len(loads)
+    loads = []
+    for attempt in range(3):
         with serving(tmp_path / f"log{attempt}", "compact", WEB_CONCURRENCY="1", VISAGE_BATCH_JOBS="0") as service:
             started = time.perf_counter()
             for window in new_window(browser, service.url, "desktop"):
                 window.open(view)
                 loads.append(time.perf_counter() - started)
 
-    assert min(loads) < 1, loads
+    # Of the fastest: others use the machine too.
+    assert min(loads) < 1
 
 
 def test_without_scripts_one_photo_can_be_posted(browser: Any, photo_service: Service) -> None:
