@@ -22,11 +22,11 @@ test-pressure: $(VENV)/dev.done
 	$(BIN)/python -m pytest tests/pressure
 
 test-training: $(VENV)/training.done
-	$(BIN)/python -m pytest tests/test_training.py tests/test_superres_reference.py tests/test_training_superres.py
+	$(BIN)/python -m pytest tests/training
 
 # With a face matcher: 110 MB.
 test-guard: $(VENV)/matcher.done
-	$(BIN)/python -m pytest tests/test_unrecognisable.py
+	$(BIN)/python -m pytest tests/anonymize/test_unrecognizable.py
 
 # With a driver for the Chromium that is installed: 168 MB.
 test-browser: $(VENV)/browser.done
@@ -35,7 +35,7 @@ test-browser: $(VENV)/browser.done
 
 # With schemas and linters for the files of deploy, docker and .github: 220 MB.
 test-deploy: $(VENV)/deploy.done
-	$(BIN)/python -m pytest tests/test_container.py tests/test_manifests.py tests/test_workflows.py
+	$(BIN)/python -m pytest tests/deploy/test_container.py tests/deploy/test_manifests.py tests/deploy/test_workflows.py
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .

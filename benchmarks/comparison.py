@@ -21,8 +21,8 @@ from benchmarks.charts import bar_chart
 from benchmarks.fullsize import write_pack
 from benchmarks.load import Load, post, put_under_load
 from benchmarks.report import RESULTS, circumstances, table
-from benchmarks.service import Service, free_port, serving, starting
-from benchmarks.usage import consumers, pss, pss_of, settled_pss
+from tests.support.processes import consumers, pss, pss_of, settled_pss
+from tests.support.service import Service, free_port, serving, starting
 
 CONNECTIONS = (1, 4, 16)
 WORKERS = 2

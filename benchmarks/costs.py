@@ -21,8 +21,8 @@ from benchmarks import photos
 from benchmarks.charts import line_chart
 from benchmarks.load import put_under_load
 from benchmarks.report import RESULTS, circumstances, table
-from benchmarks.service import Service, serving
-from benchmarks.usage import forget_peak, peak, processor_seconds, resident, workers
+from tests.support.processes import forget_peak, peak, processor_seconds, resident, workers
+from tests.support.service import Service, serving
 
 FACES = (1, 2, 5, 10, 20, 50, 100)
 MEGAPIXELS = (0.3, 1, 2, 6, 12, 24, 50)

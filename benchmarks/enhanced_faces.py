@@ -13,14 +13,14 @@ import cv2
 import numpy as np
 
 from benchmarks.report import table
-from visage import face_enlarger
-from visage.analyzer import Analyzer
-from visage.evaluation import Answer, judge
-from visage.images import Photo
-from visage.labels import LabelledFace, LabelledPhoto, read_labels
-from visage.nets import Detections
-from visage.packs import find_pack
-from visage.scores import Scores, score
+from visage.enhance import face_enlarger
+from visage.evaluation.evaluation import Answer, judge
+from visage.evaluation.labels import LabelledFace, LabelledPhoto, read_labels
+from visage.evaluation.scores import Scores, score
+from visage.faces.analyzer import Analyzer
+from visage.images.decoding import Photo
+from visage.nets.detector import Detections
+from visage.packs.pack import find_pack
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import photos
-from benchmarks.service import ROOT
-from benchmarks.usage import resident
+from tests.support.paths import ROOT
+from tests.support.processes import resident
 
 # Memory is to be flat from here on.
 SETTLED_FILES = 20

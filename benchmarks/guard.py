@@ -25,14 +25,13 @@ from benchmarks.report import table
 from benchmarks.scenes import CELL, SceneSet, load_sets, mosaic
 from training.faces import CHIP, FACE_BOX, read_faces
 from training.scenes import Scene, paste_mask
-from visage import masks
-from visage.boxes import intersection_over_union
-from visage.evaluation import match
-from visage.face_search import Detail, find_boxes, merge
-from visage.faces import Box
-from visage.masks import Mask, Method, Shape, cover
-from visage.nets import Detections, FaceDetector
-from visage.packs import FaceSpec, find_pack
+from visage.anonymize import masks
+from visage.anonymize.masks import Mask, Method, Shape, cover
+from visage.evaluation.evaluation import match
+from visage.faces.search import Detail, find_boxes, merge
+from visage.images.boxes import Box, intersection_over_union
+from visage.nets.detector import Detections, FaceDetector
+from visage.packs.pack import FaceSpec, find_pack
 
 CONFIDENCES = (0.5, 0.35, 0.25, 0.15, 0.1)
 

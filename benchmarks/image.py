@@ -25,14 +25,14 @@ from packaging.requirements import Requirement
 
 from benchmarks.dockerfile import checkout, context, copied, stages
 from benchmarks.report import RESULTS, circumstances, table
-from benchmarks.service import ROOT
+from tests.support.paths import ROOT
 
 # Bytes; what the project has set itself.
 MOST = 150_000_000
 
 LARGEST = 25
 
-# By the scripts beside the Dockerfile.
+# By the scripts in docker/.
 COMPILED = {"numpy", "opencv-python-headless"}
 
 # What the official image deletes of Python when that is installed, and what is in the image from Alpine, if at all.
@@ -88,7 +88,7 @@ def fetch(folder: Path, processor: str) -> list[Path]:
 
 def image_python() -> str:
     """The version of the image's Python, such as 3.14."""
-    found = re.match(r"python:(3\.\d+)-alpine", stages(ROOT / "docker" / "Dockerfile")["python"][0].rest)
+    found = re.match(r"python:(3\.\d+)-alpine", stages(ROOT / "Dockerfile")["python"][0].rest)
     assert found is not None
     return found[1]
 
@@ -116,7 +116,7 @@ def files_of_wheel(wheel: Path) -> Iterator[File]:
 def files_of_app() -> Iterator[File]:
     """Each file that the last stage copies from the repo."""
     files = context(ROOT, checkout(ROOT))
-    for copy in [each for each in stages(ROOT / "docker" / "Dockerfile")[""] if each.word == "COPY" and not each.stage]:
+    for copy in [each for each in stages(ROOT / "Dockerfile")[""] if each.word == "COPY" and not each.stage]:
         for file in sorted(file for source in copy.sources for file in copied(source, files)):
             part = "compact" if file.startswith("models/") else "visage"
             yield from _with_bytecode(part, file, (ROOT / file).read_bytes())
@@ -154,7 +154,7 @@ def files_of_python(folder: Path) -> Iterator[File]:
 @cache
 def run_in(stage: str) -> str:
     """What a stage of the Dockerfile runs."""
-    return " ".join(each.rest for each in stages(ROOT / "docker" / "Dockerfile")[stage] if each.word == "RUN")
+    return " ".join(each.rest for each in stages(ROOT / "Dockerfile")[stage] if each.word == "RUN")
 
 
 def is_deleted(path: str) -> bool:

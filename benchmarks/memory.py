@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 from pathlib import Path
 
-from benchmarks.service import ROOT, serving
-from benchmarks.usage import pss, settled_pss
+from tests.support.paths import ROOT
+from tests.support.processes import pss, settled_pss
+from tests.support.service import serving
 
 SHARED = ROOT.parent / "shared"
 

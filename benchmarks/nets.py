@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.service import ROOT
-from visage.nets import Classifier, FaceDetector, classify_by_all
-from visage.packs import Pack, find_pack
+from tests.support.paths import ROOT
+from visage.nets.classifier import Classifier, classify_by_all
+from visage.nets.detector import FaceDetector
+from visage.packs.pack import Pack, find_pack
 
 SHARED = ROOT.parent / "shared"
 

@@ -19,11 +19,11 @@ from werkzeug.formparser import FormDataParser
 from benchmarks import photos
 from benchmarks.load import multipart
 from benchmarks.report import table
-from visage.analyzer import Options
-from visage.annotate import annotate
-from visage.engine import Engine
-from visage.images import decode, inspect
-from visage.results import as_json
+from visage.faces.analyzer import Options
+from visage.faces.annotation import annotate
+from visage.faces.results import as_json
+from visage.images.decoding import decode, inspect
+from visage.runtime.engine import Engine
 from visage.settings import Settings
 from visage.web.form_parser import PhotoFormParser
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.service import ROOT
+from tests.support.paths import ROOT
 
 Pixels = NDArray[np.uint8]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from benchmarks import photos
 from benchmarks.load import post, put_under_load
 from benchmarks.report import table
-from benchmarks.service import serving
-from benchmarks.usage import pss
+from tests.support.processes import pss
+from tests.support.service import serving
 
 # Workers, slots a worker, OpenCV threads a slot.
 MODELS = ((1, 1, 1), (1, 1, 2), (1, 2, 1), (2, 1, 1), (2, 1, 2), (2, 2, 1), (3, 1, 1), (4, 1, 1))

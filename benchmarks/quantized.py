@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 
 from benchmarks.report import table
-from visage.images import decode, inspect
-from visage.labels import read_labels
-from visage.nets import Classifier
-from visage.packs import find_pack
+from visage.evaluation.labels import read_labels
+from visage.images.decoding import decode, inspect
+from visage.nets.classifier import Classifier
+from visage.packs.pack import find_pack
 
 CALIBRATION, JUDGED = 64, 1000
 

@@ -27,11 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.report import table
-from benchmarks.service import ROOT
+from tests.support.paths import ROOT
 from training.faces import CHIP, FACE_BOX, degrade, read_faces
-from visage import masks
-from visage.faces import Box
-from visage.masks import Mask, Method, Shape, cover
+from visage.anonymize import masks
+from visage.anonymize.masks import Mask, Method, Shape, cover
+from visage.images.boxes import Box
 
 Pixels = NDArray[np.uint8]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 
-from benchmarks.service import ROOT
+from tests.support.paths import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results"
 

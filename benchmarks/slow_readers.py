@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 import requests
 
-from benchmarks.service import Service, serving
-from benchmarks.usage import resident, workers
+from tests.support.processes import resident, workers
+from tests.support.service import Service, serving
 
 # Long enough that nobody's time is up before the end.
 PATIENCE = {"VISAGE_BODY_SECONDS": "3600", "WEB_CONCURRENCY": "1"}

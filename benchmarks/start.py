@@ -9,7 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.service import ROOT, Service, serving
+from tests.support.paths import ROOT
+from tests.support.service import Service, serving
 
 
 def main() -> None:

@@ -29,11 +29,11 @@ from numpy.typing import NDArray
 
 from benchmarks import edsr, photos
 from benchmarks.report import table
-from benchmarks.service import ROOT
-from benchmarks.usage import forget_peak, peak, resident
-from visage.engine import Engine
-from visage.enhancer import Enhancer
-from visage.heap import tune_heap
+from tests.support.paths import ROOT
+from tests.support.processes import forget_peak, peak, resident
+from visage.runtime.allocator import tune_heap
+from visage.runtime.engine import Engine
+from visage.runtime.enhancer import Enhancer
 from visage.settings import Settings
 
 # More than any picture here has on a side.

@@ -15,8 +15,8 @@ import venv
 from dataclasses import dataclass
 from pathlib import Path
 
-from visage.packs import NetSpec, Pack, find_pack
-from visage.superres_spec import SuperresSpec
+from visage.packs.enhance_spec import SuperresSpec
+from visage.packs.pack import NetSpec, Pack, find_pack
 
 # Runs inside each environment, with nothing but OpenCV and numpy.
 TIMED = """

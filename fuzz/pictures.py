@@ -5,7 +5,7 @@ from random import Random
 
 import numpy as np
 
-from tests.pictures import (
+from tests.support.pictures import (
     animation,
     bmp,
     broken_animation,
@@ -21,7 +21,7 @@ from tests.pictures import (
     with_exif,
 )
 from visage.errors import RequestError
-from visage.images import decode, inspect
+from visage.images.decoding import decode, inspect
 
 # Small, so that a decoder that takes much memory takes it without need.
 MOST_PIXELS = 4_000_000

@@ -1,7 +1,7 @@
 """`make fuzz`: every target for its share of the time; what fails is left in runs/fuzz, one file a finding.
 
-A finding becomes a test by being copied into tests/crashes, into the folder of its target. What breaks the contract is
-printed, with the command that does it again.
+A finding becomes a test by being copied into tests/fuzz/crashes, into the folder of its target. What breaks the
+contract is printed, with the command that does it again.
 """
 
 import importlib
@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any
 
-from benchmarks.service import ROOT
+from tests.support.paths import ROOT
 
 FOLDER = ROOT / "runs" / "fuzz"
 
@@ -69,7 +69,7 @@ def _hold_to_the_contract(seconds: float) -> bool:
     """Run the test of the contract with other cases than `make test`, about as many as there is time for."""
     cases = min(1000, max(20, round((seconds - 5) * 30)))
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_contract.py"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/integration/test_contract.py"],
         cwd=ROOT,
         env=os.environ | {"VISAGE_CONTRACT_CASES": str(cases)},
         stdout=subprocess.PIPE,

@@ -7,7 +7,7 @@ from gunicorn.config import Config  # type: ignore[import-untyped]
 from gunicorn.http import get_parser  # type: ignore[import-untyped]
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 
-from visage.web.reception import MOST_HEAD_BYTES, Reception
+from visage.server.request_framing import MOST_HEAD_BYTES, Reception
 
 _HEAD = b"POST /predict HTTP/1.1\r\nHost: here\r\n"
 _CHUNKED = _HEAD + b"Transfer-Encoding: chunked\r\n\r\n"

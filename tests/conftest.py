@@ -12,16 +12,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from numpy.typing import NDArray
 
-from benchmarks.service import ROOT, Service, serving
-from tests.tiny_pack import BLUISH, MAGENTA, REDDISH, draw, write_tiny_pack
-from visage.engine import Engine
+from tests.support.paths import SHARED
+from tests.support.service import Service, serving
+from tests.support.tiny_pack import TINY_FACES, draw, write_tiny_pack
+from visage.runtime.engine import Engine
 from visage.settings import Settings, rows
 from visage.web import create_app
-
-SHARED = ROOT.parent / "shared"
-
-# Three faces whose squares lie exactly where the tiny detector has a prior, so that its boxes are known to the pixel.
-TINY_FACES = {(48, 48, 144, 144): MAGENTA, (240, 176, 336, 272): REDDISH, (48, 240, 144, 336): BLUISH}
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from visage.log import request_id
 from visage.log_format import JsonFormatter
+from visage.logs import request_id
 
 
 def line(message: str, **fields: object) -> dict[str, object]:

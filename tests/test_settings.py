@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.service import ROOT
+from tests.support.paths import ROOT
 from visage.errors import SettingsError
 from visage.settings import Row, Settings, rows
 

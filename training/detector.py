@@ -26,7 +26,7 @@ from training.faces import read_faces
 from training.models import LEVELS
 from training.run import Run, read_arguments
 from training.scenes import Composer, Sample, Scene, read_scenes, split
-from visage.boxes import intersection_over_union
+from visage.images.boxes import intersection_over_union
 
 SIDE = 320
 BATCH = 32

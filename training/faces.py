@@ -1,7 +1,7 @@
 """FairFace: labelled face chips as arrays, and what a service does to faces before a net sees them.
 
 A chip is 112 x 112 pixels and cut closely: from hairline to chin it shows about what a detector's box of an ordinary
-photo holds. Crops are cut around such a box as `visage.nets.square_crop` cuts them.
+photo holds. Crops are cut around such a box as `visage.nets.crops.square_crop` cuts them.
 """
 
 import csv

@@ -20,7 +20,7 @@ from training.enlargement import SCALE, Enlarger, Shrinker, bicubic, psnr, shrin
 from training.faces import read_faces
 from training.run import read_arguments
 from training.superres import compressed, luma, scene_planes
-from visage.superres_net import read_tensorflow
+from visage.enhance.net import read_tensorflow
 
 QUALITY = 75
 

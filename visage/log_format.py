@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from visage.log import request_id
+from visage.logs import request_id
 
 # In the path of a batch's file: who knows all of it may have the batch, so a log has its beginning.
 _BATCH_ID = re.compile(r"(?<=/)([A-Za-z0-9_-]{8})[A-Za-z0-9_-]{16}(?=/|\b)")

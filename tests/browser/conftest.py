@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.service import Service, serving
+from tests.support.service import Service, serving
 
 if TYPE_CHECKING:
-    from tests.browser.window import Window
+    from tests.support.window import Window
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    from tests.browser.window import open_browser, sync_api  # noqa: PLC0415
+    from tests.support.window import open_browser, sync_api  # noqa: PLC0415
 
     with sync_api.sync_playwright() as playwright:
         browser = open_browser(playwright.chromium)
@@ -34,7 +34,7 @@ def photo_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]
 
 @pytest.fixture(params=["desktop", "phone"])
 def window(request: pytest.FixtureRequest, browser: Any, photo_service: Service) -> Iterator["Window"]:
-    from tests.browser.window import new_window  # noqa: PLC0415
+    from tests.support.window import new_window  # noqa: PLC0415
 
     yield from new_window(browser, photo_service.url, request.param)
 
@@ -42,6 +42,6 @@ def window(request: pytest.FixtureRequest, browser: Any, photo_service: Service)
 @pytest.fixture
 def desktop(browser: Any, photo_service: Service) -> Iterator["Window"]:
     """A window for what has nothing to do with its size."""
-    from tests.browser.window import new_window  # noqa: PLC0415
+    from tests.support.window import new_window  # noqa: PLC0415
 
     yield from new_window(browser, photo_service.url, "desktop")

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import requests
 
-from benchmarks.service import Service, free_port, serving
-from tests.browser.window import ASTRONAUT, Window, expect, new_window
+from tests.support.service import Service, free_port, serving
+from tests.support.window import ASTRONAUT, Window, expect, new_window
 from visage.batches import open_batches
-from visage.batches.life import Life
-from visage.batches.work import Work
-from visage.engine import Engine
+from visage.batches.leases import Life
+from visage.batches.processing import Work
+from visage.runtime.engine import Engine
 from visage.settings import Settings
 
 

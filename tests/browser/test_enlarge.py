@@ -5,8 +5,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from benchmarks.service import free_port, serving
-from tests.browser.window import ASTRONAUT, Window, expect, new_window
+from tests.support.service import free_port, serving
+from tests.support.window import ASTRONAUT, Window, expect, new_window
 
 
 def test_the_sample_is_shown_before_and_after(window: Window) -> None:

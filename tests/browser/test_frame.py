@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import requests
 
-from benchmarks.service import Service, free_port, serving
-from tests.browser.window import ASTRONAUT, Window, expect, new_window
+from tests.support.service import Service, free_port, serving
+from tests.support.window import ASTRONAUT, Window, expect, new_window
 
 VIEWS = ["look", "guard", "enlarge", "live"]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.browser.window import ASTRONAUT, Window, expect
+from tests.support.window import ASTRONAUT, Window, expect
 
 # Inside of the astronaut's face: x, y, width, height.
 FACE = (195, 80, 55, 70)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.service import Service, free_port, serving
-from tests.browser.window import ASTRONAUT, PATIENCE, Window, expect, new_window, open_browser
+from tests.support.service import Service, free_port, serving
+from tests.support.window import ASTRONAUT, PATIENCE, Window, expect, new_window, open_browser
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.service import Service, free_port, serving
-from tests.browser.window import ASTRONAUT, Window, expect, new_window
-from tests.pictures import encode, gradient
+from tests.support.pictures import encode, gradient
+from tests.support.service import Service, free_port, serving
+from tests.support.window import ASTRONAUT, Window, expect, new_window
 
 
 @pytest.fixture(scope="session")

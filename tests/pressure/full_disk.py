@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import requests
 
-from benchmarks.service import Service, serving
-from tests.pictures import encode
-from tests.test_batch_routes import connection, consumer, has_consumer, head, packed, status, submit
-from tests.test_faults import wait_for
-from tests.tiny_pack import draw
+from tests.support.batch_client import connection, consumer, has_consumer, head, packed, status, submit
+from tests.support.pictures import encode
+from tests.support.service import Service, serving
+from tests.support.tiny_pack import draw
+from tests.support.waiting import wait_for
 
 # Bytes that are left on the full disk: for the queue, not for a photo or a result.
 ROOM = 300_000

@@ -21,15 +21,16 @@ from zipfile import ZipFile
 import pytest
 import requests
 
-from benchmarks.service import ROOT, Service, free_port, starting
-from tests.pictures import AVIF, GIF, HEIC, PDF, SVG, ZIP, broken_animation, encode, many_scans_jpeg
-from tests.test_answer_cache import needs_redis, running_redis
-from tests.test_batch_routes import consumer, has_consumer, packed
-from tests.test_faults import wait_for
-from tests.tiny_pack import BLUISH, MAGENTA, REDDISH, draw
+from tests.support.batch_client import consumer, has_consumer, packed
+from tests.support.paths import ROOT
+from tests.support.pictures import AVIF, GIF, HEIC, PDF, SVG, ZIP, broken_animation, encode, many_scans_jpeg
+from tests.support.redis_server import needs_redis, running_redis
+from tests.support.service import Service, free_port, starting
+from tests.support.tiny_pack import BLUISH, MAGENTA, REDDISH, draw
+from tests.support.waiting import wait_for
 from visage.batches import open_batches
-from visage.engine import Engine
 from visage.errors import RequestError
+from visage.runtime.engine import Engine
 from visage.settings import Settings
 
 FILES = 1000

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks import photos
-from benchmarks.service import Service, serving
-from benchmarks.usage import resident, workers
-from tests.pictures import GIF, encode
 from tests.pressure.exchange import Request, ask, connect, form
-from visage.engine import Engine
+from tests.support.pictures import GIF, encode
+from tests.support.processes import resident, workers
+from tests.support.service import Service, serving
+from visage.runtime.engine import Engine
 
 # So many megabytes more over the second half are growth: a kilobyte a request in ten thousand.
 GROWTH = 5

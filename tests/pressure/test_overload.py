@@ -21,8 +21,8 @@ import pytest
 
 from benchmarks import photos
 from benchmarks.load import put_under_load
-from benchmarks.service import Service, serving
 from tests.pressure.exchange import Request, ask, connect, form
+from tests.support.service import Service, serving
 from visage.settings import Settings
 
 WORKERS = 2

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from benchmarks import photos
-from benchmarks.service import Service, serving
-from tests.pictures import (
+from tests.pressure.exchange import Answer, Request, ask, connect, form
+from tests.support.pictures import (
     GIF,
     HEIC,
     PDF,
@@ -30,7 +30,7 @@ from tests.pictures import (
     plain,
     with_exif,
 )
-from tests.pressure.exchange import Answer, Request, ask, connect, form
+from tests.support.service import Service, serving
 
 REQUESTS = 2000
 CONNECTIONS = 16

@@ -19,16 +19,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.service import ROOT, free_port
-from tests.pictures import encode
-from tests.test_answer_cache import REDIS_SERVER, needs_redis
-from tests.test_batches import events
-from tests.test_faults import wait_for
-from tests.tiny_pack import MAGENTA
+from tests.support.logs import events
+from tests.support.paths import ROOT
+from tests.support.pictures import encode
+from tests.support.redis_server import REDIS_SERVER, needs_redis
+from tests.support.service import free_port
+from tests.support.tiny_pack import MAGENTA
+from tests.support.waiting import wait_for
+from visage.anonymize.search import GuardOptions
 from visage.batches import Batches, open_batches
 from visage.batches.batch import State
-from visage.engine import Engine
-from visage.guard import GuardOptions
+from visage.runtime.engine import Engine
 from visage.settings import Settings
 
 # Where the test is for the machines, and these for it (RFC 2544: for networks that are tested). Hardly ever the

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import BinaryIO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from visage.batches.names import safe_names
+from visage.batches.file_names import safe_names
 from visage.errors import ArchiveTooLarge, BadArchive, ImageTooLarge, UnsupportedType, VisageError
 
 # What a ZIP begins with, unless a program that unpacks it stands before it; the second is that of an empty one.

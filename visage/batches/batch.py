@@ -9,13 +9,13 @@ from enum import Enum
 from functools import cached_property
 from typing import Any
 
-from visage.analyzer import Options
-from visage.enlarge import EnlargeOptions
+from visage.anonymize.masks import Mask, Method, Shape
+from visage.anonymize.search import GuardOptions
+from visage.enhance.results import EnlargeOptions
 from visage.errors import VisageError
-from visage.face_search import Detail
-from visage.faces import Box
-from visage.guard import GuardOptions
-from visage.masks import Mask, Method, Shape
+from visage.faces.analyzer import Options
+from visage.faces.search import Detail
+from visage.images.boxes import Box
 
 # 144 random bits: whoever knows an id may have the batch.
 _ID_BYTES = 18

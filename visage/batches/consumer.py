@@ -20,15 +20,15 @@ from huey.consumer import Consumer
 
 from visage.batches import Batches, open_batches
 from visage.batches.batch import State, is_id, label
-from visage.batches.life import PULSE_SECONDS, Life
-from visage.batches.work import Work
-from visage.engine import Engine
-from visage.enhancer import find_enlarging_pack
+from visage.batches.leases import PULSE_SECONDS, Life
+from visage.batches.processing import Work
 from visage.errors import BatchError, SettingsError, VisageError
-from visage.heap import tune_heap
-from visage.log import cause, logger
 from visage.log_format import log_config
-from visage.packs import find_pack
+from visage.logs import cause, logger
+from visage.packs.pack import find_pack
+from visage.runtime.allocator import tune_heap
+from visage.runtime.engine import Engine
+from visage.runtime.enhancer import find_enlarging_pack
 from visage.settings import Settings
 
 LOOK_SECONDS = 10.0

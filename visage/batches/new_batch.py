@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from visage.analyzer import Options
 from visage.batches.batch import Batch, BatchOptions, Entry, Failure, batch_as_bytes, label, new_id
-from visage.batches.names import safe_names
+from visage.batches.file_names import safe_names
 from visage.batches.queue import Queue
 from visage.batches.store import Store, description_key, input_key
 from visage.errors import BatchError, VisageError
-from visage.log import cause, logger
+from visage.faces.analyzer import Options
+from visage.logs import cause, logger
 
 
 class NewBatch:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from visage.batches.batch import End, Result, State, end_as_json, end_from_json, result_as_json, result_from_json
-from visage.batches.huey_alone import Huey, Message, Serializer, SqliteStorage, redis_storage
+from visage.batches.huey_subset import Huey, Message, Serializer, SqliteStorage, redis_storage
 from visage.errors import BatchesUnavailable, SettingsError, StorageFull
 from visage.settings import Settings
 

@@ -12,16 +12,17 @@ from typing import Any
 
 import click
 
+from visage.anonymize.masks import Mask, Method, Shape
+from visage.anonymize.results import Anonymized, as_json
+from visage.anonymize.search import GuardOptions
 from visage.cli import copy_options
 from visage.cli.console import DiskFull, bar, count, explained, interrupts_held_back, is_full, one_sentence, say
 from visage.cli.files import output_directory, read_photo, write_whole
 from visage.cli.plan import Copy, Plan, plan_copies
-from visage.engine import Engine
-from visage.face_search import Detail
-from visage.guard import Anonymized, GuardOptions, as_json
-from visage.heap import trim_heap, tune_heap
-from visage.masks import Mask, Method, Shape
-from visage.packs import Pack
+from visage.faces.search import Detail
+from visage.packs.pack import Pack
+from visage.runtime.allocator import trim_heap, tune_heap
+from visage.runtime.engine import Engine
 from visage.settings import Settings, available_cores
 
 # Photos handed to the threads at a time, for each of them: enough that none waits, and no more for a longer folder.

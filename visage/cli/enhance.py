@@ -11,9 +11,9 @@ from visage.cli import copy_options
 from visage.cli.console import DiskFull, bar, count, explained, is_full, one_sentence, say
 from visage.cli.files import output_directory, read_photo, write_whole
 from visage.cli.plan import Copy, Plan, plan_copies
-from visage.enhancer import Enhancer
-from visage.enlarge import Enhanced, as_json
-from visage.heap import tune_heap
+from visage.enhance.results import Enhanced, as_json
+from visage.runtime.allocator import tune_heap
+from visage.runtime.enhancer import Enhancer
 from visage.settings import Settings, available_cores
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import click
 
 from visage.cli.console import CannotRun, bar, one_sentence
-from visage.evaluation import evaluate
-from visage.face_search import Detail
-from visage.labels import LABELS, LabelledPhoto, read_labels
-from visage.packs import find_pack
-from visage.scores import breakdown, table
+from visage.evaluation.evaluation import evaluate
+from visage.evaluation.labels import LABELS, LabelledPhoto, read_labels
+from visage.evaluation.scores import breakdown, table
+from visage.faces.search import Detail
+from visage.packs.pack import find_pack
 from visage.settings import Settings
 
 

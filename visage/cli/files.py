@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from visage.errors import ImageTooLarge, SetupError, UndecodableImage, UnsupportedType
-from visage.image_headers import is_picture, read_header
+from visage.images.headers import is_picture, read_header
 
 # Bytes by which a type is known, and those of the largest pixels: PNG with four channels of 16 bits.
 _HEAD = 2048

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from visage.cli.console import bar, one_sentence
 from visage.errors import PackError, SetupError
-from visage.packs import find_pack, pack_folders, read_pack
+from visage.packs.pack import find_pack, pack_folders, read_pack
 from visage.settings import Settings
 
 
@@ -54,7 +54,7 @@ def verify(name: str | None) -> None:
 def fetch(name: str) -> None:
     """Download the files of the pack NAME into the models directory."""
     # What downloads takes 10 MB and a tenth of a second, which no other command should have to pay.
-    from visage.fetch import fetch_pack  # noqa: PLC0415
+    from visage.packs.download import fetch_pack  # noqa: PLC0415
 
     with one_sentence():
         chosen = Settings.from_environment()

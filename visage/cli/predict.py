@@ -10,14 +10,14 @@ from pathlib import Path
 
 import click
 
-from visage.analyzer import Options
 from visage.cli.console import bar, count, explained, interrupts_held_back, one_sentence, say
-from visage.engine import Analysis, Engine
 from visage.errors import SetupError
-from visage.face_search import Detail
-from visage.faces import Face
-from visage.packs import Pack
-from visage.results import as_json
+from visage.faces.analyzer import Options
+from visage.faces.face import Face
+from visage.faces.results import as_json
+from visage.faces.search import Detail
+from visage.packs.pack import Pack
+from visage.runtime.engine import Analysis, Engine
 from visage.settings import Settings, available_cores
 
 

@@ -15,11 +15,11 @@ from prometheus_client import generate_latest as as_text
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from visage.batches.batch import Done, Result
-from visage.engine import Analysis, Engine
-from visage.enlarge import Enhanced
+from visage.enhance.results import Enhanced
 from visage.errors import VisageError
-from visage.log import logger
-from visage.web.request_body import this_request
+from visage.logs import logger
+from visage.runtime.engine import Analysis, Engine
+from visage.web.photo_request import this_request
 
 Metric = TypeVar("Metric", Counter, Histogram)
 

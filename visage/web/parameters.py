@@ -11,14 +11,14 @@ from flask import Request
 from werkzeug.datastructures import MIMEAccept, MultiDict
 from werkzeug.http import parse_accept_header
 
-from visage.analyzer import Options
+from visage.anonymize.masks import Mask
+from visage.anonymize.search import GuardOptions
 from visage.batches.batch import BatchOptions, Task
-from visage.enlarge import EnlargeOptions
+from visage.enhance.results import EnlargeOptions
 from visage.errors import BadParameter, NotAcceptable
-from visage.faces import Box
-from visage.guard import GuardOptions
-from visage.images import LONGEST_SIDE
-from visage.masks import Mask
+from visage.faces.analyzer import Options
+from visage.images.boxes import Box
+from visage.images.decoding import LONGEST_SIDE
 
 Member = TypeVar("Member", bound=Enum)
 

@@ -1,0 +1,153 @@
+"""Batches of pictures to be enlarged: they keep no other batch waiting, and a restart costs no attempt."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.support.enhance_packs import write_luma_pack
+from tests.support.waiting import wait_for
+from tests.support.workshop import Workshop, codes, opened
+from visage.batches import open_batches
+from visage.batches.batch import State
+from visage.batches.consumer import consuming
+from visage.batches.queue import MOST_ATTEMPTS
+from visage.enhance.results import Enhanced, EnlargeOptions
+from visage.enhance.tiles import Progress
+from visage.faces.analyzer import Options
+from visage.runtime.engine import Engine
+from visage.settings import Settings
+
+# Four tiles.
+PICTURE = cv2.imencode(".png", np.full((60, 60, 3), 127, np.uint8))[1].tobytes()
+
+
+@pytest.fixture
+def settings(tiny_pack: Path, tmp_path: Path) -> Settings:
+    luma = write_luma_pack(tmp_path / "luma")
+    return Settings(pack=str(tiny_pack), superres_pack=str(luma), tile=32, slots=2, state_dir=tmp_path / "state")
+
+
+@pytest.fixture
+def workshop(settings: Settings) -> Iterator[Workshop]:
+    with opened(settings, Engine(settings)) as workshop:
+        yield workshop
+
+
+class Interrupted:
+    """An engine in which something happens after the first tile of every picture."""
+
+    def __init__(self, engine: Engine, happening: Callable[[], object]) -> None:
+        self._engine = engine
+        self._happening = happening
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def enhance(self, picture: bytes, progress: Progress) -> Enhanced:
+        def interrupt(done: int, tiles: int) -> None:
+            if done == 1:
+                self._happening()
+            progress(done, tiles)
+
+        return self._engine.enhance(picture, interrupt)
+
+
+def test_while_a_picture_is_enlarged_other_batches_go_on(workshop: Workshop, tiny_png: bytes) -> None:
+    enlarged = workshop.submit(PICTURE, PICTURE, options=EnlargeOptions())
+    analysed = workshop.submit(tiny_png, tiny_png, options=Options())
+    seen: list[tuple[list[str], list[str]]] = []
+
+    def give_others_turns() -> None:
+        workshop.take_turns(worker)
+        seen.append((codes(workshop, enlarged), codes(workshop, analysed)))
+
+    worker = workshop.worker(engine=Interrupted(workshop.engine, give_others_turns))
+    workshop.take_turns(worker)
+
+    assert seen[0] == (["waiting", "waiting"], ["done", "done"])
+    assert seen[1:] == [(["done", "waiting"], ["done", "done"])]
+    assert codes(workshop, enlarged) == ["done", "done"]
+    assert workshop.batches.progress(enlarged).state is State.DONE
+
+
+def test_a_picture_that_is_given_up_is_done_by_the_next_and_the_attempt_does_not_count(workshop: Workshop) -> None:
+    batch_id = workshop.submit(PICTURE, options=EnlargeOptions())
+    claims: list[tuple[int, str]] = []
+
+    for _ in range(MOST_ATTEMPTS + 1):
+        worker = workshop.worker(engine=Interrupted(workshop.engine, lambda: worker.stop()))  # noqa: B023, PLW0108
+        workshop.take_turns(worker, most=1)
+        claims.append(workshop.batches.queue.last_claim(batch_id, 1))
+    between = codes(workshop, batch_id)
+    workshop.take_turns(workshop.worker())
+
+    assert [attempts for attempts, _ in claims] == [0] * (MOST_ATTEMPTS + 1)
+    assert between == ["waiting"]
+    assert codes(workshop, batch_id) == ["done"]
+
+
+def test_while_a_picture_that_was_given_up_is_enlarged_other_batches_come_to_their_end(
+    workshop: Workshop, tiny_png: bytes
+) -> None:
+    workshop.submit(PICTURE, options=EnlargeOptions())
+    first = workshop.worker(engine=Interrupted(workshop.engine, lambda: first.stop()))  # noqa: PLW0108
+    workshop.take_turns(first, most=1)
+    analysed = workshop.submit(tiny_png, options=Options())
+    seen: list[State] = []
+
+    def give_others_turns() -> None:
+        others = threading.Thread(target=workshop.take_turns, args=[second])
+        others.start()
+        others.join(60)
+        seen.append(workshop.batches.progress(analysed).state)
+
+    second = workshop.worker(engine=Interrupted(workshop.engine, give_others_turns))
+    workshop.take_turns(second)
+
+    assert seen == [State.DONE]
+
+
+def test_the_attempt_does_not_count_even_if_the_tile_never_ends(workshop: Workshop) -> None:
+    batch_id = workshop.submit(PICTURE, options=EnlargeOptions())
+    counted: list[int] = []
+
+    def stop_and_look() -> None:
+        worker.stop()
+        counted.append(workshop.batches.queue.last_claim(batch_id, 1)[0])
+
+    worker = workshop.worker(engine=Interrupted(workshop.engine, stop_and_look))
+    workshop.take_turns(worker, most=1)
+
+    assert counted == [0]
+
+
+def test_who_has_stopped_begins_no_picture(workshop: Workshop) -> None:
+    batch_id = workshop.submit(PICTURE, options=EnlargeOptions())
+    begun: list[str] = []
+    worker = workshop.worker(engine=Interrupted(workshop.engine, lambda: begun.append("a tile")))
+
+    worker.stop()
+    workshop.take_turns(worker, most=1)
+
+    assert begun == []
+    assert workshop.batches.queue.last_claim(batch_id, 1)[0] == 0
+
+
+def test_a_wish_to_stop_is_not_kept_waiting_by_a_large_picture(settings: Settings) -> None:
+    large = cv2.imencode(".png", np.full((1200, 2000, 3), 127, np.uint8))[1].tobytes()
+    batches = open_batches(settings)
+    with batches.create() as new:
+        new.add("large.png", large)
+        batch_id = new.submit(EnlargeOptions()).id
+
+    with consuming(replace(settings, tile=8, batch_jobs=1), batches):
+        assert wait_for(lambda: batches.queue.last_claim(batch_id, 1)[0] == 1)
+
+    assert batches.queue.last_claim(batch_id, 1)[0] == 0
+    assert not batches.queue.has_result(batch_id, 1)

@@ -1,0 +1,302 @@
+"""The result of a batch as a ZIP: what is in it, under which names, and that a part is never taken for the whole."""
+
+import csv
+import io
+import json
+import tracemalloc
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, ZipFile
+
+import pytest
+
+from tests.support.pictures import GIF
+from tests.support.service import free_port
+from tests.support.workshop import opened
+from visage.anonymize.search import GuardOptions
+from visage.batches import Batches, open_batches
+from visage.batches.batch import Done, Failure, Result
+from visage.batches.result_archive import result_archive
+from visage.batches.store import output_key
+from visage.errors import BatchesUnavailable, BatchNotDone, BatchNotFound, EmptyImage
+from visage.faces.analyzer import Options
+from visage.runtime.engine import Engine
+from visage.settings import Settings
+
+COLUMNS = ["file", "face", "x1", "y1", "x2", "y2"]
+COLUMNS += ["confidence", "gender", "gender_confidence", "age", "age_confidence", "age_years"]
+
+FACE = {
+    "bbox": [1, 2, 30, 40],
+    "confidence": 0.9871,
+    "gender": "Female",
+    "gender_confidence": 0.75,
+    "age": "(25-32)",
+    "age_range": [25, 32],
+    "age_confidence": 0.5,
+    "age_years": 28.6,
+    "gender_probabilities": {"Male": 0.25, "Female": 0.75},
+}
+FACE_CELLS = ["1", "2", "30", "40", "0.9871", "Female", "0.75", "(25-32)", "0.5", "28.6"]
+
+
+def analysis(faces: int) -> bytes:
+    return json.dumps({"image": {"width": 99, "height": 99}, "faces": [FACE] * faces}).encode()
+
+
+@pytest.fixture
+def batches(tmp_path: Path) -> Batches:
+    return open_batches(Settings(state_dir=tmp_path))
+
+
+def finished(batches: Batches, options: Options | GuardOptions, *files: tuple[str, bytes | Failure]) -> str:
+    """A batch with these files, each with what came of it."""
+    with batches.create() as new:
+        for name, _ in files:
+            new.add(name, b"photo")
+        batch_id = new.submit(options).id
+    results: dict[int, Result] = {}
+    for number, (_, outcome) in enumerate(files, 1):
+        if isinstance(outcome, bytes):
+            batches.store.write(output_key(batch_id, number, 1), outcome)
+            results[number] = Done(1, 1)
+        else:
+            results[number] = outcome
+    batches.finish(batches.find(batch_id), results)
+    return batch_id
+
+
+def anonymized(batches: Batches, *files: tuple[str, bytes | Failure]) -> str:
+    return finished(batches, GuardOptions(), *files)
+
+
+def analyzed(batches: Batches, *files: tuple[str, bytes | Failure]) -> str:
+    return finished(batches, Options(), *files)
+
+
+def unpacked(batches: Batches, batch_id: str) -> dict[str, bytes]:
+    with ZipFile(io.BytesIO(b"".join(result_archive(batches, batch_id)))) as archive:
+        assert archive.testzip() is None
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def rows(table: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(table.decode(), newline="")))
+
+
+def lines(table: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in table.splitlines()]
+
+
+# What is in it.
+
+
+def test_of_photos_that_were_anonymized_it_has_the_pictures(batches: Batches) -> None:
+    batch_id = anonymized(batches, ("b.png", b"first"), ("holiday/a.jpg", b"second"))
+
+    files = unpacked(batches, batch_id)
+
+    assert list(files.items()) == [("b.png", b"first"), ("holiday/a.jpg", b"second")]
+
+
+def test_of_photos_that_were_analyzed_it_has_two_tables(batches: Batches) -> None:
+    batch_id = analyzed(batches, ("a.jpg", analysis(1)))
+
+    assert list(unpacked(batches, batch_id)) == ["results.jsonl", "results.csv"]
+
+
+def test_json_lines_have_each_file_and_its_analysis_in_the_order_of_the_batch(batches: Batches) -> None:
+    batch_id = analyzed(batches, ("b.jpg", analysis(2)), ("a.jpg", analysis(0)))
+
+    table = lines(unpacked(batches, batch_id)["results.jsonl"])
+
+    assert table == [{"file": "b.jpg"} | json.loads(analysis(2)), {"file": "a.jpg"} | json.loads(analysis(0))]
+
+
+def test_the_table_of_faces_has_a_row_a_face_and_one_for_a_file_without_any(batches: Batches) -> None:
+    batch_id = analyzed(batches, ("b.jpg", analysis(2)), ("a.jpg", analysis(0)), ("c.jpg", analysis(1)))
+
+    table = rows(unpacked(batches, batch_id)["results.csv"])
+
+    assert table == [
+        COLUMNS,
+        ["b.jpg", "1", *FACE_CELLS],
+        ["b.jpg", "2", *FACE_CELLS],
+        ["a.jpg", "0", *[""] * 10],
+        ["c.jpg", "1", *FACE_CELLS],
+    ]
+
+
+@pytest.mark.parametrize(("finish", "output"), [(anonymized, b"picture"), (analyzed, analysis(1))])
+def test_failures_have_a_table_in_both_kinds_of_batch(batches: Batches, finish: Any, output: bytes) -> None:
+    failure = Failure('It is "empty", alas.', "empty_image")
+    batch_id = finish(batches, ("a.jpg", failure), ("b.jpg", output), ("c.jpg", failure))
+
+    *_, (name, table) = unpacked(batches, batch_id).items()
+
+    assert name == "failures.csv"
+    assert rows(table) == [
+        ["file", "code", "error"],
+        ["a.jpg", "empty_image", 'It is "empty", alas.'],
+        ["c.jpg", "empty_image", 'It is "empty", alas.'],
+    ]
+
+
+def test_what_failed_is_in_no_other_table(batches: Batches) -> None:
+    batch_id = analyzed(batches, ("a.jpg", Failure("It is empty.", "empty_image")), ("b.jpg", analysis(1)))
+
+    files = unpacked(batches, batch_id)
+
+    assert [line["file"] for line in lines(files["results.jsonl"])] == ["b.jpg"]
+    assert rows(files["results.csv"]) == [COLUMNS, ["b.jpg", "1", *FACE_CELLS]]
+
+
+def test_what_was_refused_on_arrival_is_among_the_failures(tmp_path: Path, engine: Engine, tiny_png: bytes) -> None:
+    with opened(Settings(state_dir=tmp_path), engine) as workshop:
+        with workshop.batches.create() as new:
+            new.add_failed("letter.pdf", EmptyImage("It is empty."))
+            batch_id = new.submit(GuardOptions()).id
+        workshop.take_turns(workshop.worker())
+
+        files = unpacked(workshop.batches, batch_id)
+
+    assert {name: rows(table)[1:] for name, table in files.items()} == {
+        "failures.csv": [["letter.pdf", "empty_image", "It is empty."]]
+    }
+
+
+def test_what_the_workers_made_of_photos_comes_out_as_tables(tmp_path: Path, engine: Engine, tiny_png: bytes) -> None:
+    with opened(Settings(state_dir=tmp_path), engine) as workshop:
+        batch_id = workshop.submit(tiny_png, GIF, tiny_png)
+        workshop.take_turns(workshop.worker())
+        faces = [json.loads(output.open().read())["faces"] for output in workshop.batches.outputs(batch_id)]
+
+        files = unpacked(workshop.batches, batch_id)
+
+    assert [line["faces"] for line in lines(files["results.jsonl"])] == faces
+    assert [row[:6] for row in rows(files["results.csv"])[1:]] == [
+        [name, str(number), *map(str, face["bbox"])]
+        for name, found in zip(["photo1.png", "photo3.png"], faces, strict=True)
+        for number, face in enumerate(found, 1)
+    ]
+    assert [row[:2] for row in rows(files["failures.csv"])[1:]] == [["photo2.png", "unsupported_type"]]
+
+
+def test_what_the_workers_made_of_photos_comes_out_as_pictures(tmp_path: Path, engine: Engine, tiny_png: bytes) -> None:
+    with opened(Settings(state_dir=tmp_path), engine) as workshop:
+        batch_id = workshop.submit(tiny_png, options=GuardOptions())
+        workshop.take_turns(workshop.worker())
+
+        files = unpacked(workshop.batches, batch_id)
+
+    assert files == {"photo1.png": engine.anonymize(tiny_png, GuardOptions()).picture}
+
+
+# Names.
+
+
+def test_names_are_safe_and_each_only_once(batches: Batches) -> None:
+    names = ["../../a.jpg", "C:\\A.JPG", "nul.png", "/etc/b\0.png", ""]
+    batch_id = anonymized(batches, *[(name, b"picture") for name in names])
+
+    assert list(unpacked(batches, batch_id)) == ["a.jpg", "A (2).JPG", "_nul.png", "etc/b.png", "unnamed"]
+
+
+def test_tables_name_files_as_the_archive_does(batches: Batches) -> None:
+    failure = Failure("It is empty.", "empty_image")
+    batch_id = anonymized(batches, ("a.jpg", b"picture"), ("./a.jpg", failure), ("b/../a.jpg", b"another"))
+
+    files = unpacked(batches, batch_id)
+
+    assert list(files) == ["a.jpg", "b/a.jpg", "failures.csv"]
+    assert rows(files["failures.csv"])[1][0] == "a (2).jpg"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("failures.csv", "_failures.csv"),
+        ("./Failures.CSV ", "_Failures.CSV"),
+        ("failures.csv/a.jpg", "_failures.csv/a.jpg"),
+        ("a/failures.csv", "a/failures.csv"),
+    ],
+)
+def test_no_file_stands_in_the_way_of_the_table_of_failures(batches: Batches, name: str, expected: str) -> None:
+    batch_id = anonymized(batches, (name, b"picture"), ("b.jpg", Failure("It is empty.", "empty_image")))
+
+    assert list(unpacked(batches, batch_id)) == [expected, "failures.csv"]
+
+
+@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1", "-1.jpg", "@SUM(1)"])
+@pytest.mark.parametrize("table", ["results.csv", "failures.csv"])
+def test_no_name_is_a_formula_for_a_spreadsheet(batches: Batches, name: str, table: str) -> None:
+    outcome = analysis(0) if table == "results.csv" else Failure("It is empty.", "empty_image")
+    batch_id = analyzed(batches, (name, outcome))
+
+    assert rows(unpacked(batches, batch_id)[table])[1][0] == f"'{name}"
+
+
+def test_programs_that_read_lines_get_names_as_they_are(batches: Batches) -> None:
+    batch_id = analyzed(batches, ("=1, \u201cé\u201d.jpg", analysis(0)))
+
+    (line,) = lines(unpacked(batches, batch_id)["results.jsonl"])
+
+    assert line["file"] == "=1, \u201cé\u201d.jpg"
+
+
+# What cannot be had, and what breaks.
+
+
+@pytest.mark.parametrize("batch_id", ["A" * 24, "../../etc/passwd"])
+def test_a_batch_that_there_is_not_is_told_before_anything_is_asked_of_the_stream(
+    batches: Batches, batch_id: str
+) -> None:
+    with pytest.raises(BatchNotFound):
+        result_archive(batches, batch_id)
+
+
+def test_a_batch_that_is_not_done_is_told_before_anything_is_asked_of_the_stream(batches: Batches) -> None:
+    with batches.create() as new:
+        new.add("a.jpg", b"photo")
+        batch_id = new.submit(Options()).id
+
+    with pytest.raises(BatchNotDone):
+        result_archive(batches, batch_id)
+
+
+def test_a_queue_that_is_down_is_told_before_anything_is_asked_of_the_stream(tmp_path: Path, batches: Batches) -> None:
+    batch_id = analyzed(batches, ("a.jpg", analysis(1)))
+    elsewhere = open_batches(Settings(state_dir=tmp_path, batch_redis=f"redis://127.0.0.1:{free_port()}/0"))
+
+    with pytest.raises(BatchesUnavailable):
+        result_archive(elsewhere, batch_id)
+
+
+@pytest.mark.parametrize("finish", [anonymized, analyzed])
+def test_a_batch_that_is_deleted_meanwhile_breaks_the_stream(batches: Batches, finish: Any) -> None:
+    batch_id = finish(batches, *[(f"{number}.jpg", analysis(1)) for number in range(200)])
+    stream = result_archive(batches, batch_id)
+    sent = [next(stream)]
+
+    batches.wipe(batch_id)
+    with pytest.raises(FileNotFoundError):
+        sent.extend(stream)
+
+    with pytest.raises(BadZipFile):
+        ZipFile(io.BytesIO(b"".join(sent)))
+
+
+@pytest.mark.parametrize(
+    ("finish", "output"), [(anonymized, bytes(10_000)), (analyzed, analysis(5))], ids=["pictures", "tables"]
+)
+def test_memory_stays_flat_however_much_there_is(batches: Batches, finish: Any, output: bytes) -> None:
+    batch_id = finish(batches, *[(f"{number}.jpg", output) for number in range(3000)])
+    stream = result_archive(batches, batch_id)
+
+    tracemalloc.start()
+    for _ in stream:
+        pass
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 3000 * len(output) / 5

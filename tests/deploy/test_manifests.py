@@ -1,0 +1,297 @@
+"""The files for Docker Compose and Kubernetes: valid by their schemas, and true to the service and to one another."""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.deployment import GRACEFUL_SECONDS
+from tests.support.paths import ROOT
+from visage.settings import Settings, rows
+
+DEPLOY = ROOT / "deploy"
+COMPOSE = {path.name: yaml.safe_load(path.read_text()) for path in sorted(DEPLOY.glob("compose*.yaml"))}
+LAPTOP, SERVER = COMPOSE["compose.yaml"], COMPOSE["compose.server.yaml"]
+SERVICES = {
+    f"{file} {name}": service
+    for file, content in COMPOSE.items()
+    for name, service in content["services"].items()
+    # The other file only adds to services of the server's.
+    if file != "compose.tls.yaml"
+}
+OURS = {name: service for name, service in SERVICES.items() if service["image"] == "visage"}
+
+MANIFESTS: list[dict[str, Any]] = [
+    manifest
+    for path in sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+    for manifest in yaml.safe_load_all(path.read_text())
+]
+PODS = {
+    manifest["metadata"]["name"]: manifest["spec"]["template"]
+    for manifest in MANIFESTS
+    if manifest["kind"] in {"Deployment", "StatefulSet"}
+}
+CONTAINERS = {name: pod["spec"]["containers"][0] for name, pod in PODS.items()}
+OLDEST_KUBERNETES, NEWEST_KUBERNETES = "1.30", "1.37"
+
+PAGE = (ROOT / "docs" / "operations.md").read_text()
+
+CHECK_JSONSCHEMA = shutil.which("check-jsonschema", path=Path(sys.executable).parent) or shutil.which(
+    "check-jsonschema"
+)
+
+every_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES.keys())
+each_of_ours = pytest.mark.parametrize("service", OURS.values(), ids=OURS.keys())
+every_pod = pytest.mark.parametrize("name", PODS)
+
+
+def of_kind(kind: str) -> list[dict[str, Any]]:
+    return [manifest for manifest in MANIFESTS if manifest["kind"] == kind]
+
+
+def environment(name: str) -> dict[str, str]:
+    return {each["name"]: each["value"] for each in CONTAINERS[name].get("env", [])}
+
+
+def mebibytes(size: str) -> int:
+    """1600m and 2g as Compose has them, 1600Mi as Kubernetes."""
+    number, unit = re.fullmatch(r"(\d+)(m|g|Mi|Gi)", size).groups()  # type: ignore[union-attr]
+    return int(number) * (1024 if unit in {"g", "Gi"} else 1)
+
+
+def test_photos_that_nginx_takes_in_do_not_fill_its_memory() -> None:
+    configuration = (ROOT / "deploy" / "nginx" / "nginx.conf").read_text()
+    (photos,) = re.findall(r"limit_conn everybody (\d+);", configuration)
+    (megabytes,) = re.findall(r"client_max_body_size (\d+)m;", configuration)
+    nginx = SERVER["services"]["nginx"]
+    (room,) = re.findall(r"^/tmp:size=(\w+)", "\n".join(nginx["tmpfs"]), re.MULTILINE)
+
+    assert int(photos) * int(megabytes) < mebibytes(room) < mebibytes(nginx["mem_limit"])
+
+
+@pytest.mark.skipif(CHECK_JSONSCHEMA is None, reason="needs check-jsonschema: make test-deploy")
+@pytest.mark.parametrize("file", COMPOSE)
+def test_a_compose_file_is_one(file: str) -> None:
+    command = [str(CHECK_JSONSCHEMA), "--builtin-schema", "vendor.compose-spec", str(DEPLOY / file)]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("kubernetes_validate") is None, reason="needs kubernetes-validate: make test-deploy"
+)
+@pytest.mark.parametrize("version", [OLDEST_KUBERNETES, NEWEST_KUBERNETES])
+@pytest.mark.parametrize(
+    "manifest", MANIFESTS, ids=lambda manifest: f"{manifest['kind']} {manifest['metadata']['name']}"
+)
+def test_a_manifest_is_one(manifest: dict[str, Any], version: str) -> None:
+    import kubernetes_validate  # noqa: PLC0415
+
+    kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_the_oldest_kubernetes_is_the_one_that_is_named() -> None:
+    assert f"Kubernetes {OLDEST_KUBERNETES} or later" in (DEPLOY / "kubernetes" / "visage.yaml").read_text()
+
+
+@every_service
+def test_a_service_can_do_little_harm(service: dict[str, Any]) -> None:
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["mem_limit"]
+    assert service["restart"] == "unless-stopped"
+    assert ":latest" not in service["image"]
+
+
+@every_service
+def test_files_and_volumes_that_are_mounted_are_there(service: dict[str, Any]) -> None:
+    named = {name for content in COMPOSE.values() for name in content.get("volumes", {})}
+    for volume in service["volumes"]:
+        source, target, *mode = volume.split(":")
+        if source.startswith("./"):
+            assert (DEPLOY / source).exists()
+            assert mode == ["ro"]
+        else:
+            assert source in named
+        assert target.startswith("/")
+
+
+@each_of_ours
+def test_settings_are_those_that_there_are_and_fit_the_share_of_processors(service: dict[str, Any]) -> None:
+    given = service["environment"]
+    settings = Settings.from_environment(given)
+
+    assert set(given) - {"FORWARDED_ALLOW_IPS"} <= {row.name for row in rows()}
+    assert settings.workers <= service["cpus"]
+    assert settings.batch_jobs <= service["cpus"]
+
+
+@each_of_ours
+def test_a_service_has_the_time_to_finish(service: dict[str, Any]) -> None:
+    assert int(service["stop_grace_period"].removesuffix("s")) > GRACEFUL_SECONDS
+
+
+def test_nothing_of_the_laptop_can_be_reached_from_elsewhere() -> None:
+    assert list(LAPTOP["services"]) == ["visage"]
+    assert LAPTOP["services"]["visage"]["ports"] == ["127.0.0.1:8080:8080"]
+
+
+def test_only_nginx_can_be_reached_from_outside_the_server() -> None:
+    published = {
+        name: port
+        for content in (SERVER, COMPOSE["compose.tls.yaml"])
+        for name, service in content["services"].items()
+        for port in service.get("ports", [])
+        if not port.startswith("127.0.0.1:")
+    }
+    assert set(published) == {"nginx"}
+    assert SERVER["networks"]["inside"] == {"internal": True}
+    for name, service in SERVER["services"].items():
+        assert ("outside" in service["networks"]) == bool(service.get("ports")), name
+
+
+def test_the_server_has_all_that_works_together() -> None:
+    services = SERVER["services"]
+
+    assert set(services) == {"nginx", "visage", "batches", "redis", "prometheus", "grafana"}
+    assert services["visage"]["deploy"]["replicas"] == 2
+    assert services["batches"]["command"] == ["python", "-m", "visage.batches"]
+    for name in ("visage", "batches"):
+        assert services[name]["environment"]["VISAGE_BATCH_REDIS"] == "redis://redis:6379/0"
+        assert services[name]["volumes"] == ["state:/state"]
+    # One works on batches for all.
+    assert services["visage"]["environment"]["VISAGE_BATCH_JOBS"] == "0"
+    assert int(services["batches"]["environment"]["VISAGE_BATCH_JOBS"]) > 0
+
+
+def test_prometheus_finds_the_instances_and_grafana_finds_prometheus_and_the_dashboard() -> None:
+    scraped = yaml.safe_load((DEPLOY / "prometheus" / "server.yaml").read_text())
+    (job,) = scraped["scrape_configs"]
+    provisioning = DEPLOY / "grafana" / "provisioning"
+    (source,) = yaml.safe_load((provisioning / "datasources" / "prometheus.yaml").read_text())["datasources"]
+    (provider,) = yaml.safe_load((provisioning / "dashboards" / "visage.yaml").read_text())["providers"]
+    mounted = [volume.split(":")[1] for volume in SERVER["services"]["grafana"]["volumes"]]
+
+    assert job["job_name"] == "visage"
+    assert job["dns_sd_configs"][0]["names"] == ["visage"]
+    assert job["dns_sd_configs"][0]["port"] == Settings().port
+    assert [name for name in scraped["rule_files"] if not (DEPLOY / "prometheus" / name).is_file()] == []
+    assert (source["url"], source["isDefault"]) == ("http://prometheus:9090", True)
+    assert f"{provider['options']['path']}/visage.json" in mounted
+
+
+@every_pod
+def test_a_pod_can_do_little_harm(name: str) -> None:
+    pod, container = PODS[name]["spec"], CONTAINERS[name]
+
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+    assert set(container["resources"]["limits"]) == {"memory"}
+
+
+@every_pod
+def test_the_volumes_of_a_pod_are_there(name: str) -> None:
+    pod = PODS[name]["spec"]
+    (workload,) = [each for each in MANIFESTS if each["metadata"]["name"] == name and "template" in each["spec"]]
+    own = [each["metadata"]["name"] for each in workload["spec"].get("volumeClaimTemplates", [])]
+    claims = [each["metadata"]["name"] for each in of_kind("PersistentVolumeClaim")]
+
+    assert {each["name"] for each in CONTAINERS[name]["volumeMounts"]} == {
+        *own,
+        *(volume["name"] for volume in pod.get("volumes", [])),
+    }
+    for volume in pod.get("volumes", []):
+        assert volume.get("persistentVolumeClaim", {}).get("claimName", claims[0]) in claims
+
+
+@pytest.mark.parametrize("name", ["visage", "visage-batches"])
+def test_settings_of_a_pod_are_those_that_there_are_and_fit_its_processors(name: str) -> None:
+    settings = Settings.from_environment(environment(name))
+    processors = int(CONTAINERS[name]["resources"]["requests"]["cpu"])
+
+    assert set(environment(name)) <= {row.name for row in rows()}
+    assert settings.batch_redis == "redis://visage-queue:6379/0"
+    assert settings.batch_jobs <= processors
+    assert name == "visage-batches" or settings.workers <= processors
+
+
+@pytest.mark.parametrize(
+    "manifest", of_kind("Service") + of_kind("PodDisruptionBudget") + of_kind("NetworkPolicy"), ids=str
+)
+def test_a_selector_finds_pods(manifest: dict[str, Any]) -> None:
+    spec = manifest["spec"]
+    selector = spec.get("podSelector", spec.get("selector"))
+    wanted = selector.get("matchLabels", selector).items()
+
+    assert [name for name, pod in PODS.items() if wanted <= pod["metadata"]["labels"].items()] == [
+        manifest["metadata"]["name"]
+    ]
+
+
+@every_pod
+def test_a_workload_knows_its_pods(name: str) -> None:
+    (workload,) = [each for each in MANIFESTS if each["metadata"]["name"] == name and "template" in each["spec"]]
+
+    assert workload["spec"]["selector"]["matchLabels"] == PODS[name]["metadata"]["labels"]
+
+
+def test_probes_ask_what_the_service_answers() -> None:
+    container = CONTAINERS["visage"]
+    asked = {probe: container[f"{probe}Probe"]["httpGet"] for probe in ("startup", "readiness", "liveness")}
+
+    assert {probe: each["path"] for probe, each in asked.items()} == {
+        "startup": "/readyz",
+        "readiness": "/readyz",
+        "liveness": "/healthz",
+    }
+    assert container["ports"] == [{"name": "http", "containerPort": Settings().port}]
+
+
+def test_a_pod_has_the_time_to_finish() -> None:
+    spec = PODS["visage"]["spec"]
+    learning = CONTAINERS["visage"]["lifecycle"]["preStop"]["sleep"]["seconds"]
+
+    assert spec["terminationGracePeriodSeconds"] > learning + GRACEFUL_SECONDS
+    assert PODS["visage-batches"]["spec"]["terminationGracePeriodSeconds"] > GRACEFUL_SECONDS
+
+
+def test_instances_are_added_when_photos_wait_and_one_always_stays() -> None:
+    (scaler,) = of_kind("HorizontalPodAutoscaler")
+    (metric,) = scaler["spec"]["metrics"]
+    (budget,) = of_kind("PodDisruptionBudget")
+
+    assert f"| `{metric['pods']['metric']['name']}` |" in PAGE
+    assert scaler["spec"]["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "visage"}
+    assert scaler["spec"]["minReplicas"] > budget["spec"]["maxUnavailable"]
+
+
+def test_limits_of_memory_are_the_sum_of_what_was_measured() -> None:
+    (sum_,) = re.findall(r"^178 \+ 2 x \(53 \+ 180 \+ 300 \+ 178\) = (\d+) MB", PAGE, re.MULTILINE)
+    bodies = (Settings().slots + Settings().queue + 8) * Settings().max_body_bytes
+    limits = {
+        SERVER["services"]["visage"]["mem_limit"],
+        SERVER["services"]["batches"]["mem_limit"],
+        *(CONTAINERS[name]["resources"]["limits"]["memory"] for name in ("visage", "visage-batches")),
+    }
+
+    assert round(bodies / 1e6) == 178
+    assert int(sum_) == 178 + 2 * (53 + 180 + 300 + 178)
+    assert {mebibytes(limit) for limit in limits} == {1600}
+    assert int(sum_) * 1e6 < 1600 * 2**20
+    # One that works on a photo of a batch comes to that.
+    assert (int(sum_) + 53 + 180 + 300) * 1e6 < mebibytes(LAPTOP["services"]["visage"]["mem_limit"]) * 2**20

@@ -1,0 +1,283 @@
+"""What operators get, the dashboard, the alerts and their page, speaks of what a real service exposes."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+from promql_parser import (
+    AggModifierType,
+    AggregateExpr,
+    BinaryExpr,
+    Call,
+    Expr,
+    MatchOp,
+    VectorSelector,
+    parse,
+    parse_duration,
+    walk,
+)
+
+from tests.support.paths import ROOT
+from tests.support.service import serving
+from tests.support.waiting import wait_for
+from visage.errors import VisageError
+from visage.settings import Settings, rows
+
+DASHBOARD: dict[str, Any] = json.loads((ROOT / "deploy" / "grafana" / "visage.json").read_text())
+PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
+VARIABLES: dict[str, dict[str, Any]] = {each["name"]: each for each in DASHBOARD["templating"]["list"]}
+
+PROMETHEUS = ROOT / "deploy" / "prometheus"
+GROUPS: list[dict[str, Any]] = yaml.safe_load((PROMETHEUS / "alerts.yaml").read_text())["groups"]
+ALERTS: list[dict[str, Any]] = [rule for group in GROUPS for rule in group["rules"]]
+
+PAGE = (ROOT / "docs" / "operations.md").read_text()
+
+# What Prometheus adds to every series that it scrapes, and the one that it makes itself.
+TARGET_LABELS = {"job", "instance"}
+OWN_SERIES = "up"
+
+Series = Mapping[str, Mapping[str, set[str]]]
+
+
+def statuses_and_codes() -> Iterator[tuple[str, str]]:
+    kinds = [VisageError]
+    for kind in kinds:
+        yield str(kind.status), kind.code
+        kinds.extend(kind.__subclasses__())
+
+
+@pytest.fixture(scope="module")
+def exposed(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory, tiny_png: bytes) -> Series:
+    """Every series of a service with a cache that has answered, refused and been scraped: its labels, their values."""
+    log = tmp_path_factory.mktemp("deploy") / "log"
+    settings = {"WEB_CONCURRENCY": "1", "VISAGE_CACHE_BYTES": str(2**20), "VISAGE_MAX_BODY_BYTES": str(2**20)}
+    with serving(log, tiny_pack, **settings) as service:
+        for _ in range(2):
+            assert service.post(tiny_png).ok
+            for route in ("/analyze", "/anonymize", "/enhance"):
+                assert service.post(tiny_png, route).ok
+        assert not service.post(b"This is no photo.").ok
+        assert not service.post(bytes(2**20 + 1)).ok
+        assert requests.post(service.url + "/batches", files={"files": tiny_png}, timeout=60).ok
+        assert wait_for(lambda: "visage_batch_files_total{" in requests.get(service.url + "/metrics", timeout=60).text)
+        # A scrape is counted after its answer was made.
+        for _ in range(2):
+            text = requests.get(service.url + "/metrics", timeout=60).text
+    series: dict[str, dict[str, set[str]]] = {OWN_SERIES: {}}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = series.setdefault(sample.name, {})
+            for name, value in sample.labels.items():
+                labels.setdefault(name, set()).add(value)
+    return series
+
+
+def queries() -> Iterator[tuple[str, str]]:
+    """Every expression, by where it stands, as Prometheus gets it: without Grafana's variables."""
+    for panel in PANELS:
+        for target in panel["targets"]:
+            yield f"{panel['title']} {target['refId']}", filled_in(target["expr"])
+    for variable in VARIABLES.values():
+        if variable["type"] == "query":
+            series, label = variable["query"]["query"].removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
+            yield f"${variable['name']}", f"group by ({label}) ({filled_in(series)})"
+    for alert in ALERTS:
+        yield alert["alert"], alert["expr"]
+
+
+def filled_in(expression: str) -> str:
+    for name, variable in VARIABLES.items():
+        value = variable["query"].replace(",", "|") if variable["type"] == "custom" else ".*"
+        expression = expression.replace(f'"${name}"', f'"{value}"')
+    return expression.replace("$__rate_interval", "5m")
+
+
+QUERIES = dict(queries())
+EXPRESSIONS = pytest.mark.parametrize("expression", QUERIES.values(), ids=QUERIES.keys())
+EVERY_ALERT = pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+EVERY_PANEL = pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
+
+
+def parts(expression: Expr) -> list[Any]:
+    """The expression and all that it is made of."""
+    found: list[Any] = []
+
+    def collect(part: Expr) -> bool:
+        found.append(part)
+        return True
+
+    walk(expression, collect)
+    return found
+
+
+def selectors(expression: Expr) -> list[VectorSelector]:
+    return [part for part in parts(expression) if isinstance(part, VectorSelector)]
+
+
+def labels_below(expression: Expr, exposed: Series) -> set[str]:
+    """All labels that the series in `expression` have."""
+    return TARGET_LABELS.union(*(exposed[str(selector.name)] for selector in selectors(expression)))
+
+
+@EXPRESSIONS
+def test_an_expression_asks_for_series_and_labels_that_are_exposed(exposed: Series, expression: str) -> None:
+    asked = selectors(parse(expression))
+
+    assert asked
+    for selector in asked:
+        assert selector.name in exposed
+        labels = {matcher.name for matcher in selector.matchers.matchers}
+        assert labels <= labels_below(selector, exposed)
+
+
+@EXPRESSIONS
+def test_an_expression_asks_for_values_that_labels_can_have(exposed: Series, expression: str) -> None:
+    possible = {
+        "status": {status for status, _ in statuses_and_codes()},
+        "code": {code for _, code in statuses_and_codes()},
+    }
+    for selector in selectors(parse(expression)):
+        for matcher in selector.matchers.matchers:
+            if matcher.name in TARGET_LABELS:
+                continue
+            known = possible.get(matcher.name, set()) | exposed[str(selector.name)][matcher.name]
+            exact = matcher.op in (MatchOp.Equal, MatchOp.NotEqual)
+            for wanted in matcher.value.split("|"):
+                pattern = re.escape(wanted) if exact else wanted
+                assert any(re.fullmatch(pattern, value) for value in known), f"{matcher.name} is never {wanted}"
+
+
+@EXPRESSIONS
+def test_an_expression_groups_by_labels_that_its_series_have(exposed: Series, expression: str) -> None:
+    for part in parts(parse(expression)):
+        if isinstance(part, AggregateExpr) and part.modifier:
+            assert set(part.modifier.labels) <= labels_below(part.expr, exposed)
+        if isinstance(part, BinaryExpr) and part.modifier and part.modifier.matching:
+            assert set(part.modifier.matching.labels) <= labels_below(part, exposed)
+
+
+@EXPRESSIONS
+def test_a_quantile_is_taken_of_buckets_that_are_still_apart(expression: str) -> None:
+    for part in parts(parse(expression)):
+        if isinstance(part, Call) and part.func.name == "histogram_quantile":
+            buckets = part.args[1]
+            assert all(str(selector.name).endswith("_bucket") for selector in selectors(buckets))
+            assert "le" in buckets.modifier.labels
+            assert buckets.modifier.type == AggModifierType.By
+
+
+def test_what_a_service_does_not_expose_would_be_noticed(exposed: Series) -> None:
+    assert "visage_slots_idle" not in exposed
+    assert "pack" not in labels_below(parse("sum(rate(visage_requests_total[5m]))"), exposed)
+    assert {"route", "status"} <= labels_below(parse("sum(rate(visage_requests_total[5m]))"), exposed)
+
+
+def test_the_dashboard_says_what_it_is_and_takes_any_data_source() -> None:
+    assert DASHBOARD["uid"] == "visage"
+    assert DASHBOARD["title"] == "Visage"
+    assert DASHBOARD["schemaVersion"] >= 39
+    assert VARIABLES["datasource"]["type"] == "datasource"
+    assert VARIABLES["datasource"]["query"] == "prometheus"
+
+
+@EVERY_PANEL
+def test_a_panel_has_a_unit_and_says_what_to_do(panel: dict[str, Any]) -> None:
+    assert panel["description"].endswith(".")
+    assert panel["fieldConfig"]["defaults"]["unit"]
+    for part in (panel, *panel["targets"]):
+        assert part["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+
+
+def test_panels_stand_side_by_side() -> None:
+    assert len({panel["id"] for panel in PANELS}) == len(PANELS)
+    places = [panel["gridPos"] for panel in PANELS]
+    assert all(place["x"] + place["w"] <= 24 for place in places)
+    for one, other in combinations(places, 2):
+        apart = [one[at] + one[size] <= other[at] or other[at] + other[size] <= one[at] for at, size in ("xw", "yh")]
+        assert any(apart)
+
+
+def test_groups_and_alerts_have_names_of_their_own() -> None:
+    for names in ([group["name"] for group in GROUPS], [alert["alert"] for alert in ALERTS]):
+        assert names
+        assert len(set(names)) == len(names)
+
+
+@EVERY_ALERT
+def test_an_alert_says_how_grave_it_is_and_where_to_read_on(alert: dict[str, Any]) -> None:
+    assert set(alert) == {"alert", "expr", "for", "labels", "annotations"}
+    assert parse_duration(alert["for"]).total_seconds() > 0
+    assert set(alert["labels"]) == {"severity"}
+    assert alert["labels"]["severity"] in {"critical", "warning"}
+    assert set(alert["annotations"]) == {"summary", "description", "runbook"}
+    assert all(text.endswith(".") for name, text in alert["annotations"].items() if name != "runbook")
+    assert alert["annotations"]["runbook"] == f"docs/operations.md#{alert['alert'].lower()}"
+
+
+@EVERY_ALERT
+def test_an_alert_names_labels_that_it_still_has(exposed: Series, alert: dict[str, Any]) -> None:
+    expression = parse(alert["expr"])
+    left = labels_below(expression, exposed)
+    for part in parts(expression):
+        if isinstance(part, AggregateExpr):
+            left &= set(part.modifier.labels if part.modifier else ())
+
+    assert set(re.findall(r"\$labels\.(\w+)", json.dumps(alert["annotations"]))) <= left
+
+
+def test_the_page_has_a_section_for_each_alert_and_for_nothing_else() -> None:
+    chapter = PAGE.partition("\n## What to do at an alert\n")[2]
+
+    assert re.findall(r"^### (\w+)$", chapter, re.MULTILINE) == [alert["alert"] for alert in ALERTS]
+
+
+def test_the_page_describes_every_metric_with_its_labels(exposed: Series) -> None:
+    described = {
+        name: set(re.findall(r"`(\w+)`", labels))
+        for name, labels in re.findall(r"^\| `(visage_\w+)` \|([^|]*)\|", PAGE, re.MULTILINE)
+    }
+    found: dict[str, set[str]] = {}
+    for name, labels in exposed.items():
+        family = re.sub(r"_(bucket|sum|count)$", "", name)
+        found.setdefault(family, set()).update(set(labels) - {"le"})
+    del found[OWN_SERIES]
+
+    assert described == found
+
+
+def test_the_page_names_settings_and_codes_that_exist() -> None:
+    codes = {code for _, code in statuses_and_codes()}
+
+    assert set(re.findall(r"VISAGE_[A-Z_]+|WEB_CONCURRENCY", PAGE)) <= {row.name for row in rows()}
+    assert set(re.findall(r"\b[45]\d\d `(\w+)`", PAGE)) <= codes
+
+
+def test_every_link_of_the_page_leads_somewhere() -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)(?:#([^)]*))?\)", PAGE)
+
+    assert targets
+    for target, section in targets:
+        file = ROOT / "docs" / target
+        assert file.exists(), target
+        headings = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE) if section else []
+        assert section in ["", *(re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings)]
+
+
+def test_prometheus_scrapes_the_default_address_under_the_name_that_the_alerts_know() -> None:
+    configuration = yaml.safe_load((PROMETHEUS / "prometheus.yaml").read_text())
+    (job,) = configuration["scrape_configs"]
+
+    assert [name for name in configuration["rule_files"] if not (PROMETHEUS / name).is_file()] == []
+    assert job["static_configs"] == [{"targets": [f"localhost:{Settings().port}"]}]
+    for alert in ALERTS:
+        for selector in selectors(parse(alert["expr"])):
+            named = [matcher.value for matcher in selector.matchers.matchers if matcher.name == "job"]
+            assert named == ([job["job_name"]] if selector.name == OWN_SERIES else [])

@@ -1,0 +1,130 @@
+"""The contract as a page: whole, safe, and with examples that work when pasted from it."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import cv2
+import pytest
+import requests
+from flask.testing import FlaskClient
+
+from tests.support.contract import CONTRACT
+from tests.support.service import Service
+
+COMMANDS = {
+    "curl": ["bash", "-e", "-o", "pipefail", "-c"],
+    "Python, with requests": [sys.executable, "-c"],
+    "JavaScript, in Node": ["node", "--input-type=module", "--eval"],
+}
+
+
+@pytest.fixture(scope="module")
+def page(service: Service) -> str:
+    return requests.get(f"{service.url}/docs", timeout=60).text
+
+
+@pytest.fixture
+def photo(tmp_path: Path, tiny_jpeg: bytes) -> Path:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(tiny_jpeg)
+    return photo
+
+
+def paste(page: str, operation: str, language: str, photo: Path) -> str:
+    """Run an operation's example, as the page shows it, beside a photo; what it prints."""
+    command = COMMANDS[language]
+    if shutil.which(command[0]) is None or (language == "curl" and shutil.which("curl") is None):
+        pytest.skip(f"needs the command {command[0]}")
+    section = page.partition(f'<section class="panel" id="{operation}"')[2].partition("</section>")[0]
+    found = re.search(rf'<code data-language="{language}">(.*?)</code>', section, re.DOTALL)
+    assert found is not None
+    example = html.unescape(found[1])
+    ended = subprocess.run(
+        [*command, example], cwd=photo.parent, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+@pytest.mark.parametrize("language", COMMANDS)
+def test_the_example_of_predict_works_when_pasted(page: str, photo: Path, language: str) -> None:
+    printed = paste(page, "predict", language, photo)
+
+    assert "Female" in printed
+
+
+@pytest.mark.parametrize("language", COMMANDS)
+@pytest.mark.parametrize(
+    ("operation", "picture"), [("analyze", "faces.jpg"), ("anonymize", "anonymous.jpg"), ("enhance", "larger.jpg")]
+)
+def test_an_example_that_gives_a_picture_works_when_pasted(
+    page: str, photo: Path, operation: str, picture: str, language: str
+) -> None:
+    paste(page, operation, language, photo)
+
+    drawn = cv2.imread(str(photo.parent / picture))
+    assert drawn is not None
+    assert drawn.shape[0] == (1152 if operation == "enhance" else 384)
+
+
+@pytest.mark.parametrize("language", COMMANDS)
+def test_the_example_of_batches_works_when_pasted(page: str, photo: Path, language: str) -> None:
+    paste(page, "submit_batch", language, photo)
+
+    assert zipfile.ZipFile(photo.parent / "result.zip").namelist() == ["photo.jpg"]
+
+
+def test_every_operation_and_every_parameter_is_on_the_page(client: FlaskClient) -> None:
+    page = client.get("/docs").text
+
+    operations = {operation["operationId"] for methods in CONTRACT["paths"].values() for operation in methods.values()}
+    parameters = {parameter["name"] for parameter in CONTRACT["components"]["parameters"].values()}
+    assert [each for each in operations if f'<section class="panel" id="{each}"' not in page] == []
+    assert [each for each in parameters if f"<code>{each}</code>" not in page] == []
+
+
+def test_every_error_code_of_the_contract_is_on_the_page(client: FlaskClient) -> None:
+    page = client.get("/docs").text
+
+    described = json.dumps(CONTRACT["paths"]) + json.dumps(CONTRACT["components"]["responses"])
+    codes = {
+        code for listed in re.findall(r'"code": {"enum": \[([^]]+)\]', described) for code in json.loads(f"[{listed}]")
+    }
+    assert {"queue_full", "bad_parameter", "unauthorized", "batch_not_found"} <= codes
+    assert [code for code in codes if f"<code>{code}</code>" not in page] == []
+
+
+def test_every_link_of_the_page_has_its_target(client: FlaskClient) -> None:
+    page = client.get("/docs").text
+
+    targets = set(re.findall(r'href="#([^"]+)"', page))
+
+    assert targets
+    assert [target for target in targets if f'id="{target}"' not in page] == []
+
+
+def test_the_address_that_the_page_was_asked_at_is_shown_as_text(client: FlaskClient) -> None:
+    page = client.get("/docs", headers={"Host": "photos.example:81"}).text
+
+    assert "http://photos.example:81/predict" in page
+    assert "localhost" not in page
+
+
+def test_a_hosts_name_is_never_markup(client: FlaskClient) -> None:
+    page = client.get("/docs", headers={"Host": "<script>alert(1)</script>"}).text
+
+    assert "<script" not in page
+
+
+def test_the_page_is_no_more_than_100_kilobytes_and_has_no_script(client: FlaskClient) -> None:
+    answer = client.get("/docs")
+
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert len(answer.data) < 90_000
+    assert "<script" not in answer.text

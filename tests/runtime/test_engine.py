@@ -1,0 +1,307 @@
+"""The engine as a library: faces out of bytes, from any number of threads, without HTTP."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.support.tiny_pack import BLUISH, MAGENTA, TINY_FACES, draw
+from visage.errors import EmptyImage, ImageTooLarge, PackError, QueueFull
+from visage.faces.analyzer import ENOUGH_SIDE, Options, original_box
+from visage.faces.face import Face
+from visage.faces.search import Detail
+from visage.images.boxes import Box
+from visage.images.decoding import Photo
+from visage.packs.pack import read_pack
+from visage.runtime.engine import Engine
+from visage.settings import Settings
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+def edges(face: Face) -> tuple[int, int, int, int]:
+    return face.box.corners
+
+
+def test_faces_come_with_box_gender_and_age(engine: Engine, tiny_png: bytes) -> None:
+    faces = engine.analyze(tiny_png).faces
+
+    assert sorted(map(edges, faces)) == sorted(TINY_FACES)
+    genders = {edges(face): face.gender for face in faces}
+    assert genders[240, 176, 336, 272] == "Female"
+    assert genders[48, 240, 144, 336] == "Male"
+
+
+def test_probabilities_sum_to_one_and_the_years_are_their_expectation(engine: Engine, tiny_png: bytes) -> None:
+    face = engine.analyze(tiny_png).faces[0]
+
+    middles = {"(0-9)": 4.5, "(10-49)": 29.5, "(50-99)": 74.5}
+    assert sum(face.gender_probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert sum(face.age_probabilities.values()) == pytest.approx(1, abs=1e-5)
+    expectation = sum(middles[label] * value for label, value in face.age_probabilities.items())
+    assert face.age_years == pytest.approx(expectation, abs=1e-3)
+
+
+def test_the_age_range_is_that_of_the_likeliest_group(engine: Engine, tiny_png: bytes) -> None:
+    ranges = {"(0-9)": (0, 9), "(10-49)": (10, 49), "(50-99)": (50, 99)}
+
+    faces = engine.analyze(tiny_png).faces
+
+    assert [face.age_range for face in faces] == [ranges[face.age] for face in faces]
+    assert len({face.age for face in faces}) == 2
+
+
+def test_the_largest_face_comes_first(engine: Engine) -> None:
+    large, small = (48, 48, 144, 144), (260, 260, 308, 308)
+    photo = png(draw(faces={small: MAGENTA, large: MAGENTA}))
+
+    faces = engine.analyze(photo, Options(detail=Detail.HIGH, min_confidence=0.99)).faces
+
+    areas = [face.box.area for face in faces]
+    assert areas == sorted(areas, reverse=True)
+    assert edges(faces[0]) == large
+
+
+def test_a_photo_without_a_face_gives_an_empty_list_and_a_picture(engine: Engine) -> None:
+    analysis = engine.analyze(png(draw()))
+
+    assert analysis.faces == ()
+    assert analysis.annotated is not None
+
+
+def test_max_faces_keeps_the_first(engine: Engine, tiny_png: bytes) -> None:
+    everyone = engine.analyze(tiny_png).faces
+
+    assert engine.analyze(tiny_png, Options(max_faces=2)).faces == everyone[:2]
+
+
+def test_small_faces_are_left_out_on_request(engine: Engine, tiny_png: bytes) -> None:
+    assert len(engine.analyze(tiny_png, Options(min_face_size=96)).faces) == 3
+    assert len(engine.analyze(tiny_png, Options(min_face_size=97)).faces) == 0
+
+
+def test_a_stricter_confidence_keeps_a_part_of_the_faces(engine: Engine, tiny_png: bytes) -> None:
+    everyone = engine.analyze(tiny_png, Options(min_confidence=0.01)).faces
+    strict = engine.analyze(tiny_png, Options(min_confidence=0.999)).faces
+
+    assert 0 < len(strict) < len(everyone)
+    assert set(map(edges, strict)) < set(map(edges, everyone))
+
+
+def test_the_picture_is_left_out_on_request(engine: Engine, tiny_png: bytes) -> None:
+    analysis = engine.analyze(tiny_png, annotated=False)
+
+    assert analysis.annotated is None
+    assert set(analysis.seconds) == {"wait", "decode", "detect", "attributes"}
+
+
+def test_the_annotated_picture_has_the_size_of_the_photo(engine: Engine, tiny_png: bytes) -> None:
+    annotated = engine.analyze(tiny_png).annotated
+
+    picture = cv2.imdecode(np.frombuffer(annotated or b"", np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    assert picture.shape == (384, 384, 3)
+
+
+def test_a_large_photo_is_decoded_smaller_and_its_boxes_refer_to_the_original(engine: Engine) -> None:
+    # 16 times the tiny photo: 6144 pixels, so decoded at 1/4.
+    faces = {(16 * x1, 16 * y1, 16 * x2, 16 * y2): colour for (x1, y1, x2, y2), colour in TINY_FACES.items()}
+    photo = cv2.imencode(".jpg", draw(16 * 384, 16 * 384, faces))[1].tobytes()
+
+    analysis = engine.analyze(photo)
+
+    assert (analysis.width, analysis.height, analysis.annotated_scale) == (6144, 6144, 0.25)
+    assert 6144 * analysis.annotated_scale >= ENOUGH_SIDE
+    found = sorted(map(edges, analysis.faces))
+    np.testing.assert_allclose(found, sorted(faces), atol=16)
+
+
+def test_all_detail_keeps_a_large_photo_at_full_size(engine: Engine) -> None:
+    photo = cv2.imencode(".jpg", draw(2 * ENOUGH_SIDE, 100))[1].tobytes()
+
+    assert engine.analyze(photo, Options(detail=Detail.AUTO)).annotated_scale == 0.5
+    assert engine.analyze(photo, Options(detail=Detail.HIGH)).annotated_scale == 1
+
+
+def test_boxes_stay_in_the_original_when_scaled_back() -> None:
+    photo = Photo(np.zeros((50, 51, 3), np.uint8), width=101, height=99, scale=0.5)
+
+    box = original_box(np.array([49.9, 48, 51, 50], np.float32), photo)
+
+    assert box == Box(100, 96, 101, 99)
+
+
+def test_many_threads_get_the_answers_that_one_gets(engine: Engine) -> None:
+    photos = [
+        png(draw(300 + 7 * index, 400 - 5 * index, {(48, 48 + index, 144, 144 + index): (MAGENTA, BLUISH)[index % 2]}))
+        for index in range(12)
+    ]
+    serial = [engine.analyze(photo).faces for photo in photos]
+
+    with ThreadPoolExecutor(8) as pool:
+        parallel = list(pool.map(lambda photo: engine.analyze(photo).faces, photos * 10))
+
+    assert parallel == serial * 10
+
+
+def test_a_bad_photo_costs_no_slot(tiny_pack: Path) -> None:
+    engine = Engine(Settings(pack=str(tiny_pack), queue=0, wait_seconds=0))
+
+    with engine.admission.slot(), pytest.raises(EmptyImage):
+        engine.analyze(b"")
+
+
+def test_a_photo_too_many_is_refused(tiny_pack: Path, tiny_png: bytes) -> None:
+    engine = Engine(Settings(pack=str(tiny_pack), queue=0, wait_seconds=0))
+
+    with engine.admission.slot(), pytest.raises(QueueFull):
+        engine.analyze(tiny_png)
+
+    assert len(engine.analyze(tiny_png).faces) == 3
+
+
+def test_the_pixel_limit_counts_the_whole_picture(tiny_pack: Path, tiny_png: bytes) -> None:
+    limit = 384 * 384
+    exact = Engine(Settings(pack=str(tiny_pack), max_image_pixels=limit))
+    less = Engine(Settings(pack=str(tiny_pack), max_image_pixels=limit - 1))
+
+    assert len(exact.analyze(tiny_png).faces) == 3
+    with pytest.raises(ImageTooLarge, match="384 x 384 pixels; at most 147,455"):
+        less.analyze(tiny_png)
+
+
+@pytest.mark.parametrize("size", [(1, 65_501), (65_501, 1), (70_000, 2)])
+def test_a_side_that_no_jpeg_can_have_is_refused(engine: Engine, size: tuple[int, int]) -> None:
+    with pytest.raises(ImageTooLarge, match="no side may be longer than 65,500"):
+        engine.analyze(png(draw(*size)))
+
+
+def test_the_longest_side_that_a_jpeg_can_have_is_answered(engine: Engine) -> None:
+    assert engine.analyze(png(draw(1, 65_500))).annotated is not None
+
+
+def test_the_order_and_the_least_size_are_those_of_the_answered_boxes(engine: Engine) -> None:
+    faces = engine.analyze(png(draw(501, 333, {(20, 30, 150, 160): MAGENTA, (200, 60, 330, 190): BLUISH}))).faces
+    areas = [face.box.area for face in faces]
+    least = min(min(face.box.width, face.box.height) for face in faces)
+
+    photo = png(draw(501, 333, {(20, 30, 150, 160): MAGENTA, (200, 60, 330, 190): BLUISH}))
+
+    assert areas == sorted(areas, reverse=True)
+    assert len(engine.analyze(photo, Options(min_face_size=least)).faces) == len(faces)
+    assert len(engine.analyze(photo, Options(min_face_size=least + 1)).faces) < len(faces)
+
+
+def test_the_smallest_pixel_limit_does_not_stop_the_start(tiny_pack: Path) -> None:
+    Engine(Settings(pack=str(tiny_pack), max_image_pixels=1)).warm_up()
+
+
+def test_an_engine_is_ready_once_it_is_warm(tiny_pack: Path) -> None:
+    engine = Engine(Settings(pack=str(tiny_pack)))
+    assert not engine.ready
+
+    engine.warm_up()
+
+    assert engine.ready
+
+
+def test_an_engine_that_was_only_checked_is_not_ready(tiny_pack: Path) -> None:
+    engine = Engine(Settings(pack=str(tiny_pack)))
+
+    engine.check()
+
+    assert not engine.ready
+
+
+@pytest.mark.parametrize("run", [Engine.check, Engine.warm_up], ids=["check", "warm_up"])
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ('labels = ["Male", "Female"]', 'labels = ["Male"]', "gives 2 values a face, but its manifest names 1 label"),
+        ("input = [16, 16]", "input = [8, 8]", "do not fit their manifest"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_its_nets_is_told_before_anything_is_served(
+    tiny_pack: Path, tmp_path: Path, run: Callable[[Engine], None], right: str, wrong: str, said: str
+) -> None:
+    for file in tiny_pack.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    manifest = (tmp_path / "pack.toml").read_text().replace(right, wrong)
+    (tmp_path / "pack.toml").write_text(manifest)
+
+    with pytest.raises(PackError, match=said):
+        run(Engine(Settings(pack=str(tmp_path))))
+
+
+def test_flask_is_not_imported_for_the_engine() -> None:
+    unwanted = {"flask", "requests", "click", "gunicorn"}
+    code = f"import sys, visage.runtime.engine; print(sorted({unwanted} & set(sys.modules)))"
+
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert printed.strip() == "[]"
+
+
+def test_who_only_covers_faces_needs_no_other_nets(
+    engine: Engine, tiny_pack: Path, tmp_path: Path, tiny_png: bytes
+) -> None:
+    pack = tmp_path / "pack"
+    shutil.copytree(tiny_pack, pack)
+    described = read_pack(pack)
+    for spec in (described.gender, described.age):
+        spec.weights.path.write_bytes(b"altered")
+    settings = Settings(pack=str(pack))
+
+    anonymized = Engine(settings, eager=False).anonymize(tiny_png)
+
+    assert anonymized.picture == engine.anonymize(tiny_png).picture
+    with pytest.raises(PackError, match="gender"):
+        Engine(settings)
+
+
+def test_only_nets_with_layers_in_python_wear_out(engine: Engine, reference_pack: Path) -> None:
+    assert not engine.wears_out
+    assert not Engine(Settings()).wears_out
+    assert Engine(Settings(pack=str(reference_pack))).wears_out
+
+
+def test_memory_is_given_back_once_five_seconds_after_the_last_photo(
+    tiny_pack: Path, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(Settings(pack=str(tiny_pack)))
+    given_back: list[float] = []
+    now = 0.0
+    monkeypatch.setattr("visage.runtime.engine.trim_heap", lambda: given_back.append(now))
+    monkeypatch.setattr("time.monotonic", lambda: now)
+
+    for moment in (0, 10):
+        now = moment
+        engine.analyze(tiny_png)
+        for later in (4.5, 5.5, 6.5):
+            now = moment + later
+            engine.give_back()
+
+    assert given_back == [5.5, 15.5]
+
+
+def test_what_the_warm_up_made_ready_stays_until_the_first_photo(
+    tiny_pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(Settings(pack=str(tiny_pack)))
+    engine.warm_up()
+    given_back: list[bool] = []
+    monkeypatch.setattr("visage.runtime.engine.trim_heap", lambda: given_back.append(True))
+    monkeypatch.setattr("time.monotonic", lambda: 10.0**9)
+
+    engine.give_back()
+
+    assert given_back == []

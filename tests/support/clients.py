@@ -1,0 +1,51 @@
+"""Clients that keep a service busy."""
+
+import http.client
+import threading
+from collections import Counter
+
+from benchmarks.load import multipart
+from tests.support.service import Service
+
+# On a machine that stalls, photos may wait for longer than most callers would.
+PATIENCE = {"VISAGE_WAIT_SECONDS": "60"}
+
+
+class Clients:
+    """Clients that post one photo after the other and count what comes: a status, or the error's name."""
+
+    def __init__(self, service: Service, photo: bytes, count: int, *, keep: bool) -> None:
+        self.outcomes: Counter[int | str] = Counter()
+        self._port = int(service.url.rpartition(":")[2])
+        self._body, self._boundary = multipart(photo)
+        self._keep = keep
+        self._stopped = threading.Event()
+        self._threads = [threading.Thread(target=self._post) for _ in range(count)]
+
+    def __enter__(self) -> "Clients":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _post(self) -> None:
+        headers = {"Content-Type": f"multipart/form-data; boundary={self._boundary.decode()}"}
+        if not self._keep:
+            headers["Connection"] = "close"
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        while not self._stopped.is_set():
+            try:
+                connection.request("POST", "/predict?annotated=false", self._body, headers)
+                answer = connection.getresponse()
+                answer.read()
+                self.outcomes[answer.status] += 1
+            except ConnectionRefusedError:
+                break
+            except (OSError, http.client.HTTPException) as error:
+                self.outcomes[type(error).__name__] += 1
+                connection.close()
+        connection.close()

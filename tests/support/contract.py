@@ -1,0 +1,43 @@
+"""The contract in openapi.json, and answers held to it."""
+
+import json
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+from werkzeug.test import TestResponse
+
+from tests.support.paths import ROOT
+
+CONTRACT: dict[str, Any] = json.loads((ROOT / "visage" / "web" / "openapi.json").read_text())
+
+REGISTRY: Registry[Any] = Registry().with_resource(
+    "urn:contract", Resource.from_contents(CONTRACT | {"$schema": "https://json-schema.org/draft/2020-12/schema"})
+)
+
+
+def check(answer: TestResponse, path: str, method: str) -> None:
+    """Hold an answer to what the contract says of its route, status and type."""
+    described = responses(path, method)[str(answer.status_code)]
+    for name in described.get("headers", {}):
+        assert name in answer.headers or (name == "X-Face-Count" and not str(answer.mimetype).startswith("image/"))
+    if "content" not in described:
+        assert answer.data == b""
+        return
+    media_type = described["content"][answer.mimetype]
+    if answer.mimetype == "application/json":
+        check_schema(answer.json, media_type["schema"])
+
+
+def check_schema(value: Any, schema: dict[str, Any]) -> None:
+    schema = json.loads(json.dumps(schema).replace('"#/', '"urn:contract#/'))
+    Draft202012Validator(schema, registry=REGISTRY).validate(value)
+
+
+def responses(path: str, method: str) -> dict[str, Any]:
+    """What the contract says of a route, by status."""
+    components = CONTRACT["components"]["responses"]
+    described = CONTRACT["paths"][path][method]["responses"].items()
+    return {
+        status: components[each["$ref"].rpartition("/")[2]] if "$ref" in each else each for status, each in described
+    }

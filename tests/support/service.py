@@ -1,0 +1,80 @@
+"""A real service on loopback, for benchmarks and tests."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from tests.support.paths import ROOT
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service; `log` holds what it wrote."""
+
+    url: str
+    process: "subprocess.Popen[str]"
+    log: Path
+
+    def post(self, photo: bytes, route: str = "/predict", **query: str) -> requests.Response:
+        return requests.post(self.url + route, params=query, files={"image": photo}, timeout=60)
+
+
+@contextmanager
+def serving(log: Path, pack: Path | str, *command: str, **environment: str) -> Iterator[Service]:
+    """Run the service with `pack` until the block ends, ready from the start.
+
+    `command` replaces `app.py` as what Python runs; `{port}` in it becomes the port, a free one unless `PORT` names it.
+    """
+    port = int(environment.get("PORT") or free_port())
+    own = {"VISAGE_PACK": str(pack), "PORT": str(port), "VISAGE_HOST": "127.0.0.1", "VISAGE_STATE_DIR": f"{log}.state"}
+    with starting(
+        log, port, [part.replace("{port}", str(port)) for part in command or ("app.py",)], own | environment
+    ) as service:
+        _wait_until_ready(service)
+        yield service
+
+
+@contextmanager
+def starting(log: Path, port: int, command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Service]:
+    """Have Python run `command` in the root of the repo until the block ends; it may not be ready yet."""
+    with log.open("w") as log_file:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=ROOT,
+            env=os.environ | environment,
+            stdout=log_file,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    try:
+        yield Service(f"http://127.0.0.1:{port}", process, log)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_ready(service: Service) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and service.process.poll() is None:
+        try:
+            if requests.get(service.url + "/readyz", timeout=5).ok:
+                return
+        except (requests.ConnectionError, requests.Timeout):
+            time.sleep(0.01)
+    raise RuntimeError(f"The service did not get ready:\n{service.log.read_text()}")

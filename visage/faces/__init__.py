@@ -1,0 +1,8 @@
+"""Find faces and describe them."""
+
+from visage.faces.analyzer import Analyzer, Options
+from visage.faces.face import Face
+from visage.faces.results import Analysis
+from visage.faces.search import Detail
+
+__all__ = ["Analysis", "Analyzer", "Detail", "Face", "Options"]

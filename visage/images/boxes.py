@@ -1,0 +1,69 @@
+"""Boxes: a rectangle of a picture, how alike two are, and how much of one lies in another."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def intersection_over_union(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, m) float32 in 0..1: the part of their union that each of `boxes` (n, 4) shares with each of `others` (m, 4).
+
+    Boxes are x1 y1 x2 y2; one without area shares nothing.
+    """
+    shared = _shared(boxes, others)
+    union = areas(boxes)[:, None] + areas(others)[None] - shared
+    return _quotients(shared, union)
+
+
+def shared_parts(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, m) float32 in 0..1: the part of its own area that each of `boxes` (n, 4) shares with each of `others` (m, 4).
+
+    Boxes are x1 y1 x2 y2; one without area shares nothing.
+    """
+    return _quotients(_shared(boxes, others), areas(boxes)[:, None])
+
+
+def areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n,) float32: width times height of each of `boxes` (n, 4), x1 y1 x2 y2."""
+    area: NDArray[np.float32] = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return area
+
+
+def _shared(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, m) float32: the area that each pair has in common."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    sides: NDArray[np.float32] = np.maximum(high - low, 0)
+    return sides[..., 0] * sides[..., 1]
+
+
+def _quotients(shared: NDArray[np.float32], whole: NDArray[np.float32]) -> NDArray[np.float32]:
+    quotients: NDArray[np.float32] = shared / np.where(whole > 0, whole, np.float32(np.inf))
+    return quotients
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in whole pixels of the upright original, inside it: x1 <= x < x2 and y1 <= y < y2."""
+
+    x1: int
+    y1: int
+    x2: int
+    y2: int
+
+    @property
+    def corners(self) -> tuple[int, int, int, int]:
+        return self.x1, self.y1, self.x2, self.y2
+
+    @property
+    def width(self) -> int:
+        return self.x2 - self.x1
+
+    @property
+    def height(self) -> int:
+        return self.y2 - self.y1
+
+    @property
+    def area(self) -> int:
+        return self.width * self.height

@@ -1,0 +1,220 @@
+"""Fetch the files of a model pack: resumed, retried, and verified before they get their names."""
+
+import fcntl
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO, Protocol
+from urllib.parse import quote
+
+import requests
+import urllib3
+
+from visage.errors import FetchError, PackError
+from visage.packs.files import PackFile
+from visage.packs.pack import MANIFEST, Pack
+
+# Ours: five requests over 15 s outlast a dropped link or a server that restarts, and a person still waits for them.
+PAUSES_SECONDS = (0, 1, 2, 4, 8)
+# Ours: to connect, and between two pieces of an answer; far above what a slow link needs.
+TIMEOUT_SECONDS = (10, 30)
+CHUNK_BYTES = 64 * 1024
+
+RESUME = "Run the command again to resume, or set VISAGE_MIRROR to a mirror of the pack."
+USE_MIRROR = "Set VISAGE_MIRROR to a mirror of the pack."
+
+
+class Progress(Protocol):
+    """`update` takes the number of bytes that came in; it is below zero where a download starts over."""
+
+    def update(self, count: int, /) -> object: ...
+
+
+# Called with a file's name, its size where known, and how many of its bytes are there: `tqdm(desc, total, initial)`.
+ProgressFactory = Callable[[str, int | None, int], AbstractContextManager[Progress]]
+Sleep = Callable[[float], object]
+
+
+class _Silence:
+    def update(self, _count: int, /) -> None: ...
+
+
+def no_progress(_name: str, _total: int | None, _initial: int) -> AbstractContextManager[Progress]:
+    return nullcontext(_Silence())
+
+
+def fetch_pack(
+    pack: Pack, into: Path, *, mirror: str = "", progress: ProgressFactory = no_progress, sleep: Sleep = time.sleep
+) -> tuple[Path, ...]:
+    """Make `into` a whole copy of the pack: fetch the files that it lacks, then put the manifest beside them.
+
+    With `mirror`, files come from `<mirror>/<pack>/<file>` in place of their own URLs. A second fetch into the same
+    folder waits for the first. Returns the files that had to be fetched: none where all were there and right.
+
+    Raises:
+        FetchError: a file has no source, or could not be downloaded, verified or stored. Files that lay under their
+            names still do, and the next call resumes a download that broke off.
+    """
+    files = [replace(file, path=into / file.path.name) for file in dict.fromkeys(pack.files)]
+    lacking = [replace(file, url=_source(pack, file, mirror)) for file in files if not _is_right(file)]
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        with _alone_in(into), requests.Session() as session:
+            for file in lacking:
+                # Whoever was waited for may have brought it.
+                if not _is_right(file):
+                    _download(session, file, progress, sleep)
+            _copy_manifest(pack.folder / MANIFEST, into / MANIFEST)
+    except OSError as error:
+        raise FetchError(
+            f"The pack {pack.name} could not be stored in {into} ({error.strerror or error}). See that the folder has "
+            "room and can be written, or set VISAGE_MODELS_DIR to another; then run the command again to resume."
+        ) from error
+    return tuple(file.path for file in lacking)
+
+
+def _source(pack: Pack, file: PackFile, mirror: str) -> str:
+    name = file.path.name
+    url = f"{mirror.rstrip('/')}/{quote(pack.name)}/{quote(name)}" if mirror else file.url or ""
+    if not url.lower().startswith(("http://", "https://")):
+        fault = f"{url} is not an http:// or https:// URL" if url else f"its manifest names no URL for {name}"
+        raise FetchError(f"The pack {pack.name} cannot be fetched: {fault}. {USE_MIRROR}")
+    return url
+
+
+def _is_right(file: PackFile) -> bool:
+    try:
+        file.read()
+    except PackError:
+        return False
+    return True
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other fetch works in `folder`; the system frees the lock of one that died."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _download(session: requests.Session, file: PackFile, progress: ProgressFactory, sleep: Sleep) -> None:
+    part = _part_of(file.path)
+    with part.open("ab") as stream:
+        if _is_too_long(stream, file):
+            _empty(stream)
+        with progress(file.path.name, file.size, stream.tell()) as bar:
+            _complete(session, file, stream, bar, sleep)
+    content = part.read_bytes()
+    found = file.digest(content)
+    if found != file.checksum or file.size not in (None, len(content)):
+        part.unlink()
+        size = "" if file.size is None else f"{file.size:,} bytes with "
+        reason = f"what came is another file, {len(content):,} bytes with {file.algorithm} {found}"
+        remedy = "Run the command again, or set VISAGE_MIRROR to another source if that brings the same."
+        raise _failure(file, f"{reason}; expected {size}{file.algorithm} {file.checksum}", remedy)
+    _put_in_place(part, file.path)
+
+
+class _Interrupted(Exception):
+    """A request failed in a way that the next may not."""
+
+
+def _complete(session: requests.Session, file: PackFile, stream: BinaryIO, bar: Progress, sleep: Sleep) -> None:
+    trouble = ""
+    for pause in PAUSES_SECONDS:
+        sleep(pause)
+        if stream.tell() == file.size:
+            return
+        try:
+            _receive(session, file, stream, bar)
+        except _Interrupted as interruption:
+            trouble = str(interruption)
+        else:
+            return
+    raise _failure(file, f"{trouble} (the last of {len(PAUSES_SECONDS)} attempts)", RESUME)
+
+
+def _receive(session: requests.Session, file: PackFile, stream: BinaryIO, bar: Progress) -> None:
+    """Append what one request brings, but not all of an answer that is longer than the file may be."""
+    held = stream.tell()
+    # Ranges and sizes count the bytes of the file, not those of a compressed form. A connection of its own a request:
+    # one that was kept through a long download may be dead, and is closed only when Python collects it.
+    headers = {"Accept-Encoding": "identity", "Connection": "close"} | ({"Range": f"bytes={held}-"} if held else {})
+    try:
+        with session.get(file.url or "", headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as answer:
+            status = f"the server answered {answer.status_code} {answer.reason or ''}".rstrip()
+            if answer.status_code == 429 or answer.status_code >= 500:
+                raise _Interrupted(status)
+            if answer.status_code not in (200, 206, 416):
+                raise _failure(file, status, USE_MIRROR)
+            if not _continues(answer, file, held):
+                _empty(stream)
+                bar.update(-held)
+                if answer.status_code != 200:
+                    raise _Interrupted("the server could not resume the download")
+            for chunk in answer.iter_content(CHUNK_BYTES):
+                stream.write(chunk)
+                bar.update(len(chunk))
+                if _is_too_long(stream, file):
+                    return
+    except requests.exceptions.ChunkedEncodingError:
+        raise _Interrupted(f"the connection broke off after {stream.tell():,} bytes") from None
+    except (requests.ConnectionError, requests.Timeout) as error:
+        raise _Interrupted(_cause(error)) from error
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise _failure(file, _cause(error), USE_MIRROR) from error
+
+
+def _continues(answer: requests.Response, file: PackFile, held: int) -> bool:
+    total = r"\d+" if file.size is None else file.size
+    span = answer.headers.get("Content-Range", "")
+    return answer.status_code == 206 and re.fullmatch(rf"bytes {held}-\d+/({total}|\*)", span) is not None
+
+
+def _is_too_long(stream: BinaryIO, file: PackFile) -> bool:
+    return file.size is not None and stream.tell() > file.size
+
+
+def _empty(stream: BinaryIO) -> None:
+    stream.seek(0)
+    stream.truncate()
+
+
+def _cause(error: BaseException) -> str:
+    """What lies under the layers of wrapped exceptions, such as `Connection refused`."""
+    root = error
+    while root.__context__ is not None:
+        root = root.__context__
+    reason = str(getattr(root, "strerror", None) or root).rstrip(".")
+    return f"the proxy failed: {reason}" if isinstance(error, requests.exceptions.ProxyError) else reason
+
+
+def _failure(file: PackFile, reason: str, remedy: str) -> FetchError:
+    url = re.sub("//[^/]*@", "//", file.url or "")  # a password in the URL is not for logs
+    return FetchError(f"{file.path.name} could not be fetched from {url}: {reason}. {remedy}")
+
+
+def _copy_manifest(manifest: Path, copy: Path) -> None:
+    if not copy.is_file() or copy.read_bytes() != manifest.read_bytes():
+        shutil.copyfile(manifest, _part_of(copy))
+        _put_in_place(_part_of(copy), copy)
+
+
+def _part_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
+
+
+def _put_in_place(part: Path, path: Path) -> None:
+    """Rename only what the disk has, so that a power cut leaves no empty file under the name."""
+    with part.open("rb") as stream:
+        os.fsync(stream.fileno())
+    part.replace(path)

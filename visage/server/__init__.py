@@ -1,0 +1,1 @@
+"""What happens before Flask: requests are received, limited and buffered, and workers get their roles."""
