@@ -20,11 +20,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.logs import events
 from tests.support.paths import ROOT
 from tests.support.pictures import GIF, encode
 from tests.support.redis_server import needs_redis, running_redis
-from tests.support.service import free_port
+from tests.support.service import events, free_port
 from tests.support.tiny_pack import draw
 from tests.support.waiting import wait_for
 from tests.support.workshop import Clock, Workshop, codes, die_out, opened

@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.support.called_off import until_called_off
 from tests.support.pictures import HEIC
+from tests.support.waiting import until_called_off
 from visage.anonymize.masks import Mask, Method, Shape
 from visage.anonymize.results import Anonymized
 from visage.anonymize.search import GuardOptions

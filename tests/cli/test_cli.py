@@ -16,9 +16,9 @@ import cv2
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.support.called_off import until_called_off
 from tests.support.paths import ROOT
 from tests.support.tiny_pack import TINY_FACES, write_tiny_pack
+from tests.support.waiting import until_called_off
 from visage.cli import main
 from visage.faces.analyzer import Options
 from visage.runtime.engine import Analysis, Engine

@@ -19,11 +19,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.logs import events
 from tests.support.paths import ROOT
 from tests.support.pictures import encode
 from tests.support.redis_server import REDIS_SERVER, needs_redis
-from tests.support.service import free_port
+from tests.support.service import events, free_port
 from tests.support.tiny_pack import MAGENTA
 from tests.support.waiting import wait_for
 from visage.anonymize.search import GuardOptions

@@ -1,5 +1,6 @@
 """A real service on loopback, for benchmarks and tests."""
 
+import json
 import os
 import socket
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -67,6 +69,11 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def events(log: Path) -> list[dict[str, Any]]:
+    """The events of a log, without what libpng says of damaged files on its own."""
+    return [json.loads(line) for line in log.read_text().splitlines() if not line.startswith("libpng ")]
 
 
 def _wait_until_ready(service: Service) -> None:

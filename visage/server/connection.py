@@ -11,10 +11,10 @@ from typing import Any, BinaryIO
 
 from gunicorn.http import get_parser  # type: ignore[import-untyped]
 
-from visage.batches.temporary_files import told_when_full
 from visage.logs import acceptable_id
 from visage.server.request_framing import Reception
 from visage.server.response_buffer import SLOWEST_RATE, Outbox
+from visage.temporary_files import told_when_full
 
 # Bytes that are read at a time.
 _CHUNK = 2**18

@@ -1,10 +1,10 @@
 """What a worker takes in of requests that are still arriving: how much at most, where to, and from whom."""
 
-from visage.batches.temporary_files import open_spool
 from visage.errors import BodyTooLarge, HeadersTooLong, QueueFull
 from visage.server.connection import Connection, Held
 from visage.server.request_framing import Reception
 from visage.settings import MOST_TRANSFERS, Settings
+from visage.temporary_files import open_spool
 from visage.web.security import check_token
 
 # Bodies of the largest size allowed that a worker holds at most, beside those that work or wait: while they arrive; and

@@ -9,9 +9,9 @@ from multipart import MultipartSegment, ParserLimitReached, PushMultipartParser
 from werkzeug.datastructures import MultiDict
 
 from visage.batches.archives import ZIP_MAGIC, ArchivedFile, ArchiveLimits, read_archive
-from visage.batches.temporary_files import open_spool, told_when_full
 from visage.errors import ArchiveTooLarge, BodyTooLarge, ImageTooLarge, NoImage, RequestError
 from visage.settings import Settings
+from visage.temporary_files import open_spool, told_when_full
 from visage.web.form_parser import CHUNK, field_text, file_name
 from visage.web.uploads import refuse_compressed, sound
 
