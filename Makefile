@@ -67,7 +67,7 @@ bench-start: $(VENV)/dev.done
 	$(BIN)/python -m benchmarks.start
 
 clean:
-	rm -rf $(VENV) .coverage* .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build/docs .coverage* .mypy_cache .pytest_cache .ruff_cache
 
 # Cleared first: what an interrupted attempt left would not be repaired.
 $(VENV)/made:
