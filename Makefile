@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # One process leaves the second core idle. The tests of a file stay together: some look back at what the others did.
 IN_TWO := -m "not alone" --numprocesses 2 --dist loadfile
 
-.PHONY: run test test-pressure test-training test-guard test-browser test-deploy lint format fuzz bench bench-detection bench-start clean
+.PHONY: run test test-pressure test-training test-guard test-browser test-deploy lint format docs fuzz bench bench-detection bench-start clean
 
 run: $(VENV)/serve.done
 	exec $(BIN)/python app.py
@@ -46,6 +46,10 @@ format: $(VENV)/dev.done
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Writes build/docs; a link or an anchor that leads nowhere fails.
+docs: $(VENV)/docs.done
+	$(BIN)/mkdocs build --strict
+
 # Ten minutes, or as long as SECONDS says.
 fuzz: SECONDS = 600
 fuzz: $(VENV)/fuzz.done
@@ -63,7 +67,7 @@ bench-start: $(VENV)/dev.done
 	$(BIN)/python -m benchmarks.start
 
 clean:
-	rm -rf $(VENV) .coverage* .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build/docs .coverage* .mypy_cache .pytest_cache .ruff_cache
 
 # Cleared first: what an interrupted attempt left would not be repaired.
 $(VENV)/made:
@@ -77,6 +81,10 @@ $(VENV)/serve.done: $(VENV)/made requirements.txt pyproject.toml
 
 $(VENV)/bench.done: $(VENV)/dev.done benchmarks/requirements.txt
 	$(BIN)/python -m pip install --quiet -r benchmarks/requirements.txt
+	touch $@
+
+$(VENV)/docs.done: $(VENV)/dev.done docs/requirements.txt
+	$(BIN)/python -m pip install --quiet -r docs/requirements.txt
 	touch $@
 
 $(VENV)/fuzz.done: $(VENV)/dev.done fuzz/requirements.txt

@@ -27,7 +27,7 @@ def circumstances(title: str) -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     machine = f"{os.cpu_count()} cores of {_processor()}, {memory:.0f} GB, {platform.system()} {platform.machine()}"
     versions = f"Python {platform.python_version()}, OpenCV {cv2.__version__}"
-    return f"# {title}\n\nCommit {commit}; {machine}; {versions}. What each figure means: benchmarks/README.md.\n"
+    return f"# {title}\n\nCommit {commit}; {machine}; {versions}. What each figure means: docs/performance.md.\n"
 
 
 def _git(*command: str) -> str:

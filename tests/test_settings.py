@@ -85,10 +85,10 @@ def test_plain_origins_are_taken(origins: str) -> None:
     assert Settings.from_environment({"VISAGE_CORS_ORIGINS": origins}).cors_origins == tuple(origins.split(","))
 
 
-def test_the_readme_lists_exactly_the_settings_that_exist() -> None:
-    readme = (ROOT / "README.md").read_text()
+def test_the_docs_list_exactly_the_settings_that_exist() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
 
-    listed = [line for line in readme.splitlines() if line.startswith(("| `VISAGE_", "| `WEB_CONCURRENCY", "| `PORT"))]
+    listed = [line for line in page.splitlines() if line.startswith(("| `VISAGE_", "| `WEB_CONCURRENCY", "| `PORT"))]
 
     assert listed == [_line(row) for row in rows()]
 

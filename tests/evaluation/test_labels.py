@@ -62,8 +62,8 @@ def test_years_are_written_as_they_were_read(tmp_path: Path, text: str) -> None:
     assert age_text(age) == text
 
 
-def test_the_example_in_the_readme_is_understood(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```csv\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def test_the_example_in_the_docs_is_understood(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```csv\n(.*?)```", (ROOT / "docs" / "command-line.md").read_text(), re.DOTALL)
 
     photos = read_labels(written(tmp_path, example)).photos
 

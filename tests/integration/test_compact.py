@@ -1,4 +1,4 @@
-"""The pack that comes with Visage: a clone serves at once, and what the README shows is what it answers."""
+"""The pack that comes with Visage: a clone serves at once, and what the docs show is what it answers."""
 
 import base64
 import io
@@ -153,8 +153,10 @@ def test_forty_requests_from_eight_connections_get_what_one_gets(default_service
     assert together == alone * 10
 
 
-def test_the_readme_shows_what_is_answered(default_service: Service) -> None:
-    sample = next(block for block in re.findall(r"```json\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
+def test_the_docs_show_what_is_answered(default_service: Service) -> None:
+    sample = next(
+        block for block in re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "api.md").read_text(), re.DOTALL)
+    )
     shown = json.loads(sample.replace('"…": 0.0', '"…": null'))
 
     answer = default_service.post((ROOT / "docs" / "astronaut.jpg").read_bytes(), annotated="false").json()

@@ -225,10 +225,10 @@ def test_a_client_that_sends_all_of_what_is_far_too_large_gets_the_answer_too(ng
 
 
 def test_codes_are_those_that_visage_has_for_the_status() -> None:
-    readme = (ROOT / "README.md").read_text()
+    page = (ROOT / "docs" / "api.md").read_text()
     known = {
         (status, code)
-        for statuses, codes in re.findall(r"^\| ([45]\d\d[\d, ]*) \| (.+) \|$", readme, re.MULTILINE)
+        for statuses, codes in re.findall(r"^\| ([45]\d\d[\d, ]*) \| (.+) \|$", page, re.MULTILINE)
         for status in statuses.split(", ")
         for code in re.findall(r"`(\w+)`", codes)
     }
