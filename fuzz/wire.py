@@ -7,7 +7,7 @@ from gunicorn.config import Config  # type: ignore[import-untyped]
 from gunicorn.http import get_parser  # type: ignore[import-untyped]
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 
-from visage.server.request_framing import MOST_HEAD_BYTES, Reception
+from visage.server.request_framing import MAX_HEAD_BYTES, Reception
 
 _HEAD = b"POST /predict HTTP/1.1\r\nHost: here\r\n"
 _CHUNKED = _HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -29,7 +29,7 @@ SEEDS: tuple[bytes, ...] = (
 _ENDS = (b"\r\n", b"\r", b"\n", b"\r\n\r\n", b"0\r\n\r\n", b"5\r\nhello\r\n", b"\r\n ")
 _SIGNS = (b";", b" ", b"\t", b", ", b"-1", b"0x5", b"+5", b"5_0", b"\xb2", b"\0", b"0" * 16, b"f" * 16)
 _WORDS = (b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"content_length", b"chunked", b"identity")
-_PARTS = (*_ENDS, *_SIGNS, *_WORDS, b"x" * 4096, b"x" * MOST_HEAD_BYTES)
+_PARTS = (*_ENDS, *_SIGNS, *_WORDS, b"x" * 4096, b"x" * MAX_HEAD_BYTES)
 
 # Of lines in a body, in bytes.
 _LONG_LINE = 4096

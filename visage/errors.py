@@ -39,7 +39,7 @@ import errno
 from typing import ClassVar
 
 # Of an OSError: there is no room, or none that is left to this user.
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class VisageError(Exception):

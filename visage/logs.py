@@ -14,14 +14,14 @@ _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
-def new_id() -> str:
+def new_request_id() -> str:
     """An id that no other request has."""
     return os.urandom(16).hex()
 
 
-def acceptable_id(sent: str) -> str:
+def valid_request_id(sent: str) -> str:
     """The id that a caller has `sent` for his request, or a new one where it does not fit."""
-    return sent if _ACCEPTABLE_ID.fullmatch(sent) else new_id()
+    return sent if _ACCEPTABLE_ID.fullmatch(sent) else new_request_id()
 
 
 def cause(error: BaseException) -> str:

@@ -38,8 +38,8 @@ def _row(name: str, parse: Callable[[str], T], default: T | Callable[[], T], hel
 
 
 # Batches that are sent or fetched, and that are watched, at the same time, by each worker.
-MOST_TRANSFERS = 16
-MOST_WATCHERS = 16
+MAX_TRANSFERS = 16
+MAX_WATCHERS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +185,7 @@ class Settings:
 
         Pictures that are enlarged have a queue of their own. The rest answer health checks and refuse what is too much.
         """
-        return self.slots + 2 * self.queue + MOST_TRANSFERS + MOST_WATCHERS + 8
+        return self.slots + 2 * self.queue + MAX_TRANSFERS + MAX_WATCHERS + 8
 
     @property
     def binds(self) -> list[str]:

@@ -1,17 +1,17 @@
-"""Where the time of a photo goes."""
+"""How long each stage of a photo takes."""
 
 import time
 
 
-class Stopwatch:
-    """Laps in seconds by the name of the stage that they end; created running."""
+class Timings:
+    """Seconds by stage. The clock starts when the object is created."""
 
     def __init__(self) -> None:
         self._last = time.perf_counter()
         self.seconds: dict[str, float] = {}
 
-    def lap(self, stage: str) -> None:
-        """End `stage`: what passed since the last lap is its time."""
+    def record(self, stage: str) -> None:
+        """Store the seconds since the last call, or since the start, as the time of `stage`."""
         now = time.perf_counter()
         self.seconds[stage] = now - self._last
         self._last = now

@@ -39,7 +39,7 @@ from tests.support.tiny_pack import draw
 from tests.support.waiting import wait_for
 from visage.batches.leases import Life
 from visage.batches.processing import Work
-from visage.settings import MOST_TRANSFERS, MOST_WATCHERS, Settings
+from visage.settings import MAX_TRANSFERS, MAX_WATCHERS, Settings
 from visage.web import create_app
 
 # What the clients of most tests have for each piece of what they send, and those that are too slow.
@@ -394,10 +394,10 @@ def test_a_large_batch_in_chunks_is_told_to_say_its_length(tiny_pack: Path, tmp_
 
 def test_more_batches_than_can_be_taken_in_are_refused_before_they_come(service: Service) -> None:
     with ExitStack() as stack:
-        for _ in range(MOST_TRANSFERS):
+        for _ in range(MAX_TRANSFERS):
             client = stack.enter_context(connection(service))
             client.sendall(head(1_000_000) + bytes(10))
-        assert wait_for(lambda: spools(workers(service)[0]) == MOST_TRANSFERS)
+        assert wait_for(lambda: spools(workers(service)[0]) == MAX_TRANSFERS)
 
         answer = begin_batch(service, 1000)
 
@@ -590,7 +590,7 @@ def test_more_watchers_than_there_are_threads_for_cost_no_photo(
     ):
         batch_id = submit(service, ("a.png", tiny_png))
         url = f"{service.url}/batches/{batch_id}/events"
-        watching = [stack.enter_context(requests.get(url, stream=True, timeout=60)) for _ in range(MOST_WATCHERS)]
+        watching = [stack.enter_context(requests.get(url, stream=True, timeout=60)) for _ in range(MAX_WATCHERS)]
 
         one_too_many = watch(service, batch_id)
         photo = service.post(tiny_png)
@@ -602,7 +602,7 @@ def test_more_watchers_than_there_are_threads_for_cost_no_photo(
         assert photo.status_code == 200
         # In places of their own.
         assert fetched.json()["code"] == "batch_not_done"
-        assert ["event: end" in each.text for each in watching] == [True] * MOST_WATCHERS
+        assert ["event: end" in each.text for each in watching] == [True] * MAX_WATCHERS
 
 
 def test_watchers_do_not_keep_a_service_from_stopping(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:

@@ -16,7 +16,7 @@ from visage.faces.face import Face
 from visage.images.decoding import decode, inspect
 from visage.nets.caffe_layers import FaceOutput, use_fast_layers
 from visage.packs.pack import read_pack
-from visage.timings import Stopwatch
+from visage.timings import Timings
 
 # OpenCV's own LRN is up to 1.7e-5 from what 64-bit floats give for these maps, ours 2e-6.
 TOLERANCE = 5e-5
@@ -169,7 +169,7 @@ def test_boxes_are_ours_however_their_layer_is_written(written: str) -> None:
 
 def faces_of(pack: Path, data: bytes) -> tuple[Face, ...]:
     pixels = decode(data, inspect(data, 50_000_000))
-    return Analyzer(read_pack(pack)).analyze(pixels, Options(), Stopwatch())
+    return Analyzer(read_pack(pack)).analyze(pixels, Options(), Timings())
 
 
 def assert_faces_are_those_of_the_plain_layers(

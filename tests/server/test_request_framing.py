@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visage.server.request_framing import MOST_HEAD_BYTES, Reception
+from visage.server.request_framing import MAX_HEAD_BYTES, Reception
 
 HEAD = b"POST /predict HTTP/1.1\r\nHost: here\r\n"
 GET = b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"
@@ -93,7 +93,7 @@ def test_what_is_not_http_is_passed_on_at_once(data: bytes) -> None:
 
 
 def test_a_head_without_an_end_is_too_long_some_time() -> None:
-    filled = HEAD + b"X-Filler: " + b"x" * MOST_HEAD_BYTES
+    filled = HEAD + b"X-Filler: " + b"x" * MAX_HEAD_BYTES
 
     assert received(filled).head_too_long
     assert not received(HEAD).head_too_long
@@ -130,7 +130,7 @@ def test_trailers_without_an_end_are_too_long_some_time() -> None:
     trailers = CHUNKED + b"0\r\nX-Filler: "
 
     assert not received(trailers).complete
-    assert received(trailers + b"x" * MOST_HEAD_BYTES).complete
+    assert received(trailers + b"x" * MAX_HEAD_BYTES).complete
 
 
 def test_a_length_may_begin_with_zeros() -> None:
@@ -145,7 +145,7 @@ LINES = (
     b"Transfer-Encoding: chunked\r\n\r\n",
     b"5;name=value\r\n",
 )
-LONG = (b"f" * 17, b"x" * 4090, b"x" * MOST_HEAD_BYTES)
+LONG = (b"f" * 17, b"x" * 4090, b"x" * MAX_HEAD_BYTES)
 FRAGMENTS = [HEAD, CHUNKED, b"5\r\nhello\r\n", *SCRAPS, *LINES, *LONG]
 PIECES = st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=3), max_size=8)
 

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from visage.errors import NO_ROOM, BatchesUnavailable, SettingsError, StorageFull
+from visage.errors import DISK_FULL_ERRNOS, BatchesUnavailable, SettingsError, StorageFull
 
 # For the owner alone: these are photos of people.
 _PRIVATE = 0o700
@@ -143,7 +143,7 @@ class Store:
         except FileNotFoundError:
             raise
         except Exception as error:
-            if isinstance(error, OSError) and error.errno in NO_ROOM:
+            if isinstance(error, OSError) and error.errno in DISK_FULL_ERRNOS:
                 raise StorageFull from error
             # Clients of object storage have errors of their own besides.
             if self._local and not isinstance(error, OSError):

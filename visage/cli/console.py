@@ -10,7 +10,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from visage.errors import NO_ROOM, SetupError, VisageError
+from visage.errors import DISK_FULL_ERRNOS, SetupError, VisageError
 
 
 class CannotRun(click.ClickException):
@@ -28,7 +28,7 @@ class DiskFull(click.ClickException):
 
 def is_full(error: BaseException) -> bool:
     """Whether a copy failed because there is no room, or none that is left to this user."""
-    return isinstance(error, OSError) and error.errno in NO_ROOM
+    return isinstance(error, OSError) and error.errno in DISK_FULL_ERRNOS
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from visage.images.decoding import Photo, decode, inspect
 from visage.images.headers import ImageHeader
 from visage.nets.detector import Detections
 from visage.packs.pack import Pack
-from visage.timings import Stopwatch
+from visage.timings import Timings
 
 # A box is a face's if they share more than this part of their union.
 FOUND = 0.4
@@ -149,9 +149,9 @@ def _result(analyzer: Analyzer, pack: Pack, photo: Photo, faces: Sequence[Labell
     seconds = [(len(certain), time.perf_counter() - started)]
     given = [judge(face, photo, answer, pack) for face, answer in zip(certain, described, strict=True)]
 
-    stopwatch = Stopwatch()
-    found = analyzer.analyze(photo, Options(detail=detail), stopwatch)
-    seconds.append((len(found), stopwatch.seconds["attributes"]))
+    timings = Timings()
+    found = analyzer.analyze(photo, Options(detail=detail), timings)
+    seconds.append((len(found), timings.seconds["attributes"]))
     perhaps = np.array([face.perhaps for face in faces], bool)
     pairs, false_boxes = match(
         _stacked([_edges(each) for each in found]), _stacked([face.box for face in faces]), perhaps
@@ -162,7 +162,7 @@ def _result(analyzer: Analyzer, pack: Pack, photo: Photo, faces: Sequence[Labell
         if not face.perhaps
     ]
     ran = tuple((count, each) for count, each in seconds if count)
-    return PhotoResult(tuple(given), tuple(searched), false_boxes, stopwatch.seconds["detect"], ran)
+    return PhotoResult(tuple(given), tuple(searched), false_boxes, timings.seconds["detect"], ran)
 
 
 def judge(face: LabelledFace, photo: Photo, answer: Face | None, pack: Pack) -> Answer:

@@ -20,7 +20,7 @@ from visage.nets.classifier import Classifier, classify_by_all
 from visage.nets.detector import Detections, FaceDetector
 from visage.packs.enhance_spec import SuperresSpec
 from visage.packs.pack import Pack
-from visage.timings import Stopwatch
+from visage.timings import Timings
 
 # A photo whose longer side is at least twice this is decoded at 1/2, 1/4 or 1/8 unless every detail is wanted. Of 281
 # faces in mosaics of 2520 and 2880 pixels `auto` finds 209 as they are and 209 at half their size; faces of 27 pixels
@@ -58,13 +58,13 @@ class Analyzer:
         if eager:
             _ = self._classifiers
 
-    def analyze(self, photo: Photo, options: Options, stopwatch: Stopwatch) -> tuple[Face, ...]:
-        """The faces of `photo`, largest first; `stopwatch` gets the laps `detect` and `attributes`."""
+    def analyze(self, photo: Photo, options: Options, timings: Timings) -> tuple[Face, ...]:
+        """The faces of `photo`, largest first; `timings` gets the stages `detect` and `attributes`."""
         found = find_faces(self.detector, self.pack.face, photo.pixels, options.detail)
         chosen = self.choose(found, photo, options)
-        stopwatch.lap("detect")
+        timings.record("detect")
         faces = self.describe(photo, chosen, enhanced=options.enhance_faces)
-        stopwatch.lap("attributes")
+        timings.record("attributes")
         return faces
 
     def describe(self, photo: Photo, found: Detections, *, enhanced: bool = False) -> tuple[Face, ...]:

@@ -34,7 +34,7 @@ from visage.runtime.allocator import trim_heap
 from visage.runtime.enhancer import Enhancer
 from visage.runtime.result_cache import open_cache
 from visage.settings import BUNDLED_MODELS, Settings
-from visage.timings import Stopwatch
+from visage.timings import Timings
 
 __all__ = ["WORN_OUT_PHOTOS", "Analysis", "Engine"]
 
@@ -135,15 +135,15 @@ class Engine:
         header = inspect(data, self.settings.max_image_pixels)
         if self.cache is None:
             return self._work(data, header, options, annotated=annotated)
-        stopwatch = Stopwatch()
+        timings = Timings()
         key = self.cache.key(data, options, annotated=annotated)
         known = self.cache.get(key)
-        stopwatch.lap("cache")
+        timings.record("cache")
         if known is not None:
-            return replace(known, seconds=stopwatch.seconds)
+            return replace(known, seconds=timings.seconds)
         analysis = self._work(data, header, options, annotated=annotated)
         self.cache.put(key, analysis)
-        return replace(analysis, seconds={**stopwatch.seconds, **analysis.seconds})
+        return replace(analysis, seconds={**timings.seconds, **analysis.seconds})
 
     def anonymize(self, data: bytes, options: GuardOptions | None = None) -> Anonymized:
         """A copy of a JPEG, PNG, WebP or BMP with its faces covered, in the same format and size, upright.
@@ -158,16 +158,16 @@ class Engine:
         options = options or GuardOptions()
         header = inspect(data, self.settings.max_image_pixels)
         with self._slot() as (analyzer, waited):
-            stopwatch = Stopwatch()
+            timings = Timings()
             photo = decode(data, header)
-            stopwatch.lap("decode")
+            timings.record("decode")
             found = find(analyzer, photo, options)
-            stopwatch.lap("detect")
+            timings.record("detect")
             covered = cover(photo.pixels, found.to_cover, options.mask)
-            stopwatch.lap("cover")
+            timings.record("cover")
             picture = encode_as(header.format, covered)
-            stopwatch.lap("encode")
-        seconds = stopwatch.seconds | {"wait": waited}
+            timings.record("encode")
+        seconds = timings.seconds | {"wait": waited}
         return Anonymized(photo.width, photo.height, header.format, found.faces, picture, seconds)
 
     def enhance(self, data: bytes, progress: Progress = no_progress) -> Enhanced:
@@ -177,12 +177,12 @@ class Engine:
     def _work(self, data: bytes, header: ImageHeader, options: Options, *, annotated: bool) -> Analysis:
         """Answer a photo in a slot."""
         with self._slot() as (analyzer, waited):
-            stopwatch = Stopwatch()
+            timings = Timings()
             photo = decode(data, header, None if options.detail is Detail.HIGH else ENOUGH_SIDE)
-            stopwatch.lap("decode")
-            faces = analyzer.analyze(photo, options, stopwatch)
-            picture = self._annotate(photo, faces, stopwatch) if annotated else None
-        return Analysis(photo.width, photo.height, faces, picture, photo.scale, stopwatch.seconds | {"wait": waited})
+            timings.record("decode")
+            faces = analyzer.analyze(photo, options, timings)
+            picture = self._annotate(photo, faces, timings) if annotated else None
+        return Analysis(photo.width, photo.height, faces, picture, photo.scale, timings.seconds | {"wait": waited})
 
     @contextmanager
     def _slot(self) -> Iterator[tuple[Analyzer, float]]:
@@ -195,9 +195,9 @@ class Engine:
             finally:
                 self._free.put(analyzer)
 
-    def _annotate(self, photo: Photo, faces: tuple[Face, ...], stopwatch: Stopwatch) -> bytes:
+    def _annotate(self, photo: Photo, faces: tuple[Face, ...], timings: Timings) -> bytes:
         drawn = annotate(photo.pixels, faces, photo.scale, in_place=True)
-        stopwatch.lap("annotate")
+        timings.record("annotate")
         picture = encode_jpeg(drawn, self.settings.jpeg_quality)
-        stopwatch.lap("encode")
+        timings.record("encode")
         return picture

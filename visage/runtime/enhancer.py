@@ -20,7 +20,7 @@ from visage.images.encoding import encode_as
 from visage.packs.pack import Pack, find_pack
 from visage.runtime.admission import Admission
 from visage.settings import BUNDLED_MODELS, Settings
-from visage.timings import Stopwatch
+from visage.timings import Timings
 
 # A tile's side over its overlap, where nobody knows better: a tile amid others is shown an eighth more pixels than it
 # keeps.
@@ -86,22 +86,22 @@ class Enhancer:
         with self._only_one() as stood:
             waits = [stood]
             turn = partial(self._turn, waits)
-            stopwatch = Stopwatch()
+            timings = Timings()
             with turn():
                 photo = decode(data, header)
-            stopwatch.lap("decode")
+            timings.record("decode")
             tiles = cut(photo.width, photo.height, self._side, self._overlap, self._margin)
             try:
                 enlarged = enlarge(self._net, photo.pixels, tiles, self._margin, turn=turn, progress=progress)
             finally:
                 with turn():
                     self._net.let_go()
-            stopwatch.lap("enlarge")
+            timings.record("enlarge")
             # In no slot: for 50 megapixels of WebP this takes 14 s, and no photo is to wait for that.
             picture = encode_as(header.format, enlarged)
-            stopwatch.lap("encode")
+            timings.record("encode")
         _, first, *later = waits
-        seconds = stopwatch.seconds
+        seconds = timings.seconds
         self.usual_seconds = sum(seconds.values())
         seconds["decode"] -= first
         seconds["enlarge"] -= sum(later)

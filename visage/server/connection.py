@@ -11,10 +11,10 @@ from typing import Any, BinaryIO
 
 from gunicorn.http import get_parser  # type: ignore[import-untyped]
 
-from visage.logs import acceptable_id
+from visage.logs import valid_request_id
 from visage.server.request_framing import Reception
 from visage.server.response_buffer import SLOWEST_RATE, Outbox
-from visage.temporary_files import told_when_full
+from visage.temporary_files import storage_errors
 
 # Bytes that are read at a time.
 _CHUNK = 2**18
@@ -83,7 +83,7 @@ class Connection:
     @property
     def request_id(self) -> str:
         """That of the request that has come, as far as it has: the client's own, or a new one."""
-        return acceptable_id(self.reception.header(b"x-request-id").decode("latin-1"))
+        return valid_request_id(self.reception.header(b"x-request-id").decode("latin-1"))
 
     @property
     def is_batch(self) -> bool:
@@ -103,7 +103,7 @@ class Connection:
         """
         with self._held.lock:
             self._held.files += 1
-        with told_when_full():
+        with storage_errors():
             self.reception.spool_to(file)
         self._hold(len(self.reception.data), file.tell())
 
@@ -131,7 +131,7 @@ class Connection:
         """
         data = self.socket.recv(_CHUNK)
         if data and self.reception.spool:
-            with told_when_full():
+            with storage_errors():
                 self.reception.feed(data)
             self._hold(len(self.reception.data), self.reception.spool.tell())
             more = len(data) / SLOWEST_RATE

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 # Longer heads are refused unread, and no longer trailers are waited for. gunicorn's own limits of a line and of a field
 # are lower.
-MOST_HEAD_BYTES = 2**16
+MAX_HEAD_BYTES = 2**16
 
 # In a head in lower case, which is searched much faster than with IGNORECASE. Leading zeros apart, no more digits than
 # Python turns into a number; gunicorn refuses longer ones too.
@@ -45,7 +45,7 @@ class Reception:
 
     @property
     def head_too_long(self) -> bool:
-        return not self.has_head and len(self.data) > MOST_HEAD_BYTES
+        return not self.has_head and len(self.data) > MAX_HEAD_BYTES
 
     @property
     def head(self) -> bytes:
@@ -145,7 +145,7 @@ class Reception:
                 break
             elif (size := _chunk_size(self.data[line:line_end])) == 0:
                 # Trailers may follow; an empty line ends them.
-                most = line_end + MOST_HEAD_BYTES
+                most = line_end + MAX_HEAD_BYTES
                 self.complete = len(self.data) >= most or self.data.find(b"\r\n\r\n", line_end) >= 0
                 break
             elif 0 < size < _MOST_CHUNK_BYTES:

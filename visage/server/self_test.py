@@ -32,14 +32,14 @@ def rehearse(worker: PatientWorker) -> None:
     """
     app, engine = worker.wsgi, worker.wsgi.extensions["engine"]
     cache, engine.cache = engine.cache, None
-    app.extensions["rehearses"] = True
+    app.extensions["self_test"] = True
     started = time.monotonic()
     try:
         answer = _answered(worker, _request(engine.settings), started + _MOST_SECONDS)
     except OSError as error:
         answer = str(error)
     finally:
-        app.extensions["rehearses"] = False
+        app.extensions["self_test"] = False
         engine.cache = cache
         # Nobody has been here: what is ready stays so until the first photo has used it, and no request is used up.
         engine.admission.at_rest_since = None

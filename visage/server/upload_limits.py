@@ -3,8 +3,8 @@
 from visage.errors import BodyTooLarge, HeadersTooLong, QueueFull
 from visage.server.connection import Connection, Held
 from visage.server.request_framing import Reception
-from visage.settings import MOST_TRANSFERS, Settings
-from visage.temporary_files import open_spool
+from visage.settings import MAX_TRANSFERS, Settings
+from visage.temporary_files import open_temporary_file
 from visage.web.security import check_token
 
 # Bodies of the largest size allowed that a worker holds at most, beside those that work or wait: while they arrive; and
@@ -43,7 +43,7 @@ class Intake:
             return
         self._check_batch(connection.reception)
         if not connection.reception.spool:
-            connection.spool_to(open_spool(self._settings))
+            connection.spool_to(open_temporary_file(self._settings))
 
     def _check(self, reception: Reception, remedy: str) -> None:
         most = self._settings.max_body_bytes
@@ -62,6 +62,6 @@ class Intake:
         check_token(reception.header(b"authorization").decode("latin-1"), self._settings.api_token)
         if reception.body_bytes > most:
             raise BodyTooLarge(f"The batch has more than {most:,} bytes; send its photos in several.")
-        too_many = not reception.spool and self.held.files >= MOST_TRANSFERS
+        too_many = not reception.spool and self.held.files >= MAX_TRANSFERS
         if too_many or self.held.on_disk + reception.body_bytes - come > self._most_on_disk:
             raise QueueFull("Too many batches are being received; try again later.", retry_after=10)

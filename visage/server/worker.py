@@ -17,7 +17,7 @@ from gunicorn.http import errors as http_errors  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
 from visage.errors import BodyTimeout, RequestError, StorageFull, VisageError
-from visage.logs import logger, new_id
+from visage.logs import logger, new_request_id
 from visage.server import overload
 from visage.server.connection import Connection
 from visage.server.connection_deadlines import Waits
@@ -296,4 +296,4 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             super().handle_error(req, client, addr, exc)
             return
         with suppress(OSError):
-            client.sendall(refusal(unreadable(exc), new_id()))
+            client.sendall(refusal(unreadable(exc), new_request_id()))

@@ -66,7 +66,7 @@ def create_app(settings: Settings | None = None, *, warm: bool = True) -> Flask:
     # Set when this process is to end, for answers that would go on.
     app.extensions["stopping"] = threading.Event()
     # Whether what is answered counts: a worker's first photo is its own.
-    app.extensions["rehearses"] = False
+    app.extensions["self_test"] = False
     request_logging.install(app, log_addresses=settings.log_addresses)
     metrics.install(app)
     security.install(app, settings)

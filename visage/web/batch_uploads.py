@@ -11,7 +11,7 @@ from werkzeug.datastructures import MultiDict
 from visage.batches.archives import ZIP_MAGIC, ArchivedFile, ArchiveLimits, read_archive
 from visage.errors import ArchiveTooLarge, BodyTooLarge, ImageTooLarge, NoImage, RequestError
 from visage.settings import Settings
-from visage.temporary_files import open_spool, told_when_full
+from visage.temporary_files import open_temporary_file, storage_errors
 from visage.web.form_parser import CHUNK, field_text, file_name
 from visage.web.uploads import refuse_compressed, sound
 
@@ -120,8 +120,8 @@ class BatchUpload:
                 yield from self._unpacked(pieces)
 
     def _unpacked(self, pieces: Iterator[bytes]) -> Iterator[ArchivedFile]:
-        with open_spool(self._settings) as archive:
-            with told_when_full():
+        with open_temporary_file(self._settings) as archive:
+            with storage_errors():
                 archive.writelines(pieces)
                 archive.flush()
             yield from read_archive(archive, self._limits)

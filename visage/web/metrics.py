@@ -73,7 +73,7 @@ def install(app: Flask) -> None:
     @app.after_request
     def finish(response: Response) -> Response:
         request = this_request()
-        if app.extensions["rehearses"]:
+        if app.extensions["self_test"]:
             return response
         worked = request.worked
         answered = _Answered(

@@ -5,7 +5,7 @@ import time
 from flask import Flask, Response
 
 from visage.enhance.results import Enhanced
-from visage.logs import acceptable_id, logger, request_id
+from visage.logs import logger, request_id, valid_request_id
 from visage.web.photo_request import this_request
 
 REQUEST_ID = "X-Request-ID"
@@ -17,14 +17,14 @@ def install(app: Flask, *, log_addresses: bool) -> None:
     @app.before_request
     def begin() -> None:
         request = this_request()
-        request_id.set(acceptable_id(request.headers.get(REQUEST_ID, "")))
+        request_id.set(valid_request_id(request.headers.get(REQUEST_ID, "")))
         request.started = time.perf_counter()
 
     @app.after_request
     def finish(response: Response) -> Response:
         request = this_request()
         response.headers[REQUEST_ID] = request_id.get()
-        if app.extensions["rehearses"]:
+        if app.extensions["self_test"]:
             return response
         fields: dict[str, object] = {
             "method": request.method,

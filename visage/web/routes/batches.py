@@ -10,7 +10,7 @@ from visage.batches.batch import FileStatus
 from visage.batches.result_archive import result_archive
 from visage.errors import BatchesUnavailable, NoImage, SetupError
 from visage.logs import logger
-from visage.settings import MOST_TRANSFERS, MOST_WATCHERS, Settings
+from visage.settings import MAX_TRANSFERS, MAX_WATCHERS, Settings
 from visage.web.batch_events import LAST_ID, events, progress_as_json
 from visage.web.batch_uploads import HOW_TO_SEND, BatchUpload
 from visage.web.concurrency_limit import Streams
@@ -23,8 +23,8 @@ blueprint = Blueprint("batches", __name__, url_prefix="/batches")
 def install(app: Flask, settings: Settings) -> None:
     """Add the routes to `app`; store and queue are opened when they are first asked for."""
     app.extensions["batches"] = Opening(settings)
-    app.extensions["transfers"] = Streams(MOST_TRANSFERS)
-    app.extensions["watchers"] = Streams(MOST_WATCHERS)
+    app.extensions["transfers"] = Streams(MAX_TRANSFERS)
+    app.extensions["watchers"] = Streams(MAX_WATCHERS)
     app.register_blueprint(blueprint)
 
 
