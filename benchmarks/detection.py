@@ -18,7 +18,8 @@ import visage.nets.detector
 from benchmarks.scenes import SceneSet, load_sets
 from tests.support.paths import ROOT
 from visage.evaluation.evaluation import match
-from visage.faces.search import Detail, find_faces, merge
+from visage.faces.merging import merge
+from visage.faces.search import Detail, find_faces
 from visage.nets.detector import Detections, FaceDetector
 from visage.packs.pack import FaceSpec, find_pack
 
@@ -59,7 +60,7 @@ def make_schemes(spec: FaceSpec) -> dict[str, Scheme]:
         return lambda pixels: find_faces(detector, spec, pixels, detail)
 
     official = {}
-    if visage.nets.detector.mend_prior_steps(spec.prototxt.read()) != spec.prototxt.read():
+    if visage.nets.detector.correct_prior_steps(spec.prototxt.read()) != spec.prototxt.read():
         unmended = _official_detector(spec)
         official = {f"once at {side}, official prior steps": once(unmended, side) for side in (unit, 2 * unit)}
     return {
@@ -91,12 +92,12 @@ def measure(scene_set: SceneSet, name: str, scheme: Scheme, min_confidence: floa
 
 def _official_detector(spec: FaceSpec) -> FaceDetector:
     """The detector without its prior steps mended."""
-    mend = visage.nets.detector.mend_prior_steps
-    visage.nets.detector.mend_prior_steps = lambda prototxt: prototxt
+    mend = visage.nets.detector.correct_prior_steps
+    visage.nets.detector.correct_prior_steps = lambda prototxt: prototxt
     try:
         return FaceDetector(spec)
     finally:
-        visage.nets.detector.mend_prior_steps = mend
+        visage.nets.detector.correct_prior_steps = mend
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ from training.scenes import Scene, paste_mask
 from visage.anonymize import masks
 from visage.anonymize.masks import Mask, Method, Shape, cover
 from visage.evaluation.evaluation import match
-from visage.faces.search import Detail, find_boxes, merge
+from visage.faces.merging import merge
+from visage.faces.search import Detail, find_candidates
 from visage.images.boxes import Box, intersection_over_union
 from visage.nets.detector import Detections, FaceDetector
 from visage.packs.pack import FaceSpec, find_pack
@@ -69,7 +70,7 @@ def rows(scene_set: SceneSet, spec: FaceSpec) -> Iterator[list[str]]:
         counts, seconds = np.zeros((len(CONFIDENCES), 2), int), []
         for scene in scene_set.scenes:
             began = time.perf_counter()
-            found = merge(find_boxes(detector, spec, scene.pixels, detail))
+            found = merge(find_candidates(detector, spec, scene.pixels, detail))
             seconds.append(time.perf_counter() - began)
             counts += [count(found.boxes[found.confidences >= confidence], scene) for confidence in CONFIDENCES]
         yield [
@@ -123,7 +124,7 @@ def found_again(scene_set: SceneSet, spec: FaceSpec) -> Iterator[list[str]]:
     detector = FaceDetector(spec)
 
     def look(pixels: NDArray[np.uint8]) -> Detections:
-        return merge(find_boxes(detector, spec, pixels, Detail.HIGH))
+        return merge(find_candidates(detector, spec, pixels, Detail.HIGH))
 
     photos = [(scene.pixels, guarded(look(scene.pixels), spec)) for scene in scene_set.scenes]
     for method, shape, cells in itertools.product(Method, Shape, CELLS):

@@ -16,7 +16,8 @@ from benchmarks.photos import portrait
 from tests.support.paths import SHARED
 from training.faces import FACE_BOX, read_faces
 from visage.anonymize.masks import Mask, Method, Shape, cover
-from visage.faces.search import Detail, find_boxes, merge
+from visage.faces.merging import merge
+from visage.faces.search import Detail, find_candidates
 from visage.images.boxes import Box, intersection_over_union
 from visage.nets.detector import FaceDetector
 from visage.packs.pack import find_pack
@@ -51,7 +52,7 @@ class Finder:
 
     def boxes(self, pixels: Pixels) -> list[Box]:
         """The boxes that the guard would cover, most certain first."""
-        found = merge(find_boxes(self._detector, self._spec, pixels, Detail.HIGH))
+        found = merge(find_candidates(self._detector, self._spec, pixels, Detail.HIGH))
         sure = found.boxes[found.confidences >= self._spec.guard_confidence]
         return [Box(*map(int, np.round(box))) for box in sure]
 

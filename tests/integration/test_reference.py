@@ -16,7 +16,7 @@ from visage.faces.analyzer import Options
 from visage.faces.face import Face
 from visage.faces.search import Detail
 from visage.images.decoding import decode, inspect
-from visage.nets.detector import FaceDetector, mend_prior_steps
+from visage.nets.detector import FaceDetector, correct_prior_steps
 from visage.packs.pack import read_pack
 from visage.runtime.engine import Engine
 from visage.settings import Settings
@@ -100,7 +100,7 @@ def test_the_official_prior_steps_see_two_faces_in_a_tight_portrait(
     data = tight_portrait(photos)
     pixels = decode(data, inspect(data, 10**8)).pixels
     mended = FaceDetector(read_pack(reference_pack).face)
-    monkeypatch.setattr("visage.nets.detector.mend_prior_steps", lambda prototxt: prototxt)
+    monkeypatch.setattr("visage.nets.detector.correct_prior_steps", lambda prototxt: prototxt)
     official = FaceDetector(read_pack(reference_pack).face)
 
     faces = {
@@ -131,7 +131,7 @@ def test_mending_the_prior_steps_leaves_the_file_alone(reference_pack: Path) -> 
     spec = read_pack(reference_pack).face
     official = spec.prototxt.read()
 
-    mended = mend_prior_steps(official)
+    mended = correct_prior_steps(official)
 
     assert official.count(b"step:") - mended.count(b"step:") == 2
     assert spec.prototxt.read() == official

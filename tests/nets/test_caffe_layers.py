@@ -14,7 +14,7 @@ from training.caffe import CaffeNet, Level, add_detection
 from visage.faces.analyzer import Analyzer, Options
 from visage.faces.face import Face
 from visage.images.decoding import decode, inspect
-from visage.nets.caffe_layers import FaceOutput, use_fast_layers
+from visage.nets.caffe_layers import DetectionOutput, use_fast_layers
 from visage.packs.pack import read_pack
 from visage.timings import Timings
 
@@ -107,11 +107,11 @@ def test_boxes_are_those_that_opencv_makes(seed: int) -> None:
     add_detection(net, [Level("priors_of_cells", "told", "moved", "min_size: 2", 1)])
     net.layers[-1] = re.sub(r"detection_output_param .*", f"detection_output_param {{ {OUTPUT} }} }}", net.layers[-1])
     blob = random.normal(0, 1, (1, 3, 2, 12)).astype(np.float32)
-    output = FaceOutput.of(net.prototxt())
+    output = DetectionOutput.from_prototxt(net.prototxt())
     assert output
     assert output.bottoms == ("offsets", "confidences", "priors")
 
-    ours = output.rows(*(answers(net, net.prototxt(), blob, layer) for layer in output.bottoms))[0, 0]
+    ours = output.forward(*(answers(net, net.prototxt(), blob, layer) for layer in output.bottoms))[0, 0]
 
     theirs = answers(net, net.prototxt(), blob)[0, 0]
     assert 0 < len(ours) <= 6
@@ -155,7 +155,7 @@ def test_layers_of_other_kinds_stay_with_opencv(layer: str) -> None:
     prototxt = f"layer {{ {layer} }}".encode()
 
     assert use_fast_layers(prototxt) == prototxt
-    assert FaceOutput.of(prototxt) is None
+    assert DetectionOutput.from_prototxt(prototxt) is None
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,9 @@ def test_layers_of_other_kinds_stay_with_opencv(layer: str) -> None:
 def test_boxes_are_ours_however_their_layer_is_written(written: str) -> None:
     layer = f'type: "DetectionOutput" bottom: "a" bottom: "b" bottom: "c" detection_output_param {{ {written} }}'
 
-    assert FaceOutput.of(f"layer {{ {layer} }}".encode()) == FaceOutput(("a", "b", "c"), 0.3, 0.45, 9, 6)
+    assert DetectionOutput.from_prototxt(f"layer {{ {layer} }}".encode()) == DetectionOutput(
+        ("a", "b", "c"), 0.3, 0.45, 9, 6
+    )
 
 
 def faces_of(pack: Path, data: bytes) -> tuple[Face, ...]:
@@ -175,12 +177,12 @@ def faces_of(pack: Path, data: bytes) -> tuple[Face, ...]:
 def assert_faces_are_those_of_the_plain_layers(
     pack: Path, photos: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert FaceOutput.of((pack / "face.prototxt").read_bytes())
+    assert DetectionOutput.from_prototxt((pack / "face.prototxt").read_bytes())
     for photo in photos:
         fast = faces_of(pack, photo)
         with monkeypatch.context() as plain_layers:
             plain_layers.setattr("visage.nets.net.use_fast_layers", lambda prototxt: prototxt)
-            plain_layers.setattr("visage.nets.detector.FaceOutput.of", lambda _prototxt: None)
+            plain_layers.setattr("visage.nets.detector.DetectionOutput.from_prototxt", lambda _prototxt: None)
             plain = faces_of(pack, photo)
 
         assert [face.box for face in fast] == [face.box for face in plain] != []

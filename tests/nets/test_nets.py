@@ -14,7 +14,7 @@ from tests.support.tiny_pack import MAGENTA, TINY_FACES, draw
 from visage.errors import PackError
 from visage.nets.classifier import CROPS_HELD, Classifier, classify_by_all
 from visage.nets.crops import square_crop
-from visage.nets.detector import FaceDetector, mend_prior_steps
+from visage.nets.detector import FaceDetector, correct_prior_steps
 from visage.packs.pack import read_pack
 from visage.settings import BUNDLED_MODELS
 
@@ -235,19 +235,19 @@ def test_files_that_opencv_cannot_read_are_refused_by_name(tiny_pack: Path) -> N
 def test_prior_steps_that_are_true_strides_stay() -> None:
     prototxt = b"prior_box_param { step: 8 } prior_box_param { step: 16.0 } prior_box_param {\n step: 64\n}"
 
-    assert mend_prior_steps(prototxt) == prototxt
+    assert correct_prior_steps(prototxt) == prototxt
 
 
 def test_prior_steps_that_fit_one_input_size_only_are_removed() -> None:
     prototxt = b"min_size: 213.0\n    step: 100\n    offset: 0.5\n min_size: 264.0\n step: 300\n"
 
-    assert re.findall(rb"step|100|300", mend_prior_steps(prototxt)) == []
+    assert re.findall(rb"step|100|300", correct_prior_steps(prototxt)) == []
 
 
 def test_a_convolution_keeps_its_stride() -> None:
     prototxt = b"convolution_param { kernel_size: 3 stride: 3 }"
 
-    assert mend_prior_steps(prototxt) == prototxt
+    assert correct_prior_steps(prototxt) == prototxt
 
 
 def test_a_crop_is_the_scaled_square_around_the_box() -> None:

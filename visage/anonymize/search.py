@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from visage.anonymize.masks import Mask
 from visage.anonymize.results import Found, Search
 from visage.faces.analyzer import Analyzer, Options, original_box
-from visage.faces.search import Detail, find_boxes, merge
-from visage.images.boxes import Box, intersection_over_union, shared_parts
+from visage.faces.merging import merge
+from visage.faces.search import Detail, find_candidates
+from visage.images.boxes import Box, intersection_over_area, intersection_over_union
 from visage.images.decoding import Photo
 from visage.nets.detector import Detections
 
@@ -42,7 +43,7 @@ def find(analyzer: Analyzer, photo: Photo, options: GuardOptions) -> Search:
     Of overlapping boxes all are covered: which of them has the whole face cannot be known.
     """
     least = analyzer.pack.face.guard_confidence if options.min_confidence is None else options.min_confidence
-    found = find_boxes(analyzer.detector, analyzer.pack.face, photo.pixels, options.detail)
+    found = find_candidates(analyzer.detector, analyzer.pack.face, photo.pixels, options.detail)
     sure = found.confidences >= least
     every = Detections(found.boxes[sure], found.confidences[sure])
     faces = analyzer.choose(merge(every), photo, Options(least))
@@ -70,7 +71,7 @@ def _left(boxes: Sequence[Box], kept: Sequence[Box]) -> tuple[Box, ...]:
     if not boxes or not kept:
         return tuple(boxes)
     same = intersection_over_union(_corners(boxes), _corners(kept)).max(axis=1) >= SAME_FACE
-    inside = shared_parts(_corners(boxes), _corners(kept)).max(axis=1) >= PART_OF_FACE
+    inside = intersection_over_area(_corners(boxes), _corners(kept)).max(axis=1) >= PART_OF_FACE
     return tuple(boxes[index] for index in np.flatnonzero(~same & ~inside))
 
 

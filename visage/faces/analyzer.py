@@ -13,7 +13,7 @@ from visage.enhance.face_enlarger import FaceEnlarger, are_small
 from visage.enhance.net import SuperresNet
 from visage.errors import PackError
 from visage.faces.face import Face
-from visage.faces.search import Detail, find_faces, first_size
+from visage.faces.search import Detail, find_faces, first_pass_size
 from visage.images.boxes import Box
 from visage.images.decoding import Photo
 from visage.nets.classifier import Classifier, classify_by_all
@@ -118,7 +118,7 @@ class Analyzer:
         side = max(self.pack.face.input)
         grey = np.full((2 * side, 3 * side, 3), 127, np.uint8)
         with self._fitting():
-            self.detector.detect(grey, first_size(self.pack.face))
+            self.detector.detect(grey, first_pass_size(self.pack.face))
             classify_by_all(self._classifiers, grey, np.array([[0, 0, side, side]], np.float32))
 
     @contextmanager

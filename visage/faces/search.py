@@ -1,6 +1,8 @@
-"""Where the faces of a photo are: which passes of the detector pay, and how their boxes are merged.
+"""Multi-scale search: which detection passes run on a photo, and which of their boxes count.
 
-Recall, false boxes and time of every scheme tried: `python -m benchmarks.detection`, figures in benchmarks/README.md.
+A pass shows the photo to the detector at one scale. "Net pixels" are pixels of the photo as resized for that pass.
+`python -m benchmarks.detection` measures recall, false positives and time. The figures below and those of other
+schemes are in docs/decisions.md and docs/performance.md. "res10" is the detector of the pack `reference`.
 """
 
 import math
@@ -8,59 +10,55 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from visage.images.boxes import areas, shared_parts
+from visage.faces.merging import merge
 from visage.nets.detector import Detections, FaceDetector
 from visage.packs.pack import FaceSpec
 
-# Longer sides at which a photo is fed, over the net's own input: 300, 600, 1200 and 2400 for res10.
-_COARSE, _MIDDLE, _FINE, _FINEST = 1, 2, 4, 8
+# Longer side of the photo in net pixels, over the longer side of the net's input, for each pass. For res10 these are
+# 300, 600, 1200 and 2400 pixels.
+_FIRST, _SECOND, _THIRD, _FOURTH = 1, 2, 4, 8
 
-# A photo is enlarged at most this much for a third or fourth look. Scene photos of 360 pixels fed to res10 at 600 (1.7
-# times) gained 47 faces of 236 for 1 false box more; at 800 (2.2 times) 8 more for 34 false boxes.
-_LARGEST_ENLARGEMENT = 5 / 3
+# Largest enlargement of a photo for the third and fourth pass. Scene photos of 360 pixels, fed to res10 at 600 (1.7
+# times), gave 47 more faces of 236 and 1 more false positive; at 800 (2.2 times) 8 more faces and 34 false positives.
+_MAX_ENLARGEMENT = 5 / 3
 
-# The second look may enlarge small photos more, until the smallest face that the net finds is this many pixels of the
-# photo high. In 30 photos of groups, some of 200 pixels, res10 finds 60 faces without this and 66 with it.
-_SMALLEST_SEEN = 8
+# The second pass may enlarge small photos more: until the smallest face that the detector finds reliably has this many
+# pixels of the photo. In 30 photos of groups, some of 200 pixels, res10 finds 60 faces without this and 66 with it.
+_SMALLEST_ENLARGED_FACE = 8
 
-# What is not at least this much closer than the look before is left out: a second look of compact at photos of 360
-# pixels, at 1.25 or 1.3, finds 1 face more of 115 for 2 to 5 false boxes more, in half as much time again.
-_WORTH_IT = 1.5
+# A pass runs only if its scale is at least this many times that of the pass before. A second pass of `compact` at 1.25
+# or 1.3 finds 1 more face of 115 in photos of 360 pixels, for 2 to 5 more false positives and half as much time again.
+_MIN_SCALE_STEP = 1.5
 
-# The largest face that a closer pass contributes, over the smallest that the net finds reliably (100 pixels fed for
-# res10): larger ones were seen whole by a coarser pass, and what the closer one takes for a large face is an ear or a
-# hand. On 300 scene photos with and without faces this loses 2 faces of 195 and leaves out 17 of 31 false boxes.
-_CLOSER_FACE = 4
+# Largest face that a pass after the first contributes, over the smallest that the detector finds reliably (100 net
+# pixels for res10). A coarser pass has seen larger faces whole; at this scale a large box is often an ear or a hand. On
+# 300 scene photos with and without faces this loses 2 faces of 195 and drops 17 of 31 false positives.
+_LARGEST_FINE_FACE = 4
 
-# The longest side of a tile, in pixels fed: two in a row hold 1200, and 60 MB of activations (res10) are the most that
-# a pass needs. Neighbours overlap by the largest face that they contribute; where that is large, so is the tile.
-_TILE, _OVERLAPS_A_TILE = 680, 2
+# Longer side of a tile in net pixels. Two in a row cover 1200, and a pass needs at most 60 MB for activations (res10).
+# Neighbours overlap by the largest face that they contribute. A tile is at least this many overlaps long.
+_TILE_SIDE, _MIN_OVERLAPS_PER_TILE = 680, 2
 
-# From this confidence on, a box that is no face yet is a doubt that a closer look settles. Of 236 faces in 150 scene
-# photos res10 finds 188 with 0.2, 191 with 0.15 and 192 with 0.12, with 5 false boxes each, in 48, 52 and 80 ms a
-# photo; of 252 in mosaics of four 138, 168 and 189, in 126, 200 and 281 ms.
-_DOUBT = 0.15
+# A box below the confidence threshold is uncertain from this confidence on, and a finer pass decides. Of 236 faces in
+# 150 scene photos res10 finds 188 with 0.2, 191 with 0.15 and 192 with 0.12, with 5 false positives each, in 48, 52 and
+# 80 ms a photo; of 252 in mosaics of four 138, 168 and 189, in 126, 200 and 281 ms.
+_UNCERTAIN = 0.15
 
-# A photo with this many faces, certain or doubtful, narrower than this part of the smallest face that the first look
-# finds reliably, holds a crowd (5 % of the longer side for res10). Ours: one such box is often an accident of the
-# background, three hardly ever.
-_CROWD, _CROWD_FACE = 3, 0.6
-
-# Two boxes are one face if they share this part of their union, or this part of the smaller one: res10 puts boxes
-# around chin and forehead into the box of a tight portrait.
-_SAME_UNION, _INSIDE = 0.4, 0.7
-
-# A box swallows those inside it unless it is far less certain than they are: an ear must not outdo its face, nor a
-# vague box around a group the faces in it.
-_FAR_LESS_CERTAIN = 0.8
+# This many boxes, uncertain ones included, are a crowd if each is narrower than this share of the smallest face that
+# the first pass finds reliably (5 % of the longer side for res10). Our choice: a single such box is often background,
+# three rarely are.
+_CROWD_SIZE, _CROWD_FACE = 3, 0.6
 
 
 class Detail(Enum):
-    """How closely to look: one pass, closer where a doubt or a crowd asks for it, or every pass that can show more."""
+    """How many detection passes run.
+
+    `FAST`: the first. `AUTO`: finer ones where a box is uncertain, no face was found or there is a crowd. `HIGH`: every
+    pass that can find more.
+    """
 
     FAST = "fast"
     AUTO = "auto"
@@ -78,115 +76,90 @@ class _Tile:
 
 
 def find_faces(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail) -> Detections:
-    """The faces of (h, w, 3) uint8 BGR `pixels`, most confident first, each once.
+    """Find the faces in (h, w, 3) uint8 BGR `pixels`, one box each, most confident first.
 
-    Boxes of every confidence are returned; which count as faces is the caller's choice, and a stricter choice always
-    keeps a part of what a looser one keeps.
+    Boxes of every confidence are returned; the caller applies the confidence threshold. A higher threshold always
+    keeps a subset of what a lower one keeps.
     """
     found, _ = _search(detector, spec, pixels, detail)
     return found
 
 
-def find_boxes(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail) -> Detections:
-    """Every box that any look gives, of every size and confidence, in no order; of most faces there are several.
+def find_candidates(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail) -> Detections:
+    """Find the boxes of all passes in (h, w, 3) uint8 BGR `pixels`, of every size and confidence, in no order.
 
-    For those to whom a missed face is worse than a false box: `merge` leaves one of each face.
+    Most faces have several boxes; `merge` reduces them to one each. For callers to whom a missed face is worse than a
+    false positive.
     """
-    _, looks = _search(detector, spec, pixels, detail)
-    return _together(*looks)
+    _, passes = _search(detector, spec, pixels, detail)
+    return Detections.concatenate(passes)
+
+
+def first_pass_size(spec: FaceSpec) -> tuple[int, int]:
+    """Return the size (width, height) in net pixels of a photo of 3 to 2 in the first pass."""
+    return _scaled(3, 2, max(spec.input) * _FIRST / 3)
 
 
 def _search(
     detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail
 ) -> tuple[Detections, list[Detections]]:
-    """The faces, each once, and what each look gave."""
+    """Return the faces, one box each, and the boxes of every pass."""
     height, width = pixels.shape[:2]
     net_side = max(spec.input)
-    scale = net_side * _COARSE / max(width, height)
-    looks = [detector.detect(pixels, _scaled(width, height, scale))]
-    found = merge(looks[0])
+    scale = net_side * _FIRST / max(width, height)
+    passes = [detector.detect(pixels, _scaled(width, height, scale))]
+    found = merge(passes[0])
     crowd_face = spec.smallest_face * _CROWD_FACE / scale
-    largest_fed = spec.smallest_face * _CLOSER_FACE
-    for closer in (_MIDDLE, _FINE, _FINEST):
-        if detail is Detail.FAST or (detail is Detail.AUTO and not _pays(closer, found, spec, crowd_face)):
+    largest_face = spec.smallest_face * _LARGEST_FINE_FACE
+    for finer in (_SECOND, _THIRD, _FOURTH):
+        if detail is Detail.FAST or (detail is Detail.AUTO and not _needs_pass(finer, found, spec, crowd_face)):
             break
-        coarser, scale = scale, min(net_side * closer / max(width, height), _largest_enlargement(closer, spec))
-        if scale < _WORTH_IT * coarser:
+        previous, scale = scale, min(net_side * finer / max(width, height), _max_enlargement(finer, spec))
+        if scale < _MIN_SCALE_STEP * previous:
             break
-        looks.append(_look_closer(detector, pixels, scale, largest_fed))
-        found = merge(found, _small(merge(looks[-1]), largest_fed / scale))
-    return found, looks
+        passes.append(_detect_in_tiles(detector, pixels, scale, largest_face))
+        found = merge(found, _up_to_size(merge(passes[-1]), largest_face / scale))
+    return found, passes
 
 
-def merge(*several: Detections) -> Detections:
-    """The boxes of all `several` passes, each face once, most confident first."""
-    return _by_confidence(_swallow(_suppress(_by_confidence(_together(*several)))))
+def _needs_pass(finer: int, found: Detections, spec: FaceSpec, crowd_face: float) -> bool:
+    """Whether the boxes `found` so far call for the next pass."""
+    if finer == _SECOND:
+        return _is_uncertain(found, spec.min_confidence)
+    return finer == _THIRD and _is_crowd(found, crowd_face)
 
 
-def _together(*several: Detections) -> Detections:
-    return Detections(
-        np.concatenate([each.boxes for each in several]), np.concatenate([each.confidences for each in several])
-    )
+def _is_uncertain(found: Detections, min_confidence: float) -> bool:
+    """Whether there is no face, or an uncertain box."""
+    faces = found.confidences >= min_confidence
+    return not faces.any() or bool((found.confidences[~faces] >= _UNCERTAIN).any())
 
 
-def _by_confidence(found: Detections) -> Detections:
-    # Ties go by position, so that equal photos give equal answers in equal order.
-    order = np.lexsort((found.boxes[:, 1], found.boxes[:, 0], -found.confidences))
-    return Detections(found.boxes[order], found.confidences[order])
+def _is_crowd(found: Detections, crowd_face: float) -> bool:
+    """Whether enough likely faces are less than `crowd_face` pixels wide."""
+    likely = found.boxes[found.confidences >= _UNCERTAIN]
+    return bool((likely[:, 2] - likely[:, 0] < crowd_face).sum() >= _CROWD_SIZE)
 
 
-def _suppress(found: Detections) -> Detections:
-    """Non-maximum suppression: of boxes that share most of their union, the first stays."""
-    corners_and_sides = np.hstack([found.boxes[:, :2], found.boxes[:, 2:] - found.boxes[:, :2]])
-    kept = cv2.dnn.NMSBoxes(corners_and_sides, found.confidences, score_threshold=0, nms_threshold=_SAME_UNION)  # type: ignore[arg-type]
-    indices = np.array(kept, int)
-    return Detections(found.boxes[indices], found.confidences[indices])
+def _max_enlargement(finer: int, spec: FaceSpec) -> float:
+    """Return the largest scale, in net pixels per pixel of the photo, for the pass `finer`."""
+    if finer > _SECOND:
+        return _MAX_ENLARGEMENT
+    return max(_MAX_ENLARGEMENT, spec.smallest_face / _SMALLEST_ENLARGED_FACE)
 
 
-def _swallow(found: Detections) -> Detections:
-    """Of a box and those inside it, the outer one stays, with the best confidence of them all."""
-    confidences = found.confidences.copy()
-    alive = np.ones(len(confidences), bool)
-    sizes = areas(found.boxes)
-    for index in np.argsort(-sizes, kind="stable"):
-        if not alive[index]:
-            continue
-        parts = shared_parts(found.boxes, found.boxes[index : index + 1])[:, 0]
-        inside = alive & (sizes < sizes[index]) & (parts > _INSIDE)
-        if not inside.any():
-            continue
-        best = confidences[inside].max()
-        if confidences[index] >= _FAR_LESS_CERTAIN * best:
-            confidences[index] = max(confidences[index], best)
-            alive &= ~inside
-        else:
-            alive[index] = False
-    return Detections(found.boxes[alive], confidences[alive])
-
-
-def first_size(spec: FaceSpec) -> tuple[int, int]:
-    """The size (width, height) at which the first look at an ordinary photo runs the detector."""
-    return _scaled(3, 2, max(spec.input) * _COARSE / 3)
-
-
-def _largest_enlargement(closer: int, spec: FaceSpec) -> float:
-    """Pixels fed over pixels of the photo, at most, for the pass that is so many times `closer`."""
-    if closer > _MIDDLE:
-        return _LARGEST_ENLARGEMENT
-    return max(_LARGEST_ENLARGEMENT, spec.smallest_face / _SMALLEST_SEEN)
-
-
-def _look_closer(detector: FaceDetector, pixels: NDArray[np.uint8], scale: float, largest_fed: float) -> Detections:
-    """One pass at `scale` in tiles, which bound the memory and overlap by the largest face that one must have whole."""
+def _detect_in_tiles(
+    detector: FaceDetector, pixels: NDArray[np.uint8], scale: float, largest_face: float
+) -> Detections:
+    """Run one pass at `scale` in tiles, which bound the memory; they overlap by `largest_face` net pixels."""
     height, width = pixels.shape[:2]
-    largest = largest_fed / scale
     found = []
-    side = max(_TILE, _OVERLAPS_A_TILE * largest_fed) / scale
-    for tile in _tiles(width, height, side, overlap=largest):
+    side = max(_TILE_SIDE, _MIN_OVERLAPS_PER_TILE * largest_face) / scale
+    for tile in _tiles(width, height, side, overlap=largest_face / scale):
         size = _scaled(tile.x2 - tile.x1, tile.y2 - tile.y1, scale)
-        part = detector.detect(pixels[tile.y1 : tile.y2, tile.x1 : tile.x2], size)
-        found.append(_whole_faces(part, tile, width, height, margin=2 / scale))
-    return _together(*found)
+        in_tile = detector.detect(pixels[tile.y1 : tile.y2, tile.x1 : tile.x2], size)
+        found.append(_whole_faces(in_tile, tile, width, height, margin=2 / scale))
+    return Detections.concatenate(found)
 
 
 def _tiles(width: int, height: int, side: float, overlap: float) -> Iterator[_Tile]:
@@ -198,7 +171,7 @@ def _tiles(width: int, height: int, side: float, overlap: float) -> Iterator[_Ti
 def _spans(length: int, side: float, overlap: float) -> list[tuple[int, int]]:
     """Cover 0..length with the fewest spans of at most `side` pixels that overlap by at least `overlap`.
 
-    All are equally long: for every other size a net lays out its memory and its weights anew.
+    All have the same length, because a net allocates memory and rearranges its weights for every new input size.
     """
     if length <= side:
         return [(0, length)]
@@ -208,42 +181,22 @@ def _spans(length: int, side: float, overlap: float) -> list[tuple[int, int]]:
     return [(start, start + span) for start in starts]
 
 
-def _whole_faces(part: Detections, tile: _Tile, width: int, height: int, margin: float) -> Detections:
-    """Shift a tile's boxes to the photo, without those that a tile's inner edge cuts: the neighbour has them whole."""
-    boxes = part.boxes + np.array([tile.x1, tile.y1, tile.x1, tile.y1], np.float32)
+def _whole_faces(found: Detections, tile: _Tile, width: int, height: int, margin: float) -> Detections:
+    """Move the boxes of a tile to the photo. Drop those cut by a tile's inner edge: the neighbour has them whole."""
+    boxes = found.boxes + np.array([tile.x1, tile.y1, tile.x1, tile.y1], np.float32)
     whole = (
         ((tile.x1 == 0) | (boxes[:, 0] > tile.x1 + margin))
         & ((tile.y1 == 0) | (boxes[:, 1] > tile.y1 + margin))
         & ((tile.x2 == width) | (boxes[:, 2] < tile.x2 - margin))
         & ((tile.y2 == height) | (boxes[:, 3] < tile.y2 - margin))
     )
-    return Detections(boxes[whole], part.confidences[whole])
+    return Detections(boxes, found.confidences).select(whole)
 
 
-def _small(found: Detections, largest: float) -> Detections:
-    """The boxes whose longer side has at most `largest` pixels."""
-    small = (found.boxes[:, 2:] - found.boxes[:, :2]).max(axis=1) <= largest
-    return Detections(found.boxes[small], found.confidences[small])
+def _up_to_size(found: Detections, largest: float) -> Detections:
+    """Keep the boxes whose longer side has at most `largest` pixels."""
+    return found.select((found.boxes[:, 2:] - found.boxes[:, :2]).max(axis=1) <= largest)
 
 
 def _scaled(width: int, height: int, scale: float) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def _pays(closer: int, found: Detections, spec: FaceSpec, crowd_face: float) -> bool:
-    """Whether what was `found` so far asks for the next, closer pass."""
-    if closer == _MIDDLE:
-        return _is_doubtful(found, spec.min_confidence)
-    return closer == _FINE and _is_crowd(found, crowd_face)
-
-
-def _is_doubtful(found: Detections, min_confidence: float) -> bool:
-    """Whether there is no face at all, or a box that may be one."""
-    faces = found.confidences >= min_confidence
-    return not faces.any() or bool((found.confidences[~faces] >= _DOUBT).any())
-
-
-def _is_crowd(found: Detections, crowd_face: float) -> bool:
-    """Whether several faces are less than `crowd_face` pixels wide."""
-    likely = found.boxes[found.confidences >= _DOUBT]
-    return bool((likely[:, 2] - likely[:, 0] < crowd_face).sum() >= _CROWD)

@@ -1,4 +1,7 @@
-"""Boxes: a rectangle of a picture, how alike two are, and how much of one lies in another."""
+"""Boxes: rectangles of an image, and how much they overlap.
+
+Arrays of boxes are (n, 4) float32, x1 y1 x2 y2 in pixels.
+"""
 
 from dataclasses import dataclass
 
@@ -7,39 +10,41 @@ from numpy.typing import NDArray
 
 
 def intersection_over_union(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, m) float32 in 0..1: the part of their union that each of `boxes` (n, 4) shares with each of `others` (m, 4).
+    """Return (n, m) float32 in 0..1: the intersection of each of `boxes` (n, 4) with each of `others` (m, 4), over their
+    union.
 
-    Boxes are x1 y1 x2 y2; one without area shares nothing.
+    It is 0 for boxes without an area.
     """
-    shared = _shared(boxes, others)
-    union = areas(boxes)[:, None] + areas(others)[None] - shared
-    return _quotients(shared, union)
+    intersections = _intersections(boxes, others)
+    union = areas(boxes)[:, None] + areas(others)[None] - intersections
+    return _quotients(intersections, union)
 
 
-def shared_parts(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, m) float32 in 0..1: the part of its own area that each of `boxes` (n, 4) shares with each of `others` (m, 4).
+def intersection_over_area(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (n, m) float32 in 0..1: the intersection of each of `boxes` (n, 4) with each of `others` (m, 4), over the
+    area of the first.
 
-    Boxes are x1 y1 x2 y2; one without area shares nothing.
+    It is 0 for boxes without an area.
     """
-    return _quotients(_shared(boxes, others), areas(boxes)[:, None])
+    return _quotients(_intersections(boxes, others), areas(boxes)[:, None])
 
 
 def areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n,) float32: width times height of each of `boxes` (n, 4), x1 y1 x2 y2."""
+    """Return (n,) float32: the area of each of `boxes` (n, 4) in square pixels."""
     area: NDArray[np.float32] = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     return area
 
 
-def _shared(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, m) float32: the area that each pair has in common."""
+def _intersections(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (n, m) float32: the area that each pair has in common, in square pixels."""
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     sides: NDArray[np.float32] = np.maximum(high - low, 0)
     return sides[..., 0] * sides[..., 1]
 
 
-def _quotients(shared: NDArray[np.float32], whole: NDArray[np.float32]) -> NDArray[np.float32]:
-    quotients: NDArray[np.float32] = shared / np.where(whole > 0, whole, np.float32(np.inf))
+def _quotients(parts: NDArray[np.float32], whole: NDArray[np.float32]) -> NDArray[np.float32]:
+    quotients: NDArray[np.float32] = parts / np.where(whole > 0, whole, np.float32(np.inf))
     return quotients
 
 

@@ -1,9 +1,9 @@
-"""Layers of old Caffe nets that cv2.dnn runs slowly, done with numpy: the same answers in a fraction of the time.
+"""Layers of Caffe nets that cv2.dnn runs slowly, in numpy: the same results in a fraction of the time.
 
-`cv2.dnn` raises every value of an LRN layer to its power one by one, and normalises every pixel of a Normalize layer by
-itself. In the nets of Levi and Hassner (2015) LRN was 8.7 of 23 ms, in res10 Normalize 3.7 of 26 ms; as written here
-0.4 and 0.3. DetectionOutput makes a box of every prior before it asks which of them is a face: 0.7 of compact's 9 ms,
-and 0.1 here (benchmarks/README.md).
+`cv2.dnn` raises every value of an LRN layer to its power separately, and normalizes every pixel of a Normalize layer
+separately. In the nets of Levi and Hassner (2015) LRN took 8.7 of 23 ms, and in res10 Normalize took 3.7 of 26 ms;
+here they take 0.4 and 0.3 ms. DetectionOutput decodes a box for every prior before it applies the confidence threshold:
+0.7 of 9 ms for `compact`, 0.1 ms here.
 """
 
 import re
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 Maps = NDArray[np.float32]
 
-# What a layer has to say for itself to be replaced, and nothing beside it, so that OpenCV and we mean the same by it.
-# Layers that ask for another kind, or do not say what they mean where the two have other defaults, stay with OpenCV.
+# A layer is replaced only if its text has exactly these parameters, so that OpenCV and this module agree on its meaning.
+# Layers of other kinds, and those whose missing parameters have different defaults in the two, stay with OpenCV.
 _LRN = re.compile(
     rb"lrn_param\s*\{(?=[^}]*\balpha:)(?:\s*(?:local_size:\s*\d*[13579]|(?:alpha|beta):\s*[0-9.e-]+)\b)+\s*\}"
 )
@@ -37,9 +37,9 @@ _LIMITS = {b"nms_threshold", b"top_k", b"keep_top_k", b"confidence_threshold"}
 
 
 def use_fast_layers(prototxt: bytes) -> bytes:
-    """`prototxt` with the layers of this module in place of OpenCV's, where they do the same.
+    """Return `prototxt` with the layers of this module in place of OpenCV's, where both do the same.
 
-    All layers of a kind or none: which of them a text belongs to is not looked at.
+    All layers of a kind are replaced or none, because the parameters are not matched to their layers.
     """
     known = {b"LRN": len(_LRN.findall(prototxt)), b"Normalize": len(_NORMALIZE.findall(prototxt))}
     for kind, count in known.items():
@@ -50,7 +50,7 @@ def use_fast_layers(prototxt: bytes) -> bytes:
 
 
 class LocalResponseNorm:
-    """Each value over a power of what its neighbouring channels hold at the same place (Krizhevsky et al., 2012)."""
+    """LRN: divides each value by a power of the squared values in adjacent channels (Krizhevsky et al., 2012)."""
 
     def __init__(self, parameters: Mapping[str, Any], blobs: list[Maps]) -> None:  # noqa: ARG002
         self._reach = int(parameters.get("local_size", 5)) // 2
@@ -73,10 +73,13 @@ class LocalResponseNorm:
 
 
 class ChannelNorm:
-    """The values at each place scaled to length 1 over the channels, then each channel by its weight (ParseNet)."""
+    """Normalize: scales the values of a pixel to length 1 over the channels, then each channel by its weight.
+
+    From ParseNet (Liu et al., 2015).
+    """
 
     def __init__(self, parameters: Mapping[str, Any], blobs: list[Maps]) -> None:
-        self._least = float(parameters.get("eps", 1e-10))
+        self._epsilon = float(parameters.get("eps", 1e-10))
         self._weights = np.array(blobs[0], np.float32).reshape(1, -1, 1, 1)
 
     def getMemoryShapes(self, inputs: list[list[int]]) -> list[list[int]]:  # noqa: N802
@@ -84,54 +87,56 @@ class ChannelNorm:
 
     def forward(self, inputs: list[Maps]) -> list[Maps]:
         (maps,) = inputs
-        lengths = np.sqrt(np.einsum("nchw,nchw->nhw", maps, maps) + np.float32(self._least))
+        lengths = np.sqrt(np.einsum("nchw,nchw->nhw", maps, maps) + np.float32(self._epsilon))
         scaled = maps / lengths[:, None]
         scaled *= self._weights
         return [scaled]
 
 
 @dataclass(frozen=True)
-class FaceOutput:
-    """An SSD's offsets to its priors as boxes, for the one class that is not background (Liu et al., 2016).
+class DetectionOutput:
+    """The last layer of an SSD with one class beside the background: decodes and selects boxes (Liu et al., 2016).
 
-    `bottoms` are the layers whose answers it takes. It is no layer itself: OpenCV loses 71 bytes for every answer of a
-    layer in Python, and no other layer needs this one's.
+    `bottoms` are the names of the layers that it reads: offsets, confidences, priors. It keeps the `top_k` most
+    confident boxes above `confidence_threshold`, then removes those whose intersection over union with a better one is
+    above `nms_threshold`, then keeps `keep_top_k`. It is not registered as a layer, because OpenCV leaks 71 bytes for
+    each output of a layer in Python, and no other layer reads this one.
     """
 
     bottoms: tuple[str, ...]
-    least: float
-    overlap: float
-    candidates: int
-    most: int
+    confidence_threshold: float
+    nms_threshold: float
+    top_k: int
+    keep_top_k: int
 
     @classmethod
-    def of(cls, prototxt: bytes) -> "FaceOutput | None":
-        """What stands for the DetectionOutput layer of a net, if it has one and that says this and nothing else."""
+    def from_prototxt(cls, prototxt: bytes) -> "DetectionOutput | None":
+        """Return the replacement for the DetectionOutput layer of a net, or None if it has none or one of another kind."""
         layers = [layer for layer in _LAYER.findall(prototxt) if re.search(rb'\btype:\s*"DetectionOutput"', layer)]
         texts = [text for layer in layers for text in _OUTPUT.findall(layer)]
         fields = [field for text in texts for field in _FIELD.findall(text)]
-        told = dict(fields)
-        if len(layers) != 1 or len(fields) != len(told) or told.keys() != _ONE_CLASS.keys() | _LIMITS:
+        values = dict(fields)
+        if len(layers) != 1 or len(fields) != len(values) or values.keys() != _ONE_CLASS.keys() | _LIMITS:
             return None
         bottoms = tuple(name.decode() for name in _BOTTOM.findall(layers[0]))
-        if len(bottoms) != 3 or not told.items() >= _ONE_CLASS.items():
+        if len(bottoms) != 3 or not values.items() >= _ONE_CLASS.items():
             return None
         try:
-            least, overlap = float(told[b"confidence_threshold"]), float(told[b"nms_threshold"])
-            candidates, most = int(told[b"top_k"]), int(told[b"keep_top_k"])
+            thresholds = float(values[b"confidence_threshold"]), float(values[b"nms_threshold"])
+            limits = int(values[b"top_k"]), int(values[b"keep_top_k"])
         except ValueError:
             return None
-        # To OpenCV -1 is all of them.
-        return cls(bottoms, least, overlap, candidates, most) if min(candidates, most) > 0 else None
+        # To OpenCV -1 means no limit, which `forward` does not support.
+        return cls(bottoms, *thresholds, *limits) if min(limits) > 0 else None
 
-    def rows(self, offsets: Maps, confidences: Maps, priors: Maps) -> Maps:
-        """(1, 1, n, 7) as OpenCV gives it: image, class, confidence, x1, y1, x2, y2 in parts of the picture."""
+    def forward(self, offsets: Maps, confidences: Maps, priors: Maps) -> Maps:
+        """Return (1, 1, n, 7) like OpenCV: image, class, confidence, x1, y1, x2, y2 in 0..1 of the input's sides."""
         faces = confidences.reshape(-1, 2)[:, 1]
-        chosen = np.flatnonzero(faces > self.least)
-        chosen = chosen[np.argsort(-faces[chosen], kind="stable")[: self.candidates]]
+        chosen = np.flatnonzero(faces > self.confidence_threshold)
+        chosen = chosen[np.argsort(-faces[chosen], kind="stable")[: self.top_k]]
         boxes = _decode(*(each.reshape(-1, 4)[chosen] for each in (offsets, priors[0, 0], priors[0, 1])))
         corners_and_sides = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
-        kept = cv2.dnn.NMSBoxes(corners_and_sides, faces[chosen], 0, self.overlap)[: self.most]  # type: ignore[arg-type]
+        kept = cv2.dnn.NMSBoxes(corners_and_sides, faces[chosen], 0, self.nms_threshold)[: self.keep_top_k]  # type: ignore[arg-type]
         rows = np.ones((1, 1, len(kept), 7), np.float32)
         rows[..., 0] = 0
         rows[..., 2] = faces[chosen][kept]
@@ -140,7 +145,7 @@ class FaceOutput:
 
 
 def _decode(offsets: Maps, priors: Maps, variances: Maps) -> Maps:
-    """Boxes (n, 4) of corners: the priors' centres moved, and their sides stretched, by the offsets."""
+    """Return boxes (n, 4), x1 y1 x2 y2: the priors with centres moved and sides scaled by the offsets."""
     sides = priors[:, 2:] - priors[:, :2]
     centres = (priors[:, :2] + priors[:, 2:]) / 2 + variances[:, :2] * offsets[:, :2] * sides
     halves = np.exp(variances[:, 2:] * offsets[:, 2:]) * sides / 2
@@ -148,7 +153,7 @@ def _decode(offsets: Maps, priors: Maps, variances: Maps) -> Maps:
 
 
 def _power(values: Maps, exponent: float) -> Maps:
-    """Values > 0 to the power of `exponent`; two square roots take a tenth of the time of a power."""
+    """Raise values > 0 to `exponent`. For 0.75 two square roots take a tenth of the time of a power."""
     if exponent == 0.75:
         roots = np.sqrt(values)
         roots *= np.sqrt(roots)

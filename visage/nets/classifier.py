@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from visage.errors import PackError
 from visage.nets.crops import square_crop
-from visage.nets.net import as_blob, feed, read_net
+from visage.nets.net import read_net, set_input, to_blob
 from visage.packs.pack import ClassifierSpec
 
 # Faces whose crops are held at a time: what one net works on before the next one does, so that its weights stay in the
@@ -42,10 +42,10 @@ class Classifier:
         return classify_by_all([self], pixels, boxes)[0]
 
     def _preprocess(self, pixels: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.uint8]:
-        return as_blob(square_crop(pixels, box, self._spec.crop_scale, self._spec.input), self._spec)
+        return to_blob(square_crop(pixels, box, self._spec.crop_scale, self._spec.input), self._spec)
 
     def _infer(self, blob: NDArray[np.uint8]) -> NDArray[np.float32]:
-        feed(self._net, blob, self._spec)
+        set_input(self._net, blob, self._spec)
         # A copy, because the net writes its next answer over this one.
         output: NDArray[np.float32] = self._net.forward().reshape(-1).copy()  # type: ignore[assignment]
         if len(output) != len(self.labels):
