@@ -164,9 +164,9 @@ def test_layers_of_other_kinds_stay_with_opencv(layer: str) -> None:
 def test_boxes_are_ours_however_their_layer_is_written(written: str) -> None:
     layer = f'type: "DetectionOutput" bottom: "a" bottom: "b" bottom: "c" detection_output_param {{ {written} }}'
 
-    assert DetectionOutput.from_prototxt(f"layer {{ {layer} }}".encode()) == DetectionOutput(
-        ("a", "b", "c"), 0.3, 0.45, 9, 6
-    )
+    output = DetectionOutput.from_prototxt(f"layer {{ {layer} }}".encode())
+
+    assert output == DetectionOutput(("a", "b", "c"), 0.3, 0.45, 9, 6)
 
 
 def faces_of(pack: Path, data: bytes) -> tuple[Face, ...]:

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 
 def intersection_over_union(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (n, m) float32 in 0..1: the intersection of each of `boxes` (n, 4) with each of `others` (m, 4), over their
-    union.
+    """Return (n, m) float32 in 0..1: the intersection over union of each of `boxes` (n, 4) and each of `others` (m, 4).
 
     It is 0 for boxes without an area.
     """
@@ -21,8 +20,8 @@ def intersection_over_union(boxes: NDArray[np.float32], others: NDArray[np.float
 
 
 def intersection_over_area(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (n, m) float32 in 0..1: the intersection of each of `boxes` (n, 4) with each of `others` (m, 4), over the
-    area of the first.
+    """Return (n, m) float32 in 0..1: the share of the area of each of `boxes` (n, 4) that is inside each of `others`
+    (m, 4).
 
     It is 0 for boxes without an area.
     """
