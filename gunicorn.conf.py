@@ -5,7 +5,7 @@ import os
 
 from visage.errors import SettingsError
 from visage.log_format import log_config
-from visage.runtime.allocator import tune_heap
+from visage.runtime.allocator import tune_allocator
 from visage.server.hooks import (  # noqa: F401
     child_exit,
     nworkers_changed,
@@ -24,7 +24,7 @@ try:
 except SettingsError as error:
     raise SystemExit(f"visage cannot start: {error}") from None
 
-tune_heap()
+tune_allocator()
 
 # Photos of batches and what is known of them are for nobody else on this machine.
 os.umask(0o077)

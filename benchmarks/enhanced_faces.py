@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from benchmarks.report import table
-from visage.enhance import face_enlarger
+from visage.enhance import small_faces
 from visage.evaluation.evaluation import Answer, judge
 from visage.evaluation.labels import LabelledFace, LabelledPhoto, read_labels
 from visage.evaluation.scores import Scores, score
@@ -34,8 +34,8 @@ def main() -> None:
     cv2.setNumThreads(1)
     photos = [photo for photo in read_labels(arguments.labelled).photos if len(photo.faces) == 1][: arguments.faces]
     pack = find_pack(arguments.pack)
-    analyzer = Analyzer(pack, find_pack(arguments.superres_pack).superres)
-    face_enlarger.LONGEST_SIDE = max(arguments.heights) * 2
+    analyzer = Analyzer(pack, find_pack(arguments.superres_pack).enhance)
+    small_faces.LONGEST_SIDE = max(arguments.heights) * 2
     rows: list[list[str]] = []
     for height in arguments.heights:
         small = [shrunk(photo, height) for photo in photos]

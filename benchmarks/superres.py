@@ -31,7 +31,7 @@ from benchmarks import edsr, photos
 from benchmarks.report import table
 from tests.support.paths import ROOT
 from tests.support.processes import forget_peak, peak, resident
-from visage.runtime.allocator import tune_heap
+from visage.runtime.allocator import tune_allocator
 from visage.runtime.engine import Engine
 from visage.runtime.enhancer import Enhancer
 from visage.settings import Settings
@@ -114,7 +114,7 @@ def tiles(arguments: argparse.Namespace) -> str:
 
 def overlaps(arguments: argparse.Namespace) -> str:
     """Grey levels by which two halves of a photo differ from the whole, by overlap."""
-    settings = replace(Settings(), superres_pack=arguments.pack)
+    settings = replace(Settings(), enhance_pack=arguments.pack)
     picture = png(photos.portrait()[60:156, 150:310])
     whole = pixels_of(Enhancer(replace(settings, tile=UNTILED)).enhance(picture).picture)
     rows = []
@@ -146,9 +146,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
     The engine of a service does it, with all its nets; it is a second old by then.
     """
-    tune_heap()
+    tune_allocator()
     slots = 2 if arguments.at_once else 1
-    settings = replace(Settings(), superres_pack=arguments.pack, slots=slots, wait_seconds=3600.0)
+    settings = replace(Settings(), enhance_pack=arguments.pack, slots=slots, wait_seconds=3600.0)
     engine = Engine(replace(settings, tile=arguments.tile, overlap=arguments.overlap))
     engine.warm_up()
     pixels = cv2.resize(photos.two_faces(), (arguments.width, arguments.height)).astype(np.uint8)

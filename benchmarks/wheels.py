@@ -15,7 +15,7 @@ import venv
 from dataclasses import dataclass
 from pathlib import Path
 
-from visage.packs.enhance_spec import SuperresSpec
+from visage.packs.enhance_spec import EnhanceSpec
 from visage.packs.pack import NetSpec, Pack, find_pack
 
 # Runs inside each environment, with nothing but OpenCV and numpy.
@@ -90,14 +90,14 @@ def nets_of(pack: Pack) -> list[tuple[str | int, ...]]:
         net(f"{pack.name}, gender, 1 face", pack.gender, 3, *pack.gender.input),
         net(f"{pack.name}, age, 1 face", pack.age, 3, *pack.age.input),
     ]
-    if pack.enlarging and pack.enlarging.tile and pack.enlarging.prototxt:
-        side = pack.enlarging.tile + 2 * pack.enlarging.overlap
+    if pack.enhancement and pack.enhancement.tile and pack.enhancement.prototxt:
+        side = pack.enhancement.tile + 2 * pack.enhancement.overlap
         name = f"{pack.name}, superres, {side} x {side}"
-        nets.append(net(name, pack.enlarging, len(pack.enlarging.mean), side, side))
+        nets.append(net(name, pack.enhancement, len(pack.enhancement.mean), side, side))
     return nets
 
 
-def net(name: str, spec: NetSpec | SuperresSpec, channels: int, width: int, height: int) -> tuple[str | int, ...]:
+def net(name: str, spec: NetSpec | EnhanceSpec, channels: int, width: int, height: int) -> tuple[str | int, ...]:
     """What the timed program has to know of a net and of what it is fed."""
     assert spec.prototxt is not None
     return name, str(spec.prototxt.path), str(spec.weights.path), channels, width, height

@@ -40,8 +40,8 @@ def test_tile_and_overlap_are_chosen_unless_they_are_set() -> None:
     chosen = Settings.from_environment({})
     told = Settings.from_environment({"VISAGE_TILE": "200", "VISAGE_OVERLAP": "0", "VISAGE_SUPERRES_PACK": "edsr"})
 
-    assert (chosen.superres_pack, chosen.tile, chosen.overlap) == ("compact", None, None)
-    assert (told.superres_pack, told.tile, told.overlap) == ("edsr", 200, 0)
+    assert (chosen.enhance_pack, chosen.tile, chosen.overlap) == ("compact", None, None)
+    assert (told.enhance_pack, told.tile, told.overlap) == ("edsr", 200, 0)
 
 
 def test_the_largest_enlargement_has_fifty_million_pixels() -> None:

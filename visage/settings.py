@@ -47,7 +47,7 @@ class Settings:
     """Everything that an operator can choose. A field's row names its variable, default and meaning."""
 
     pack: str = _row("VISAGE_PACK", any_text, "compact", "Model pack: a name under the models directory, or a path.")
-    superres_pack: str = _row("VISAGE_SUPERRES_PACK", any_text, "compact", "Model pack whose net enlarges pictures.")
+    enhance_pack: str = _row("VISAGE_SUPERRES_PACK", any_text, "compact", "Model pack whose net enlarges pictures.")
     models_dir: Path = _row(
         "VISAGE_MODELS_DIR", Path, BUNDLED_MODELS, "Directory where fetched packs lie.", shown="models/"
     )

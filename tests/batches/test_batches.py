@@ -334,7 +334,7 @@ class Intruding:
         self._engine = engine
         self._happening = happening
         self.pack = engine.pack
-        self.wears_out = engine.wears_out
+        self.leaks_memory = engine.leaks_memory
 
     def analyze(self, photo: bytes, *arguments: Any, **named: Any) -> Any:
         self._happening(photo)

@@ -17,7 +17,7 @@ from visage.batches import open_batches
 from visage.batches.batch import State
 from visage.batches.consumer import consuming
 from visage.batches.queue import MOST_ATTEMPTS
-from visage.enhance.results import Enhanced, EnlargeOptions
+from visage.enhance.results import Enhanced, EnhanceOptions
 from visage.enhance.tiles import Progress
 from visage.faces.analyzer import Options
 from visage.runtime.engine import Engine
@@ -30,7 +30,7 @@ PICTURE = cv2.imencode(".png", np.full((60, 60, 3), 127, np.uint8))[1].tobytes()
 @pytest.fixture
 def settings(tiny_pack: Path, tmp_path: Path) -> Settings:
     luma = write_luma_pack(tmp_path / "luma")
-    return Settings(pack=str(tiny_pack), superres_pack=str(luma), tile=32, slots=2, state_dir=tmp_path / "state")
+    return Settings(pack=str(tiny_pack), enhance_pack=str(luma), tile=32, slots=2, state_dir=tmp_path / "state")
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ class Interrupted:
 
 
 def test_while_a_picture_is_enlarged_other_batches_go_on(workshop: Workshop, tiny_png: bytes) -> None:
-    enlarged = workshop.submit(PICTURE, PICTURE, options=EnlargeOptions())
+    enlarged = workshop.submit(PICTURE, PICTURE, options=EnhanceOptions())
     analysed = workshop.submit(tiny_png, tiny_png, options=Options())
     seen: list[tuple[list[str], list[str]]] = []
 
@@ -77,7 +77,7 @@ def test_while_a_picture_is_enlarged_other_batches_go_on(workshop: Workshop, tin
 
 
 def test_a_picture_that_is_given_up_is_done_by_the_next_and_the_attempt_does_not_count(workshop: Workshop) -> None:
-    batch_id = workshop.submit(PICTURE, options=EnlargeOptions())
+    batch_id = workshop.submit(PICTURE, options=EnhanceOptions())
     claims: list[tuple[int, str]] = []
 
     for _ in range(MOST_ATTEMPTS + 1):
@@ -95,7 +95,7 @@ def test_a_picture_that_is_given_up_is_done_by_the_next_and_the_attempt_does_not
 def test_while_a_picture_that_was_given_up_is_enlarged_other_batches_come_to_their_end(
     workshop: Workshop, tiny_png: bytes
 ) -> None:
-    workshop.submit(PICTURE, options=EnlargeOptions())
+    workshop.submit(PICTURE, options=EnhanceOptions())
     first = workshop.worker(engine=Interrupted(workshop.engine, lambda: first.stop()))  # noqa: PLW0108
     workshop.take_turns(first, most=1)
     analysed = workshop.submit(tiny_png, options=Options())
@@ -114,7 +114,7 @@ def test_while_a_picture_that_was_given_up_is_enlarged_other_batches_come_to_the
 
 
 def test_the_attempt_does_not_count_even_if_the_tile_never_ends(workshop: Workshop) -> None:
-    batch_id = workshop.submit(PICTURE, options=EnlargeOptions())
+    batch_id = workshop.submit(PICTURE, options=EnhanceOptions())
     counted: list[int] = []
 
     def stop_and_look() -> None:
@@ -128,7 +128,7 @@ def test_the_attempt_does_not_count_even_if_the_tile_never_ends(workshop: Worksh
 
 
 def test_who_has_stopped_begins_no_picture(workshop: Workshop) -> None:
-    batch_id = workshop.submit(PICTURE, options=EnlargeOptions())
+    batch_id = workshop.submit(PICTURE, options=EnhanceOptions())
     begun: list[str] = []
     worker = workshop.worker(engine=Interrupted(workshop.engine, lambda: begun.append("a tile")))
 
@@ -144,7 +144,7 @@ def test_a_wish_to_stop_is_not_kept_waiting_by_a_large_picture(settings: Setting
     batches = open_batches(settings)
     with batches.create() as new:
         new.add("large.png", large)
-        batch_id = new.submit(EnlargeOptions()).id
+        batch_id = new.submit(EnhanceOptions()).id
 
     with consuming(replace(settings, tile=8, batch_jobs=1), batches):
         assert wait_for(lambda: batches.queue.last_claim(batch_id, 1)[0] == 1)

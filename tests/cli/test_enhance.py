@@ -63,7 +63,7 @@ def test_a_photo_is_copied_as_the_net_enlarges_it(folder: Path, out: Path, pack:
 
     assert result.exit_code == 0
     assert result.stdout == f"{folder / 'one.png'}: 1152 x 1152\n"
-    assert (out / "one.png").read_bytes() == Enhancer(Settings(superres_pack=str(pack))).enhance(tiny_png).picture
+    assert (out / "one.png").read_bytes() == Enhancer(Settings(enhance_pack=str(pack))).enhance(tiny_png).picture
 
 
 def test_a_directory_keeps_its_tree_and_what_is_no_picture_is_left_out(folder: Path, out: Path) -> None:

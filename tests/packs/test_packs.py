@@ -180,8 +180,8 @@ def test_a_pack_may_only_enlarge(tmp_path: Path) -> None:
     pack = read_pack(write_edsr_pack(tmp_path))
 
     assert [file.path.name for file in pack.files] == ["net.pb"]
-    assert (pack.superres.scale, pack.superres.colour, pack.superres.white) == (3, "bgr", 255)
-    assert pack.superres.mean == (103.0, 111.5, 114.25)
+    assert (pack.enhance.scale, pack.enhance.colour, pack.enhance.white) == (3, "bgr", 255)
+    assert pack.enhance.mean == (103.0, 111.5, 114.25)
     with pytest.raises(PackError, match=r"The pack small-edsr has no nets for faces; set VISAGE_PACK to another"):
         _ = pack.face
 
@@ -197,7 +197,7 @@ def test_a_pack_may_hold_nets_for_faces_and_one_that_enlarges(folder: Path, tmp_
     pack = read_pack(folder)
 
     assert [file.path.name for file in pack.files][5:] == ["age.caffemodel", "net.prototxt", "net.caffemodel"]
-    assert pack.superres.mean == (0.0,)
+    assert pack.enhance.mean == (0.0,)
     assert pack.gender.labels == ("Male", "Female")
 
 
@@ -212,7 +212,7 @@ def test_a_pack_that_enlarges_needs_all_nets_for_faces_or_none(folder: Path) -> 
 def test_the_overlap_is_the_reach_where_the_manifest_is_silent(tmp_path: Path, line: str, overlap: int) -> None:
     edit(write_edsr_pack(tmp_path), r"^reach = 7", f"reach = 7\n{line}")
 
-    assert read_pack(tmp_path).superres.overlap == overlap
+    assert read_pack(tmp_path).enhance.overlap == overlap
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_the_edsr_pack_names_the_official_file_and_how_it_is_fed(tmp_path: Path)
         "9b9082ceca0d5a2fc6d6bae7456e2c7934b3aa4d",
     )
     assert file.url == "https://github.com/Saafke/EDSR_Tensorflow/raw/master/models/EDSR_x3.pb"
-    assert (pack.superres.scale, pack.superres.colour, pack.superres.white) == (3, "bgr", 255)
-    assert pack.superres.mean == (103.1545782, 111.561547, 114.35629928)
+    assert (pack.enhance.scale, pack.enhance.colour, pack.enhance.white) == (3, "bgr", 255)
+    assert pack.enhance.mean == (103.1545782, 111.561547, 114.35629928)
     # 32 blocks of two convolutions, and three more.
-    assert pack.superres.reach == 67
+    assert pack.enhance.reach == 67

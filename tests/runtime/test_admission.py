@@ -71,19 +71,19 @@ def test_busy_is_who_has_no_slot_free() -> None:
 
 def test_it_is_at_rest_from_when_the_last_slot_was_given_back() -> None:
     admission = Admission(slots=2, queue=0, wait_seconds=1)
-    assert admission.at_rest_since is None
+    assert admission.idle_since is None
 
     with admission.slot():
         with admission.slot():
             pass
-        assert admission.at_rest_since is None
-    first = admission.at_rest_since
+        assert admission.idle_since is None
+    first = admission.idle_since
     with admission.slot():
-        assert admission.at_rest_since is None
+        assert admission.idle_since is None
 
     assert first is not None
-    assert admission.at_rest_since is not None
-    assert first < admission.at_rest_since <= time.monotonic()
+    assert admission.idle_since is not None
+    assert first < admission.idle_since <= time.monotonic()
 
 
 def test_a_wait_that_is_too_long_ends_in_a_timeout() -> None:

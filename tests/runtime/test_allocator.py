@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from visage.runtime.allocator import trim_heap
+from visage.runtime.allocator import release_memory
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ def test_the_allocator_that_there_is_gives_back_what_is_free(
     calls: list[tuple[Any, ...]] = []
     monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(**{name: lambda *given: calls.append(given)}))
 
-    trim_heap()
+    release_memory()
 
     assert [call[: len(asked)] for call in calls] == [asked]
 
@@ -26,4 +26,4 @@ def test_the_allocator_that_there_is_gives_back_what_is_free(
 def test_an_allocator_that_gives_back_by_itself_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace())
 
-    trim_heap()
+    release_memory()

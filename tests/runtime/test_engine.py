@@ -269,9 +269,9 @@ def test_who_only_covers_faces_needs_no_other_nets(
 
 
 def test_only_nets_with_layers_in_python_wear_out(engine: Engine, reference_pack: Path) -> None:
-    assert not engine.wears_out
-    assert not Engine(Settings()).wears_out
-    assert Engine(Settings(pack=str(reference_pack))).wears_out
+    assert not engine.leaks_memory
+    assert not Engine(Settings()).leaks_memory
+    assert Engine(Settings(pack=str(reference_pack))).leaks_memory
 
 
 def test_memory_is_given_back_once_five_seconds_after_the_last_photo(
@@ -280,7 +280,7 @@ def test_memory_is_given_back_once_five_seconds_after_the_last_photo(
     engine = Engine(Settings(pack=str(tiny_pack)))
     given_back: list[float] = []
     now = 0.0
-    monkeypatch.setattr("visage.runtime.engine.trim_heap", lambda: given_back.append(now))
+    monkeypatch.setattr("visage.runtime.engine.release_memory", lambda: given_back.append(now))
     monkeypatch.setattr("time.monotonic", lambda: now)
 
     for moment in (0, 10):
@@ -288,7 +288,7 @@ def test_memory_is_given_back_once_five_seconds_after_the_last_photo(
         engine.analyze(tiny_png)
         for later in (4.5, 5.5, 6.5):
             now = moment + later
-            engine.give_back()
+            engine.release_idle_memory()
 
     assert given_back == [5.5, 15.5]
 
@@ -299,9 +299,9 @@ def test_what_the_warm_up_made_ready_stays_until_the_first_photo(
     engine = Engine(Settings(pack=str(tiny_pack)))
     engine.warm_up()
     given_back: list[bool] = []
-    monkeypatch.setattr("visage.runtime.engine.trim_heap", lambda: given_back.append(True))
+    monkeypatch.setattr("visage.runtime.engine.release_memory", lambda: given_back.append(True))
     monkeypatch.setattr("time.monotonic", lambda: 10.0**9)
 
-    engine.give_back()
+    engine.release_idle_memory()
 
     assert given_back == []

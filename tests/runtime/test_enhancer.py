@@ -22,7 +22,7 @@ from tests.support.paths import ROOT
 from tests.support.pictures import as_stored, encode, encode_16_bit, exif, gradient
 from tests.support.processes import forget_peak, peak, resident
 from tests.support.waiting import wait_for
-from visage.enhance.net import SuperresNet
+from visage.enhance.net import EnhanceNet
 from visage.errors import EmptyImage, ImageTooLarge, PackError, QueueFull, SettingsError, UndecodableImage, WaitTimeout
 from visage.packs.pack import read_pack
 from visage.runtime.admission import Admission
@@ -52,7 +52,7 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def luma(packs: dict[str, Path]) -> Settings:
-    return Settings(superres_pack=str(packs["luma"]))
+    return Settings(enhance_pack=str(packs["luma"]))
 
 
 def png(pixels: Pixels) -> bytes:
@@ -76,7 +76,7 @@ def noise(width: int, height: int) -> Pixels:
 @pytest.mark.parametrize("pack", ["bgr", "luma", "compact"])
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_no_seam_is_seen_in_noise(packs: dict[str, Path], pack: str, width: int, height: int) -> None:
-    settings = Settings(superres_pack=str(packs[pack]))
+    settings = Settings(enhance_pack=str(packs[pack]))
     pixels = noise(width, height)
 
     tiled = enlarged(settings, pixels, tile=32)
@@ -91,7 +91,7 @@ def test_no_seam_is_seen_in_noise(packs: dict[str, Path], pack: str, width: int,
 def test_no_seam_is_seen_in_a_photo(
     packs: dict[str, Path], astronaut: Pixels, pack: str, size: tuple[int, int]
 ) -> None:
-    settings = Settings(superres_pack=str(packs[pack]))
+    settings = Settings(enhance_pack=str(packs[pack]))
     pixels = astronaut[: size[1], : size[0]]
 
     tiled = enlarged(settings, pixels, tile=70)
@@ -102,9 +102,9 @@ def test_no_seam_is_seen_in_a_photo(
 
 @pytest.mark.parametrize("earlier", ["a check", "a pixel"])
 def test_what_a_net_did_before_does_not_matter(astronaut: Pixels, earlier: str) -> None:
-    superres = read_pack(BUNDLED_MODELS / "compact").superres
+    superres = read_pack(BUNDLED_MODELS / "compact").enhance
     assert superres
-    fresh, used = SuperresNet(superres), SuperresNet(superres)
+    fresh, used = EnhanceNet(superres), EnhanceNet(superres)
 
     if earlier == "a check":
         used.check()
@@ -117,7 +117,7 @@ def test_what_a_net_did_before_does_not_matter(astronaut: Pixels, earlier: str) 
 
 
 def test_without_overlap_there_are_seams(packs: dict[str, Path]) -> None:
-    settings = Settings(superres_pack=str(packs["bgr"]))
+    settings = Settings(enhance_pack=str(packs["bgr"]))
     pixels = noise(64, 64)
 
     difference = abs(enlarged(settings, pixels, tile=32, overlap=0) - enlarged(settings, pixels, tile=UNTILED))
@@ -127,8 +127,8 @@ def test_without_overlap_there_are_seams(packs: dict[str, Path]) -> None:
 
 @pytest.mark.parametrize("pack", ["bgr", "luma", "compact"])
 def test_what_lies_farther_away_than_the_reach_does_not_matter(packs: dict[str, Path], pack: str) -> None:
-    spec = read_pack(packs[pack]).superres
-    net = SuperresNet(spec)
+    spec = read_pack(packs[pack]).enhance
+    net = EnhanceNet(spec)
     side = 2 * spec.reach + 1
     pixels = noise(side + 2, side + 2)
     other = pixels.copy()
@@ -170,7 +170,7 @@ def test_a_net_over_luma_leaves_the_colours_to_bicubic_enlargement(luma: Setting
 def test_a_picture_of_one_grey_stays_that_grey_to_its_edges(packs: dict[str, Path], size: tuple[int, int]) -> None:
     pixels = np.full((size[1], size[0], 3), 90, np.uint8)
 
-    grey = enlarged(Settings(superres_pack=str(packs["compact"])), pixels, tile=32)
+    grey = enlarged(Settings(enhance_pack=str(packs["compact"])), pixels, tile=32)
 
     assert np.abs(grey - 90).max() <= 1
 
@@ -274,14 +274,14 @@ def test_a_pack_may_know_the_fastest_tile_of_its_net(packs: dict[str, Path], tmp
     manifest.write_text(manifest.read_text() + "tile = 32\n")
     told: list[int] = []
 
-    Enhancer(Settings(superres_pack=str(tmp_path))).enhance(png(noise(60, 60)), lambda _, of: told.append(of))
+    Enhancer(Settings(enhance_pack=str(tmp_path))).enhance(png(noise(60, 60)), lambda _, of: told.append(of))
 
     assert told[0] == 4
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what a process holds")
 def test_what_a_large_tile_needed_is_given_back(packs: dict[str, Path]) -> None:
-    enhancer = Enhancer(Settings(superres_pack=str(packs["bgr"]), tile=UNTILED))
+    enhancer = Enhancer(Settings(enhance_pack=str(packs["bgr"]), tile=UNTILED))
     enhancer.enhance(png(noise(60, 60)))
     before = resident(os.getpid())
     forget_peak(os.getpid())
@@ -311,12 +311,12 @@ def test_a_manifest_that_says_an_absurd_reach_is_refused(packs: dict[str, Path],
     manifest.write_text(manifest.read_text().replace("reach = 1", "reach = 1000000"))
 
     with pytest.raises(PackError, match="reach is 1000000; it must be a whole number from 0 to 1024"):
-        Enhancer(Settings(superres_pack=str(tmp_path / "luma")))
+        Enhancer(Settings(enhance_pack=str(tmp_path / "luma")))
 
 
 def test_a_pack_without_such_a_net_is_refused(tiny_pack: Path) -> None:
     with pytest.raises(PackError, match=r"The pack tiny has no net that enlarges; set VISAGE_SUPERRES_PACK"):
-        Enhancer(Settings(superres_pack=str(tiny_pack)))
+        Enhancer(Settings(enhance_pack=str(tiny_pack)))
 
 
 @pytest.mark.parametrize(
@@ -334,14 +334,14 @@ def test_a_manifest_that_does_not_fit_its_net_is_told_before_anything_is_served(
     (tmp_path / "pack.toml").write_text((tmp_path / "pack.toml").read_text().replace(right, wrong))
 
     with pytest.raises(PackError, match=said):
-        Enhancer(Settings(superres_pack=str(tmp_path))).check()
+        Enhancer(Settings(enhance_pack=str(tmp_path))).check()
 
 
 def test_files_that_are_no_net_are_refused(packs: dict[str, Path], tmp_path: Path) -> None:
-    spec = read_pack(packs["luma"]).superres
+    spec = read_pack(packs["luma"]).enhance
 
     with pytest.raises(PackError, match="OpenCV cannot read"):
-        SuperresNet(replace(spec, weights=spec.prototxt or spec.weights))
+        EnhanceNet(replace(spec, weights=spec.prototxt or spec.weights))
 
 
 def test_an_engine_enlarges_in_its_slots(tiny_pack: Path, luma: Settings, tiny_png: bytes) -> None:
@@ -422,13 +422,13 @@ def test_who_waits_too_long_for_his_turn_learns_when_to_come_again(luma: Setting
 def test_the_net_works_in_a_slot_only(luma: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     admission = Admission(slots=1, queue=0, wait_seconds=0)
     enhancer = Enhancer(replace(luma, tile=32), admission)
-    infer, in_slot = SuperresNet._infer, []
+    infer, in_slot = EnhanceNet._infer, []
 
-    def watched(net: SuperresNet, blob: NDArray[np.float32]) -> NDArray[np.float32]:
+    def watched(net: EnhanceNet, blob: NDArray[np.float32]) -> NDArray[np.float32]:
         in_slot.append(admission.busy)
         return infer(net, blob)
 
-    monkeypatch.setattr(SuperresNet, "_infer", watched)
+    monkeypatch.setattr(EnhanceNet, "_infer", watched)
     enhancer.enhance(png(noise(60, 60)))
 
     # What lays the net out, four tiles, and the one pixel for which the memory of a tile is given back.

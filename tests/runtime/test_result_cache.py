@@ -54,7 +54,7 @@ OTHER_SETTINGS = {
     *("body_seconds", "cache_bytes", "cache_seconds", "cache_url", "api_token", "cors_origins", "metrics"),
     *("state_dir", "batch_store", "batch_redis", "batch_hours", "batch_jobs"),
     *("max_batch_bytes", "max_batch_files"),
-    *("superres_pack", "max_enhance_pixels", "tile", "tile_bytes", "overlap"),
+    *("enhance_pack", "max_enhance_pixels", "tile", "tile_bytes", "overlap"),
     *("log_level", "log_addresses", "host", "port", "workers"),
 }
 

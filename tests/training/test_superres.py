@@ -169,7 +169,7 @@ def test_the_net_that_is_exported_is_small_and_in_the_manifest(tmp_path: Path) -
     export.export_superres(models.EnlargingNet().state_dict(), [plane], tmp_path)
     (tmp_path / "pack.toml").write_text(export.manifest(tmp_path))
 
-    found = read_pack(tmp_path).superres
+    found = read_pack(tmp_path).enhance
     assert len(found.weights.read()) < 1_000_000
     assert found.prototxt
     assert found.prototxt.read()

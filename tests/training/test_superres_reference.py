@@ -15,8 +15,8 @@ torch = pytest.importorskip("torch", reason="needs torch: make test-training ins
 from tests.support import tensorflow_graph  # noqa: E402
 from tests.support.enhance_packs import write_edsr_pack  # noqa: E402
 from tests.support.paths import SHARED  # noqa: E402
-from visage.enhance.net import SuperresNet  # noqa: E402
-from visage.packs.enhance_spec import SuperresSpec  # noqa: E402
+from visage.enhance.net import EnhanceNet  # noqa: E402
+from visage.packs.enhance_spec import EnhanceSpec  # noqa: E402
 from visage.packs.files import PackFile  # noqa: E402
 from visage.packs.pack import read_pack  # noqa: E402
 
@@ -24,9 +24,9 @@ from visage.packs.pack import read_pack  # noqa: E402
 TOLERANCE = 1e-3
 
 
-def difference(spec: SuperresSpec, pixels: NDArray[np.uint8]) -> float:
+def difference(spec: EnhanceSpec, pixels: NDArray[np.uint8]) -> float:
     """The most by which OpenCV's values differ from torch's."""
-    net = SuperresNet(spec)
+    net = EnhanceNet(spec)
     blob = net._preprocess(pixels)
     with torch.no_grad():
         expected = tensorflow_graph.run(spec.weights.read(), torch.from_numpy(blob).permute(0, 2, 3, 1)).numpy()
@@ -45,7 +45,7 @@ def test_the_real_graphs_of_fsrcnn_are_answered_as_by_torch(
     if not path.is_file():
         pytest.skip("needs real nets: there is no ../shared/packs/superres beside this repo")
     file = PackFile(path, "sha256", hashlib.sha256(path.read_bytes()).hexdigest())
-    spec = SuperresSpec(None, file, 3, "luma", white=1.0, mean=(0.0,), reach=6, overlap=6, padding=0, tile=None)
+    spec = EnhanceSpec(None, file, 3, "luma", white=1.0, mean=(0.0,), reach=6, overlap=6, padding=0, tile=None)
     pixels = np.ascontiguousarray(astronaut[100 : 100 + height, 200 : 200 + width, 1])
 
     assert difference(spec, pixels) < TOLERANCE
@@ -55,6 +55,6 @@ def test_the_real_graphs_of_fsrcnn_are_answered_as_by_torch(
 def test_a_graph_of_edsrs_shape_is_answered_as_by_torch(
     tmp_path: Path, astronaut: NDArray[np.uint8], blocks: int, channels: int
 ) -> None:
-    spec = read_pack(write_edsr_pack(tmp_path, blocks, channels)).superres
+    spec = read_pack(write_edsr_pack(tmp_path, blocks, channels)).enhance
 
     assert difference(spec, astronaut[100:133, 200:241]) < TOLERANCE

@@ -11,7 +11,7 @@ from typing import Any
 
 from visage.anonymize.masks import Mask, Method, Shape
 from visage.anonymize.search import GuardOptions
-from visage.enhance.results import EnlargeOptions
+from visage.enhance.results import EnhanceOptions
 from visage.errors import VisageError
 from visage.faces.analyzer import Options
 from visage.faces.search import Detail
@@ -30,7 +30,7 @@ class Task(Enum):
     ENHANCE = "enhance"
 
 
-_TASKS = {GuardOptions: Task.ANONYMIZE, Options: Task.PREDICT, EnlargeOptions: Task.ENHANCE}
+_TASKS = {GuardOptions: Task.ANONYMIZE, Options: Task.PREDICT, EnhanceOptions: Task.ENHANCE}
 
 
 class State(Enum):
@@ -68,7 +68,7 @@ class Done:
 Result = Done | Failure
 
 # What is to be done to each photo, and how.
-BatchOptions = Options | GuardOptions | EnlargeOptions
+BatchOptions = Options | GuardOptions | EnhanceOptions
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ def _options_as_json(options: BatchOptions) -> dict[str, Any]:
 
 def _options_from_json(task: Task, plain: Mapping[str, Any]) -> BatchOptions:
     if task is Task.ENHANCE:
-        return EnlargeOptions()
+        return EnhanceOptions()
     detail = Detail(plain["detail"])
     if task is Task.PREDICT:
         return Options(**{**plain, "detail": detail})

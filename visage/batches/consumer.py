@@ -26,9 +26,9 @@ from visage.errors import BatchError, SettingsError, VisageError
 from visage.log_format import log_config
 from visage.logs import cause, logger
 from visage.packs.pack import find_pack
-from visage.runtime.allocator import tune_heap
+from visage.runtime.allocator import tune_allocator
 from visage.runtime.engine import Engine
-from visage.runtime.enhancer import find_enlarging_pack
+from visage.runtime.enhancer import find_enhance_pack
 from visage.settings import Settings
 
 LOOK_SECONDS = 10.0
@@ -105,10 +105,10 @@ class LazyEngine:
         with self._lock:
             return self._engine
 
-    def give_back(self) -> None:
-        """What `Engine.give_back` does, where there is an engine."""
+    def release_idle_memory(self) -> None:
+        """What `Engine.release_idle_memory` does, where there is an engine."""
         if "_engine" in vars(self):
-            self._engine.give_back()
+            self._engine.release_idle_memory()
 
     @cached_property
     def _engine(self) -> Engine:
@@ -133,12 +133,12 @@ def main() -> None:
         logging.config.dictConfig(log_config(settings.log_level))
         # Found out now, not when the first batch comes.
         find_pack(settings.pack, settings.models_dir)
-        find_enlarging_pack(settings)
+        find_enhance_pack(settings)
         if "OPENCV_LOG_LEVEL" not in os.environ:
             # It would write lines of its own between the events, one for every damaged photo.
             # In 4.14 the function has moved.
             getattr(cv2.utils, "logging", cv2).setLogLevel(0)
-        tune_heap()
+        tune_allocator()
         # Photos of batches and what is known of them are for nobody else on this machine.
         os.umask(0o077)
         with consuming(settings, open_batches(settings)) as work:
@@ -179,7 +179,7 @@ def consuming(settings: Settings, batches: Batches) -> Iterator[Work]:
         life.beat: PULSE_SECONDS,
         Caretaker(batches).look: LOOK_SECONDS,
         consumer.check_worker_health: LOOK_SECONDS,
-        engine.give_back: LOOK_SECONDS,
+        engine.release_idle_memory: LOOK_SECONDS,
     }
     consumer.start()
     for action, seconds in rounds.items():

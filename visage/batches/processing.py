@@ -14,12 +14,12 @@ from visage.batches.enhancing import Claim, Enlarging, GivenUp
 from visage.batches.leases import Life
 from visage.batches.queue import MOST_ATTEMPTS
 from visage.batches.store import input_key, output_key
-from visage.enhance.results import EnlargeOptions
+from visage.enhance.results import EnhanceOptions
 from visage.errors import BatchError, BatchesUnavailable, BatchNotFound, RequestError, StorageFull, VisageError
 from visage.faces.analyzer import Options
 from visage.faces.results import as_json
 from visage.logs import cause, logger
-from visage.runtime.engine import WORN_OUT_PHOTOS, Engine
+from visage.runtime.engine import RECYCLE_AFTER_PHOTOS, Engine
 
 LOST = Failure("The photo was lost here before it was worked on; send it again.", "file_lost")
 UNFORESEEN = Failure("The photo failed for a reason that was not foreseen.", VisageError.code)
@@ -160,7 +160,7 @@ class Work:
     def _settle(self, batch: Batch, number: int, attempt: int) -> None:
         started = time.perf_counter()
         engine = self._engine()
-        self.worn_out = engine.wears_out and next(self._photos) >= WORN_OUT_PHOTOS
+        self.worn_out = engine.leaks_memory and next(self._photos) >= RECYCLE_AFTER_PHOTOS
         key = input_key(batch.id, number)
         try:
             result = self._result(engine, batch, self._store.read(key), number, attempt)
@@ -196,7 +196,7 @@ class Work:
             case Options() as options:
                 analysis = engine.analyze(photo, options, annotated=False)
                 return json.dumps(as_json(analysis, engine.pack)).encode(), len(analysis.faces)
-            case EnlargeOptions():
+            case EnhanceOptions():
                 return self._enlarging.enlarge(engine, photo, claim), None
 
     def _record(self, batch: Batch, number: int, result: Result, attempt: int, seconds: float = 0.0) -> bool:

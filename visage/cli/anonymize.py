@@ -21,7 +21,7 @@ from visage.cli.files import output_directory, read_photo, write_whole
 from visage.cli.plan import Copy, Plan, plan_copies
 from visage.faces.search import Detail
 from visage.packs.pack import Pack
-from visage.runtime.allocator import trim_heap, tune_heap
+from visage.runtime.allocator import release_memory, tune_allocator
 from visage.runtime.engine import Engine
 from visage.settings import Settings, available_cores
 
@@ -83,7 +83,7 @@ def anonymize(
     A directory keeps its tree. Copies that are there already are not made again, so that a run which was interrupted
     goes on where it ended. Of a photo that fails there is no copy.
     """
-    tune_heap()
+    tune_allocator()
     mask = Mask(Method(method), Shape(shape), mask_scale)
     options = GuardOptions(mask, min_confidence, detail=Detail(detail))
     with one_sentence():
@@ -141,7 +141,7 @@ def _copy(engine: Engine, copy: Copy, options: GuardOptions) -> Anonymized:
     anonymized = engine.anonymize(read_photo(source, engine.settings.max_image_pixels), options)
     write_whole(anonymized.picture, Path(copy.target), source)
     # Else what lies free between what is held grows with the number of files: 12 MB in 200 (benchmarks/folder.py).
-    trim_heap()
+    release_memory()
     return replace(anonymized, picture=b"")
 
 

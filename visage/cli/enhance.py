@@ -12,7 +12,7 @@ from visage.cli.console import DiskFull, bar, count, explained, is_full, one_sen
 from visage.cli.files import output_directory, read_photo, write_whole
 from visage.cli.plan import Copy, Plan, plan_copies
 from visage.enhance.results import Enhanced, as_json
-from visage.runtime.allocator import tune_heap
+from visage.runtime.allocator import tune_allocator
 from visage.runtime.enhancer import Enhancer
 from visage.settings import Settings, available_cores
 
@@ -31,7 +31,7 @@ def enhance(paths: tuple[Path, ...], output: Path, threads: int | None, again: b
     A directory keeps its tree. Copies that are there already are not made again, so that a run which was interrupted
     goes on where it ended.
     """
-    tune_heap()
+    tune_allocator()
     with one_sentence():
         plan = plan_copies(tuple(dict.fromkeys(paths)), output, again=again)
         settings = replace(Settings.from_environment(), opencv_threads=threads or available_cores())

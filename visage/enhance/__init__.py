@@ -1,6 +1,6 @@
 """Super-resolution: pictures and small faces enlarged by a net."""
 
-from visage.enhance.net import SuperresNet
-from visage.enhance.results import Enhanced, EnlargeOptions
+from visage.enhance.net import EnhanceNet
+from visage.enhance.results import Enhanced, EnhanceOptions
 
-__all__ = ["Enhanced", "EnlargeOptions", "SuperresNet"]
+__all__ = ["EnhanceNet", "EnhanceOptions", "Enhanced"]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visage.errors import PackError
-from visage.packs.enhance_spec import SuperresSpec
+from visage.packs.enhance_spec import EnhanceSpec
 
 Pixels = NDArray[np.uint8]
 
@@ -29,10 +29,10 @@ _HELD = 8
 _LEAST_FOR_WINOGRAD = 12
 
 
-class SuperresNet:
+class EnhanceNet:
     """A net that makes pictures `scale` times as wide and high."""
 
-    def __init__(self, spec: SuperresSpec) -> None:
+    def __init__(self, spec: EnhanceSpec) -> None:
         """Read the net.
 
         Raises:
@@ -163,7 +163,7 @@ def _rounded(values: NDArray[np.float32]) -> Pixels:
     return np.clip(np.rint(values, out=values), 0, 255, out=values).astype(np.uint8)
 
 
-def _read_net(spec: SuperresSpec) -> cv2.dnn.Net:
+def _read_net(spec: EnhanceSpec) -> cv2.dnn.Net:
     """Build a net from verified bytes: what was checked is what OpenCV reads, whatever happens to the files."""
     weights = spec.weights.read()
     try:

@@ -9,7 +9,7 @@ from visage.packs.pack import Pack
 
 
 @dataclass(frozen=True)
-class EnlargeOptions:
+class EnhanceOptions:
     """What can be chosen of how a picture is enlarged: nothing so far."""
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from visage.enhance.net import SuperresNet
+from visage.enhance.net import EnhanceNet
 from visage.images.decoding import Pixels
 
 
@@ -84,7 +84,7 @@ def no_progress(_done: int, _tiles: int) -> None: ...
 
 
 def enlarge(
-    net: SuperresNet, pixels: Pixels, tiles: Sequence[Tile], margin: int, *, turn: Turn, progress: Progress
+    net: EnhanceNet, pixels: Pixels, tiles: Sequence[Tile], margin: int, *, turn: Turn, progress: Progress
 ) -> Pixels:
     """(h, w, 3) uint8 BGR pixels as (scale h, scale w, 3), each of `tiles` by itself, in a `turn` of its own.
 

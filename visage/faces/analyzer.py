@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from visage.enhance.face_enlarger import FaceEnlarger, are_small
-from visage.enhance.net import SuperresNet
+from visage.enhance.net import EnhanceNet
+from visage.enhance.small_faces import FaceEnhancer, are_small
 from visage.errors import PackError
 from visage.faces.face import Face
 from visage.faces.search import Detail, find_faces, first_pass_size
@@ -18,7 +18,7 @@ from visage.images.boxes import Box
 from visage.images.decoding import Photo
 from visage.nets.classifier import Classifier, classify_by_all
 from visage.nets.detector import Detections, FaceDetector
-from visage.packs.enhance_spec import SuperresSpec
+from visage.packs.enhance_spec import EnhanceSpec
 from visage.packs.pack import Pack
 from visage.timings import Timings
 
@@ -47,13 +47,13 @@ class Options:
 class Analyzer:
     """Nets of its own; one photo at a time, by one thread at a time."""
 
-    def __init__(self, pack: Pack, superres: SuperresSpec | None = None, *, eager: bool = True) -> None:
+    def __init__(self, pack: Pack, enhance_spec: EnhanceSpec | None = None, *, eager: bool = True) -> None:
         """Read the nets of `pack`; those for gender and age, unless `eager`, when they are first asked for.
 
         The one that enlarges small faces always is read then.
         """
         self.pack = pack
-        self._superres = superres
+        self._enhance_spec = enhance_spec
         self.detector = FaceDetector(pack.face)
         if eager:
             _ = self._classifiers
@@ -77,7 +77,7 @@ class Analyzer:
         genders, ages = (np.empty((len(small), len(each.labels)), np.float32) for each in classifiers)
         genders[~small], ages[~small] = classify_by_all(classifiers, photo.pixels, found.boxes[~small])
         for index in np.flatnonzero(small):
-            around, box = self._enlarger.enlarge_face(photo.pixels, found.boxes[index])
+            around, box = self._enlarger.enhance_face(photo.pixels, found.boxes[index])
             genders[index : index + 1], ages[index : index + 1] = classify_by_all(classifiers, around, box[None])
         return tuple(
             self._face(box, float(confidence), gender, age, photo)
@@ -90,11 +90,11 @@ class Analyzer:
         return Classifier(self.pack.gender), Classifier(self.pack.age)
 
     @cached_property
-    def _enlarger(self) -> FaceEnlarger:
-        if self._superres is None:
+    def _enlarger(self) -> FaceEnhancer:
+        if self._enhance_spec is None:
             raise PackError(f"The pack in {self.pack.folder} has no net that enlarges faces.")
         crop_scale = max(self.pack.gender.crop_scale, self.pack.age.crop_scale)
-        return FaceEnlarger(SuperresNet(self._superres), crop_scale)
+        return FaceEnhancer(EnhanceNet(self._enhance_spec), crop_scale)
 
     def check(self) -> None:
         """Run every net once, on as little as it takes. How gender and age nets are laid out for it serves photos too.

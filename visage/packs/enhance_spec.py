@@ -15,7 +15,7 @@ _FARTHEST_REACH = 1024
 
 
 @dataclass(frozen=True)
-class SuperresSpec:
+class EnhanceSpec:
     """A net that enlarges pictures `scale` times: a Caffe net, or a TensorFlow graph, which has no prototxt.
 
     `colour` is `luma` (Y of YCrCb, alone) or `bgr`; `blob = (pixels - mean) * white / 255`, with a mean for each
@@ -37,7 +37,7 @@ class SuperresSpec:
     tile: int | None
 
 
-def superres_spec(role: ManifestTable) -> SuperresSpec:
+def read_enhance_spec(role: ManifestTable) -> EnhanceSpec:
     """What the table `[superres]` says.
 
     Raises:
@@ -48,7 +48,7 @@ def superres_spec(role: ManifestTable) -> SuperresSpec:
         raise role.fault("colour", " or ".join(_CHANNELS))
     mean = role.list_of("mean", float, _CHANNELS[colour]) if "mean" in role.content else [0.0] * _CHANNELS[colour]
     reach = role.integer("reach", 0, _FARTHEST_REACH)
-    return SuperresSpec(
+    return EnhanceSpec(
         prototxt=pack_file(role, "prototxt", "prototxt_sha256", "prototxt_source")
         if "prototxt" in role.content
         else None,

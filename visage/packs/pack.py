@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from visage.errors import PackError
-from visage.packs.enhance_spec import SuperresSpec, superres_spec
+from visage.packs.enhance_spec import EnhanceSpec, read_enhance_spec
 from visage.packs.files import PackFile, is_plain_name, pack_file
 from visage.packs.manifest import ManifestTable
 from visage.settings import BUNDLED_MODELS
@@ -88,7 +88,7 @@ class Pack:
     description: str
     folder: Path
     attributes: AttributeSpecs | None
-    enlarging: SuperresSpec | None
+    enhancement: EnhanceSpec | None
 
     @property
     def face(self) -> FaceSpec:
@@ -103,10 +103,10 @@ class Pack:
         return self._attributes.age
 
     @property
-    def superres(self) -> SuperresSpec:
-        if self.enlarging is None:
+    def enhance(self) -> EnhanceSpec:
+        if self.enhancement is None:
             raise PackError(f"The pack {self.name} has no net that enlarges; set VISAGE_SUPERRES_PACK to another.")
-        return self.enlarging
+        return self.enhancement
 
     @property
     def files(self) -> tuple[PackFile, ...]:
@@ -114,7 +114,7 @@ class Pack:
         found = self.attributes
         specs = [
             *((found.face, found.gender, found.age) if found else ()),
-            *([self.enlarging] if self.enlarging else []),
+            *([self.enhancement] if self.enhancement else []),
         ]
         return tuple(file for spec in specs for file in (spec.prototxt, spec.weights) if file)
 
@@ -177,7 +177,7 @@ def read_pack(folder: Path) -> Pack:
         description=top.text("description", ""),
         folder=folder,
         attributes=_attribute_specs(roles) if roles else None,
-        enlarging=superres_spec(top.table(ENLARGING)) if ENLARGING in table else None,
+        enhancement=read_enhance_spec(top.table(ENLARGING)) if ENLARGING in table else None,
     )
 
 

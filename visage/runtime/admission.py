@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from visage.errors import QueueFull, WaitTimeout
 
-TOO_MANY = "Too many photos are waiting already; try again in a second."
+QUEUE_FULL_MESSAGE = "Too many photos are waiting already; try again in a second."
 
 
 class Admission:
@@ -27,7 +27,7 @@ class Admission:
         self._patient: set[threading.Event] = set()
         self._lock = threading.Lock()
         # `time.monotonic()` of when the last slot was given back; None while one is held and until the first one was.
-        self.at_rest_since: float | None = None
+        self.idle_since: float | None = None
 
     @property
     def load(self) -> tuple[int, int]:
@@ -75,14 +75,14 @@ class Admission:
         turn = None
         with self._lock:
             if self.full and not patient:
-                raise QueueFull(TOO_MANY)
+                raise QueueFull(QUEUE_FULL_MESSAGE)
             if self.busy:
                 turn = threading.Event()
                 self._turns.append(turn)
                 self._patient |= {turn} if patient else set()
             else:
                 self._working += 1
-                self.at_rest_since = None
+                self.idle_since = None
         return turn
 
     def _give_up(self, turn: threading.Event) -> None:
@@ -100,4 +100,4 @@ class Admission:
                 turn.set()
             else:
                 self._working -= 1
-                self.at_rest_since = None if self._working else time.monotonic()
+                self.idle_since = None if self._working else time.monotonic()

@@ -14,7 +14,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _PURGE = b"arena.4096.purge"
 
 
-def tune_heap() -> None:
+def tune_allocator() -> None:
     """Have the C library serve all threads from one heap, and give large blocks back when they are freed.
 
     glibc gives a new thread a heap of its own, up to eight a core: the first photo of every thread then paid for fresh
@@ -28,7 +28,7 @@ def tune_heap() -> None:
         library.mallopt(_M_TRIM_THRESHOLD, 2**24)
 
 
-def trim_heap() -> None:
+def release_memory() -> None:
     """Give back what is free."""
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)

@@ -30,17 +30,17 @@ from visage.images.headers import ImageHeader
 from visage.nets.caffe_layers import use_fast_layers
 from visage.packs.pack import find_pack
 from visage.runtime.admission import Admission
-from visage.runtime.allocator import trim_heap
+from visage.runtime.allocator import release_memory
 from visage.runtime.enhancer import Enhancer
 from visage.runtime.result_cache import open_cache
 from visage.settings import BUNDLED_MODELS, Settings
 from visage.timings import Timings
 
-__all__ = ["WORN_OUT_PHOTOS", "Analysis", "Engine"]
+__all__ = ["RECYCLE_AFTER_PHOTOS", "Analysis", "Engine"]
 
 # After so many, a process with an engine that wears out is better replaced: nine answers of such layers for a photo of
 # two faces (the nets of the literature) are 640 bytes, so 13 MB.
-WORN_OUT_PHOTOS = 20_000
+RECYCLE_AFTER_PHOTOS = 20_000
 
 # From this many seconds without work on, memory that is free goes back to the system, 10 MB of a worker. Not sooner,
 # because the next photo finds fresh pages in its place: 5 to 10 ms beside its 21 (benchmarks/README.md).
@@ -63,11 +63,11 @@ class Engine:
         self.admission = Admission(self.settings.slots, self.settings.queue, self.settings.wait_seconds)
         # Some memory is lost with every photo: 71 bytes for every answer of a layer in Python, by OpenCV.
         texts = [spec.prototxt.read() for spec in (self.pack.face, self.pack.gender, self.pack.age)]
-        self.wears_out = any(use_fast_layers(text) != text for text in texts)
+        self.leaks_memory = any(use_fast_layers(text) != text for text in texts)
         self.ready = False
         self._given_back: float | None = None
         # Always by the small net: a large one would keep a slot for minutes, for a crowd.
-        small = find_pack("compact", BUNDLED_MODELS).superres
+        small = find_pack("compact", BUNDLED_MODELS).enhance
         self._analyzers = [Analyzer(self.pack, small, eager=eager) for _ in range(self.settings.slots)]
         # Those that nobody has; the admission lets in no more callers than there are.
         self._free: queue.SimpleQueue[Analyzer] = queue.SimpleQueue()
@@ -111,15 +111,15 @@ class Engine:
         decode(blank, inspect(blank, max_pixels=800 * 600))
         self.ready = True
 
-    def give_back(self) -> None:
+    def release_idle_memory(self) -> None:
         """Once no photo has been worked on for five seconds, give back the memory that it took. Call it now and then.
 
         What the warm-up made ready stays until the first photo has used it.
         """
-        since = self.admission.at_rest_since
+        since = self.admission.idle_since
         if since is not None and since != self._given_back and time.monotonic() - since > _REST_SECONDS:
             self._given_back = since
-            trim_heap()
+            release_memory()
 
     def analyze(self, data: bytes, options: Options | None = None, *, annotated: bool = True) -> Analysis:
         """The faces in the bytes of a JPEG, PNG, WebP or BMP; with `annotated`, the picture with the faces marked too.

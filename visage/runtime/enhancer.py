@@ -11,7 +11,7 @@ from functools import partial
 
 import cv2
 
-from visage.enhance.net import SuperresNet
+from visage.enhance.net import EnhanceNet
 from visage.enhance.results import Enhanced
 from visage.enhance.tiles import Progress, cut, enlarge, no_progress
 from visage.errors import BusyError, QueueFull, SettingsError
@@ -47,11 +47,11 @@ class Enhancer:
             PackError: the pack is missing, incomplete, altered or not what its manifest says, or does not enlarge.
             SettingsError: the tile, or the memory for it, is too small for the overlap.
         """
-        self.pack = find_enlarging_pack(settings)
+        self.pack = find_enhance_pack(settings)
         self._settings = settings
         self._admission = admission or Admission(1, settings.queue, settings.wait_seconds)
         self._line = Admission(1, (settings.queue + 1) // 2, settings.wait_seconds)
-        self._net = SuperresNet(self.pack.superres)
+        self._net = EnhanceNet(self.pack.enhance)
         self._overlap = self._net.overlap if settings.overlap is None else settings.overlap
         self._margin = min(self._net.padding, self._overlap)
         self._least_side = max(1, _LEAST_OVER_OVERLAP * self._overlap)
@@ -61,7 +61,7 @@ class Enhancer:
                 f"VISAGE_TILE is {self._side}; for an overlap of {self._overlap} it must be {self._least_side} or more."
             )
         # What the last picture took, from its turn on: all that is known of those to come. At first nothing is.
-        self.usual_seconds = 0.0
+        self.expected_seconds = 0.0
 
     def check(self) -> None:
         """Run the net once, on as little as it takes.
@@ -102,7 +102,7 @@ class Enhancer:
             timings.record("encode")
         _, first, *later = waits
         seconds = timings.seconds
-        self.usual_seconds = sum(seconds.values())
+        self.expected_seconds = sum(seconds.values())
         seconds["decode"] -= first
         seconds["enlarge"] -= sum(later)
         height, width = enlarged.shape[:2]
@@ -120,7 +120,7 @@ class Enhancer:
 
     def _busy(self, error: BusyError) -> BusyError:
         """The same of pictures that are enlarged, which take longer than photos."""
-        seconds = max(1, math.ceil(self.usual_seconds * (1 + self._line.waiting)))
+        seconds = max(1, math.ceil(self.expected_seconds * (1 + self._line.waiting)))
         reason = "as many wait as may" if isinstance(error, QueueFull) else "that did not come to its end in time"
         return type(error)(f"Another picture is being enlarged, and {reason}; try again in {seconds} s.", seconds)
 
@@ -145,15 +145,15 @@ class Enhancer:
         return max(min(most, best), self._least_side)
 
 
-def find_enlarging_pack(settings: Settings) -> Pack:
+def find_enhance_pack(settings: Settings) -> Pack:
     """The pack that `settings` name; by default that of the repo, even if one of that name stands before it.
 
     Raises:
         PackError: it is missing, badly described or does not enlarge.
     """
-    pack = find_pack(settings.superres_pack, settings.models_dir)
-    if pack.enlarging is None and settings.superres_pack == Settings.superres_pack:
-        pack = find_pack(settings.superres_pack, BUNDLED_MODELS)
+    pack = find_pack(settings.enhance_pack, settings.models_dir)
+    if pack.enhancement is None and settings.enhance_pack == Settings.enhance_pack:
+        pack = find_pack(settings.enhance_pack, BUNDLED_MODELS)
     # Asked for now, so that one that does not enlarge is found by whoever starts, not by the first picture.
-    _ = pack.superres
+    _ = pack.enhance
     return pack

@@ -6,7 +6,7 @@ import signal
 from functools import cache
 from typing import Any
 
-from visage.runtime.allocator import trim_heap
+from visage.runtime.allocator import release_memory
 from visage.settings import Settings
 
 
@@ -18,7 +18,7 @@ def when_ready(server: Any) -> None:  # noqa: ARG001
     """
     gc.collect()
     gc.freeze()
-    trim_heap()
+    release_memory()
 
 
 def on_reload(server: Any) -> None:
@@ -49,7 +49,7 @@ def post_fork(server: Any, worker: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """Warm up. The worker accepts nothing before this returns, and nothing at all if it is to stop already."""
     # The package decides by PROMETHEUS_MULTIPROC_DIR, when it is imported, how it counts.
-    from visage.runtime.engine import WORN_OUT_PHOTOS  # noqa: PLC0415
+    from visage.runtime.engine import RECYCLE_AFTER_PHOTOS  # noqa: PLC0415
     from visage.server.self_test import rehearse  # noqa: PLC0415
     from visage.web import metrics  # noqa: PLC0415
 
@@ -59,8 +59,8 @@ def post_worker_init(worker: Any) -> None:
         rehearse(worker)
         metrics.introduce(engine)
         metrics.keep_up_to_date(engine)
-        if engine.wears_out:
-            worker.max_requests = WORN_OUT_PHOTOS + secrets.randbelow(WORN_OUT_PHOTOS)
+        if engine.leaks_memory:
+            worker.max_requests = RECYCLE_AFTER_PHOTOS + secrets.randbelow(RECYCLE_AFTER_PHOTOS)
     while not worker.early_signals.empty():
         if worker.early_signals.get() in {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}:
             worker.alive = False

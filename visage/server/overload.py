@@ -4,7 +4,7 @@ import time
 from contextlib import suppress
 
 from visage.errors import QueueFull
-from visage.runtime.admission import TOO_MANY
+from visage.runtime.admission import QUEUE_FULL_MESSAGE
 from visage.runtime.engine import Engine
 from visage.server.connection import Connection
 from visage.server.early_rejection import refusal
@@ -29,5 +29,5 @@ def rest(engine: Engine) -> None:
 def turn_away(connection: Connection, *, keeps: bool) -> bool:
     """Refuse a photo that has come whole; the client `keeps` the connection, where a new one would cost both more."""
     with suppress(OSError):
-        connection.sock.sendall(refusal(QueueFull(TOO_MANY), connection.request_id, keeps=keeps))
+        connection.sock.sendall(refusal(QueueFull(QUEUE_FULL_MESSAGE), connection.request_id, keeps=keeps))
     return keeps

@@ -42,7 +42,7 @@ def rehearse(worker: PatientWorker) -> None:
         app.extensions["self_test"] = False
         engine.cache = cache
         # Nobody has been here: what is ready stays so until the first photo has used it, and no request is used up.
-        engine.admission.at_rest_since = None
+        engine.admission.idle_since = None
         worker.nr = 0
     if answer.startswith("HTTP/1.1 200 "):
         logger.debug("rehearsed", extra={"fields": {"seconds": round(time.monotonic() - started, 3)}})

@@ -83,7 +83,7 @@ class ServiceWorker(PatientWorker):
         if now >= self.next_sign:
             self.next_sign = now + _ROUND_SECONDS
             super().notify()
-            self.wsgi.extensions["engine"].give_back()
+            self.wsgi.extensions["engine"].release_idle_memory()
 
     def init_process(self) -> None:
         """Begin in the process that was forked for this worker."""

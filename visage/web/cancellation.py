@@ -48,5 +48,5 @@ class Wanted:
         """What is to be expected: as long as the last picture took, and then as long a tile as those so far."""
         if done == 0:
             self._began = time.monotonic()
-            return self._enhancer.usual_seconds
+            return self._enhancer.expected_seconds
         return (time.monotonic() - self._began) / done * (tiles - done)

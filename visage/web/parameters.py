@@ -14,7 +14,7 @@ from werkzeug.http import parse_accept_header
 from visage.anonymize.masks import Mask
 from visage.anonymize.search import GuardOptions
 from visage.batches.batch import BatchOptions, Task
-from visage.enhance.results import EnlargeOptions
+from visage.enhance.results import EnhanceOptions
 from visage.errors import BadParameter, NotAcceptable
 from visage.faces.analyzer import Options
 from visage.images.boxes import Box
@@ -130,7 +130,7 @@ def read_batch_options(*sources: MultiDict[str, str]) -> BatchOptions:
         case Task.PREDICT:
             return _options(parameters)
         case Task.ENHANCE:
-            return EnlargeOptions()
+            return EnhanceOptions()
 
 
 def wants_files(request: Request) -> bool:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from visage.enhance.net import SuperresNet
+from visage.enhance.net import EnhanceNet
 
 # The longest side, in pixels, of a face that is enlarged. Of 5,000 faces of 24 pixels 1.1 % more are told the right
 # gender and 1.3 % more the right age group, of those of 48 pixels 0.2 and 0.3 % (benchmarks/README.md).
@@ -18,17 +18,17 @@ def are_small(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.asarray((boxes[:, 2:] - boxes[:, :2] <= LONGEST_SIDE).all(axis=1))
 
 
-class FaceEnlarger:
+class FaceEnhancer:
     """Enlarges one face at a time."""
 
-    def __init__(self, net: SuperresNet, crop_scale: float) -> None:
+    def __init__(self, net: EnhanceNet, crop_scale: float) -> None:
         """`crop_scale` is the side of what is looked at around a face over the longer side of its box."""
         self._net = net
         # Of what is enlarged, in pixels: the same for all faces, because a net is laid out anew for every other. One
         # more on each side, because squares begin between pixels.
         self._side = math.ceil(crop_scale * LONGEST_SIDE) + 2 * (net.overlap + 1)
 
-    def enlarge_face(
+    def enhance_face(
         self, pixels: NDArray[np.uint8], box: NDArray[np.float32]
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """What is around the face in `box`, (4,) of (h, w, 3) BGR pixels, enlarged, and the box in it.
