@@ -24,7 +24,7 @@ from tests.support.redis_server import needs_redis, running_redis
 from tests.support.service import free_port, serving
 from visage.errors import EmptyImage, ImageTooLarge, QueueFull, SettingsError, UndecodableImage
 from visage.faces.analyzer import Options
-from visage.faces.results import Analysis, as_json
+from visage.faces.results import Analysis
 from visage.faces.search import Detail
 from visage.packs.files import PackFile
 from visage.packs.pack import NetSpec, Pack
@@ -142,7 +142,7 @@ def test_a_known_answer_is_the_same_byte_for_byte(caching: Engine, tiny_png: byt
     assert (first.cached, second.cached) == (False, True)
     assert len(second.faces) == 3
     assert but_for_the_times(second) == but_for_the_times(first)
-    given = [json.dumps(as_json(but_for_the_times(each), caching.pack)) for each in (first, second)]
+    given = [json.dumps(but_for_the_times(each).as_json(caching.pack)) for each in (first, second)]
     assert given[0] == given[1]
 
 

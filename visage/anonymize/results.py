@@ -46,18 +46,17 @@ class Anonymized:
         """How many faces were covered."""
         return sum(not face.kept for face in self.faces)
 
-
-def as_json(anonymized: Anonymized, pack: Pack) -> dict[str, Any]:
-    """The answer without its picture, as plain data."""
-    return {
-        "image": {"width": anonymized.width, "height": anonymized.height, "format": anonymized.format},
-        "faces": [
-            {
-                "bbox": list(face.box.corners),
-                "confidence": round(face.confidence, 4),
-                "kept": face.kept,
-            }
-            for face in anonymized.faces
-        ],
-        **origin_as_json(pack, anonymized.seconds),
-    }
+    def as_json(self, pack: Pack) -> dict[str, Any]:
+        """Return the result without its picture as JSON types."""
+        return {
+            "image": {"width": self.width, "height": self.height, "format": self.format},
+            "faces": [
+                {
+                    "bbox": list(face.box.corners),
+                    "confidence": round(face.confidence, 4),
+                    "kept": face.kept,
+                }
+                for face in self.faces
+            ],
+            **origin_as_json(pack, self.seconds),
+        }

@@ -17,7 +17,6 @@ from visage.batches.store import input_key, output_key
 from visage.enhance.results import EnhanceOptions
 from visage.errors import BatchError, BatchesUnavailable, BatchNotFound, RequestError, StorageFull, VisageError
 from visage.faces.analyzer import Options
-from visage.faces.results import as_json
 from visage.logs import cause, logger
 from visage.runtime.engine import RECYCLE_AFTER_PHOTOS, Engine
 
@@ -195,7 +194,7 @@ class Work:
                 return anonymized.picture, len(anonymized.faces)
             case Options() as options:
                 analysis = engine.analyze(photo, options, annotated=False)
-                return json.dumps(as_json(analysis, engine.pack)).encode(), len(analysis.faces)
+                return json.dumps(analysis.as_json(engine.pack)).encode(), len(analysis.faces)
             case EnhanceOptions():
                 return self._enlarging.enlarge(engine, photo, claim), None
 

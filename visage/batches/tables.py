@@ -13,7 +13,7 @@ _ATTRIBUTES = ("confidence", "gender", "gender_confidence", "age", "age_confiden
 # OWASP, "CSV Injection".
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
-# Names of files, each with its analysis as `visage.faces.results.as_json` makes it.
+# Names of files, each with its analysis as `visage.faces.results.Analysis.as_json` makes it.
 Analyses = Iterable[tuple[str, Mapping[str, Any]]]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from visage.anonymize.masks import Mask, Method, Shape
-from visage.anonymize.results import Anonymized, as_json
+from visage.anonymize.results import Anonymized
 from visage.anonymize.search import GuardOptions
 from visage.cli import copy_options
 from visage.cli.console import DiskFull, bar, count, explained, interrupts_held_back, is_full, one_sentence, say
@@ -154,7 +154,7 @@ def _report(outcome: _Outcome, copy: Copy, future: "Future[Anonymized]", pack: P
     outcome.done += 1
     outcome.faces += anonymized.covered
     if as_lines:
-        say(json.dumps({"photo": copy.source, "copy": copy.target} | as_json(anonymized, pack)))
+        say(json.dumps({"photo": copy.source, "copy": copy.target} | anonymized.as_json(pack)))
     else:
         say(f"{copy.source}: {count(anonymized.covered, 'face')} covered")
 

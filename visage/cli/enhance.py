@@ -11,7 +11,7 @@ from visage.cli import copy_options
 from visage.cli.console import DiskFull, bar, count, explained, is_full, one_sentence, say
 from visage.cli.files import output_directory, read_photo, write_whole
 from visage.cli.plan import Copy, Plan, plan_copies
-from visage.enhance.results import Enhanced, as_json
+from visage.enhance.results import Enhanced
 from visage.runtime.allocator import tune_allocator
 from visage.runtime.enhancer import Enhancer
 from visage.settings import Settings, available_cores
@@ -60,7 +60,7 @@ def _work(enhancer: Enhancer, settings: Settings, plan: Plan, output: Path, as_l
                 raise DiskFull(output) from None
             continue
         if as_lines:
-            say(json.dumps({"photo": copy.source, "copy": copy.target} | as_json(enhanced, enhancer.pack)))
+            say(json.dumps({"photo": copy.source, "copy": copy.target} | enhanced.as_json(enhancer.pack)))
         else:
             say(f"{copy.source}: {enhanced.width} x {enhanced.height}")
     return failed

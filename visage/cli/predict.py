@@ -14,7 +14,6 @@ from visage.cli.console import bar, count, explained, interrupts_held_back, one_
 from visage.errors import SetupError
 from visage.faces.analyzer import Options
 from visage.faces.face import Face
-from visage.faces.results import as_json
 from visage.faces.search import Detail
 from visage.packs.pack import Pack
 from visage.runtime.engine import Analysis, Engine
@@ -94,7 +93,7 @@ def _report(photo: Path, future: "Future[Analysis]", pack: Pack, as_lines: bool)
         return False
     analysis = future.result()
     if as_lines:
-        say(json.dumps({"photo": str(photo)} | as_json(analysis, pack)))
+        say(json.dumps({"photo": str(photo)} | analysis.as_json(pack)))
     else:
         say(f"{photo}: {count(len(analysis.faces), 'face')}")
         for face in analysis.faces:

@@ -28,11 +28,10 @@ class Enhanced:
     picture: bytes
     seconds: Mapping[str, float]
 
-
-def as_json(enhanced: Enhanced, pack: Pack) -> dict[str, Any]:
-    """The answer without its picture, as plain data."""
-    return {
-        "image": {"width": enhanced.width, "height": enhanced.height, "format": enhanced.format},
-        "scale": enhanced.scale,
-        **origin_as_json(pack, enhanced.seconds),
-    }
+    def as_json(self, pack: Pack) -> dict[str, Any]:
+        """Return the result without its picture as JSON types."""
+        return {
+            "image": {"width": self.width, "height": self.height, "format": self.format},
+            "scale": self.scale,
+            **origin_as_json(pack, self.seconds),
+        }

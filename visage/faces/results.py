@@ -27,15 +27,14 @@ class Analysis:
     seconds: Mapping[str, float]
     cached: bool = False
 
-
-def as_json(analysis: Analysis, pack: Pack) -> dict[str, Any]:
-    """The answer without its picture, as plain data."""
-    return {
-        "image": {"width": analysis.width, "height": analysis.height},
-        "faces": [face_as_json(face) for face in analysis.faces],
-        **origin_as_json(pack, analysis.seconds),
-        "annotated_scale": round(analysis.annotated_scale, 6),
-    }
+    def as_json(self, pack: Pack) -> dict[str, Any]:
+        """Return the result without its picture as JSON types."""
+        return {
+            "image": {"width": self.width, "height": self.height},
+            "faces": [face_as_json(face) for face in self.faces],
+            **origin_as_json(pack, self.seconds),
+            "annotated_scale": round(self.annotated_scale, 6),
+        }
 
 
 def face_as_json(face: Face) -> dict[str, Any]:

@@ -10,10 +10,7 @@ from flask import Response
 from werkzeug.datastructures import Headers
 
 from visage.anonymize.results import Anonymized
-from visage.anonymize.results import as_json as guard_as_json
 from visage.enhance.results import Enhanced
-from visage.enhance.results import as_json as enlarged_as_json
-from visage.faces.results import as_json
 from visage.images.encoding import MEDIA_TYPES
 from visage.packs.pack import Pack
 from visage.runtime.engine import Analysis
@@ -33,7 +30,7 @@ class Answer(Response):
 def answer(analysis: Analysis, pack: Pack, format: Format) -> Response:
     """The 200 for `analysis` in the wanted `format`; `Format.JPEG` and `Format.BOTH` need the annotated picture."""
     picture = analysis.annotated
-    content = as_json(analysis, pack)
+    content = analysis.as_json(pack)
     if format is Format.JSON or picture is None:
         response = Answer(_with_picture(content, picture), content_type="application/json")
     elif format is Format.JPEG:
@@ -47,7 +44,7 @@ def answer(analysis: Analysis, pack: Pack, format: Format) -> Response:
 
 def guard_answer(anonymized: Anonymized, pack: Pack, wish: PictureWish) -> Response:
     """The 200 for a photo whose faces are covered."""
-    response = _made(anonymized, guard_as_json(anonymized, pack), wish)
+    response = _made(anonymized, anonymized.as_json(pack), wish)
     if wish.format is PictureFormat.PICTURE:
         response.headers["X-Face-Count"] = str(anonymized.covered)
     return response
@@ -55,7 +52,7 @@ def guard_answer(anonymized: Anonymized, pack: Pack, wish: PictureWish) -> Respo
 
 def enlarged_answer(enhanced: Enhanced, pack: Pack, wish: PictureWish) -> Response:
     """The 200 for a picture that was enlarged."""
-    return _made(enhanced, enlarged_as_json(enhanced, pack), wish)
+    return _made(enhanced, enhanced.as_json(pack), wish)
 
 
 def _made(made: Anonymized | Enhanced, content: dict[str, Any], wish: PictureWish) -> Response:
