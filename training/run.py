@@ -4,7 +4,7 @@ import argparse
 import copy
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import cv2
@@ -46,11 +46,13 @@ class Run:
         kernel_rate: float | None = None,
         *,
         adaptive: bool = False,
+        kernels: Collection[nn.Parameter] | None = None,
     ) -> None:
         """Stochastic descent from `peak_rate` on for every weight; with `kernel_rate` the kernels of convolutions move
         by orthogonal steps of that length instead (Muon, Jordan et al., 2024). Each of them must go before a batch
         norm, because its norm is then held where it is: the length of a step means something only against it.
-        Nets without batch norms descend evenly if `adaptive` (Adam, Kingma and Ba, 2014), without decay.
+        `kernels` names them where not every kernel does. The other weights descend evenly if `adaptive` (Adam, Kingma
+        and Ba, 2014), without decay.
         """
         self.nets = {name: net.to(memory_format=torch.channels_last) for name, net in nets.items()}
         self.steps = 0
@@ -58,9 +60,15 @@ class Run:
         self.means = {name: copy.deepcopy(net).eval() for name, net in self.nets.items()}
         self._checkpoint = checkpoint
         self._parameters = [parameter for net in self.nets.values() for parameter in net.parameters()]
-        orthogonal = [parameter for parameter in self._parameters if kernel_rate and parameter.ndim == 4]
+        chosen = {id(kernel) for kernel in kernels} if kernels is not None else None
+        orthogonal = [
+            parameter
+            for parameter in self._parameters
+            if kernel_rate and parameter.ndim == 4 and (chosen is None or id(parameter) in chosen)
+        ]
         self._matrices = [(kernel, nn.Parameter(_matrix(kernel.data))) for kernel in orthogonal]
-        others = [parameter for parameter in self._parameters if not (kernel_rate and parameter.ndim == 4)]
+        moved = {id(kernel) for kernel in orthogonal}
+        others = [parameter for parameter in self._parameters if id(parameter) not in moved]
         group = {"params": others, "peak_rate": peak_rate}
         self._optimizers: list[torch.optim.Optimizer] = [
             torch.optim.Adam([group])

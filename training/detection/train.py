@@ -1,0 +1,101 @@
+"""Train the face net: `python -m training.detection.train --photos DIR --labels runs/labels --samples 400000`.
+
+A run saves itself after every round into `--out` and goes on from there. Pictures of several sizes alternate: many
+small ones, in which faces are as large as they are, and fewer large ones, for large faces.
+"""
+
+import argparse
+import json
+import multiprocessing
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.attributes import to_tensor
+from training.detection import net as face_net
+from training.detection.labels import read_photos
+from training.detection.loss import losses
+from training.detection.pictures import Composer, Picture
+from training.run import Run, load_means, read_arguments
+
+# The side and number of pictures in the batches, in turns: each batch costs about the same.
+BATCHES = ((224, 64), (224, 64), (448, 14))
+
+PEAK_RATE, KERNEL_RATE = 1e-3, 0.025
+SEED = 20261128
+
+# Steps between two checkpoints.
+ROUND = 50
+
+Batch = tuple[Tensor, list[Picture]]
+
+
+def compose(photos: Path, labels: Path, first: int, step: int, batches: "multiprocessing.Queue[list[Picture]]") -> None:
+    """Put the pictures of batch `first`, `first + step`, ... into `batches`: what a process does."""
+    cv2.setNumThreads(1)
+    composer = Composer(read_photos(photos, labels))
+    number = first
+    while True:
+        side, count = BATCHES[number % len(BATCHES)]
+        batches.put(composer.pictures(count, side, np.random.default_rng((SEED, number))))
+        number += step
+
+
+def stream(photos: Path, labels: Path, first: int, workers: int) -> Iterator[Batch]:
+    """Batches without end, from number `first` on."""
+    context = multiprocessing.get_context("spawn")
+    queues: list[multiprocessing.Queue[list[Picture]]] = [context.Queue(4) for _ in range(workers)]
+    for worker, queue in enumerate(queues):
+        arguments = (photos, labels, first + worker, workers, queue)
+        context.Process(target=compose, args=arguments, daemon=True).start()
+    number = first
+    while True:
+        pictures = queues[(number - first) % workers].get()
+        yield to_tensor(np.stack([picture.pixels for picture in pictures])), pictures
+        number += 1
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Train until `--samples` pictures were seen."""
+    torch.manual_seed(SEED)
+    samples_a_turn = sum(count for _, count in BATCHES)
+    steps = arguments.samples * len(BATCHES) // samples_a_turn
+    net = face_net.FaceNet()
+    if arguments.start:
+        net.load_state_dict(load_means(arguments.start, "face"))
+    run = Run(
+        {"face": net}, arguments.out / "face.pt", steps, PEAK_RATE, KERNEL_RATE, adaptive=True, kernels=net.kernels()
+    )
+    batches = stream(arguments.photos, arguments.labels, run.steps, arguments.workers)
+    while run.steps < steps:
+        began = time.monotonic()
+        run.train()
+        parts = []
+        for _ in range(ROUND):
+            blob, pictures = next(batches)
+            grid = face_net.cells(*blob.shape[2:])
+            each = losses(run.nets["face"](blob), pictures, *grid)
+            run.step(each.total)
+            parts.append([float(each.scores), float(each.boxes), float(each.landmarks)])
+        run.save()
+        named = dict(zip(("scores", "boxes", "landmarks"), np.mean(parts, axis=0).round(3).tolist(), strict=True))
+        print(json.dumps({"step": run.steps, "seconds": round(time.monotonic() - began), **named}), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--labels", type=Path, default=Path("runs/labels"))
+    parser.add_argument("--start", type=Path, help="checkpoint whose averaged weights a fresh run begins with")
+    parser.add_argument("--samples", type=int, default=400_000)
+    arguments = read_arguments(parser)
+    train(arguments)
+
+
+if __name__ == "__main__":
+    main()
