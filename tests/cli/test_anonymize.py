@@ -27,8 +27,8 @@ from visage.anonymize.masks import Mask, Method, Shape
 from visage.anonymize.results import Anonymized
 from visage.anonymize.search import GuardOptions
 from visage.cli import main
-from visage.cli.console import interrupts_held_back
-from visage.cli.files import read_photo, write_whole
+from visage.cli.console import interrupts_deferred
+from visage.cli.files import read_photo, write_atomically
 from visage.errors import ImageTooLarge, SetupError, UnsupportedType
 from visage.faces.search import Detail
 from visage.runtime.engine import Engine
@@ -109,8 +109,8 @@ def test_a_photo_is_copied_with_its_faces_covered(
     result = run(photo, "-o", out)
 
     assert result.exit_code == 0
-    assert result.stdout == f"{photo}: {faces} faces covered\n"
-    assert result.stderr == f"1 photo done, {faces} faces covered.\n"
+    assert result.stdout == f"{photo}: {faces} faces anonymized\n"
+    assert result.stderr == f"1 photo done, {faces} faces anonymized.\n"
     assert covered != tiny_png
     assert (out / "photo.png").read_bytes() == covered
     assert photo.read_bytes() == tiny_png
@@ -256,8 +256,8 @@ def test_what_is_there_already_is_left_alone(
     result = run(folder, "-o", out)
 
     assert result.exit_code == 0
-    assert result.stdout == f"{folder / 'b.png'}: {faces} faces covered\n"
-    assert "2 were there already; --again makes them anew." in result.stderr
+    assert result.stdout == f"{folder / 'b.png'}: {faces} faces anonymized\n"
+    assert "2 existing copies skipped; --again replaces them." in result.stderr
     assert (out / "a.png").read_bytes() == b"made before"
     assert (out / "b.png").read_bytes() == covered
 
@@ -282,7 +282,7 @@ def test_copies_that_are_one_file_on_disk_are_all_there_already(folder: Path, ou
     write(out / "a.png", b"made before")
     (out / "b.png").hardlink_to(out / "a.png")
 
-    assert "2 were there already" in run(folder, "-o", out).stderr
+    assert "2 existing copies skipped" in run(folder, "-o", out).stderr
 
 
 def test_a_directory_in_the_place_of_a_copy_is_told(folder: Path, out: Path, tiny_png: bytes) -> None:
@@ -314,7 +314,7 @@ def test_a_run_that_was_killed_is_gone_on_with(folder: Path, out: Path, tiny_png
 
     assert result.exit_code == 0
     assert len(result.stdout.splitlines()) == len(names) - len(done)
-    assert f"{len(done)} were there already" in result.stderr
+    assert f"{len(done)} existing copies skipped" in result.stderr
     assert files(out) == names
     assert all((out / name).read_bytes() == covered for name in names)
 
@@ -472,7 +472,7 @@ def test_a_copy_that_has_become_the_original_meanwhile_is_not_written(folder: Pa
     (out / "a.png").hardlink_to(original)
 
     with pytest.raises(SetupError, match="original"):
-        write_whole(b"copy", out / "a.png", original)
+        write_atomically(b"copy", out / "a.png", original=original)
 
     assert (out / "a.png").read_bytes() == b"original"
     assert files(out) == {"a.png"}
@@ -499,7 +499,7 @@ def test_links_to_directories_are_not_followed(folder: Path, out: Path, tiny_png
 
     assert result.exit_code == 0
     assert files(out) == {"sub/a.png"}
-    assert "2 left out" in result.stderr
+    assert "2 files skipped" in result.stderr
 
 
 def test_links_to_photos_are_followed(folder: Path, out: Path, tmp_path: Path, tiny_png: bytes, covered: bytes) -> None:
@@ -533,7 +533,7 @@ def test_other_files_are_left_out_and_counted(folder: Path, out: Path, tiny_png:
     result = run(folder, "-o", out)
 
     assert result.exit_code == 0
-    assert "6 left out" in result.stderr
+    assert "6 files skipped" in result.stderr
     assert files(out) == {"a.png"}
 
 
@@ -546,7 +546,7 @@ def test_a_file_that_is_named_always_counts(folder: Path, out: Path) -> None:
 
     assert result.exit_code == 1
     assert f"  {notes}: This kind of file is not accepted" in result.stderr
-    assert f"  {pipe}: This is no regular file" in result.stderr
+    assert f"  {pipe}: This is not a regular file" in result.stderr
     assert f"  {missing}: cannot be read or written: No such file or directory" in result.stderr
     assert files(out) == set()
 
@@ -586,7 +586,7 @@ def test_broken_files_fail_alone_and_leave_nothing(
     assert {name: (out / name).read_bytes() for name in files(out)} == dict.fromkeys(
         ("a.png", "sub/b.png", "z.png"), covered
     )
-    assert f"3 photos done, {3 * faces} faces covered." in result.stderr
+    assert f"3 photos done, {3 * faces} faces anonymized." in result.stderr
     assert f"{len(broken)} files failed" in result.stderr
     told = dict(line.strip().split(": ", 1) for line in result.stderr.splitlines() if line.startswith("  "))
     assert told.keys() == {str(folder / name) for name in broken}
@@ -706,7 +706,7 @@ def test_an_unforeseen_error_fails_its_photo_alone(
     result = run(folder, "-o", out, "--jobs", 1)
 
     assert result.exit_code == 1
-    assert f"  {folder / 'b.png'}: failed for a reason that was not foreseen (MemoryError)." in result.stderr
+    assert f"  {folder / 'b.png'}: failed because of an unexpected error (MemoryError)." in result.stderr
     assert files(out) == {"a.png", "c.png"}
 
 
@@ -744,7 +744,7 @@ def test_few_photos_are_handed_on_at_a_time(
         handed_on.append(len(futures))
         return wait(futures, **options)
 
-    monkeypatch.setattr("visage.cli.anonymize.wait", listen)
+    monkeypatch.setattr("visage.cli.jobs.wait", listen)
     run(folder, "-o", out, "--jobs", 2)
 
     assert len(files(out)) == 30
@@ -760,7 +760,7 @@ def test_work_ends_when_nobody_reads_on(
     def break_pipe(*_: object, **__: object) -> None:
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
-    monkeypatch.setattr("visage.cli.anonymize.say", break_pipe)
+    monkeypatch.setattr("visage.cli.anonymize.print_line", break_pipe)
     result = run(folder, "-o", out, "--jobs", 1)
 
     assert result.exit_code == 1
@@ -773,7 +773,7 @@ def test_what_has_not_begun_when_the_user_interrupts_never_will(
     for index in range(10):
         write(folder / f"{index}.png", tiny_png)
     begun: list[int] = []
-    called_off = until_called_off(monkeypatch, "visage.cli.anonymize")
+    called_off = until_called_off(monkeypatch, "visage.cli.jobs")
 
     def work_slowly(number: int) -> None:
         begun.append(number)
@@ -784,7 +784,7 @@ def test_what_has_not_begun_when_the_user_interrupts_never_will(
         raise KeyboardInterrupt
 
     before_each(monkeypatch, work_slowly)
-    monkeypatch.setattr("visage.cli.anonymize.wait", interrupt)
+    monkeypatch.setattr("visage.cli.jobs.wait", interrupt)
     result = run(folder, "-o", out, "--jobs", 1)
 
     assert result.exit_code == 1
@@ -805,7 +805,7 @@ def test_an_interrupt_breaks_into_no_step_in_which_threads_wait_for_each_other(
         unbroken.append(True)
         return wait(*arguments, **named)
 
-    monkeypatch.setattr("visage.cli.anonymize.wait", wait_interrupted)
+    monkeypatch.setattr("visage.cli.jobs.wait", wait_interrupted)
     result = run(folder, "-o", out, "--jobs", 1)
 
     assert result.exit_code == 1
@@ -820,7 +820,7 @@ def test_a_second_interrupt_is_not_held_back() -> None:
         for _ in range(2):
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt), interrupts_held_back():
+    with pytest.raises(KeyboardInterrupt), interrupts_deferred():
         interrupt_twice()
 
     with pytest.raises(KeyboardInterrupt):
@@ -830,7 +830,7 @@ def test_a_second_interrupt_is_not_held_back() -> None:
 def test_who_ignores_interrupts_still_does() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with interrupts_held_back() as raise_interrupt:
+        with interrupts_deferred() as raise_interrupt:
             signal.raise_signal(signal.SIGINT)
             raise_interrupt()
     finally:
@@ -953,21 +953,21 @@ def test_progress_is_shown_before_the_first_photo_is_done(
         shown = shown_on(ours)
 
     assert process.returncode == 0
-    assert 0 <= shown.index("0/20 [") < shown.index(" faces covered")
+    assert 0 <= shown.index("0/20 [") < shown.index(" faces anonymized")
 
 
 def test_there_is_no_progress_bar_without_a_terminal(folder: Path, out: Path, tiny_png: bytes, faces: int) -> None:
     for name in ("a.png", "b.png"):
         write(folder / name, tiny_png)
 
-    assert run(folder, "-o", out).stderr == f"2 photos done, {2 * faces} faces covered.\n"
+    assert run(folder, "-o", out).stderr == f"2 photos done, {2 * faces} faces anonymized.\n"
 
 
 def test_an_empty_directory_is_no_failure(folder: Path, out: Path) -> None:
     result = run(folder, "-o", out)
 
     assert result.exit_code == 0
-    assert result.stderr == "no photos done, no faces covered.\n"
+    assert result.stderr == "no photos done, no faces anonymized.\n"
 
 
 def test_an_output_that_cannot_be_made_is_refused(folder: Path, tiny_png: bytes) -> None:
@@ -983,7 +983,7 @@ def test_an_output_that_cannot_be_written_to_is_refused(
     folder: Path, out: Path, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(folder / "a.png", tiny_png)
-    monkeypatch.setattr("visage.cli.files.os.access", lambda *_: False)
+    monkeypatch.setattr("visage.cli.output_directory.os.access", lambda *_: False)
 
     result = run(folder, "-o", out)
 

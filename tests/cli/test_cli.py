@@ -168,13 +168,13 @@ def test_an_unforeseen_error_fails_its_photo_alone(
     result = run("predict", other, photo)
 
     assert result.exit_code == 1
-    assert f"{other}: failed for a reason that was not foreseen (MemoryError)." in result.stderr
+    assert f"{other}: failed because of an unexpected error (MemoryError)." in result.stderr
     assert f"{photo}: 3 faces" in result.stdout
 
 
 def test_work_ends_when_nobody_reads_on(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     worked_on: list[bytes] = []
-    called_off = until_called_off(monkeypatch, "visage.cli.predict")
+    called_off = until_called_off(monkeypatch, "visage.cli.jobs")
 
     def slowly(self: Engine, data: bytes, options: Options, *, annotated: bool) -> Analysis:
         worked_on.append(data)
@@ -189,7 +189,7 @@ def test_work_ends_when_nobody_reads_on(photo: Path, monkeypatch: pytest.MonkeyP
     for copy in copies:
         copy.write_bytes(photo.read_bytes())
     monkeypatch.setattr(Engine, "analyze", slowly)
-    monkeypatch.setattr("visage.cli.predict.say", break_pipe)
+    monkeypatch.setattr("visage.cli.predict.print_line", break_pipe)
     run("predict", *copies, "--jobs", 1)
 
     assert 1 <= len(worked_on) <= 2
@@ -257,7 +257,7 @@ def test_a_right_pack_is_verified_file_by_file() -> None:
 
     assert result.exit_code == 0
     assert len(result.stdout.splitlines()) == 6
-    assert all(": right (" in line for line in result.stdout.splitlines())
+    assert all(": correct (" in line for line in result.stdout.splitlines())
 
 
 def test_a_torn_pack_is_told_file_by_file(tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_a_torn_pack_is_told_file_by_file(tmp_path: Path) -> None:
     result = run("models", "verify", pack)
 
     assert result.exit_code == 1
-    assert [": right (" in line for line in result.stdout.splitlines()] == [False, True, True, True, True, False]
+    assert [": correct (" in line for line in result.stdout.splitlines()] == [False, True, True, True, True, False]
 
 
 def test_fetching_from_nowhere_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

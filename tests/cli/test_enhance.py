@@ -81,7 +81,7 @@ def test_what_is_there_already_is_made_again_on_request_only(folder: Path, out: 
     second, again = run(folder, "-o", out), run(folder, "-o", out, "--again")
 
     assert (second.exit_code, second.stdout) == (0, "")
-    assert second.stderr == "2 were there already; --again makes them anew.\n"
+    assert second.stderr == "2 existing copies skipped; --again replaces them.\n"
     assert len(again.stdout.splitlines()) == 2
 
 
@@ -115,7 +115,7 @@ def test_a_full_disk_stops_the_run(
 
     assert result.exit_code == 1
     assert result.stderr.endswith(
-        f"Error: The disk of {out} is full. Make room and run the same command: it goes on here.\n"
+        f"Error: The disk of {out} is full. Free some space, then run the same command to continue.\n"
     )
     assert (len(asked), len(result.stdout.splitlines())) == (2, 1)
 

@@ -1,6 +1,6 @@
-"""The command line: the same engine without HTTP.
+"""The command line: the engine of the service without HTTP.
 
-Exit status: 0 all went well, 1 a photo or a file failed, 2 the command cannot run as it was given.
+Exit status: 0 if everything succeeded, 1 if a photo or a file failed, 2 if the command could not run.
 """
 
 import click
@@ -12,7 +12,7 @@ from visage.cli import anonymize, enhance, evaluate, models, predict, settings
 @click.group()
 @click.version_option(__version__, prog_name="visage")
 def main() -> None:
-    """Find the faces in photos, with gender and age group, or cover them; enlarge pictures."""
+    """Find the faces in photos with their gender and age group, make them unrecognizable, or enlarge images."""
 
 
 main.add_command(predict.predict)

@@ -1,12 +1,10 @@
-"""`visage anonymize`: copies of photos, of whole folders of them, with every face covered."""
+"""`visage anonymize`: copies of photos, and of whole directories, with every face made unrecognizable."""
 
 import json
 import math
 import sys
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +13,29 @@ import click
 from visage.anonymize.masks import Mask, Method, Shape
 from visage.anonymize.results import Anonymized
 from visage.anonymize.search import GuardOptions
-from visage.cli import copy_options
-from visage.cli.console import DiskFull, bar, count, explained, interrupts_held_back, is_full, one_sentence, say
-from visage.cli.files import output_directory, read_photo, write_whole
-from visage.cli.plan import Copy, Plan, plan_copies
+from visage.cli import options
+from visage.cli.console import (
+    DiskFull,
+    count,
+    describe_error,
+    error_as_json,
+    is_disk_full,
+    print_line,
+    setup_errors_reported,
+)
+from visage.cli.files import read_photo, write_atomically
+from visage.cli.jobs import run_jobs
+from visage.cli.output_directory import opened_output_directory
+from visage.cli.plan import Copy, Plan, existing_copies_skipped, plan_copies
 from visage.faces.search import Detail
 from visage.packs.pack import Pack
 from visage.runtime.allocator import release_memory, tune_allocator
 from visage.runtime.engine import Engine
 from visage.settings import Settings, available_cores
 
-# Photos handed to the threads at a time, for each of them: enough that none waits, and no more for a longer folder.
-_AHEAD = 2
 
-
-@dataclass
-class _Outcome:
-    """What has become of the photos so far; each failure is a path and a sentence."""
-
-    done: int = 0
-    faces: int = 0
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    full: bool = False
-
-
-class _Number(click.FloatRange):
-    """A number in a range. What is no number is in every range for click, and no face reaches such a confidence."""
+class _NumberRange(click.FloatRange):
+    """A range that rejects NaN. click accepts it in every range, and no face reaches a confidence threshold of NaN."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number: float = super().convert(value, param, ctx)
@@ -50,22 +45,22 @@ class _Number(click.FloatRange):
 
 
 @click.command()
-@copy_options.paths
-@copy_options.output
+@options.paths
+@options.output
 @click.option("--method", type=click.Choice([each.value for each in Method]), default="blur", show_default=True)
 @click.option("--shape", type=click.Choice([each.value for each in Shape]), default="ellipse", show_default=True)
 @click.option(
     "--mask-scale",
-    type=_Number(1, 3),
+    type=_NumberRange(1, 3),
     default=Mask.scale,
     show_default=True,
-    help="Size of what is covered over that of the face's box.",
+    help="Size of the redaction mask relative to the face's box.",
 )
-@click.option("--min-confidence", type=_Number(0.01, 1), help="What a box needs to be covered.")
-@click.option("--detail", type=click.Choice([each.value for each in Detail]), default="high", show_default=True)
-@click.option("--jobs", type=click.IntRange(1, 64), help="Photos worked on at once. [default: number of cores]")
-@copy_options.again
-@copy_options.as_lines
+@click.option("--min-confidence", type=_NumberRange(0.01, 1), help="Confidence threshold of the detector.")
+@options.detail(Detail.HIGH)
+@options.jobs
+@options.again
+@options.json_lines
 def anonymize(
     paths: tuple[Path, ...],
     output: Path,
@@ -76,105 +71,99 @@ def anonymize(
     detail: str,
     jobs: int | None,
     again: bool,
-    as_lines: bool,
+    json_lines: bool,
 ) -> None:
-    """Copy each PATH, a photo or a directory of them, with every face covered.
+    """Copy each PATH, a photo or a directory of photos, and make every face unrecognizable.
 
-    A directory keeps its tree. Copies that are there already are not made again, so that a run which was interrupted
-    goes on where it ended. Of a photo that fails there is no copy.
+    The copies of a directory keep its tree. Existing copies are skipped, so that an interrupted run continues when it
+    is started again. A photo that fails has no copy.
     """
     tune_allocator()
     mask = Mask(Method(method), Shape(shape), mask_scale)
-    options = GuardOptions(mask, min_confidence, detail=Detail(detail))
-    with one_sentence():
+    guard_options = GuardOptions(mask, min_confidence, detail=Detail(detail))
+    with setup_errors_reported():
         plan = plan_copies(tuple(dict.fromkeys(paths)), output, again=again)
-        # Every job has a slot of its own, so none ever waits for one.
-        slots = max(1, min(len(plan.copies), jobs or available_cores()))
-        engine = Engine(replace(Settings.from_environment(), slots=slots), eager=False)
-        with output_directory(output, plan.folders):
-            outcome = _work(engine, plan, options, as_lines)
-    for line in _summary(plan, outcome):
-        say(line, error=True)
-    if outcome.full:
+        # One slot per thread, so that no thread waits for a slot.
+        threads = max(1, min(len(plan.copies), jobs or available_cores()))
+        engine = Engine(replace(Settings.from_environment(), slots=threads), eager=False)
+        with opened_output_directory(output, plan.directories):
+            tally = _make_copies(engine, plan, guard_options, json_lines)
+    _print_summary(plan, tally)
+    if tally.disk_full:
         raise DiskFull(output)
-    if outcome.failures:
+    if tally.failures:
         sys.exit(1)
 
 
-def _work(engine: Engine, plan: Plan, options: GuardOptions, as_lines: bool) -> _Outcome:
-    """Make the copies, and tell each when it is made."""
-    outcome = _Outcome()
-    for error in plan.unlisted:
-        _fail(outcome, str(error.filename), error, as_lines)
-    waiting = iter(plan.copies)
-    slots, total = engine.settings.slots, len(plan.copies)
-    with (
-        interrupts_held_back() as raise_interrupt,
-        ThreadPoolExecutor(slots) as pool,
-        bar(total=total, unit="photo", disable=not total) as shown,
-    ):
-        begun = {pool.submit(_copy, engine, each, options): each for each in islice(waiting, _AHEAD * slots)}
-        try:
-            while begun:
-                ended, _ = wait(begun, return_when=FIRST_COMPLETED)
-                # In the order that they began in, where several ended at once.
-                for future in [each for each in begun if each in ended]:
-                    copy = begun.pop(future)
-                    shown.update()
-                    _report(outcome, copy, future, engine.pack, as_lines)
-                raise_interrupt()
-                if outcome.full:
-                    # What a thread is at work on may still go well; the rest never begins.
-                    begun = {future: each for future, each in begun.items() if not future.cancel()}
-                    continue
-                for each in islice(waiting, len(ended)):
-                    begun[pool.submit(_copy, engine, each, options)] = each
-        except BaseException:
-            # Nobody reads on, or the user has had enough: what has not begun never will.
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return outcome
+@dataclass
+class _Tally:
+    """The results so far. `failures` holds the path and the reason of each file that failed."""
+
+    pack: Pack
+    json_lines: bool
+    photos: int = 0
+    faces: int = 0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    disk_full: bool = False
+
+    def add(self, copy: Copy, anonymized: Anonymized) -> None:
+        self.photos += 1
+        self.faces += anonymized.covered
+        if self.json_lines:
+            print_line(json.dumps({"photo": copy.source, "copy": copy.target} | anonymized.as_json(self.pack)))
+        else:
+            print_line(f"{copy.source}: {count(anonymized.covered, 'face')} anonymized")
+
+    def add_failure(self, source: str, error: BaseException) -> None:
+        self.disk_full |= is_disk_full(error)
+        self.failures.append((source, describe_error(error)[0]))
+        if self.json_lines:
+            print_line(error_as_json(source, error))
 
 
-def _copy(engine: Engine, copy: Copy, options: GuardOptions) -> Anonymized:
+def _make_copies(engine: Engine, plan: Plan, guard_options: GuardOptions, json_lines: bool) -> _Tally:
+    tally = _Tally(engine.pack, json_lines)
+    for listing_error in plan.listing_errors:
+        tally.add_failure(str(listing_error.filename), listing_error)
+
+    def process(copy: Copy) -> Anonymized:
+        return _make_copy(engine, copy, guard_options)
+
+    def report(copy: Copy, future: "Future[Anonymized]") -> bool:
+        if error := future.exception():
+            tally.add_failure(copy.source, error)
+        else:
+            tally.add(copy, future.result())
+        return not tally.disk_full
+
+    run_jobs(
+        plan.copies,
+        process,
+        report,
+        threads=engine.settings.slots,
+        in_order=False,
+        bar_hidden=not plan.copies,
+    )
+    return tally
+
+
+def _make_copy(engine: Engine, copy: Copy, guard_options: GuardOptions) -> Anonymized:
     source = Path(copy.source)
-    anonymized = engine.anonymize(read_photo(source, engine.settings.max_image_pixels), options)
-    write_whole(anonymized.picture, Path(copy.target), source)
-    # Else what lies free between what is held grows with the number of files: 12 MB in 200 (benchmarks/folder.py).
+    anonymized = engine.anonymize(read_photo(source, engine.settings.max_image_pixels), guard_options)
+    write_atomically(anonymized.picture, Path(copy.target), original=source)
+    # Without this, unused memory of the allocator grows with the number of files: 12 MB in 200 files
+    # (`python -m benchmarks.folder`).
     release_memory()
     return replace(anonymized, picture=b"")
 
 
-def _report(outcome: _Outcome, copy: Copy, future: "Future[Anonymized]", pack: Pack, as_lines: bool) -> None:
-    error = future.exception()
-    if error is not None:
-        _fail(outcome, copy.source, error, as_lines)
-        return
-    anonymized = future.result()
-    outcome.done += 1
-    outcome.faces += anonymized.covered
-    if as_lines:
-        say(json.dumps({"photo": copy.source, "copy": copy.target} | anonymized.as_json(pack)))
-    else:
-        say(f"{copy.source}: {count(anonymized.covered, 'face')} covered")
-
-
-def _fail(outcome: _Outcome, source: str, error: BaseException, as_lines: bool) -> None:
-    outcome.full |= is_full(error)
-    sentence, code = explained(error)
-    outcome.failures.append((source, sentence))
-    if as_lines:
-        say(json.dumps({"photo": source, "error": sentence, "code": code}))
-
-
-def _summary(plan: Plan, outcome: _Outcome) -> Iterator[str]:
-    """What became of all that was named, each failure with its reason."""
-    yield f"{count(outcome.done, 'photo')} done, {count(outcome.faces, 'face')} covered."
-    if plan.there:
-        yield f"{plan.there} {'was' if plan.there == 1 else 'were'} there already; --again makes them anew."
-    if plan.left_out:
-        yield f"{plan.left_out} left out: no pictures, or links to directories."
-    if outcome.failures:
-        yield f"{count(len(outcome.failures), 'file')} failed; no copy was made of:"
-    for source, sentence in outcome.failures:
-        yield f"  {source}: {sentence}"
+def _print_summary(plan: Plan, tally: _Tally) -> None:
+    lines = [f"{count(tally.photos, 'photo')} done, {count(tally.faces, 'face')} anonymized."]
+    if plan.existing:
+        lines.append(existing_copies_skipped(plan))
+    if plan.skipped:
+        lines.append(f"{count(plan.skipped, 'file')} skipped: not images, or links to directories.")
+    if tally.failures:
+        lines.append(f"{count(len(tally.failures), 'file')} failed and have no copy:")
+    for line in [*lines, *(f"  {source}: {reason}" for source, reason in tally.failures)]:
+        print_line(line, to_stderr=True)

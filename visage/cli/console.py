@@ -1,5 +1,6 @@
-"""What the commands share: errors in one sentence, lines beside a progress bar, and the bar."""
+"""What the commands share: error messages, output lines, the progress bar and deferred interrupts."""
 
+import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -14,26 +15,21 @@ from visage.errors import DISK_FULL_ERRNOS, SetupError, VisageError
 
 
 class CannotRun(click.ClickException):
-    """The command cannot run as it was given."""
+    """The command cannot run with these arguments or settings."""
 
     exit_code = 2
 
 
 class DiskFull(click.ClickException):
-    """A copy found no room in the directory `output`, and neither would the next."""
+    """The disk that holds the directory `output` is full, so no further copy can be written."""
 
     def __init__(self, output: Path) -> None:
-        super().__init__(f"The disk of {output} is full. Make room and run the same command: it goes on here.")
-
-
-def is_full(error: BaseException) -> bool:
-    """Whether a copy failed because there is no room, or none that is left to this user."""
-    return isinstance(error, OSError) and error.errno in DISK_FULL_ERRNOS
+        super().__init__(f"The disk of {output} is full. Free some space, then run the same command to continue.")
 
 
 @contextmanager
-def one_sentence() -> Iterator[None]:
-    """Tell a setup that cannot work in one sentence, with exit status 2."""
+def setup_errors_reported() -> Iterator[None]:
+    """Report a SetupError as one sentence and exit with status 2."""
     try:
         yield
     except SetupError as error:
@@ -41,57 +37,74 @@ def one_sentence() -> Iterator[None]:
 
 
 @contextmanager
-def interrupts_held_back() -> Iterator[Callable[[], None]]:
-    """Yield what raises the KeyboardInterrupt that came meanwhile, if one came; a second one is raised at once.
+def interrupts_deferred() -> Iterator[Callable[[], None]]:
+    """Yield a function that raises KeyboardInterrupt if Ctrl-C was pressed meanwhile. A second Ctrl-C raises at once.
 
-    Python raises it between any two steps, those in which threads wait for each other among them, which it breaks. Who
-    ignores interrupts still does.
+    Without this, Python raises KeyboardInterrupt between any two bytecodes, and can leave a lock of the thread pool
+    held. A process that ignores SIGINT continues to ignore it.
     """
-    came = False
-    before = signal.getsignal(signal.SIGINT)
+    interrupted = False
+    previous = signal.getsignal(signal.SIGINT)
 
-    def hold_back(*_: object) -> None:
-        nonlocal came
-        came = True
-        signal.signal(signal.SIGINT, before)
+    def defer(*_: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        signal.signal(signal.SIGINT, previous)
 
-    def raise_it() -> None:
-        if came:
+    def raise_deferred() -> None:
+        if interrupted:
             raise KeyboardInterrupt
 
-    if before is not signal.default_int_handler:
-        yield raise_it
+    if previous is not signal.default_int_handler:
+        yield raise_deferred
         return
-    signal.signal(signal.SIGINT, hold_back)
+    signal.signal(signal.SIGINT, defer)
     try:
-        yield raise_it
+        yield raise_deferred
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous)
 
 
-def explained(error: BaseException) -> tuple[str, str]:
-    """A sentence for a photo that failed, and the code that programs may rely on."""
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether a write failed because the disk is full or this user's quota is used up."""
+    return isinstance(error, OSError) and error.errno in DISK_FULL_ERRNOS
+
+
+def describe_error(error: BaseException) -> tuple[str, str]:
+    """A sentence for people and an error code for programs."""
     if isinstance(error, VisageError):
         return str(error), error.code
     if isinstance(error, OSError):
         return f"cannot be read or written: {error.strerror}", "file_error"
-    return f"failed for a reason that was not foreseen ({type(error).__name__}).", VisageError.code
+    return f"failed because of an unexpected error ({type(error).__name__}).", VisageError.code
 
 
-def count(number: int, thing: str) -> str:
-    """So many things in words, such as `no faces`, `1 face` or `2 faces`."""
-    return f"1 {thing}" if number == 1 else f"{number or 'no'} {thing}s"
+def error_as_json(source: str, error: BaseException) -> str:
+    """The JSON line of a file that failed."""
+    sentence, code = describe_error(error)
+    return json.dumps({"photo": source, "error": sentence, "code": code})
 
 
-def say(line: str, error: bool = False) -> None:
-    """Print a line above the progress bar, if there is one."""
-    stream = sys.stderr if error else sys.stdout
-    # The name of a file may be bytes that are no text, or letters that this terminal has not.
+def print_failure(source: str, error: BaseException, *, json_lines: bool) -> None:
+    """Print why a file failed on standard error, and with `json_lines` as a line of JSON on standard output too."""
+    if json_lines:
+        print_line(error_as_json(source, error))
+    print_line(f"{source}: {describe_error(error)[0]}", to_stderr=True)
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun, such as `no faces`, `1 face` or `2 faces`."""
+    return f"1 {noun}" if number == 1 else f"{number or 'no'} {noun}s"
+
+
+def print_line(line: str, *, to_stderr: bool = False) -> None:
+    """Print a line above the progress bar, if one is shown."""
+    stream = sys.stderr if to_stderr else sys.stdout
+    # A file name may hold bytes that are not text, or letters that the terminal's encoding lacks.
     encoding = stream.encoding or "utf-8"
     tqdm.write(line.encode(encoding, "backslashreplace").decode(encoding), file=stream)
 
 
-def bar(**arguments: Any) -> "tqdm[Any]":
-    """A progress bar on standard error, shown only where that is a terminal."""
-    hidden = arguments.pop("disable", False) or not sys.stderr.isatty()
-    return tqdm(disable=hidden, dynamic_ncols=True, **arguments)
+def progress_bar(*, hidden: bool = False, **arguments: Any) -> "tqdm[Any]":
+    """A tqdm bar on standard error, shown only where that is a terminal. `arguments` are tqdm's."""
+    return tqdm(disable=hidden or not sys.stderr.isatty(), dynamic_ncols=True, **arguments)

@@ -1,4 +1,4 @@
-"""`visage enhance`: copies of pictures, enlarged by a net."""
+"""`visage enhance`: copies of images, enlarged by super-resolution."""
 
 import json
 import sys
@@ -7,10 +7,19 @@ from pathlib import Path
 
 import click
 
-from visage.cli import copy_options
-from visage.cli.console import DiskFull, bar, count, explained, is_full, one_sentence, say
-from visage.cli.files import output_directory, read_photo, write_whole
-from visage.cli.plan import Copy, Plan, plan_copies
+from visage.cli import options
+from visage.cli.console import (
+    DiskFull,
+    count,
+    is_disk_full,
+    print_failure,
+    print_line,
+    progress_bar,
+    setup_errors_reported,
+)
+from visage.cli.files import read_photo, write_atomically
+from visage.cli.output_directory import opened_output_directory
+from visage.cli.plan import Copy, Plan, existing_copies_skipped, plan_copies
 from visage.enhance.results import Enhanced
 from visage.runtime.allocator import tune_allocator
 from visage.runtime.enhancer import Enhancer
@@ -18,70 +27,63 @@ from visage.settings import Settings, available_cores
 
 
 @click.command()
-@copy_options.paths
-@copy_options.output
+@options.paths
+@options.output
 @click.option(
-    "--threads", type=click.IntRange(1, 64), help="Threads that work on a picture. [default: number of cores]"
+    "--threads", type=click.IntRange(1, 64), help="Threads that share the work on an image. [default: number of cores]"
 )
-@copy_options.again
-@copy_options.as_lines
-def enhance(paths: tuple[Path, ...], output: Path, threads: int | None, again: bool, as_lines: bool) -> None:
-    """Enlarge each PATH, a picture or a directory of them, by the net of VISAGE_SUPERRES_PACK.
+@options.again
+@options.json_lines
+def enhance(paths: tuple[Path, ...], output: Path, threads: int | None, again: bool, json_lines: bool) -> None:
+    """Enlarge each PATH, an image or a directory of images, with the net of VISAGE_SUPERRES_PACK.
 
-    A directory keeps its tree. Copies that are there already are not made again, so that a run which was interrupted
-    goes on where it ended.
+    The copies of a directory keep its tree. Existing copies are skipped, so that an interrupted run continues when it
+    is started again.
     """
     tune_allocator()
-    with one_sentence():
+    with setup_errors_reported():
         plan = plan_copies(tuple(dict.fromkeys(paths)), output, again=again)
         settings = replace(Settings.from_environment(), opencv_threads=threads or available_cores())
         enhancer = Enhancer(settings)
-        with output_directory(output, plan.folders):
-            failed = _work(enhancer, settings, plan, output, as_lines)
-    if plan.there:
-        say(f"{plan.there} {'was' if plan.there == 1 else 'were'} there already; --again makes them anew.", error=True)
+        with opened_output_directory(output, plan.directories):
+            failed = _make_copies(enhancer, settings, plan, output, json_lines)
+    if plan.existing:
+        print_line(existing_copies_skipped(plan), to_stderr=True)
     if failed:
-        say(f"{count(failed, 'file')} failed.", error=True)
+        print_line(f"{count(failed, 'file')} failed.", to_stderr=True)
         sys.exit(1)
 
 
-def _work(enhancer: Enhancer, settings: Settings, plan: Plan, output: Path, as_lines: bool) -> int:
-    """Make the copies, and tell each when it is made; how many failed."""
-    for error in plan.unlisted:
-        _fail(str(error.filename), error, as_lines)
-    failed = len(plan.unlisted)
+def _make_copies(enhancer: Enhancer, settings: Settings, plan: Plan, output: Path, json_lines: bool) -> int:
+    """Make the copies, print a line for each, and return how many failed."""
+    for error in plan.listing_errors:
+        print_failure(str(error.filename), error, json_lines=json_lines)
+    failed = len(plan.listing_errors)
     for copy in plan.copies:
         try:
-            enhanced = _copy(enhancer, copy, settings.max_enhance_pixels)
+            enhanced = _make_copy(enhancer, copy, settings.max_enhance_pixels)
         except Exception as error:
             failed += 1
-            _fail(copy.source, error, as_lines)
-            if is_full(error):
+            print_failure(copy.source, error, json_lines=json_lines)
+            if is_disk_full(error):
                 raise DiskFull(output) from None
             continue
-        if as_lines:
-            say(json.dumps({"photo": copy.source, "copy": copy.target} | enhanced.as_json(enhancer.pack)))
+        if json_lines:
+            print_line(json.dumps({"photo": copy.source, "copy": copy.target} | enhanced.as_json(enhancer.pack)))
         else:
-            say(f"{copy.source}: {enhanced.width} x {enhanced.height}")
+            print_line(f"{copy.source}: {enhanced.width} x {enhanced.height}")
     return failed
 
 
-def _copy(enhancer: Enhancer, copy: Copy, max_pixels: int) -> Enhanced:
+def _make_copy(enhancer: Enhancer, copy: Copy, max_pixels: int) -> Enhanced:
     source = Path(copy.source)
-    with bar(desc=source.name, unit="tile", leave=False) as shown:
+    with progress_bar(desc=source.name, unit="tile", leave=False) as bar:
 
         def progress(done: int, tiles: int) -> None:
             if done == 0:
-                shown.reset(tiles)
-            shown.update(done - shown.n)
+                bar.reset(tiles)
+            bar.update(done - bar.n)
 
         enhanced = enhancer.enhance(read_photo(source, max_pixels), progress)
-    write_whole(enhanced.picture, Path(copy.target), source)
+    write_atomically(enhanced.picture, Path(copy.target), original=source)
     return replace(enhanced, picture=b"")
-
-
-def _fail(source: str, error: BaseException, as_lines: bool) -> None:
-    sentence, code = explained(error)
-    if as_lines:
-        say(json.dumps({"photo": source, "error": sentence, "code": code}))
-    say(f"{source}: {sentence}", error=True)

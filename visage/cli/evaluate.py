@@ -1,11 +1,12 @@
-"""`visage evaluate`: how good packs are, by photos whose faces are known."""
+"""`visage evaluate`: the accuracy and speed of model packs on labelled photos."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
 
-from visage.cli.console import CannotRun, bar, one_sentence
+from visage.cli import options
+from visage.cli.console import CannotRun, progress_bar, setup_errors_reported
 from visage.evaluation.evaluation import evaluate
 from visage.evaluation.labels import LABELS, LabelledPhoto, read_labels
 from visage.evaluation.scores import breakdown, table
@@ -17,30 +18,35 @@ from visage.settings import Settings
 @click.command("evaluate")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
-    "--pack", "names", multiple=True, help="Name or path; several are measured side by side. [default: the one in use]"
+    "--pack",
+    "names",
+    multiple=True,
+    help="Name or path of a pack; give several to compare them. [default: VISAGE_PACK]",
 )
-@click.option("--by", "groups", multiple=True, help="Break the first pack's figures down by this column of the labels.")
-@click.option("--detail", type=click.Choice([each.value for each in Detail]), default="auto", show_default=True)
-@click.option("--least-height", type=click.FloatRange(0), default=0, help="Leave lower faces out, in pixels.")
+@click.option(
+    "--by", "columns", multiple=True, help="Break the first pack's figures down by this column of labels.csv."
+)
+@options.detail(Detail.AUTO)
+@click.option("--least-height", type=click.FloatRange(0), default=0, help="Ignore faces that are lower, in pixels.")
 def evaluate_packs(
-    folder: Path, names: tuple[str, ...], groups: tuple[str, ...], detail: str, least_height: float
+    folder: Path, names: tuple[str, ...], columns: tuple[str, ...], detail: str, least_height: float
 ) -> None:
-    """Measure packs with the photos of FOLDER, whose faces its labels.csv tells.
+    """Measure packs on the photos of FOLDER, whose faces are in its labels.csv.
 
-    Its columns are file,x1,y1,x2,y2 and, where known, gender, age (34, 30-39 or 70+), perhaps (yes: need not be
-    found) and any others to go by. Prints Markdown.
+    The columns are file,x1,y1,x2,y2 and, where known, gender, age (34, 30-39 or 70+), perhaps (yes: a difficult face,
+    ignored in scoring), and any others to break figures down by. Prints Markdown.
     """
-    with one_sentence():
-        chosen = Settings.from_environment()
-        packs = [find_pack(name, chosen.models_dir) for name in names or [chosen.pack]]
+    with setup_errors_reported():
+        settings = Settings.from_environment()
+        packs = [find_pack(name, settings.models_dir) for name in names or [settings.pack]]
         labels = read_labels(folder)
         known = ("gender", "age", *labels.groups)
-        unknown = [name for name in groups if name not in known]
+        unknown = [name for name in columns if name not in known]
         if unknown:
-            raise CannotRun(f"{folder / LABELS} has no column {unknown[0]!r} to go by; there are: {', '.join(known)}.")
-        evaluations = evaluate(packs, labels.photos, Detail(detail), least_height, _photo_bar)
-    click.echo("\n\n".join([table(evaluations), *(breakdown(evaluations[0], name) for name in groups)]))
+            raise CannotRun(f"{folder / LABELS} has no column {unknown[0]!r}; the columns are: {', '.join(known)}.")
+        evaluations = evaluate(packs, labels.photos, Detail(detail), least_height, _with_progress_bar)
+    click.echo("\n\n".join([table(evaluations), *(breakdown(evaluations[0], name) for name in columns)]))
 
 
-def _photo_bar(photos: Sequence[LabelledPhoto]) -> Iterable[LabelledPhoto]:
-    return bar(iterable=photos, unit="photo")
+def _with_progress_bar(photos: Sequence[LabelledPhoto]) -> Iterable[LabelledPhoto]:
+    return progress_bar(iterable=photos, unit="photo")

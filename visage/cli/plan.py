@@ -1,4 +1,4 @@
-"""Which files are to be anonymized and where each copy goes, settled before the first one is touched."""
+"""Which files are copied, and where each copy goes. The plan is complete before the first file is written."""
 
 import mimetypes
 import os
@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from visage.cli.files import begins_as_picture, identity, is_unfinished, must_be_ours
+from visage.cli.files import begins_as_picture, file_identity, is_temporary
+from visage.cli.output_directory import require_output_directory
 from visage.errors import SetupError
 
-# Names of pictures and videos that the tables of Python and of the system may lack: raw files of cameras, and what
-# phones make. Whoever passes the copies on must know that these are missing there.
+# Names of images and videos that the tables of Python and of the system may lack: raw files of cameras, and formats of
+# phones. Such a file fails and is listed, so that nobody passes the copies on in the belief that they are complete.
 _MORE_PICTURES = re.compile(
     r".*\.(3fr|arw|cr2|cr3|dcr|dng|erf|fff|iiq|kdc|mef|mos|mrw|nef|nrw|orf|pef|raf|raw|rw2|rwl|sr2|srf|srw|x3f"
     r"|avif|bmp|heic|heif|hif|insp|j2k|jfif|jp2|jxl|psd|tga|tiff?|webp"
@@ -22,7 +23,7 @@ _MORE_PICTURES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A file and where its copy goes: strings, because there may be hundreds of thousands."""
+    """The paths of a file and of its copy: strings take less memory than Paths, and a run may have 100,000 files."""
 
     source: str
     target: str
@@ -32,121 +33,132 @@ class Copy:
 class Plan:
     """What a run will do.
 
-    `copies` are to be made, `there` is how many were there already, `left_out` how many files are no pictures.
-    `unlisted` are the directories that cannot be listed. `folders` are those that copies lie in, made or to be made.
+    `copies` are to be made. `existing` is the number of copies that exist already, `skipped` that of files which are
+    not images. `listing_errors` has an error for each directory that cannot be listed. `directories` are those that
+    hold copies, existing or not.
     """
 
     copies: tuple[Copy, ...]
-    there: int
-    left_out: int
-    unlisted: tuple[OSError, ...]
-    folders: frozenset[Path]
+    existing: int
+    skipped: int
+    listing_errors: tuple[OSError, ...]
+    directories: frozenset[Path]
 
 
 def plan_copies(paths: Sequence[Path], output: Path, *, again: bool) -> Plan:
-    """Settle what becomes of `paths`, files and directories, in the directory `output`, which need not exist yet.
+    """Plan the copies of `paths`, files and directories, in the directory `output`, which need not exist yet.
 
-    Copies that are there already are left alone, unless `again`.
+    Existing copies are not made again, unless `again` is true.
 
     Raises:
-        SetupError: a copy would take the place of an original or of another copy.
+        SetupError: `output` holds other files, or a copy would replace an original or another copy.
     """
-    must_be_ours(output)
-    place = identity(output) or identity(_resolved(output))
+    require_output_directory(output)
+    output_identity = file_identity(output) or file_identity(_resolved(output))
     sources: dict[str, str] = {}
-    unlisted: list[OSError] = []
-    left_out = 0
+    listing_errors: list[OSError] = []
+    skipped = 0
     for path in paths:
         if not os.path.isdir(path):
             _add(sources, str(path), str(output / path.name))
             continue
-        if identity(path) == place:
+        if file_identity(path) == output_identity:
             raise SetupError(f"{output} is the directory of the originals ({path}); choose another with -o.")
-        below = output if len(paths) == 1 else output / _own_name(path)
-        for found in _walk(path, place):
+        target = output if len(paths) == 1 else output / _directory_name(path)
+        for found in _walk(path, excluded=output_identity):
             if isinstance(found, OSError):
-                unlisted.append(found)
+                listing_errors.append(found)
             elif _may_be_picture(found):
-                _add(sources, found.path, os.path.join(below, found.path[len(str(path)) :].lstrip(os.sep)))
+                _add(sources, found.path, os.path.join(target, found.path[len(str(path)) :].lstrip(os.sep)))
             else:
-                left_out += 1
-    done = _targets_there(sources)
-    copies = tuple(Copy(source, target) for target, source in sources.items() if again or target not in done)
-    folders = frozenset(map(Path, {os.path.dirname(target) for target in sources}))
-    return Plan(copies, len(sources) - len(copies), left_out, tuple(unlisted), folders)
+                skipped += 1
+    existing = _existing_copies(sources)
+    copies = tuple(Copy(source, target) for target, source in sources.items() if again or target not in existing)
+    directories = frozenset(map(Path, {os.path.dirname(target) for target in sources}))
+    return Plan(copies, len(sources) - len(copies), skipped, tuple(listing_errors), directories)
+
+
+def existing_copies_skipped(plan: Plan) -> str:
+    """The line of a command's summary that counts the existing copies."""
+    copies, them = ("copy", "it") if plan.existing == 1 else ("copies", "them")
+    return f"{plan.existing} existing {copies} skipped; --again replaces {them}."
 
 
 def _resolved(path: Path) -> Path:
     try:
         return path.resolve()
     except (OSError, RuntimeError):
-        # Links that lead in circles: that the directory cannot be made will say so.
+        # A loop of links. The attempt to make the directory reports it.
         return path
 
 
-def _own_name(folder: Path) -> str:
-    return folder.name if folder.name not in {"", ".."} else folder.resolve().name
+def _directory_name(directory: Path) -> str:
+    return directory.name if directory.name not in {"", ".."} else directory.resolve().name
 
 
 def _add(sources: dict[str, str], source: str, target: str) -> None:
     if target in sources:
         raise SetupError(
-            f"{sources[target]} and {source} would both become {target}; give them in two runs, each with its own -o."
+            f"{sources[target]} and {source} would both be copied to {target}; "
+            "use two runs, each with its own output directory (-o)."
         )
     sources[target] = source
 
 
-def _walk(folder: Path, left_alone: tuple[int, int] | None) -> Iterator["os.DirEntry[str] | OSError"]:
-    """Everything below `folder` that is no directory, in order; directories that cannot be listed, as their errors.
+def _walk(directory: Path, excluded: tuple[int, int] | None) -> Iterator["os.DirEntry[str] | OSError"]:
+    """Every file in the tree of `directory`, sorted by name, and an error for each directory that cannot be listed.
 
-    Links to directories are not followed, for they may lead in circles. The directory `left_alone` is not entered.
+    Links to directories are not followed, because they can form loops. The directory whose identity is `excluded` is
+    not entered.
     """
-    waiting = [str(folder)]
-    while waiting:
-        current = waiting.pop()
-        if left_alone is not None and identity(current) == left_alone:
+    stack = [str(directory)]
+    while stack:
+        current = stack.pop()
+        if excluded is not None and file_identity(current) == excluded:
             continue
         try:
-            with os.scandir(current) as entries:
-                found = sorted(entries, key=lambda entry: entry.name)
-            folders = [entry.path for entry in found if entry.is_dir(follow_symlinks=False)]
+            with os.scandir(current) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+            directories = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
         except OSError as error:
             yield error
             continue
-        yield from (entry for entry in found if not entry.is_dir(follow_symlinks=False))
-        waiting.extend(reversed(folders))
+        yield from (entry for entry in entries if not entry.is_dir(follow_symlinks=False))
+        stack.extend(reversed(directories))
 
 
 def _may_be_picture(entry: "os.DirEntry[str]") -> bool:
-    """Whether a file is a picture by its name or its content, or cannot be read, so that nobody knows."""
-    if is_unfinished(entry.name):
+    """Whether a file is an image by its name or content. A file that cannot be read may be one."""
+    if is_temporary(entry.name):
         return False
     try:
         if not entry.is_file():
-            # A link that leads nowhere may have led to a photo; pipes and links to directories are none.
+            # A broken link may have led to a photo. Pipes and links to directories did not.
             return entry.is_symlink() and not entry.is_dir()
-        return _named_as_picture(entry.name) or begins_as_picture(entry.path)
+        return _is_named_as_picture(entry.name) or begins_as_picture(entry.path)
     except OSError:
         return True
 
 
-def _named_as_picture(name: str) -> bool:
+def _is_named_as_picture(name: str) -> bool:
     kind, _ = mimetypes.guess_type(name)
     return (kind or "").startswith(("image/", "video/")) or _MORE_PICTURES.fullmatch(name) is not None
 
 
-def _targets_there(sources: dict[str, str]) -> set[str]:
-    """The targets that are there already.
+def _existing_copies(sources: dict[str, str]) -> set[str]:
+    """The targets that exist and are not empty. A link is not a copy.
 
     Raises:
-        SetupError: one of them is an original.
+        SetupError: a target is an original.
     """
-    found = {target: each for target in sources if (each := identity(target))}
-    places = {each: target for target, each in found.items()}
-    for source in sources.values() if places else ():
-        each = identity(source)
-        if each in places:
-            raise SetupError(f"{places[each]} is an original itself ({source}); choose another directory with -o.")
+    identities = {target: each for target in sources if (each := file_identity(target))}
+    targets = {each: target for target, each in identities.items()}
+    for source in sources.values() if targets else ():
+        each = file_identity(source)
+        if each in targets:
+            raise SetupError(f"{targets[each]} is an original itself ({source}); choose another directory with -o.")
     return {
-        target for target in found if os.path.isfile(target) and os.path.getsize(target) and not os.path.islink(target)
+        target
+        for target in identities
+        if os.path.isfile(target) and os.path.getsize(target) and not os.path.islink(target)
     }

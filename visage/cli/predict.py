@@ -1,21 +1,22 @@
-"""`visage predict`: the faces in photos, in words, as JSON and as annotated pictures."""
+"""`visage predict`: the faces in photos, as text, as JSON and as annotated images."""
 
 import itertools
 import json
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from visage.cli.console import bar, count, explained, interrupts_held_back, one_sentence, say
+from visage.cli import options
+from visage.cli.console import count, print_failure, print_line, setup_errors_reported
+from visage.cli.files import read_photo, write_atomically
+from visage.cli.jobs import run_jobs
 from visage.errors import SetupError
 from visage.faces.analyzer import Options
 from visage.faces.face import Face
 from visage.faces.search import Detail
-from visage.packs.pack import Pack
 from visage.runtime.engine import Analysis, Engine
 from visage.settings import Settings, available_cores
 
@@ -26,19 +27,21 @@ from visage.settings import Settings, available_cores
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write annotated pictures to this directory.",
+    help="Write annotated images to this directory.",
 )
-@click.option("--json", "as_lines", is_flag=True, help="Print one line of JSON a photo.")
-@click.option("--detail", type=click.Choice([each.value for each in Detail]), default="auto", show_default=True)
-@click.option("--min-confidence", type=click.FloatRange(0.01, 1), help="What a box needs to be a face.")
-@click.option("--max-faces", type=click.IntRange(1), help="Keep this many faces, the largest.")
-@click.option("--min-face-size", type=click.IntRange(0), default=0, help="Least shorter side of a face, in pixels.")
-@click.option("--enhance-faces", is_flag=True, help="Enlarge small faces by a net before gender and age are told.")
-@click.option("--jobs", type=click.IntRange(1, 64), help="Photos worked on at once. [default: number of cores]")
+@options.json_lines
+@options.detail(Detail.AUTO)
+@click.option("--min-confidence", type=click.FloatRange(0.01, 1), help="Confidence threshold of the detector.")
+@click.option("--max-faces", type=click.IntRange(1), help="Keep at most this many faces, the largest.")
+@click.option(
+    "--min-face-size", type=click.IntRange(0), default=0, help="Minimum length of a face's shorter side, in pixels."
+)
+@click.option("--enhance-faces", is_flag=True, help="Enlarge small faces before gender and age are estimated.")
+@options.jobs
 def predict(
     photos: tuple[Path, ...],
     output: Path | None,
-    as_lines: bool,
+    json_lines: bool,
     detail: str,
     min_confidence: float | None,
     max_faces: int | None,
@@ -48,83 +51,68 @@ def predict(
 ) -> None:
     """Find the faces in each PHOTO."""
     photos = tuple(dict.fromkeys(photos))
-    options = Options(min_confidence, max_faces, min_face_size, Detail(detail), enhance_faces)
-    with one_sentence():
-        slots = min(len(photos), jobs or available_cores())
-        # Every job has a slot of its own, so none ever waits for one.
-        engine = Engine(replace(Settings.from_environment(), slots=slots))
-        targets = _targets(photos, output)
+    face_options = Options(min_confidence, max_faces, min_face_size, Detail(detail), enhance_faces)
+    with setup_errors_reported():
+        threads = min(len(photos), jobs or available_cores())
+        # One slot per thread, so that no thread waits for a slot.
+        engine = Engine(replace(Settings.from_environment(), slots=threads))
+        targets = _plan_targets(photos, output)
     failed = 0
-    with (
-        interrupts_held_back() as raise_interrupt,
-        ThreadPoolExecutor(slots) as pool,
-        bar(total=len(photos), unit="photo", disable=len(photos) == 1) as shown,
-    ):
-        pending = {pool.submit(_predict_one, engine, photo, options, targets.get(photo)): photo for photo in photos}
-        try:
-            for future, photo in pending.items():
-                failed += not _report(photo, future, engine.pack, as_lines)
-                shown.update()
-                raise_interrupt()
-        except BaseException:
-            # Nobody reads on, or the user has had enough: what has not begun never will.
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+
+    def process(photo: Path) -> Analysis:
+        return _process_photo(engine, photo, face_options, targets.get(photo))
+
+    def report(photo: Path, future: "Future[Analysis]") -> bool:
+        nonlocal failed
+        if error := future.exception():
+            failed += 1
+            print_failure(str(photo), error, json_lines=json_lines)
+        elif json_lines:
+            print_line(json.dumps({"photo": str(photo)} | future.result().as_json(engine.pack)))
+        else:
+            _print_faces(photo, future.result())
+        return True
+
+    run_jobs(photos, process, report, threads=threads, in_order=True, bar_hidden=len(photos) == 1)
     if failed:
         click.echo(f"{failed} of {len(photos)} photos failed.", err=True)
         sys.exit(1)
 
 
-def _predict_one(engine: Engine, photo: Path, options: Options, target: Path | None) -> Analysis:
-    analysis = engine.analyze(photo.read_bytes(), options, annotated=target is not None)
+def _process_photo(engine: Engine, photo: Path, face_options: Options, target: Path | None) -> Analysis:
+    data = read_photo(photo, engine.settings.max_image_pixels)
+    analysis = engine.analyze(data, face_options, annotated=target is not None)
     if target is not None and analysis.annotated is not None:
-        target.write_bytes(analysis.annotated)
+        write_atomically(analysis.annotated, target, original=photo)
     return replace(analysis, annotated=None)
 
 
-def _report(photo: Path, future: "Future[Analysis]", pack: Pack, as_lines: bool) -> bool:
-    """Print what became of `photo`; whether it went well."""
-    error = future.exception()
-    if error is not None:
-        sentence, code = explained(error)
-        if as_lines:
-            say(json.dumps({"photo": str(photo), "error": sentence, "code": code}))
-        say(f"{photo}: {sentence}", error=True)
-        return False
-    analysis = future.result()
-    if as_lines:
-        say(json.dumps({"photo": str(photo)} | analysis.as_json(pack)))
-    else:
-        say(f"{photo}: {count(len(analysis.faces), 'face')}")
-        for face in analysis.faces:
-            say(f"  {_described(face)}")
-    return True
-
-
-def _targets(photos: tuple[Path, ...], output: Path | None) -> dict[Path, Path]:
-    """Where each annotated picture goes: never over another one of this run, never over a photo."""
+def _plan_targets(photos: tuple[Path, ...], output: Path | None) -> dict[Path, Path]:
+    """The path of each annotated image: never that of another image of this run, never that of a photo."""
     if output is None:
         return {}
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SetupError(f"{output} cannot be made: {error.strerror}. Choose another directory with -o.") from None
-    # A second run over the same folder finds its own output among the photos.
+    # The photos may include annotated images of an earlier run in the same directory.
     taken = {photo.resolve() for photo in photos}
     targets: dict[Path, Path] = {}
     for photo in photos:
-        names = (f"{photo.stem}_faces{suffix}.jpg" for suffix in _suffixes())
-        targets[photo] = next(target for name in names if (target := output / name).resolve() not in taken)
+        suffixes = itertools.chain([""], (f"_{number}" for number in itertools.count(2)))
+        candidates = (output / f"{photo.stem}_faces{suffix}.jpg" for suffix in suffixes)
+        targets[photo] = next(target for target in candidates if target.resolve() not in taken)
         taken.add(targets[photo].resolve())
     return targets
 
 
-def _suffixes() -> Iterator[str]:
-    yield ""
-    yield from (f"_{number}" for number in itertools.count(2))
+def _print_faces(photo: Path, analysis: Analysis) -> None:
+    print_line(f"{photo}: {count(len(analysis.faces), 'face')}")
+    for face in analysis.faces:
+        print_line(f"  {_face_as_text(face)}")
 
 
-def _described(face: Face) -> str:
+def _face_as_text(face: Face) -> str:
     box = face.box
     return (
         f"{face.gender} {face.gender_confidence:.0%}, {face.age} {face.age_confidence:.0%}, about {face.age_years:.0f} "

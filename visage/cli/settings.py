@@ -1,19 +1,22 @@
-"""`visage settings`: what the environment sets."""
+"""`visage settings`: every setting with its current value."""
 
 import click
 
-from visage.cli.console import one_sentence
+from visage.cli.console import setup_errors_reported
 from visage.settings import Settings, rows
+
+# Settings whose value is not printed: a token, and an address that may hold a password.
+_SECRET_FIELDS = {"api_token", "cache_url"}
 
 
 @click.command("settings")
 def show_settings() -> None:
-    """Show every setting: its variable, its value here and its meaning."""
-    with one_sentence():
+    """Show every setting: its variable, its current value, its meaning and its default."""
+    with setup_errors_reported():
         current = Settings.from_environment()
     for row in rows():
         value = getattr(current, row.field)
-        if row.field in {"api_token", "cache_url"} and value:
+        if row.field in _SECRET_FIELDS and value:
             value = "(set)"
         shown = ",".join(value) if isinstance(value, tuple) else value
         click.echo(f"{row.name}={shown}\n    {row.help} Default: {row.default}.")

@@ -1,0 +1,67 @@
+"""The walk over files that `visage predict` and `visage anonymize` share: a thread pool with a progress bar."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice, takewhile
+from typing import TypeVar
+
+from visage.cli.console import interrupts_deferred, progress_bar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Files submitted per thread: one in work and one that waits, so that no thread is idle. Memory does not grow with the
+# number of files.
+_SUBMITTED_PER_THREAD = 2
+
+
+def run_jobs(
+    items: Sequence[Item],
+    process: Callable[[Item], Result],
+    report: Callable[[Item, "Future[Result]"], bool],
+    *,
+    threads: int,
+    in_order: bool,
+    bar_hidden: bool,
+) -> None:
+    """Process `items` in `threads` threads, and report each in this thread: in the order of `items`, or as they finish.
+
+    `report` returns whether further items may start. Items that are already running are finished and reported. An
+    exception from `report`, or an interrupt, cancels every item that has not started.
+    """
+    remaining = iter(items)
+    with (
+        interrupts_deferred() as raise_interrupt,
+        ThreadPoolExecutor(threads) as pool,
+        progress_bar(hidden=bar_hidden, total=len(items), unit="photo") as bar,
+    ):
+
+        def submit(number: int) -> "dict[Future[Result], Item]":
+            return {pool.submit(process, item): item for item in islice(remaining, number)}
+
+        running = submit(_SUBMITTED_PER_THREAD * threads)
+        unreported = dict(running)
+        go_on = True
+        try:
+            while running:
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    del running[future]
+                for future in list(_reportable(unreported, in_order)):
+                    go_on &= report(unreported.pop(future), future)
+                    bar.update()
+                    raise_interrupt()
+                if go_on:
+                    submitted = submit(len(finished))
+                    running |= submitted
+                    unreported |= submitted
+                else:
+                    for future in [each for each in running if each.cancel()]:
+                        del running[future], unreported[future]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _reportable(futures: "dict[Future[Result], Item]", in_order: bool) -> "Iterator[Future[Result]]":
+    return takewhile(Future.done, futures) if in_order else filter(Future.done, futures)
