@@ -88,16 +88,24 @@ class Level:
     step: int
 
 
-def add_detection(net: CaffeNet, levels: Sequence[Level], keep: int = 200) -> None:
-    """Append what turns the maps of an SSD into boxes, at most `keep` of them: priors, softmax and NMS."""
+def add_detection(
+    net: CaffeNet,
+    levels: Sequence[Level],
+    keep: int = 200,
+    candidates: int = 400,
+    variances: Sequence[float] = VARIANCES,
+) -> None:
+    """Append what turns the maps of an SSD into boxes: priors, softmax, and NMS of the best `candidates`, of which at
+    most `keep` are returned.
+    """
     flat: dict[str, list[str]] = {"classes": [], "offsets": [], "priors": []}
-    variances = " ".join(f"variance: {variance}" for variance in VARIANCES)
+    scales = " ".join(f"variance: {variance}" for variance in variances)
     for level in levels:
         for kind, maps in (("classes", level.classes), ("offsets", level.offsets)):
             order = "permute_param { order: 0 order: 2 order: 3 order: 1 }"
             last = net.add("Permute", f"{maps}_last", [maps], order)
             flat[kind].append(net.add("Flatten", f"{maps}_flat", [last], "flatten_param { axis: 1 }"))
-        parameters = f"prior_box_param {{ {level.shapes} clip: false {variances} step: {level.step} offset: 0.5 }}"
+        parameters = f"prior_box_param {{ {level.shapes} clip: false {scales} step: {level.step} offset: 0.5 }}"
         flat["priors"].append(net.add("PriorBox", level.priors, [level.classes, "data"], parameters))
     net.add("Concat", "offsets", flat["offsets"], "concat_param { axis: 1 }")
     net.add("Concat", "priors", flat["priors"], "concat_param { axis: 2 }")
@@ -110,7 +118,7 @@ def add_detection(net: CaffeNet, levels: Sequence[Level], keep: int = 200) -> No
         "detection_out",
         ["offsets", "confidences", "priors"],
         "detection_output_param { num_classes: 2 share_location: true background_label_id: 0 "
-        "nms_param { nms_threshold: 0.45 top_k: 400 } code_type: CENTER_SIZE "
+        f"nms_param {{ nms_threshold: 0.45 top_k: {candidates} }} code_type: CENTER_SIZE "
         f"keep_top_k: {keep} confidence_threshold: 0.01 }}",
     )
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="needs torch: make test-training installs it")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime: make test-training installs it")
 
-from training.detection import labels, loss, net  # noqa: E402
+from training import caffe  # noqa: E402
+from training.detection import export, labels, loss, net  # noqa: E402
 from training.detection.labels import LabelledPhoto, Labels, agreement  # noqa: E402
 from training.detection.pictures import Composer, Picture, cut  # noqa: E402
 from training.detection.teachers import NOTHING, mirrored  # noqa: E402
@@ -190,3 +191,56 @@ def test_the_heads_keep_the_length_of_their_kernels() -> None:
     heads = [head.weight for head in (*face_net.scores, *face_net.boxes, *face_net.landmarks)]
     assert len(kernels) == sum(parameter.ndim == 4 for parameter in face_net.parameters()) - len(heads)
     assert not kernels & {id(head) for head in heads}
+
+
+@pytest.fixture(scope="module")
+def settled() -> net.FaceNet:
+    """A net with batch norms that do something, and scores that differ from place to place."""
+    torch.manual_seed(5)
+    face_net = net.FaceNet()
+    for module in face_net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 2)
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.3, 3)
+    for head in (*face_net.scores, *face_net.boxes, *face_net.landmarks):
+        torch.nn.init.normal_(head.weight, 0, 0.02)
+    return face_net.eval()
+
+
+def test_cv2_answers_as_torch_does_in_scores_boxes_and_landmarks(settled: net.FaceNet, tmp_path: Path) -> None:
+    pictures = np.random.default_rng(1).integers(0, 256, (2, 100, 150, 3), np.uint8)
+
+    caffe.write(tmp_path, "face", export.trace(settled))
+
+    assert export.difference(settled, tmp_path, pictures) < export.TOLERANCE
+
+
+def test_boxes_of_the_detection_layer_are_those_that_training_decodes(settled: net.FaceNet, tmp_path: Path) -> None:
+    blob = torch.randn(1, 3, 96, 160)
+    caffe.write(tmp_path, "face", export.trace(settled), half=False)
+    reader = caffe.read(tmp_path, "face")
+
+    reader.setInput(blob.numpy())
+    (_, _, confidence, *corners) = reader.forward()[0, 0, 0]
+
+    with torch.no_grad():
+        logits, raw, _ = net.flatten(settled(blob))
+    best = int(logits[0].argmax())
+    box = net.decode_boxes(raw[0], *net.cells(96, 160))[best].numpy() / [160, 96, 160, 96]
+    assert confidence == pytest.approx(float(logits[0, best].sigmoid()), abs=1e-3)
+    np.testing.assert_allclose(corners, box, atol=1e-3)
+
+
+def test_a_shifted_score_moves_the_threshold_and_no_box(settled: net.FaceNet, tmp_path: Path) -> None:
+    blob = torch.randn(1, 3, 96, 96).numpy()
+    answers = []
+    for shift in (0.0, 1.0):
+        caffe.write(tmp_path, "face", export.trace(settled, shift), half=False)
+        reader = caffe.read(tmp_path, "face")
+        reader.setInput(blob)
+        answers.append(reader.forward(["confidences", "offsets"]))
+
+    logits = [np.log(each[0].reshape(-1, 2)[:, 1] / each[0].reshape(-1, 2)[:, 0]) for each in answers]
+    np.testing.assert_allclose(logits[0] - logits[1], 1, atol=1e-3)
+    np.testing.assert_array_equal(answers[0][1], answers[1][1])
