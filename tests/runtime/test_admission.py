@@ -1,4 +1,4 @@
-"""Admission: exact counts of who works, who waits and who is turned away."""
+"""Admission: exact counts of callers that hold a slot, wait, or are rejected."""
 
 import threading
 import time
@@ -22,41 +22,41 @@ def wait_until(admission: Admission, waiting: int) -> None:
     wait_for(lambda: admission.waiting == waiting)
 
 
-def test_a_free_slot_is_had_at_once() -> None:
+def test_a_free_slot_is_taken_without_waiting() -> None:
     admission = Admission(slots=1, queue=0, wait_seconds=0)
 
     with admission.slot() as waited:
         assert waited < 10
 
 
-def test_of_ten_callers_two_work_three_wait_and_five_are_turned_away() -> None:
+def test_of_ten_callers_two_get_slots_three_wait_and_five_are_rejected() -> None:
     admission = Admission(slots=2, queue=3, wait_seconds=30)
-    turned_away = threading.Semaphore(0)
+    rejected = threading.Semaphore(0)
     finish = threading.Event()
 
     def call() -> str:
         try:
             with admission.slot():
                 finish.wait(30)
-                return "worked"
+                return "served"
         except QueueFull:
-            turned_away.release()
-            return "turned away"
+            rejected.release()
+            return "rejected"
 
     with ThreadPoolExecutor(10) as pool:
         calls = [pool.submit(call) for _ in range(10)]
         for _ in range(5):
-            assert turned_away.acquire(timeout=30)
+            assert rejected.acquire(timeout=30)
         waiting = admission.waiting
         finish.set()
         outcomes = [each.result() for each in calls]
 
     assert waiting == 3
-    assert outcomes.count("worked") == 5
-    assert outcomes.count("turned away") == 5
+    assert outcomes.count("served") == 5
+    assert outcomes.count("rejected") == 5
 
 
-def test_busy_is_who_has_no_slot_free() -> None:
+def test_it_is_busy_while_every_slot_is_held() -> None:
     admission = Admission(slots=2, queue=0, wait_seconds=0)
     seen = [admission.busy]
 
@@ -69,7 +69,7 @@ def test_busy_is_who_has_no_slot_free() -> None:
     assert seen == [False, False, True, False]
 
 
-def test_it_is_at_rest_from_when_the_last_slot_was_given_back() -> None:
+def test_it_is_idle_from_the_release_of_the_last_slot() -> None:
     admission = Admission(slots=2, queue=0, wait_seconds=1)
     assert admission.idle_since is None
 
@@ -86,7 +86,7 @@ def test_it_is_at_rest_from_when_the_last_slot_was_given_back() -> None:
     assert first < admission.idle_since <= time.monotonic()
 
 
-def test_a_wait_that_is_too_long_ends_in_a_timeout() -> None:
+def test_a_caller_that_waits_too_long_gets_a_timeout() -> None:
     admission = Admission(slots=1, queue=1, wait_seconds=0.01)
 
     with admission.slot(), pytest.raises(WaitTimeout, match=r"within 0\.01 seconds"), admission.slot():
@@ -95,7 +95,7 @@ def test_a_wait_that_is_too_long_ends_in_a_timeout() -> None:
     assert admission.waiting == 0
 
 
-def test_a_slot_is_given_back_when_its_work_fails() -> None:
+def test_a_slot_is_released_when_its_caller_fails() -> None:
     admission = Admission(slots=1, queue=0, wait_seconds=0)
 
     with pytest.raises(RuntimeError), admission.slot():
@@ -105,12 +105,12 @@ def test_a_slot_is_given_back_when_its_work_fails() -> None:
         pass
 
 
-def test_both_refusals_say_when_to_come_back() -> None:
+def test_both_errors_say_when_to_retry() -> None:
     assert (QueueFull.status, QueueFull("").retry_after) == (429, 1)
     assert (WaitTimeout.status, WaitTimeout("").retry_after) == (503, 1)
 
 
-def test_who_works_and_who_waits_is_known_at_every_moment() -> None:
+def test_the_load_counts_callers_that_hold_a_slot_and_that_wait() -> None:
     admission = Admission(slots=1, queue=1, wait_seconds=30)
     loads = [admission.load]
 
@@ -130,7 +130,7 @@ def test_who_works_and_who_waits_is_known_at_every_moment() -> None:
     assert loads == [(0, 0), (1, 0), (1, 1), (1, 0), (0, 0)]
 
 
-def test_whoever_has_waited_longest_is_next_and_newcomers_do_not_overtake() -> None:
+def test_slots_go_to_callers_in_the_order_of_arrival() -> None:
     admission = Admission(slots=1, queue=50, wait_seconds=30)
     served: list[int] = []
 
@@ -144,7 +144,7 @@ def test_whoever_has_waited_longest_is_next_and_newcomers_do_not_overtake() -> N
                 pool.submit(call, number)
                 while admission.waiting <= number:
                     time.sleep(0.001)
-        # These come while slots are handed on.
+        # These arrive while slots are handed over.
         for number in range(40, 50):
             pool.submit(call, number)
 
@@ -152,7 +152,7 @@ def test_whoever_has_waited_longest_is_next_and_newcomers_do_not_overtake() -> N
     assert sorted(served) == list(range(50))
 
 
-def test_who_would_be_turned_away_is_told_so_beforehand() -> None:
+def test_it_is_full_while_a_caller_would_be_rejected() -> None:
     admission = Admission(slots=1, queue=0, wait_seconds=0)
     assert not admission.full
 
@@ -160,40 +160,40 @@ def test_who_would_be_turned_away_is_told_so_beforehand() -> None:
         assert admission.full
 
 
-def test_a_patient_caller_takes_its_turn_like_everybody() -> None:
+def test_a_background_caller_keeps_the_order_of_arrival() -> None:
     admission = Admission(slots=1, queue=8, wait_seconds=30)
     order: list[str] = []
 
-    def call(name: str, *, patient: bool) -> None:
-        with admission.slot(patient=patient):
+    def call(name: str, *, background: bool) -> None:
+        with admission.slot(background=background):
             order.append(name)
 
     with ThreadPoolExecutor(3) as pool, admission.slot():
-        pool.submit(call, "photo", patient=False)
+        pool.submit(call, "photo", background=False)
         wait_until(admission, waiting=1)
-        pool.submit(call, "tile", patient=True)
-        wait_for(lambda: len(admission._turns) == 2)
-        pool.submit(call, "newcomer", patient=False)
+        pool.submit(call, "tile", background=True)
+        wait_for(lambda: len(admission._waiters) == 2)
+        pool.submit(call, "newcomer", background=False)
         wait_until(admission, waiting=2)
 
     assert order == ["photo", "tile", "newcomer"]
     assert not admission.busy
 
 
-def test_a_patient_caller_takes_no_place_in_the_queue_and_is_not_turned_away() -> None:
+def test_a_background_caller_takes_no_place_in_the_queue_and_is_not_rejected() -> None:
     admission = Admission(slots=1, queue=0, wait_seconds=0.01)
     done: list[tuple[float, tuple[int, int]]] = []
 
     def tile() -> None:
-        with admission.slot(patient=True) as waited:
+        with admission.slot(background=True) as waited:
             done.append((waited, admission.load))
 
     with ThreadPoolExecutor(1) as pool:
         with admission.slot():
             call = pool.submit(tile)
-            wait_for(lambda: len(admission._turns) == 1)
+            wait_for(lambda: len(admission._waiters) == 1)
             waiting, full = admission.waiting, admission.full
-            # Longer than anybody else may wait.
+            # Longer than `wait_seconds`.
             time.sleep(0.05)
         call.result()
 
@@ -204,27 +204,27 @@ def test_a_patient_caller_takes_no_place_in_the_queue_and_is_not_turned_away() -
     assert admission.load == (0, 0)
 
 
-def test_work_of_many_parts_and_many_photos_all_come_to_an_end() -> None:
+def test_background_callers_and_photos_all_get_slots() -> None:
     admission = Admission(slots=2, queue=100, wait_seconds=30)
     lock = threading.Lock()
-    working, most, done = 0, 0, 0
+    active, most, done = 0, 0, 0
 
-    def call(*, patient: bool) -> None:
-        nonlocal working, most, done
-        with admission.slot(patient=patient):
+    def call(*, background: bool) -> None:
+        nonlocal active, most, done
+        with admission.slot(background=background):
             with lock:
-                working += 1
-                most = max(most, working)
+                active += 1
+                most = max(most, active)
             time.sleep(0.001)
             with lock:
-                working, done = working - 1, done + 1
+                active, done = active - 1, done + 1
 
     def tiles() -> None:
         for _ in range(50):
-            call(patient=True)
+            call(background=True)
 
     with ThreadPoolExecutor(12) as pool:
-        calls = [pool.submit(tiles) for _ in range(2)] + [pool.submit(call, patient=False) for _ in range(100)]
+        calls = [pool.submit(tiles) for _ in range(2)] + [pool.submit(call, background=False) for _ in range(100)]
         for each in calls:
             each.result()
 

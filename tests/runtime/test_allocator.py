@@ -1,4 +1,4 @@
-"""Memory that is free goes back to the system, by whatever keeps it."""
+"""Free memory is returned to the system by the allocator that is in use."""
 
 import ctypes
 from types import SimpleNamespace
@@ -10,20 +10,20 @@ from visage.runtime.allocator import release_memory
 
 
 @pytest.mark.parametrize(
-    ("name", "asked"), [("malloc_trim", (0,)), ("mallctl", (b"arena.4096.purge", None, None, None))]
+    ("name", "expected"), [("malloc_trim", (0,)), ("mallctl", (b"arena.4096.purge", None, None, None))]
 )
-def test_the_allocator_that_there_is_gives_back_what_is_free(
-    monkeypatch: pytest.MonkeyPatch, name: str, asked: tuple[object, ...]
+def test_the_allocator_in_use_is_asked_to_release_free_memory(
+    monkeypatch: pytest.MonkeyPatch, name: str, expected: tuple[object, ...]
 ) -> None:
     calls: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(**{name: lambda *given: calls.append(given)}))
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(**{name: lambda *args: calls.append(args)}))
 
     release_memory()
 
-    assert [call[: len(asked)] for call in calls] == [asked]
+    assert [call[: len(expected)] for call in calls] == [expected]
 
 
-def test_an_allocator_that_gives_back_by_itself_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_allocator_without_such_a_function_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace())
 
     release_memory()

@@ -351,7 +351,7 @@ def test_an_engine_enlarges_in_its_slots(tiny_pack: Path, luma: Settings, tiny_p
     with ThreadPoolExecutor(1) as pool:
         with engine.admission.slot():
             call = pool.submit(engine.enhance, tiny_png, lambda done, _: tiles.append(done))
-            assert wait_for(lambda: engine.admission._turns)
+            assert wait_for(lambda: engine.admission._waiters)
             began = time.perf_counter()
             time.sleep(0.05)
             begun, waited = bool(tiles), time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""Answers that are kept: the same photo asked the same way gets what it got; everything else is worked on."""
+"""The result cache: a stored result is returned for the same photo and options, and for nothing else."""
 
 import json
 import logging
@@ -28,14 +28,14 @@ from visage.faces.results import Analysis
 from visage.faces.search import Detail
 from visage.packs.files import PackFile
 from visage.packs.pack import NetSpec, Pack
-from visage.runtime import result_cache
+from visage.runtime import cache_stores, result_cache
+from visage.runtime.cache_stores import ENTRY_BYTES, MemoryStore, RedisStore, Store
 from visage.runtime.engine import Engine
-from visage.runtime.result_cache import ENTRY_BYTES, AnswerCache, MemoryStore, RedisStore
+from visage.runtime.result_cache import ResultCache
 from visage.settings import Settings
 from visage.web import create_app
 
-# Of every field of Options another value than the default, one by which the answer to the tiny photo differs in
-# truth. A field that is added has to be added here.
+# For every field of Options, a value that changes the result for the tiny photo. Add new fields here.
 OTHER_OPTIONS = {
     "min_confidence": 0.999,
     "max_faces": 1,
@@ -44,11 +44,10 @@ OTHER_OPTIONS = {
     "enhance_faces": True,
 }
 
-# The settings that decide what a photo is answered.
+# The settings that change the result for a photo.
 DECISIVE_SETTINGS = {"pack", "models_dir", "jpeg_quality"}
 
-# Those that do not: who is let in, how long things take, where the service stands. The limit on pixels belongs to
-# them because it is held before the cache is asked.
+# The settings that do not. `max_image_pixels` is one of them because it is checked before the cache is used.
 OTHER_SETTINGS = {
     *("mirror", "slots", "opencv_threads", "queue", "wait_seconds", "max_body_bytes", "max_image_pixels"),
     *("body_seconds", "cache_bytes", "cache_seconds", "cache_url", "api_token", "cors_origins", "metrics"),
@@ -59,12 +58,12 @@ OTHER_SETTINGS = {
 }
 
 
-# No name can have so long a part: Python's own complaint is neither of the client nor of the system.
+# A label of a host name has at most 63 characters: Python raises UnicodeError, neither an OSError nor a RedisError.
 LONG_NAME = f"redis://{'x' * 70}.example"
 
 
-class Dictionary:
-    """A store that keeps everything, open to be looked into."""
+class DictStore:
+    """A store without limits whose contents tests can read and change."""
 
     def __init__(self) -> None:
         self.contents: dict[str, bytes] = {}
@@ -84,23 +83,23 @@ class Clock:
         return self.now
 
 
-def caching_engine(tiny_pack: Path, store: result_cache.Store, **settings: Any) -> Engine:
+def caching_engine(tiny_pack: Path, store: Store, **settings: Any) -> Engine:
     engine = Engine(Settings(pack=str(tiny_pack), **settings))
-    engine.cache = AnswerCache(store, engine.pack, engine.settings.jpeg_quality)
+    engine.cache = ResultCache(store, engine.pack, engine.settings.jpeg_quality)
     return engine
 
 
-def but_for_the_times(analysis: Analysis) -> Analysis:
+def without_timings(analysis: Analysis) -> Analysis:
     return replace(analysis, seconds={}, cached=False)
 
 
 @pytest.fixture
-def store() -> Dictionary:
-    return Dictionary()
+def store() -> DictStore:
+    return DictStore()
 
 
 @pytest.fixture
-def caching(tiny_pack: Path, store: Dictionary) -> Engine:
+def caching(tiny_pack: Path, store: DictStore) -> Engine:
     return caching_engine(tiny_pack, store)
 
 
@@ -111,42 +110,42 @@ def pack(engine: Engine) -> Pack:
 
 @pytest.fixture(scope="module")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a real Redis that keeps at most 16 MB."""
+    """The URL of a real Redis with a limit of 16 MB."""
     with running_redis(tmp_path_factory.mktemp("redis")) as url:
         yield url
 
 
 @pytest.fixture
 def redis_url(redis_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The same, with as much patience as a busy machine needs."""
-    monkeypatch.setattr(result_cache, "REDIS_TIMEOUT_SECONDS", 10)
+    """The same, with a timeout that a busy machine needs."""
+    monkeypatch.setattr(cache_stores, "REDIS_TIMEOUT_SECONDS", 10)
     return redis_server
 
 
 @contextmanager
 def silent_redis() -> Iterator[tuple[socket.socket, str]]:
-    """A server that takes connections and says nothing, and its URL."""
+    """A server that accepts connections and never responds, and its URL."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         server.settimeout(0)
         yield server, f"redis://127.0.0.1:{server.getsockname()[1]}/0"
 
 
-# What is answered from the cache.
+# Results from the cache.
 
 
 @pytest.mark.parametrize("annotated", [True, False])
-def test_a_known_answer_is_the_same_byte_for_byte(caching: Engine, tiny_png: bytes, annotated: bool) -> None:
+def test_a_cached_result_is_identical_to_the_first(caching: Engine, tiny_png: bytes, annotated: bool) -> None:
     first = caching.analyze(tiny_png, annotated=annotated)
     second = caching.analyze(tiny_png, annotated=annotated)
 
     assert (first.cached, second.cached) == (False, True)
     assert len(second.faces) == 3
-    assert but_for_the_times(second) == but_for_the_times(first)
-    given = [json.dumps(but_for_the_times(each).as_json(caching.pack)) for each in (first, second)]
-    assert given[0] == given[1]
+    assert without_timings(second) == without_timings(first)
+    texts = [json.dumps(without_timings(each).as_json(caching.pack)) for each in (first, second)]
+    assert texts[0] == texts[1]
 
 
-def test_without_a_face_an_answer_is_known_too(caching: Engine, astronaut_png: bytes) -> None:
+def test_a_result_without_faces_is_cached(caching: Engine, astronaut_png: bytes) -> None:
     first = caching.analyze(astronaut_png, Options(min_face_size=5000))
 
     second = caching.analyze(astronaut_png, Options(min_face_size=5000))
@@ -156,7 +155,7 @@ def test_without_a_face_an_answer_is_known_too(caching: Engine, astronaut_png: b
     assert second.annotated == first.annotated
 
 
-def test_the_times_of_a_known_answer_are_those_of_the_cache_alone(caching: Engine, tiny_png: bytes) -> None:
+def test_the_timings_of_a_cached_result_have_only_the_cache(caching: Engine, tiny_png: bytes) -> None:
     first = caching.analyze(tiny_png, annotated=False)
     second = caching.analyze(tiny_png, annotated=False)
 
@@ -165,8 +164,8 @@ def test_the_times_of_a_known_answer_are_those_of_the_cache_alone(caching: Engin
     assert set(second.seconds) == {"cache"}
 
 
-def test_a_known_answer_takes_no_slot_and_no_place_in_the_queue(tiny_pack: Path, tiny_png: bytes) -> None:
-    engine = caching_engine(tiny_pack, Dictionary(), queue=0, wait_seconds=0)
+def test_a_cached_result_needs_no_slot_and_no_place_in_the_queue(tiny_pack: Path, tiny_png: bytes) -> None:
+    engine = caching_engine(tiny_pack, DictStore(), queue=0, wait_seconds=0)
     engine.analyze(tiny_png)
 
     with engine.admission.slot():
@@ -175,7 +174,9 @@ def test_a_known_answer_takes_no_slot_and_no_place_in_the_queue(tiny_pack: Path,
             engine.analyze(tiny_png, Options(max_faces=1))
 
 
-def test_another_machine_knows_the_answer(tiny_pack: Path, tmp_path: Path, store: Dictionary, tiny_png: bytes) -> None:
+def test_engines_on_other_machines_share_results(
+    tiny_pack: Path, tmp_path: Path, store: DictStore, tiny_png: bytes
+) -> None:
     elsewhere = tmp_path / "elsewhere" / tiny_pack.name
     shutil.copytree(tiny_pack, elsewhere)
 
@@ -184,33 +185,33 @@ def test_another_machine_knows_the_answer(tiny_pack: Path, tmp_path: Path, store
     assert caching_engine(elsewhere, store, slots=2, max_body_bytes=2**20).analyze(tiny_png).cached
 
 
-def test_threads_get_what_one_gets(tiny_pack: Path, tiny_png: bytes, tiny_jpeg: bytes) -> None:
-    # Room for one of the two answers: they drive each other out.
+def test_threads_get_the_results_of_a_single_thread(tiny_pack: Path, tiny_png: bytes, tiny_jpeg: bytes) -> None:
+    # Room for one of the two results: each evicts the other.
     engine = Engine(Settings(pack=str(tiny_pack), cache_bytes=20_000, slots=2, queue=100, wait_seconds=60))
-    alone = {photo: but_for_the_times(engine.analyze(photo)) for photo in (tiny_png, tiny_jpeg)}
+    expected = {photo: without_timings(engine.analyze(photo)) for photo in (tiny_png, tiny_jpeg)}
     assert not engine.analyze(tiny_png).cached
     assert engine.analyze(tiny_png).cached
 
     with ThreadPoolExecutor(8) as pool:
         photos = [tiny_png, tiny_jpeg] * 50
-        together = list(pool.map(engine.analyze, photos))
+        results = list(pool.map(engine.analyze, photos))
 
-    assert list(map(but_for_the_times, together)) == [alone[photo] for photo in photos]
-
-
-# What is never given for something else.
+    assert list(map(without_timings, results)) == [expected[photo] for photo in photos]
 
 
-def test_every_option_has_another_value_here() -> None:
+# Different photos, options, packs and versions have different results.
+
+
+def test_every_option_is_covered_by_these_tests() -> None:
     assert set(OTHER_OPTIONS) == {field.name for field in fields(Options)}
 
 
-def test_every_setting_is_known_to_decide_answers_or_not() -> None:
+def test_every_setting_is_listed_here_as_part_of_the_key_or_not() -> None:
     assert {field.name for field in fields(Settings)} == DECISIVE_SETTINGS | OTHER_SETTINGS
 
 
 @pytest.mark.parametrize("name", OTHER_OPTIONS)
-def test_the_answer_with_one_option_is_not_given_for_another(
+def test_a_result_is_not_returned_for_other_options(
     caching: Engine, engine: Engine, tiny_png: bytes, name: str
 ) -> None:
     other = Options(**{name: OTHER_OPTIONS[name]})  # type: ignore[arg-type]
@@ -219,12 +220,12 @@ def test_the_answer_with_one_option_is_not_given_for_another(
     answer = caching.analyze(tiny_png, other)
 
     assert not answer.cached
-    assert but_for_the_times(answer) == but_for_the_times(engine.analyze(tiny_png, other))
+    assert without_timings(answer) == without_timings(engine.analyze(tiny_png, other))
 
 
-def test_no_two_wishes_share_a_key(caching: Engine) -> None:
+def test_different_options_have_different_keys(caching: Engine) -> None:
     assert caching.cache is not None
-    wishes = [
+    choices = [
         Options(),
         *(Options(min_confidence=value) for value in (0.1, 0.01, 1.0)),
         *(Options(max_faces=value) for value in (1, 2, 10)),
@@ -232,26 +233,28 @@ def test_no_two_wishes_share_a_key(caching: Engine) -> None:
         *(Options(detail=value) for value in (Detail.FAST, Detail.HIGH)),
     ]
 
-    keys = {caching.cache.key(b"photo", wish, annotated=annotated) for wish in wishes for annotated in (True, False)}
+    keys = {
+        caching.cache.key(b"photo", options, annotated=annotated) for options in choices for annotated in (True, False)
+    }
 
-    assert len(keys) == 2 * len(wishes)
+    assert len(keys) == 2 * len(choices)
 
 
-def test_an_answer_without_a_picture_is_not_given_to_who_wants_one(caching: Engine, tiny_png: bytes) -> None:
+def test_a_result_without_an_image_is_not_returned_when_an_image_is_requested(caching: Engine, tiny_png: bytes) -> None:
     caching.analyze(tiny_png, annotated=False)
 
     assert caching.analyze(tiny_png, annotated=True).annotated is not None
     assert caching.analyze(tiny_png, annotated=False).annotated is None
 
 
-def test_another_photo_of_the_same_pixels_is_another_photo(caching: Engine, tiny_png: bytes, tiny_jpeg: bytes) -> None:
+def test_another_file_with_the_same_pixels_is_another_photo(caching: Engine, tiny_png: bytes, tiny_jpeg: bytes) -> None:
     caching.analyze(tiny_png)
 
     assert not caching.analyze(tiny_jpeg).cached
     assert not caching.analyze(tiny_png + b"\0").cached
 
 
-def test_the_picture_has_the_quality_that_is_set(tiny_pack: Path, store: Dictionary, tiny_png: bytes) -> None:
+def test_the_annotated_image_has_the_configured_quality(tiny_pack: Path, store: DictStore, tiny_png: bytes) -> None:
     good = caching_engine(tiny_pack, store, jpeg_quality=90).analyze(tiny_png)
     poor = caching_engine(tiny_pack, store, jpeg_quality=10).analyze(tiny_png)
 
@@ -277,38 +280,36 @@ def altered(file: PackFile) -> PackFile:
         lambda pack: with_net(pack, face=replace(pack.face, prototxt=altered(pack.face.prototxt))),
         lambda pack: with_net(pack, gender=replace(pack.gender, weights=altered(pack.gender.weights))),
         lambda pack: with_net(pack, age=replace(pack.age, weights=altered(pack.age.weights))),
-        # What a manifest may change without any other file.
+        # Values that a manifest can change without any other file.
         lambda pack: with_net(pack, face=replace(pack.face, min_confidence=0.9)),
         lambda pack: with_net(pack, gender=replace(pack.gender, labels=("M", "F"))),
         lambda pack: with_net(pack, age=replace(pack.age, crop_scale=1.5)),
     ],
     ids=["name", "version", "detector", "prototxt", "gender", "age", "min_confidence", "labels", "crop_scale"],
 )
-def test_an_answer_of_another_pack_is_not_known(pack: Pack, change: Callable[[Pack], Pack]) -> None:
-    one, other = AnswerCache(Dictionary(), pack, 90), AnswerCache(Dictionary(), change(pack), 90)
+def test_a_result_of_another_pack_has_another_key(pack: Pack, change: Callable[[Pack], Pack]) -> None:
+    one, other = ResultCache(DictStore(), pack, 90), ResultCache(DictStore(), change(pack), 90)
 
     assert one.key(b"photo", Options(), annotated=True) != other.key(b"photo", Options(), annotated=True)
 
 
 @pytest.mark.parametrize("name", ["FORMAT", "__version__"])
-def test_an_answer_of_another_program_is_not_known(pack: Pack, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    one = AnswerCache(Dictionary(), pack, 90)
+def test_a_result_of_another_version_has_another_key(pack: Pack, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    one = ResultCache(DictStore(), pack, 90)
     monkeypatch.setattr(result_cache, name, "other")
-    other = AnswerCache(Dictionary(), pack, 90)
+    other = ResultCache(DictStore(), pack, 90)
 
     assert one.key(b"photo", Options(), annotated=True) != other.key(b"photo", Options(), annotated=True)
 
 
-def test_a_limit_on_pixels_holds_for_photos_that_another_worker_answered(
-    tiny_pack: Path, store: Dictionary, tiny_png: bytes
-) -> None:
+def test_the_pixel_limit_applies_to_cached_photos(tiny_pack: Path, store: DictStore, tiny_png: bytes) -> None:
     caching_engine(tiny_pack, store).analyze(tiny_png)
 
     with pytest.raises(ImageTooLarge):
         caching_engine(tiny_pack, store, max_image_pixels=100).analyze(tiny_png)
 
 
-def test_a_bad_photo_is_never_kept(caching: Engine, store: Dictionary, tiny_png: bytes) -> None:
+def test_an_invalid_photo_is_never_cached(caching: Engine, store: DictStore, tiny_png: bytes) -> None:
     with pytest.raises(EmptyImage):
         caching.analyze(b"")
     for _ in range(2):
@@ -318,18 +319,18 @@ def test_a_bad_photo_is_never_kept(caching: Engine, store: Dictionary, tiny_png:
     assert store.contents == {}
 
 
-def test_what_a_key_cannot_hold_is_an_error_and_no_omission(caching: Engine) -> None:
+def test_a_value_that_a_key_cannot_contain_raises(caching: Engine) -> None:
     assert caching.cache is not None
 
-    with pytest.raises(TypeError, match="cannot be a part of a key"):
+    with pytest.raises(TypeError, match="cannot be part of a key"):
         caching.cache.key(b"photo", Options(max_faces=object()), annotated=True)  # type: ignore[arg-type]
 
 
-# What lies in the store but was not put there like this.
+# Damaged and foreign contents in the store.
 
 
-def test_any_altered_byte_makes_an_answer_unknown(caching: Engine, store: Dictionary, tiny_png: bytes) -> None:
-    whole = but_for_the_times(caching.analyze(tiny_png))
+def test_a_result_with_an_altered_byte_is_ignored(caching: Engine, store: DictStore, tiny_png: bytes) -> None:
+    whole = without_timings(caching.analyze(tiny_png))
     [(key, content)] = store.contents.items()
 
     for at in [*range(200), *range(200, len(content), 997)]:
@@ -339,14 +340,14 @@ def test_any_altered_byte_makes_an_answer_unknown(caching: Engine, store: Dictio
 
     answer = caching.analyze(tiny_png)
     assert not answer.cached
-    assert but_for_the_times(answer) == whole
+    assert without_timings(answer) == whole
     assert store.contents[key] == content
 
 
 @pytest.mark.parametrize(
     "foreign", [b"", b"\0", b"null", b"{}", b"\x80\x04N.", b"\xff\xd8\xff", bytes(36), bytes(1000)]
 )
-def test_foreign_bytes_are_no_answer(caching: Engine, store: Dictionary, tiny_png: bytes, foreign: bytes) -> None:
+def test_foreign_bytes_are_ignored(caching: Engine, store: DictStore, tiny_png: bytes, foreign: bytes) -> None:
     caching.analyze(tiny_png)
     [key] = store.contents
     store.contents[key] = foreign
@@ -357,7 +358,7 @@ def test_foreign_bytes_are_no_answer(caching: Engine, store: Dictionary, tiny_pn
     assert len(answer.faces) == 3
 
 
-def test_an_answer_cut_short_is_unknown(caching: Engine, store: Dictionary, tiny_png: bytes) -> None:
+def test_a_truncated_result_is_ignored(caching: Engine, store: DictStore, tiny_png: bytes) -> None:
     caching.analyze(tiny_png)
     [(key, content)] = store.contents.items()
     store.contents[key] = content[:-1]
@@ -365,7 +366,7 @@ def test_an_answer_cut_short_is_unknown(caching: Engine, store: Dictionary, tiny
     assert not caching.analyze(tiny_png).cached
 
 
-def test_an_answer_under_the_key_of_another_is_unknown(caching: Engine, store: Dictionary, tiny_png: bytes) -> None:
+def test_a_result_under_another_key_is_ignored(caching: Engine, store: DictStore, tiny_png: bytes) -> None:
     caching.analyze(tiny_png)
     caching.analyze(tiny_png, Options(max_faces=1))
     one, other = store.contents
@@ -375,35 +376,35 @@ def test_an_answer_under_the_key_of_another_is_unknown(caching: Engine, store: D
     assert len(caching.analyze(tiny_png).faces) == 3
 
 
-# The memory of a worker.
+# The store in the memory of a worker.
 
 
-def test_what_is_kept_in_memory_never_exceeds_its_bytes() -> None:
+def test_the_memory_store_never_exceeds_its_byte_limit() -> None:
     random = Random(1)
     store = MemoryStore(100_000, 3600)
 
     for _ in range(2000):
         store.set(f"key{random.randrange(300)}", bytes(random.choice((0, 10, 1000, 30_000, 99_999, 200_000))))
-        assert 0 <= store.kept_bytes <= 100_000
+        assert 0 <= store.used_bytes <= 100_000
 
     found = [store.get(f"key{number}") for number in range(300)]
-    assert store.kept_bytes == sum(len(each) + ENTRY_BYTES for each in found if each is not None)
+    assert store.used_bytes == sum(len(each) + ENTRY_BYTES for each in found if each is not None)
 
 
-def test_what_is_counted_is_what_memory_it_takes() -> None:
-    # In a process of its own, where nothing else takes memory.
+def test_the_counted_bytes_are_at_least_the_allocated_memory() -> None:
+    # In a separate process, where nothing else allocates memory.
     code = (
-        "import tracemalloc; from visage.runtime.result_cache import MemoryStore; store = MemoryStore(4_000_000, 3600);"
+        "import tracemalloc; from visage.runtime.cache_stores import MemoryStore; store = MemoryStore(4_000_000, 3600);"
         "tracemalloc.start(); [store.set(f'{number:064x}', bytes(number % 3000)) for number in range(30_000)];"
-        "print(store.kept_bytes, tracemalloc.get_traced_memory()[0])"
+        "print(store.used_bytes, tracemalloc.get_traced_memory()[0])"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
-    counted, taken = map(int, printed.split())
-    assert 0.7 * counted < taken <= counted <= 4_000_000
+    counted, allocated = map(int, printed.split())
+    assert 0.7 * counted < allocated <= counted <= 4_000_000
 
 
-def test_the_least_recently_used_goes_first() -> None:
+def test_the_least_recently_used_content_is_evicted_first() -> None:
     store = MemoryStore(3 * (1000 + ENTRY_BYTES), 3600)
     for key in ("first", "second", "third"):
         store.set(key, bytes(1000))
@@ -415,7 +416,7 @@ def test_the_least_recently_used_goes_first() -> None:
     assert None not in {store.get(key) for key in ("first", "third", "fourth")}
 
 
-def test_what_is_too_large_drives_nothing_out() -> None:
+def test_a_content_larger_than_the_store_evicts_nothing() -> None:
     store = MemoryStore(2000, 3600)
     store.set("small", b"content")
 
@@ -425,16 +426,16 @@ def test_what_is_too_large_drives_nothing_out() -> None:
     assert store.get("small") == b"content"
 
 
-def test_what_is_put_again_counts_once() -> None:
+def test_a_replaced_content_counts_once() -> None:
     store = MemoryStore(10_000, 3600)
     for size in (100, 300, 200):
         store.set("key", bytes(size))
 
     assert store.get("key") == bytes(200)
-    assert store.kept_bytes == 200 + ENTRY_BYTES
+    assert store.used_bytes == 200 + ENTRY_BYTES
 
 
-def test_what_is_too_old_is_unknown_and_gone_however_often_it_is_used() -> None:
+def test_a_content_expires_and_frees_its_memory_even_if_it_is_used() -> None:
     clock = Clock()
     store = MemoryStore(10_000, 60, clock)
     store.set("old", b"content")
@@ -446,15 +447,29 @@ def test_what_is_too_old_is_unknown_and_gone_however_often_it_is_used() -> None:
     clock.now = 60
 
     assert store.get("new") == b"content"
-    assert store.kept_bytes == len(b"content") + ENTRY_BYTES
+    assert store.used_bytes == len(b"content") + ENTRY_BYTES
     assert store.get("old") is None
 
 
-def test_threads_take_turns_in_memory() -> None:
+def test_expired_contents_are_evicted_before_fresh_ones() -> None:
+    clock = Clock()
+    store = MemoryStore(2 * (1000 + ENTRY_BYTES), 60, clock)
+    store.set("old", bytes(1000))
+    clock.now = 30
+    store.set("fresh", bytes(1000))
+    store.get("old")
+    clock.now = 60
+
+    store.set("new", bytes(1000))
+
+    assert [store.get(key) is not None for key in ("old", "fresh", "new")] == [False, True, True]
+
+
+def test_the_memory_store_is_used_by_one_thread_at_a_time() -> None:
     inside = most = 0
 
     def clock() -> float:
-        """Is asked in the midst of every use, and gives other threads the time to come in between."""
+        """Called during every operation. It gives other threads time to interfere."""
         nonlocal inside, most
         inside += 1
         most = max(most, inside)
@@ -476,19 +491,19 @@ def test_threads_take_turns_in_memory() -> None:
 
     assert most == 1
     kept = [store.get(f"key{number}") for number in range(8)]
-    assert store.kept_bytes == sum(len(each) + ENTRY_BYTES for each in kept if each is not None) <= 4000
+    assert store.used_bytes == sum(len(each) + ENTRY_BYTES for each in kept if each is not None) <= 4000
 
 
 # Settings.
 
 
-def test_a_cache_is_off_by_default_and_nothing_is_digested(
+def test_the_cache_is_off_by_default_and_no_key_is_computed(
     tiny_pack: Path, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
-        raise AssertionError("a cache that is off was asked")
+        raise AssertionError("a key was computed although the cache is off")
 
-    monkeypatch.setattr(AnswerCache, "key", fail)
+    monkeypatch.setattr(ResultCache, "key", fail)
     engine = Engine(Settings(pack=str(tiny_pack)))
 
     answers = [engine.analyze(tiny_png, annotated=False) for _ in range(2)]
@@ -498,7 +513,7 @@ def test_a_cache_is_off_by_default_and_nothing_is_digested(
     assert set(answers[1].seconds) == {"wait", "decode", "detect", "attributes"}
 
 
-def test_the_cache_is_set_by_the_environment(tiny_pack: Path, tiny_png: bytes) -> None:
+def test_the_cache_is_configured_by_the_environment(tiny_pack: Path, tiny_png: bytes) -> None:
     settings = Settings.from_environment({"VISAGE_PACK": str(tiny_pack), "VISAGE_CACHE_BYTES": "1000000"})
     engine = Engine(settings)
 
@@ -506,12 +521,12 @@ def test_the_cache_is_set_by_the_environment(tiny_pack: Path, tiny_png: bytes) -
 
 
 @pytest.mark.parametrize("url", ["cache:6379", "http://cache", "redis:cache"])
-def test_a_url_of_something_else_is_refused(url: str) -> None:
+def test_a_url_that_is_not_of_redis_is_rejected(url: str) -> None:
     with pytest.raises(SettingsError, match=r"VISAGE_CACHE_URL is .* begins with redis://"):
         Settings.from_environment({"VISAGE_CACHE_URL": url})
 
 
-def test_a_url_that_cannot_be_used_is_told_at_the_start_without_its_password(tiny_pack: Path) -> None:
+def test_an_invalid_url_is_reported_at_start_without_its_password(tiny_pack: Path) -> None:
     settings = Settings(pack=str(tiny_pack), cache_bytes=1000, cache_url="redis://:secret@cache:port/0")
 
     with pytest.raises(SettingsError, match="VISAGE_CACHE_URL cannot be used") as caught:
@@ -520,20 +535,27 @@ def test_a_url_that_cannot_be_used_is_told_at_the_start_without_its_password(tin
     assert "secret" not in str(caught.value)
 
 
-def test_without_the_package_redis_the_start_says_what_to_install(
-    tiny_pack: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("package", "url"), [("redis", "redis://cache"), ("cachetools", "")])
+def test_a_missing_package_is_reported_at_start(
+    tiny_pack: Path, monkeypatch: pytest.MonkeyPatch, package: str, url: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, "redis", None)
+    monkeypatch.setitem(sys.modules, package, None)
 
-    with pytest.raises(SettingsError, match=r"needs the package redis.*pip install redis"):
-        Engine(Settings(pack=str(tiny_pack), cache_bytes=1000, cache_url="redis://cache"))
+    with pytest.raises(SettingsError, match=rf"needs the package {package}.*pip install {package}"):
+        Engine(Settings(pack=str(tiny_pack), cache_bytes=1000, cache_url=url))
 
 
-def test_a_cache_in_memory_needs_neither_redis_nor_flask(tiny_pack: Path) -> None:
+def test_without_a_cache_the_engine_needs_no_cachetools(tiny_pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cachetools", None)
+
+    assert Engine(Settings(pack=str(tiny_pack))).cache is None
+
+
+def test_a_cache_in_memory_imports_neither_redis_nor_flask(tiny_pack: Path) -> None:
     code = (
         "import sys; from visage.runtime.engine import Engine; from visage.settings import Settings;"
         f"Engine(Settings(pack={str(tiny_pack)!r}, cache_bytes=1000));"
-        "print(sorted({'redis', 'cachelib', 'flask'} & set(sys.modules)))"
+        "print(sorted({'redis', 'flask'} & set(sys.modules)))"
     )
 
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -544,7 +566,7 @@ def test_a_cache_in_memory_needs_neither_redis_nor_flask(tiny_pack: Path) -> Non
 # The service.
 
 
-def test_the_service_answers_from_its_cache_as_the_contract_says(tiny_pack: Path, tiny_png: bytes) -> None:
+def test_cached_responses_of_the_service_follow_the_contract(tiny_pack: Path, tiny_png: bytes) -> None:
     client = create_app(Settings(pack=str(tiny_pack), cache_bytes=10**7)).test_client()
 
     answers = [client.post("/predict", data=tiny_png, content_type="image/png") for _ in range(2)]
@@ -557,7 +579,7 @@ def test_the_service_answers_from_its_cache_as_the_contract_says(tiny_pack: Path
     assert second == first
 
 
-def test_every_stage_of_an_answer_is_described() -> None:
+def test_every_stage_is_in_the_contract() -> None:
     described = CONTRACT["components"]["schemas"]["Analysis"]["properties"]["timings_ms"]["properties"]
 
     assert set(described) == {"cache", "wait", "decode", "detect", "attributes", "annotate", "encode"}
@@ -567,11 +589,11 @@ def test_every_stage_of_an_answer_is_described() -> None:
 
 
 @needs_redis
-def test_workers_of_two_services_know_each_others_answers(
+def test_workers_of_two_services_share_results_through_redis(
     redis_url: str, tiny_pack: Path, tmp_path: Path, tiny_jpeg: bytes
 ) -> None:
-    patient = f"{redis_url}?socket_timeout=30&socket_connect_timeout=30"
-    cache = {"VISAGE_CACHE_BYTES": "1000000", "VISAGE_CACHE_URL": patient, "WEB_CONCURRENCY": "2"}
+    slow_url = f"{redis_url}?socket_timeout=30&socket_connect_timeout=30"
+    cache = {"VISAGE_CACHE_BYTES": "1000000", "VISAGE_CACHE_URL": slow_url, "WEB_CONCURRENCY": "2"}
     with (
         serving(tmp_path / "one", tiny_pack, **cache) as one,
         serving(tmp_path / "other", tiny_pack, **cache) as other,
@@ -585,18 +607,18 @@ def test_workers_of_two_services_know_each_others_answers(
 
 
 @needs_redis
-def test_what_redis_keeps_expires(redis_url: str) -> None:
+def test_contents_in_redis_expire(redis_url: str) -> None:
     store = RedisStore(redis_url, 1000, seconds=60)
 
     store.set("brief", b"content")
 
     assert store.get("brief") == b"content"
     with closing(redis.Redis.from_url(redis_url)) as client:
-        assert 0 < client.ttl(result_cache.REDIS_PREFIX + "brief") <= 60
+        assert 0 < client.ttl(cache_stores.REDIS_PREFIX + "brief") <= 60
 
 
 @needs_redis
-def test_redis_gets_nothing_larger_than_is_set(redis_url: str) -> None:
+def test_contents_above_the_size_limit_are_not_sent_to_redis(redis_url: str) -> None:
     store = RedisStore(redis_url, 1000, 60)
 
     store.set("large", bytes(1001))
@@ -607,7 +629,7 @@ def test_redis_gets_nothing_larger_than_is_set(redis_url: str) -> None:
 
 
 @needs_redis
-def test_redis_bounds_what_it_keeps_by_itself(redis_url: str) -> None:
+def test_redis_limits_its_memory_itself(redis_url: str) -> None:
     store = RedisStore(redis_url, 2**20, 60)
 
     for number in range(40):
@@ -618,23 +640,23 @@ def test_redis_bounds_what_it_keeps_by_itself(redis_url: str) -> None:
 
 
 @needs_redis
-def test_what_redis_refuses_is_worked_on(redis_url: str, tiny_pack: Path, tiny_png: bytes) -> None:
+def test_a_photo_is_processed_if_redis_returns_an_error(redis_url: str, tiny_pack: Path, tiny_png: bytes) -> None:
     with closing(redis.Redis.from_url(redis_url)) as client:
         engine = caching_engine(tiny_pack, RedisStore(redis_url, 2**20, 60), jpeg_quality=61)
         assert engine.cache is not None
-        # Of another type than what is kept: Redis answers with an error.
+        # A list in place of a string: Redis returns an error.
         key = engine.cache.key(tiny_png, Options(), annotated=True)
-        client.lpush(result_cache.REDIS_PREFIX + key, "foreign")
+        client.lpush(cache_stores.REDIS_PREFIX + key, "foreign")
 
     assert len(engine.analyze(tiny_png).faces) == 3
 
 
 @needs_redis
-def test_a_redis_that_comes_back_is_used_again(
+def test_an_empty_redis_after_a_restart_is_used_again(
     tiny_pack: Path, tiny_png: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(result_cache, "REDIS_TIMEOUT_SECONDS", 10)
-    monkeypatch.setattr(result_cache, "REDIS_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(cache_stores, "REDIS_TIMEOUT_SECONDS", 10)
+    monkeypatch.setattr(cache_stores, "REDIS_PAUSE_SECONDS", 0)
     with running_redis(tmp_path) as url:
         engine = caching_engine(tiny_pack, RedisStore(url, 2**20, 60))
         assert [engine.analyze(tiny_png).cached for _ in range(2)] == [False, True]
@@ -643,7 +665,7 @@ def test_a_redis_that_comes_back_is_used_again(
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:{port}/0", "redis://127.0.0.1:{port}/0?nonsense=1", LONG_NAME])
-def test_a_redis_that_is_down_costs_one_line_in_the_log_and_nothing_else(
+def test_an_unreachable_redis_costs_one_log_line_and_no_result(
     tiny_pack: Path, tiny_png: bytes, caplog: pytest.LogCaptureFixture, url: str
 ) -> None:
     engine = caching_engine(tiny_pack, RedisStore(url.format(port=free_port()), 2**20, 60))
@@ -656,23 +678,23 @@ def test_a_redis_that_is_down_costs_one_line_in_the_log_and_nothing_else(
     assert [record.getMessage() for record in caplog.records] == ["cache_failed"]
 
 
-def test_a_redis_that_says_nothing_is_waited_for_once(
+def test_an_unresponsive_redis_delays_one_photo_only(
     tiny_pack: Path, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(result_cache, "REDIS_PAUSE_SECONDS", 3600)
+    monkeypatch.setattr(cache_stores, "REDIS_PAUSE_SECONDS", 3600)
     with silent_redis() as (server, url):
         engine = caching_engine(tiny_pack, RedisStore(url, 2**20, 60))
 
         answers = [engine.analyze(tiny_png) for _ in range(5)]
 
-        assert calls(server) == 1
+        assert connections(server) == 1
 
     assert [len(answer.faces) for answer in answers] == [3] * 5
     assert 0.15 < answers[0].seconds["cache"] < 10
 
 
-def calls(server: socket.socket) -> int:
-    """How often a server was called on since it was last looked at."""
+def connections(server: socket.socket) -> int:
+    """How many clients connected to `server` since the last call."""
     count = 0
     with suppress(BlockingIOError):
         while True:
@@ -681,7 +703,7 @@ def calls(server: socket.socket) -> int:
     return count
 
 
-def test_threads_that_wait_for_the_same_redis_leave_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_threads_that_fail_together_write_one_log_line(caplog: pytest.LogCaptureFixture) -> None:
     with silent_redis() as (_, url), ThreadPoolExecutor(8) as pool, caplog.at_level(logging.WARNING, "visage"):
         store = RedisStore(url, 2**20, 60)
 
@@ -690,14 +712,14 @@ def test_threads_that_wait_for_the_same_redis_leave_one_line_in_the_log(caplog: 
     assert [record.getMessage() for record in caplog.records] == ["cache_failed"]
 
 
-def test_a_redis_is_asked_again_after_the_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redis_is_used_again_after_the_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
-    monkeypatch.setattr(result_cache, "time", SimpleNamespace(monotonic=clock))
-    asked = []
+    monkeypatch.setattr(cache_stores, "time", SimpleNamespace(monotonic=clock))
+    connected = []
     with silent_redis() as (server, url):
         store = RedisStore(url, 2**20, 60)
         for clock.now in (1, 10.9, 11.1):
             store.get("key")
-            asked.append(calls(server))
+            connected.append(connections(server))
 
-    assert asked == [1, 0, 1]
+    assert connected == [1, 0, 1]

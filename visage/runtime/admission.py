@@ -1,4 +1,4 @@
-"""Who may work, who may wait, who is turned away: the guard before the slots."""
+"""Admission: a limited number of slots, and a limited queue of callers that wait for one."""
 
 import threading
 import time
@@ -12,92 +12,95 @@ QUEUE_FULL_MESSAGE = "Too many photos are waiting already; try again in a second
 
 
 class Admission:
-    """A semaphore of `slots` with at most `queue` callers waiting for it, none of them longer than `wait_seconds`.
+    """A semaphore with `slots` slots. At most `queue` callers wait for one, each at most `wait_seconds`.
 
-    First come, first served: a slot that comes free is handed to whoever has waited longest. Python's own semaphores
-    let newcomers overtake, and some callers waited four times as long as others.
+    The order is first come, first served: a free slot goes to the caller that has waited longest. With Python's own
+    semaphores newcomers overtake, and the longest wait was four times as long.
     """
 
     def __init__(self, slots: int, queue: int, wait_seconds: float) -> None:
         self._slots = slots
         self._queue = queue
         self._wait_seconds = wait_seconds
-        self._working = 0
-        self._turns: deque[threading.Event] = deque()
-        self._patient: set[threading.Event] = set()
+        self._active = 0
+        # One event per waiting caller, in the order of arrival. It is set when the caller gets a slot.
+        self._waiters: deque[threading.Event] = deque()
+        self._background_waiters: set[threading.Event] = set()
         self._lock = threading.Lock()
-        # `time.monotonic()` of when the last slot was given back; None while one is held and until the first one was.
+        # `time.monotonic()` of the release of the last slot. None while a slot is held, and before the first release.
         self.idle_since: float | None = None
 
     @property
     def load(self) -> tuple[int, int]:
-        """How many callers hold a slot, and how many wait for one, at one moment; without patient ones that wait."""
+        """How many callers hold a slot and how many wait for one, at one moment, without background callers in wait."""
         with self._lock:
-            return self._working, self.waiting
+            return self._active, self.waiting
 
     @property
     def waiting(self) -> int:
-        """How many callers wait at this moment, without patient ones."""
-        return len(self._turns) - len(self._patient)
+        """How many callers wait for a slot now, without background callers."""
+        return len(self._waiters) - len(self._background_waiters)
 
     @property
     def busy(self) -> bool:
-        """Whether a caller would have to wait at this moment."""
-        return self._working == self._slots
+        """Whether every slot is held now."""
+        return self._active == self._slots
 
     @property
     def full(self) -> bool:
-        """Whether a caller would be turned away at this moment."""
+        """Whether a caller would be rejected now."""
         return self.busy and self.waiting >= self._queue
 
     @contextmanager
-    def slot(self, *, patient: bool = False) -> Iterator[float]:
-        """Hold a slot; yields the seconds that were waited for it.
+    def slot(self, *, background: bool = False) -> Iterator[float]:
+        """Hold a slot; yields the seconds that the caller waited for it.
 
-        A `patient` caller takes its turn like everybody, but no place in the queue, is never turned away and waits as
-        long as it must. For work of many parts that takes a slot for each of them, so that others go in between.
+        A `background` caller keeps the order of arrival, but takes no place in the queue, is never rejected, and waits
+        without a time limit. Long work takes a slot for each of its parts in this way, and others run in between.
 
         Raises:
-            QueueFull: as many callers as are allowed wait already.
-            WaitTimeout: no slot came free in time.
+            QueueFull: the queue is full.
+            WaitTimeout: no slot was free within `wait_seconds`.
         """
         started = time.perf_counter()
-        turn = self._enter(patient)
-        if turn is not None and not turn.wait(None if patient else self._wait_seconds):
-            self._give_up(turn)
+        waiter = self._enter(background)
+        if waiter is not None and not waiter.wait(None if background else self._wait_seconds):
+            self._stop_waiting(waiter)
         try:
             yield time.perf_counter() - started
         finally:
             self._leave()
 
-    def _enter(self, patient: bool) -> threading.Event | None:
-        """Take a slot, or a place in the queue: what comes back is set when its turn has come."""
-        turn = None
+    def _enter(self, background: bool) -> threading.Event | None:
+        """Take a free slot, or join the queue and return the event that is set when a slot is there."""
         with self._lock:
-            if self.full and not patient:
-                raise QueueFull(QUEUE_FULL_MESSAGE)
-            if self.busy:
-                turn = threading.Event()
-                self._turns.append(turn)
-                self._patient |= {turn} if patient else set()
-            else:
-                self._working += 1
+            if not self.busy:
+                self._active += 1
                 self.idle_since = None
-        return turn
+                return None
+            if self.full and not background:
+                raise QueueFull(QUEUE_FULL_MESSAGE)
+            waiter = threading.Event()
+            self._waiters.append(waiter)
+            if background:
+                self._background_waiters.add(waiter)
+            return waiter
 
-    def _give_up(self, turn: threading.Event) -> None:
+    def _stop_waiting(self, waiter: threading.Event) -> None:
+        """Leave the queue after the time limit, unless the slot was handed over at the last moment."""
         with self._lock:
-            if turn.is_set():
-                return  # its turn came at the last moment
-            self._turns.remove(turn)
+            if waiter.is_set():
+                return
+            self._waiters.remove(waiter)
         raise WaitTimeout(f"No slot came free within {self._wait_seconds:g} seconds; try again in a moment.")
 
     def _leave(self) -> None:
+        """Hand the slot to the first caller in the queue, or release it."""
         with self._lock:
-            if self._turns:
-                turn = self._turns.popleft()
-                self._patient.discard(turn)
-                turn.set()
+            if self._waiters:
+                waiter = self._waiters.popleft()
+                self._background_waiters.discard(waiter)
+                waiter.set()
             else:
-                self._working -= 1
-                self.idle_since = None if self._working else time.monotonic()
+                self._active -= 1
+                self.idle_since = None if self._active else time.monotonic()

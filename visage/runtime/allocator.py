@@ -1,38 +1,41 @@
-"""How glibc, or jemalloc in its place, keeps memory for photos and nets; of others nothing is asked."""
+"""Settings of the memory allocator: glibc's, or jemalloc where it is preloaded. Others are left as they are."""
 
 import contextlib
 import ctypes
 
-# The largest block that is kept, in bytes: what compact's face net is fed of a tile of 680 pixels has 5.5 million. With
-# 4 MB every tile met fresh memory, a tenth of the time of closer looks (benchmarks/README.md).
-_KEPT = 5_600_000
+# The largest block that the allocator keeps, in bytes: the input of compact's detector for a tile of 680 pixels has 5.5
+# million. With 4 MB, each tile got fresh memory, a tenth of the time of `detail=high` (docs/decisions.md, Memory).
+_LARGEST_KEPT_BLOCK = 5_600_000
+
+# Free memory at the end of the heap above which glibc returns it, in bytes (docs/decisions.md, Memory).
+_LARGEST_FREE_TAIL = 2**24
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
-# All arenas are purged by the number that stands for them, MALLCTL_ARENAS_ALL in jemalloc.h.
-_PURGE = b"arena.4096.purge"
+# MALLCTL_ARENAS_ALL (4096) in jemalloc.h addresses all arenas.
+_PURGE_ALL_ARENAS = b"arena.4096.purge"
 
 
 def tune_allocator() -> None:
-    """Have the C library serve all threads from one heap, and give large blocks back when they are freed.
+    """Make glibc use one arena for all threads, and return large blocks as soon as they are freed.
 
-    glibc gives a new thread a heap of its own, up to eight a core: the first photo of every thread then paid for fresh
-    memory, and every heap kept its share. And it comes to keep freed blocks of up to 32 MB, which is what photos and
-    nets use (figures of both in benchmarks/README.md).
+    By default glibc has up to eight arenas per core: the first photo of each thread gets fresh memory, and each arena
+    keeps its share. It also learns to keep freed blocks of up to 32 MB, the size of photos and layer outputs. Figures
+    are in docs/decisions.md, Memory.
     """
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
         library.mallopt(_M_ARENA_MAX, 1)
-        library.mallopt(_M_MMAP_THRESHOLD, _KEPT)
-        library.mallopt(_M_TRIM_THRESHOLD, 2**24)
+        library.mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BLOCK)
+        library.mallopt(_M_TRIM_THRESHOLD, _LARGEST_FREE_TAIL)
 
 
 def release_memory() -> None:
-    """Give back what is free."""
+    """Return free memory to the system."""
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
         if hasattr(library, "mallctl"):
-            library.mallctl(_PURGE, None, None, None, ctypes.c_size_t(0))
+            library.mallctl(_PURGE_ALL_ARENAS, None, None, None, ctypes.c_size_t(0))
         else:
             library.malloc_trim(0)

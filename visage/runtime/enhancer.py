@@ -127,7 +127,7 @@ class Enhancer:
     @contextmanager
     def _turn(self, waits: list[float]) -> Iterator[None]:
         """Hold a slot, after whoever waits for one by now."""
-        with self._admission.slot(patient=True) as waited:
+        with self._admission.slot(background=True) as waited:
             waits.append(waited)
             cv2.setNumThreads(self._settings.opencv_threads)
             yield
