@@ -1,4 +1,4 @@
-"""How gunicorn runs Visage. Read by gunicorn itself, from the directory that it is started in."""
+"""gunicorn's configuration for Visage. gunicorn reads it from the directory in which it is started."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ from visage.server.hooks import (  # noqa: F401
     pre_request,
     when_ready,
 )
-from visage.server.master import IN_MEMORY, ErrorLogger, most_connections, set_up_metrics_directory
+from visage.server.master import SHARED_MEMORY, ErrorLogger, max_connections, set_up_metrics_directory
 from visage.settings import Settings
 
 try:
@@ -26,37 +26,37 @@ except SettingsError as error:
 
 tune_allocator()
 
-# Photos of batches and what is known of them are for nobody else on this machine.
+# Only the owner may read batches and their queue.
 os.umask(0o077)
 
-# Nothing that the log writes tells the thread, the process or the line of code that it comes from: none of it is looked
-# up (the logging cookbook's "Optimization").
+# The log has no thread, process or source line, so logging need not look them up ("Optimization" in Python's logging
+# HOWTO).
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 logging._srcfile = ""
 
-# OpenCV would write lines of its own between the events, one for every damaged photo; a caller learns of those anyway.
+# OpenCV would log a line of its own for every damaged photo. Clients get an error for it anyway.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 set_up_metrics_directory()
 
 bind = settings.binds
-# One more works on batches.
+# One more worker processes batches.
 workers = settings.workers + (settings.batch_jobs > 0)
 worker_class = "visage.server.service_worker.ServiceWorker"
-# Static files go the way of all answers, because the worker may have to keep what a client does not take at once.
+# sendfile would bypass the response buffer.
 sendfile = False
 threads = settings.threads
-worker_connections = most_connections()
-# Code and weights that are loaded before the fork are shared by the workers. Nets are warmed up after it, because what
-# they work in cannot be shared: the master would only hold a copy.
+worker_connections = max_connections()
+# Workers share code and weights that are loaded before the fork. Nets are warmed up after it, because their working
+# memory cannot be shared.
 preload_app = True
 raw_env = ["VISAGE_WARMED_BY_WORKERS=1"]
-# A worker whose main loop has not reported for this long is replaced; photos are worked on in other threads.
+# The master replaces a worker whose main loop has sent no heartbeat for this long. Other threads process photos.
 timeout = 60
 graceful_timeout = 30
 keepalive = 5
-# The heartbeat file lies in memory: on a slow disk a worker could be taken for dead.
-worker_tmp_dir = IN_MEMORY
+# In memory, because a slow disk could delay a heartbeat too long.
+worker_tmp_dir = SHARED_MEMORY
 logconfig_dict = log_config(settings.log_level)
 logger_class = ErrorLogger
 control_socket_disable = True

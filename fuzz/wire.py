@@ -7,7 +7,7 @@ from gunicorn.config import Config  # type: ignore[import-untyped]
 from gunicorn.http import get_parser  # type: ignore[import-untyped]
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 
-from visage.server.request_framing import MAX_HEAD_BYTES, Reception
+from visage.server.request_framing import MAX_HEAD_BYTES, RequestFraming
 
 _HEAD = b"POST /predict HTTP/1.1\r\nHost: here\r\n"
 _CHUNKED = _HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -71,9 +71,9 @@ def check(data: bytes) -> None:
     edges = sorted({0, len(data), *(random.randrange(len(data) + 1) for _ in range(random.randrange(12)))})
     step = len(data) // _MOST_PIECES + 1
     for way in (edges, [*range(0, len(data), step), len(data)]):
-        reception = _received([data[start:end] for start, end in pairwise(way)])
-        assert (reception.complete, reception.body_bytes) == (at_once.complete, at_once.body_bytes), len(way)
-        assert reception.data == at_once.data
+        framing = _received([data[start:end] for start, end in pairwise(way)])
+        assert (framing.complete, framing.body_bytes) == (at_once.complete, at_once.body_bytes), len(way)
+        assert framing.data == at_once.data
     if end := _end_by_gunicorn(data):
         assert _received([data[:end]]).complete, end
         # Of a longer line the end is not waited for: with that gunicorn takes it, without it is refused.
@@ -81,13 +81,13 @@ def check(data: bytes) -> None:
             assert not _received([data[: end - 1]]).complete, end
 
 
-def _received(pieces: list[bytes]) -> Reception:
-    reception = Reception()
+def _received(pieces: list[bytes]) -> RequestFraming:
+    framing = RequestFraming()
     for piece in pieces:
-        complete = reception.complete
-        reception.feed(piece)
-        assert reception.complete >= complete
-    return reception
+        complete = framing.complete
+        framing.feed(piece)
+        assert framing.complete >= complete
+    return framing
 
 
 def _end_by_gunicorn(data: bytes) -> int:

@@ -25,7 +25,7 @@ from tests.support.pictures import encode
 from tests.support.service import Service, serving
 from tests.support.waiting import wait_for
 from visage.images.headers import read_header
-from visage.server.response_buffer import Outbox
+from visage.server.response_buffer import ResponseBuffer
 from visage.settings import Settings
 from visage.web import create_app
 
@@ -187,7 +187,7 @@ def test_who_has_left_is_who_closed_and_sent_nothing_more(sent: bytes, closes: b
         if closes:
             its.shutdown(socket.SHUT_WR)
 
-        assert Outbox(ours, patience=1).left == left
+        assert ResponseBuffer(ours, time_limit=1).disconnected == left
 
 
 def test_pictures_are_enlarged_in_a_batch_too(service: Service, small: NDArray[np.uint8]) -> None:

@@ -1,4 +1,4 @@
-"""Connections that wait: each is told of what comes, in time or too late, and nobody else's bytes wake the loop."""
+"""Waiting connections are called once for each event or after their deadline, from any thread."""
 
 import socket
 import time
@@ -9,33 +9,33 @@ from threading import Thread
 
 import pytest
 
-from visage.server.connection import Connection, Held
-from visage.server.connection_deadlines import Waits
+from visage.server.connection import BufferBudget, Connection
+from visage.server.connection_deadlines import ConnectionDeadlines
 
 
 @dataclass
-class Door:
-    """A connection, its client's end, those who wait, and what has happened."""
+class Loop:
+    """A main loop with one connection, its client's socket, and the callbacks that ran."""
 
-    waits: Waits
+    deadlines: ConnectionDeadlines
     poller: DefaultSelector
     connection: Connection
     client: socket.socket
-    happened: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
 
     def wait_to_read(self, seconds: float = 60) -> None:
-        self.waits.to_read(self.connection, self._come, time.monotonic() + seconds, self._late)
+        self.deadlines.wait_to_read(self.connection, self._ready, time.monotonic() + seconds, self._timeout)
 
-    def _come(self, _connection: Connection) -> None:
-        self.waits.end(self.connection)
+    def _ready(self, _connection: Connection) -> None:
+        self.deadlines.stop_waiting(self.connection)
         self.connection.socket.recv(1)
-        self.happened.append("come")
+        self.calls.append("ready")
 
-    def _late(self, _connection: Connection) -> None:
-        self.happened.append("late")
+    def _timeout(self, _connection: Connection) -> None:
+        self.calls.append("timeout")
 
-    def go_round(self, seconds: float = 0) -> int:
-        """Do what gunicorn's loop does, once; how many sockets had something."""
+    def poll(self, seconds: float = 0) -> int:
+        """Poll and run the callbacks once, as gunicorn's loop does, and return the number of events."""
         events = self.poller.select(seconds)
         for key, _ in events:
             key.data(key.fileobj)
@@ -43,106 +43,104 @@ class Door:
 
 
 @pytest.fixture
-def door() -> Iterator[Door]:
-    ours, theirs = socket.socketpair()
-    with ours, theirs, DefaultSelector() as poller:
-        yield Door(Waits(lambda: poller), poller, Connection(ours, "", "", Held(), 60), theirs)
+def loop() -> Iterator[Loop]:
+    server, client = socket.socketpair()
+    with server, client, DefaultSelector() as poller:
+        yield Loop(ConnectionDeadlines(lambda: poller), poller, Connection(server, "", "", BufferBudget(), 60), client)
 
 
-def test_who_waits_is_told_what_comes(door: Door) -> None:
-    door.wait_to_read()
-    door.client.send(b"h")
+def test_a_waiting_connection_is_called_when_bytes_arrive(loop: Loop) -> None:
+    loop.wait_to_read()
+    loop.client.send(b"h")
 
-    door.go_round()
+    loop.poll()
 
-    assert door.happened == ["come"]
-
-
-def test_who_waits_no_more_is_told_nothing_and_wakes_the_loop_once(door: Door) -> None:
-    door.wait_to_read()
-    door.waits.end(door.connection)
-    door.client.send(b"h")
-
-    assert [door.go_round(), door.go_round()] == [1, 0]
-    assert door.happened == []
+    assert loop.calls == ["ready"]
 
 
-@pytest.mark.parametrize("looked", [False, True], ids=["nobody looked meanwhile", "the loop looked meanwhile"])
-def test_what_came_while_nobody_waited_is_told_to_who_waits_again(door: Door, looked: bool) -> None:
-    door.wait_to_read()
-    door.waits.end(door.connection)
-    door.client.send(b"h")
-    if looked:
-        door.go_round()
-    door.wait_to_read()
+def test_a_connection_that_stopped_waiting_is_not_called_and_wakes_the_loop_once(loop: Loop) -> None:
+    loop.wait_to_read()
+    loop.deadlines.stop_waiting(loop.connection)
+    loop.client.send(b"h")
 
-    door.go_round()
-
-    assert door.happened == ["come"]
+    assert [loop.poll(), loop.poll()] == [1, 0]
+    assert loop.calls == []
 
 
-def test_a_thread_may_have_a_connection_wait_while_the_loop_sleeps(door: Door) -> None:
-    def wait_and_be_told() -> None:
+@pytest.mark.parametrize("polled", [False, True], ids=["not polled meanwhile", "polled meanwhile"])
+def test_bytes_that_arrived_between_two_waits_are_reported_to_the_second(loop: Loop, polled: bool) -> None:
+    loop.wait_to_read()
+    loop.deadlines.stop_waiting(loop.connection)
+    loop.client.send(b"h")
+    if polled:
+        loop.poll()
+    loop.wait_to_read()
+
+    loop.poll()
+
+    assert loop.calls == ["ready"]
+
+
+def test_a_thread_can_add_a_wait_while_the_loop_sleeps(loop: Loop) -> None:
+    def wait_and_send() -> None:
         time.sleep(0.1)
-        door.wait_to_read()
-        door.client.send(b"h")
+        loop.wait_to_read()
+        loop.client.send(b"h")
 
-    thread = Thread(target=wait_and_be_told)
+    thread = Thread(target=wait_and_send)
     thread.start()
 
-    assert door.go_round(60) == 1
+    assert loop.poll(60) == 1
     thread.join()
-    assert door.happened == ["come"]
+    assert loop.calls == ["ready"]
 
 
-def test_what_comes_while_a_thread_has_a_connection_wait_is_not_lost(
-    door: Door, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In the moment between: the loop has seen that nobody waits, and has not yet told the poller to stop."""
-    door.wait_to_read()
-    door.waits.end(door.connection)
-    door.client.send(b"h")
-    unregister = door.poller.unregister
-    thread = Thread(target=door.wait_to_read)
+def test_bytes_that_arrive_while_a_thread_adds_a_wait_are_not_lost(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread adds its wait after the loop has found none, and before the loop unregisters the socket."""
+    loop.wait_to_read()
+    loop.deadlines.stop_waiting(loop.connection)
+    loop.client.send(b"h")
+    unregister = loop.poller.unregister
+    thread = Thread(target=loop.wait_to_read)
 
-    def slowly(sock: socket.socket) -> None:
+    def unregister_slowly(sock: socket.socket) -> None:
         thread.start()
         time.sleep(0.1)
         unregister(sock)
 
-    monkeypatch.setattr(door.poller, "unregister", slowly)
-    door.go_round()
+    monkeypatch.setattr(loop.poller, "unregister", unregister_slowly)
+    loop.poll()
     thread.join()
-    door.go_round()
+    loop.poll()
 
-    assert door.happened == ["come"]
-
-
-def test_who_is_forgotten_is_watched_no_more(door: Door) -> None:
-    door.wait_to_read()
-    door.waits.forget(door.connection)
-    door.client.send(b"h")
-
-    assert door.go_round() == 0
-    assert len(door.waits) == 0
+    assert loop.calls == ["ready"]
 
 
-def test_whose_time_is_up_is_told_so(door: Door) -> None:
-    door.wait_to_read(seconds=-1)
+def test_a_removed_connection_is_no_longer_polled(loop: Loop) -> None:
+    loop.wait_to_read()
+    loop.deadlines.remove(loop.connection)
+    loop.client.send(b"h")
 
-    door.waits.call_off()
+    assert loop.poll() == 0
+    assert len(loop.deadlines) == 0
 
-    assert door.happened == ["late"]
+
+def test_a_connection_is_called_after_its_deadline(loop: Loop) -> None:
+    loop.wait_to_read(seconds=-1)
+
+    loop.deadlines.expire()
+
+    assert loop.calls == ["timeout"]
 
 
-def test_a_wish_to_hurry_is_for_those_who_have_not_begun(door: Door) -> None:
-    door.wait_to_read()
-    door.waits.hurry(time.monotonic() - 1)
-    door.waits.call_off()
-    assert door.happened == ["late"]
+def test_the_idle_limit_applies_only_to_connections_without_a_begun_request(loop: Loop) -> None:
+    loop.wait_to_read()
+    loop.deadlines.limit_idle(time.monotonic() - 1)
+    loop.deadlines.expire()
+    assert loop.calls == ["timeout"]
 
-    door.connection.reception.feed(b"POST")
-    door.wait_to_read()
-    door.waits.hurry(time.monotonic() - 1)
-    door.waits.call_off()
-    assert door.happened == ["late"]
+    loop.connection.framing.feed(b"POST")
+    loop.wait_to_read()
+    loop.deadlines.limit_idle(time.monotonic() - 1)
+    loop.deadlines.expire()
+    assert loop.calls == ["timeout"]

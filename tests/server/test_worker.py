@@ -1,4 +1,4 @@
-"""Who goes on with a client after its answer: the thread that made it where all is said, else the main loop."""
+"""After a response, the thread awaits the next request if nothing is left to do; otherwise the main loop continues."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -10,27 +10,27 @@ from typing import Any
 
 import pytest
 
-from visage.server.connection import Connection, Held
-from visage.server.connection_deadlines import Waits
-from visage.server.worker import PatientWorker
+from visage.server.connection import BufferBudget, Connection
+from visage.server.connection_deadlines import ConnectionDeadlines
+from visage.server.worker import BufferingWorker
 from visage.settings import Settings
 
 
-class OneAnswer(PatientWorker):
-    """A worker without gunicorn around it, whose every answer is what the test says."""
+class FakeWorker(BufferingWorker):
+    """A worker without gunicorn, which answers every request with `handle`, in the calling thread."""
 
     def __init__(self, poller: DefaultSelector, handle: Callable[[Connection], bool]) -> None:
         self.alive = True
         self.cfg = SimpleNamespace(keepalive=5)
         self.deferred: list[Any] = []
-        self.method_queue = SimpleNamespace(defer=lambda *what: self.deferred.append(what))
+        self.method_queue = SimpleNamespace(defer=lambda *call: self.deferred.append(call))
         self.tpool = SimpleNamespace(submit=lambda task, connection: task(connection))
-        self.answering = handle
+        self.respond = handle
         self._settings = Settings()
-        self._waits = Waits(lambda: poller)
+        self._deadlines = ConnectionDeadlines(lambda: poller)
 
     def handle(self, conn: Connection) -> bool:
-        return self.answering(conn)
+        return self.respond(conn)
 
 
 @dataclass(frozen=True)
@@ -39,38 +39,38 @@ class Scene:
     client: socket.socket
     poller: DefaultSelector
 
-    def answered(self, handle: Callable[[Connection], bool], *, alive: bool = True) -> OneAnswer:
-        """A worker that has answered the connection's request, as `handle` does it."""
-        worker = OneAnswer(self.poller, handle)
+    def answer(self, handle: Callable[[Connection], bool], *, alive: bool = True) -> FakeWorker:
+        """A worker that has answered the connection's request with `handle`."""
+        worker = FakeWorker(self.poller, handle)
         worker.alive = alive
         worker.enqueue_req(self.connection)
         return worker
 
     @property
-    def watched(self) -> bool:
+    def is_polled(self) -> bool:
         return self.connection.socket in self.poller.get_map()
 
 
 @pytest.fixture
 def scene() -> Iterator[Scene]:
-    ours, theirs = socket.socketpair()
-    with ours, theirs, DefaultSelector() as poller:
-        connection = Connection(ours, "", "", Held(), 60)
+    server, client = socket.socketpair()
+    with server, client, DefaultSelector() as poller:
+        connection = Connection(server, "", "", BufferBudget(), 60)
         connection.body = BytesIO()
-        yield Scene(connection, theirs, poller)
+        yield Scene(connection, client, poller)
 
 
-def answer(connection: Connection) -> bool:
+def send(connection: Connection) -> bool:
     connection.sock.sendall(b"answer")
     return True
 
 
-def answer_more_than_is_taken(connection: Connection) -> bool:
+def send_more_than_the_socket_accepts(connection: Connection) -> bool:
     connection.sock.sendall(b"answer" * 1_000_000)
     return True
 
 
-def answer_and_part(connection: Connection) -> bool:
+def send_and_close(connection: Connection) -> bool:
     connection.sock.sendall(b"answer")
     return False
 
@@ -79,38 +79,38 @@ def fail(_connection: Connection) -> bool:
     raise SystemExit
 
 
-def test_the_thread_goes_on_with_a_client_that_has_everything(scene: Scene) -> None:
-    worker = scene.answered(answer)
+def test_the_thread_awaits_the_next_request_when_the_response_is_sent(scene: Scene) -> None:
+    worker = scene.answer(send)
 
     assert scene.client.recv(100) == b"answer"
     assert worker.deferred == []
-    assert scene.watched
+    assert scene.is_polled
 
 
-@pytest.mark.parametrize("handle", [answer_more_than_is_taken, answer_and_part])
-def test_the_main_loop_goes_on_where_there_is_more_to_do(scene: Scene, handle: Callable[[Connection], bool]) -> None:
-    worker = scene.answered(handle)
+@pytest.mark.parametrize("handle", [send_more_than_the_socket_accepts, send_and_close])
+def test_the_main_loop_sends_the_rest_and_closes(scene: Scene, handle: Callable[[Connection], bool]) -> None:
+    worker = scene.answer(handle)
 
     assert len(worker.deferred) == 1
-    assert not scene.watched
+    assert not scene.is_polled
 
 
-def test_the_main_loop_goes_on_when_the_worker_is_to_stop(scene: Scene) -> None:
-    assert len(scene.answered(answer, alive=False).deferred) == 1
+def test_the_main_loop_continues_when_the_worker_stops(scene: Scene) -> None:
+    assert len(scene.answer(send, alive=False).deferred) == 1
 
 
-def test_the_main_loop_goes_on_with_a_request_that_came_behind(scene: Scene) -> None:
-    scene.connection.reception.feed(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n")
+def test_the_main_loop_continues_with_a_pipelined_request(scene: Scene) -> None:
+    scene.connection.framing.feed(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n")
 
-    def begin_and_answer(connection: Connection) -> bool:
+    def begin_and_send(connection: Connection) -> bool:
         connection.begin(SimpleNamespace(protocol="http"))
-        return answer(connection)
+        return send(connection)
 
-    assert len(scene.answered(begin_and_answer).deferred) == 1
+    assert len(scene.answer(begin_and_send).deferred) == 1
 
 
-def test_the_main_loop_goes_on_when_a_thread_fails(scene: Scene) -> None:
+def test_the_main_loop_continues_when_a_thread_fails(scene: Scene) -> None:
     with pytest.raises(SystemExit):
-        scene.answered(fail)
+        scene.answer(fail)
 
-    assert not scene.watched
+    assert not scene.is_polled

@@ -1,1 +1,4 @@
-"""What happens before Flask: requests are received, limited and buffered, and workers get their roles."""
+"""The part before Flask: receives, limits and buffers requests, rejects early, assigns worker roles, runs self-tests.
+
+gunicorn loads `ServiceWorker` by name and `hooks` through `gunicorn.conf.py`. Importing this package loads nothing.
+"""

@@ -1,4 +1,4 @@
-"""One client's connection: what comes in until a request is whole."""
+"""One client's connection. It buffers a request until the request is complete."""
 
 import re
 import socket
@@ -12,23 +12,25 @@ from typing import Any, BinaryIO
 from gunicorn.http import get_parser  # type: ignore[import-untyped]
 
 from visage.logs import valid_request_id
-from visage.server.request_framing import Reception
-from visage.server.response_buffer import SLOWEST_RATE, Outbox
+from visage.server.request_framing import RequestFraming
+from visage.server.response_buffer import MIN_BYTES_PER_SECOND, ResponseBuffer
 from visage.temporary_files import storage_errors
 
-# Bytes that are read at a time.
-_CHUNK = 2**18
+# Largest number of bytes to receive at once.
+_CHUNK_BYTES = 2**18
 
-# Requests that need a slot, and those whose bodies go to the disk.
-_PHOTO = re.compile(rb"POST /(?:predict|analyze|anonymize|enhance)[? ]")
-_BATCH = re.compile(rb"POST /batches[? ]")
+# Requests that need a slot.
+_PHOTO_REQUEST = re.compile(rb"POST /(?:predict|analyze|anonymize|enhance)[? ]")
 
-_GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
+# Requests whose bodies go to the disk.
+_BATCH_REQUEST = re.compile(rb"POST /batches[? ]")
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @dataclass
-class Held:
-    """Bytes of requests that all connections of a worker hold, and the files of those on the disk."""
+class BufferBudget:
+    """What all connections of a worker buffer now: bytes in memory, bytes on the disk, and temporary files."""
 
     in_memory: int = 0
     on_disk: int = 0
@@ -37,158 +39,168 @@ class Held:
 
 
 class Connection:
-    """A client's connection, as gunicorn's threads expect it, with its request collected before they see it."""
+    """A client's connection. It replaces gunicorn's `TConn`, and buffers the request before a thread sees it."""
 
+    # gunicorn's threads read these.
     initialized = True
     data_ready = True
     is_http2 = False
 
-    def __init__(self, connection: socket.socket, client: Any, server: Any, held: Held, patience: float) -> None:
-        """`held` counts what is held here too; a request has `patience` seconds to come, and an answer to go."""
+    def __init__(
+        self, connection: socket.socket, client: Any, server: Any, budget: BufferBudget, time_limit: float
+    ) -> None:
+        """Wrap a connected socket.
+
+        Args:
+            connection: The socket. It becomes non-blocking.
+            client: The client's address.
+            server: The address of the listener.
+            budget: The usage of all connections of the worker. This connection adds its own.
+            time_limit: Seconds that a request may take to arrive. A response has at least as long.
+        """
         connection.settimeout(0)
         self.socket = connection
         self.client = client
         self.server = server
-        self.sock = Outbox(connection, patience)
+        self.sock = ResponseBuffer(connection, time_limit)
         self.parser: Any = None
-        self.reception = Reception()
-        self.deadline = time.monotonic() + patience
-        self.open = self.keeps = True
-        # The body of a request that was received, unless that is for the parser to find.
+        self.framing = RequestFraming()
+        self.deadline = time.monotonic() + time_limit
+        self.is_open = self.keep_alive = True
+        # The body of a complete request, or None if gunicorn's parser must find it.
         self.body: BinaryIO | None = None
-        self._patience = patience
-        self._held = held
-        # Bytes of a request that was received, or is.
+        self._time_limit = time_limit
+        self._budget = budget
+        # What this connection has added to the budget.
         self._in_memory = self._on_disk = 0
-        self._behind = b""
-        self._went_ahead = False
+        self._pipelined = b""
+        self._sent_100_continue = False
 
     @property
-    def is_quiet(self) -> bool:
-        """Whether, of a request that was answered, the client has taken everything and sent nothing behind it."""
-        return self.body is not None and not self._behind and not self.sock.held
+    def is_idle(self) -> bool:
+        """Whether the client has received the whole response and has pipelined nothing."""
+        return self.body is not None and not self._pipelined and not self.sock.buffered_bytes
 
     @property
-    def may_be_turned_away(self) -> bool:
-        """Whether this is a photo that nothing follows, and of which it is sure where it ends."""
-        return self.reception.surely_ends and bool(_PHOTO.match(self.reception.data))
+    def can_reject_early(self) -> bool:
+        """Whether this is a photo request that is complete, unambiguous, and not followed by pipelined bytes."""
+        return self.framing.is_unambiguous and bool(_PHOTO_REQUEST.match(self.framing.data))
 
     @property
-    def can_keep(self) -> bool:
-        """Whether the client wants to go on after the request that has come."""
-        reception = self.reception
-        first_line, _, _ = reception.head.partition(b"\r")
-        return first_line.endswith(b"HTTP/1.1") and b"close" not in reception.header(b"connection").lower()
+    def wants_keep_alive(self) -> bool:
+        """Whether the client asks to keep the connection open after this request."""
+        first_line, _, _ = self.framing.head.partition(b"\r")
+        return first_line.endswith(b"HTTP/1.1") and b"close" not in self.framing.header(b"connection").lower()
 
     @property
     def request_id(self) -> str:
-        """That of the request that has come, as far as it has: the client's own, or a new one."""
-        return valid_request_id(self.reception.header(b"x-request-id").decode("latin-1"))
+        """The client's request ID if it has arrived and is valid, or else a new one."""
+        return valid_request_id(self.framing.header(b"x-request-id").decode("latin-1"))
 
     @property
     def is_batch(self) -> bool:
-        """Whether the request that comes is a batch."""
-        return bool(_BATCH.match(self.reception.data))
+        """Whether the request uploads a batch."""
+        return bool(_BATCH_REQUEST.match(self.framing.data))
 
     @property
-    def is_for_the_disk(self) -> bool:
-        """Whether it is one whose body has a known length."""
-        return bool(self.reception.body_bytes and not self.reception.chunked and self.is_batch)
+    def goes_to_disk(self) -> bool:
+        """Whether the request uploads a batch with a known length."""
+        return bool(self.framing.body_bytes and not self.framing.chunked and self.is_batch)
 
-    def spool_to(self, file: BinaryIO) -> None:
-        """Have the body go to `file`, which is closed when the request has been answered.
+    def write_body_to(self, file: BinaryIO) -> None:
+        """Write the body to `file`. The file is closed after the response.
 
         Raises:
-            StorageFull: there is no room for what has come.
+            StorageFull: the disk is full.
         """
-        with self._held.lock:
-            self._held.files += 1
+        with self._budget.lock:
+            self._budget.files += 1
         with storage_errors():
-            self.reception.spool_to(file)
-        self._hold(len(self.reception.data), file.tell())
+            self.framing.write_body_to(file)
+        self._use_budget(len(self.framing.data), file.tell())
 
     def release(self) -> None:
-        """Let go of a request that was answered or refused, before the answer is out."""
+        """Free the buffers of a request that was answered or rejected, while its response may still be sent."""
         if self.parser and self.body is None:
             return
-        self._forget(len(self._behind))
+        self._reset_framing(len(self._pipelined))
         self.body = self.body and BytesIO()
 
-    def drop(self) -> None:
-        """Close the connection and let go of everything."""
-        self.open = False
-        self._forget(0)
+    def close(self) -> None:
+        """Close the socket and free all buffers."""
+        self.is_open = False
+        self._reset_framing(0)
         with suppress(OSError):
             self.socket.close()
 
     def receive(self) -> int:
-        """Take what has come; how many bytes that was. None at all is the end of what the client sends.
+        """Receive the bytes that have arrived, and return their number; 0 if the client has closed its side.
 
         Raises:
-            BlockingIOError: nothing has come.
-            OSError: the client is gone.
-            StorageFull: there is no room for what has come.
+            BlockingIOError: no bytes have arrived.
+            OSError: the connection is broken.
+            StorageFull: the disk is full.
         """
-        data = self.socket.recv(_CHUNK)
-        if data and self.reception.spool:
+        data = self.socket.recv(_CHUNK_BYTES)
+        if data and self.framing.body_file:
             with storage_errors():
-                self.reception.feed(data)
-            self._hold(len(self.reception.data), self.reception.spool.tell())
-            more = len(data) / SLOWEST_RATE
-            self.deadline = min(self.deadline + more, time.monotonic() + self._patience)
+                self.framing.feed(data)
+            self._use_budget(len(self.framing.data), self.framing.body_file.tell())
+            extra_seconds = len(data) / MIN_BYTES_PER_SECOND
+            self.deadline = min(self.deadline + extra_seconds, time.monotonic() + self._time_limit)
         elif data:
-            self.reception.feed(data)
-            self._hold(self._in_memory + len(data), 0)
+            self.framing.feed(data)
+            self._use_budget(self._in_memory + len(data), 0)
         return len(data)
 
-    def go_ahead(self) -> None:
-        """Tell a client to send its body, once."""
-        if not self._went_ahead:
-            self._went_ahead = True
+    def send_100_continue(self) -> None:
+        """Ask the client to send the body. Later calls for the same request do nothing."""
+        if not self._sent_100_continue:
+            self._sent_100_continue = True
             with suppress(OSError):
-                self.socket.send(_GO_AHEAD)
+                self.socket.send(_CONTINUE)
 
     def init(self) -> None:
-        """gunicorn's threads ask for this; everything is there already."""
+        """Do nothing. gunicorn's threads call this."""
 
     def begin(self, config: Any) -> None:
-        """Have the request, which is complete, parsed out of what was collected.
+        """Give the complete request to gunicorn's parser.
 
-        A body of known length goes past the parser: on its way through it would be copied several times.
+        A body of known length bypasses the parser, which would copy it several times.
         """
-        self.sock.keep_next_back()
-        head, body, self._behind = self.reception.take()
-        if self.reception.spool:
-            self.body = self.reception.spool
+        self.sock.delay_next_write()
+        head, body, self._pipelined = self.framing.take_parts()
+        if self.framing.body_file:
+            self.body = self.framing.body_file
             self.body.seek(0)
         else:
-            self.body = BytesIO(body) if head and not self.reception.chunked else None
-        parsed = [head, self._behind] if self.body is None else [head]
+            self.body = BytesIO(body) if head and not self.framing.chunked else None
+        parsed = [head, self._pipelined] if self.body is None else [head]
         self.parser = get_parser(config, iter([part for part in parsed if part]), self.client)
 
     def next_request(self) -> None:
-        """Forget the request that was answered; what came behind it belongs to the next."""
+        """Reset the state for the next request, which begins with the pipelined bytes."""
         if self.parser and self.body is None:
             unreader = self.parser.unreader
-            self._behind = unreader.take_buffered() + b"".join(unreader.iter or ())
-        self.parser, self.body, self._went_ahead = None, None, False
-        self._forget(len(self._behind))
-        if self._behind:
-            self.reception.feed(self._behind)
-        self._behind = b""
+            self._pipelined = unreader.take_buffered() + b"".join(unreader.iter or ())
+        self.parser, self.body, self._sent_100_continue = None, None, False
+        self._reset_framing(len(self._pipelined))
+        if self._pipelined:
+            self.framing.feed(self._pipelined)
+        self._pipelined = b""
 
-    def _hold(self, in_memory: int, on_disk: int) -> None:
-        with self._held.lock:
-            self._held.in_memory += in_memory - self._in_memory
-            self._held.on_disk += on_disk - self._on_disk
+    def _use_budget(self, in_memory: int, on_disk: int) -> None:
+        with self._budget.lock:
+            self._budget.in_memory += in_memory - self._in_memory
+            self._budget.on_disk += on_disk - self._on_disk
         self._in_memory, self._on_disk = in_memory, on_disk
 
-    def _forget(self, in_memory: int) -> None:
-        if self.reception.spool:
-            with self._held.lock:
-                self._held.files -= 1
-            # What a full disk did not take is tried once more.
+    def _reset_framing(self, in_memory: int) -> None:
+        if self.framing.body_file:
+            with self._budget.lock:
+                self._budget.files -= 1
+            # After a failed write, closing tries to write once more, and may fail again.
             with suppress(OSError):
-                self.reception.spool.close()
-        self.reception = Reception()
-        self._hold(in_memory, 0)
+                self.framing.body_file.close()
+        self.framing = RequestFraming()
+        self._use_budget(in_memory, 0)

@@ -1,4 +1,4 @@
-"""Connections that wait for their sockets, each until its time is up."""
+"""Connections that wait for their sockets, each with a deadline."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,105 +11,108 @@ from threading import Lock
 
 from visage.server.connection import Connection
 
-_Action = Callable[..., None]
+_Callback = Callable[..., None]
 
 
 @dataclass
 class _Wait:
-    """What a connection waits for, what follows, until when, and what follows when it does not come in time."""
+    """The socket events that a connection waits for, its deadline, and what to call in either case."""
 
     events: int
-    then: _Action
+    on_ready: _Callback
     deadline: float
-    too_late: _Action
+    on_timeout: _Callback
 
 
-class Waits:
-    """Who waits at `poller`, which is asked for when it is needed: a worker has it only after its fork.
+class ConnectionDeadlines:
+    """Connections registered with a lazily created poller.
 
-    Threads may have a connection wait; the rest is for the loop that asks the poller.
+    `poller` returns the selector, which a worker creates only after its fork. Any thread may call `wait_to_read` and
+    `wait_to_write`. Everything else is for the main loop, which polls.
     """
 
     def __init__(self, poller: Callable[[], BaseSelector]) -> None:
         self._poller = poller
         self._waits: dict[Connection, _Wait] = {}
-        # What the poller looks out for. Who waits no more is still looked out for until something comes: most clients
-        # send nothing while they are answered, and to tell the kernel twice a request takes time.
-        self._watched: dict[Connection, int] = {}
+        # Sockets registered with the poller, and for which events. A connection that stops waiting stays registered
+        # until an event arrives: most clients send nothing until they have the response, and two system calls a
+        # request take time.
+        self._registered: dict[Connection, int] = {}
         self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self._waits)
 
     def __iter__(self) -> Iterator[Connection]:
-        return (connection for connection, _ in self._all())
+        return (connection for connection, _ in self._items())
 
-    def to_read(self, connection: Connection, then: _Action, deadline: float, too_late: _Action) -> None:
-        """Call `then` with the connection when bytes have come, `too_late` when none have."""
-        self._wait(connection, _Wait(EVENT_READ, then, deadline, too_late))
+    def wait_to_read(self, connection: Connection, on_ready: _Callback, deadline: float, on_timeout: _Callback) -> None:
+        """Call `on_ready(connection)` once bytes arrive, or `on_timeout(connection)` after the deadline."""
+        self._wait(connection, _Wait(EVENT_READ, on_ready, deadline, on_timeout))
 
-    def to_write(self, connection: Connection, then: _Action, deadline: float, too_late: _Action) -> None:
-        """Call `then` with the connection when it takes bytes, `too_late` when it does not."""
-        self._wait(connection, _Wait(EVENT_WRITE, then, deadline, too_late))
+    def wait_to_write(
+        self, connection: Connection, on_ready: _Callback, deadline: float, on_timeout: _Callback
+    ) -> None:
+        """Call `on_ready(connection)` once its socket accepts bytes, or `on_timeout(connection)` after the deadline."""
+        self._wait(connection, _Wait(EVENT_WRITE, on_ready, deadline, on_timeout))
 
-    def longest_held(self, most: int) -> list[Connection]:
-        """Those whose answers have waited longest to be taken, as many as must go for the rest to hold `most` bytes.
+    def over_budget(self, max_bytes: int) -> list[Connection]:
+        """The connections to close so that the response buffers of the others hold at most `max_bytes`.
 
-        The last one stays, however much it holds.
+        These are the ones that have waited longest. The newest is never among them, however much it buffers.
         """
-        # In the order in which they came to wait.
-        holding = [connection for connection in self if connection.sock.held]
-        sums = list(accumulate(connection.sock.held for connection in reversed(holding)))
-        fitting = max(1, sum(held <= most for held in sums))
-        return holding[: len(holding) - fitting]
+        oldest_first = [connection for connection in self if connection.sock.buffered_bytes]
+        sums = list(accumulate(connection.sock.buffered_bytes for connection in reversed(oldest_first)))
+        fitting = max(1, sum(buffered <= max_bytes for buffered in sums))
+        return oldest_first[: len(oldest_first) - fitting]
 
-    def end(self, connection: Connection) -> None:
-        """The connection waits no more, for the time being."""
+    def stop_waiting(self, connection: Connection) -> None:
+        """Cancel the wait of `connection`. It may wait again later."""
         self._waits.pop(connection, None)
 
-    def forget(self, connection: Connection) -> None:
-        """The connection will not wait again."""
+    def remove(self, connection: Connection) -> None:
+        """Cancel the wait of `connection` and unregister its socket."""
         with self._lock:
             self._waits.pop(connection, None)
-            self._unwatch(connection)
+            self._unregister(connection)
 
-    def hurry(self, deadline: float) -> None:
-        """Who has not begun a request by `deadline` waits no longer than that."""
-        for connection, wait in self._all():
-            if not connection.reception.data and wait.events == EVENT_READ:
+    def limit_idle(self, deadline: float) -> None:
+        """Move the deadlines of connections without a begun request to `deadline`, unless they are earlier."""
+        for connection, wait in self._items():
+            if not connection.framing.data and wait.events == EVENT_READ:
                 wait.deadline = min(wait.deadline, deadline)
 
-    def call_off(self) -> None:
-        """Tell all whose time is up."""
+    def expire(self) -> None:
+        """Call `on_timeout` for all connections whose deadline has passed."""
         now = time.monotonic()
-        for connection, wait in self._all():
+        for connection, wait in self._items():
             if wait.deadline < now:
-                wait.too_late(connection)
+                wait.on_timeout(connection)
 
-    def _all(self) -> list[tuple[Connection, _Wait]]:
+    def _items(self) -> list[tuple[Connection, _Wait]]:
         with self._lock:
             return list(self._waits.items())
 
     def _wait(self, connection: Connection, wait: _Wait) -> None:
         with self._lock:
             self._waits[connection] = wait
-            watched = self._watched.get(connection)
-            if watched is None:
-                self._poller().register(connection.socket, wait.events, partial(self._go_on, connection))
-            elif watched != wait.events:
-                self._poller().modify(connection.socket, wait.events, partial(self._go_on, connection))
-            self._watched[connection] = wait.events
+            registered = self._registered.get(connection)
+            if registered is None:
+                self._poller().register(connection.socket, wait.events, partial(self._handle_event, connection))
+            elif registered != wait.events:
+                self._poller().modify(connection.socket, wait.events, partial(self._handle_event, connection))
+            self._registered[connection] = wait.events
 
-    def _go_on(self, connection: Connection, _file: object) -> None:
+    def _handle_event(self, connection: Connection, _file: object) -> None:
         with self._lock:
             wait = self._waits.get(connection)
             if wait is None:
-                self._unwatch(connection)
+                self._unregister(connection)
                 return
-        wait.then(connection)
+        wait.on_ready(connection)
 
-    def _unwatch(self, connection: Connection) -> None:
-        if self._watched.pop(connection, None):
-            # What the kernel refused to watch is not there.
+    def _unregister(self, connection: Connection) -> None:
+        if self._registered.pop(connection, None):
+            # The socket is missing in the poller if the kernel refused to register it.
             with suppress(KeyError):
                 self._poller().unregister(connection.socket)

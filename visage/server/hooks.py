@@ -1,4 +1,4 @@
-"""gunicorn's hooks: what master and workers do at the turns of their lives."""
+"""gunicorn's server hooks, which `gunicorn.conf.py` imports."""
 
 import gc
 import secrets
@@ -11,10 +11,10 @@ from visage.settings import Settings
 
 
 def when_ready(server: Any) -> None:  # noqa: ARG001
-    """Before the first fork: give back what the check of the nets took, and let workers share what is left.
+    """Before the first fork, release the memory of the start, and keep the rest shareable.
 
-    Garbage collection writes into every object that it looks at. It need not look at those that were here before: they
-    are as good as constants, and the pages that hold them stay shared (20 MB for two workers).
+    Garbage collection writes to every object that it visits, and so unshares its memory page. Frozen objects are not
+    visited: this saves 20 MB with two workers.
     """
     gc.collect()
     gc.freeze()
@@ -22,41 +22,41 @@ def when_ready(server: Any) -> None:  # noqa: ARG001
 
 
 def on_reload(server: Any) -> None:
-    """Remember who came before: all who come now are in place of those."""
-    from visage.server.service_worker import begin_generation  # noqa: PLC0415
+    """On SIGHUP, start a new generation of workers."""
+    from visage.server.service_worker import start_generation  # noqa: PLC0415
 
-    begin_generation(server)
+    start_generation(server)
 
 
 def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None:  # noqa: ARG001
-    """Keep one that serves, beside the one that works on batches: TTOU knows of no difference."""
-    least = 1 + (_settings().batch_jobs > 0)
-    if new_value < least:
-        server.num_workers = least
+    """Keep at least one worker that serves. SIGTTOU also counts the one that processes batches."""
+    minimum = 1 + (_settings().batch_jobs > 0)
+    if new_value < minimum:
+        server.num_workers = minimum
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Decide what the worker is for."""
+    """Assign the worker's role."""
     if _settings().batch_jobs:
-        worker.choose(server)
+        worker.assign_role(server)
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Keep what comes before the worker has signal handlers of its own: it goes to its copy of the master's."""
+    """Remember the queue of signals that arrive before the worker installs its handlers: a copy of the master's."""
     worker.early_signals = server.SIG_QUEUE
 
 
 def post_worker_init(worker: Any) -> None:
-    """Warm up. The worker accepts nothing before this returns, and nothing at all if it is to stop already."""
-    # The package decides by PROMETHEUS_MULTIPROC_DIR, when it is imported, how it counts.
+    """Warm up before the worker accepts connections, and stop it if it was told to stop meanwhile."""
+    # prometheus_client reads PROMETHEUS_MULTIPROC_DIR when it is imported.
     from visage.runtime.engine import RECYCLE_AFTER_PHOTOS  # noqa: PLC0415
-    from visage.server.self_test import rehearse  # noqa: PLC0415
+    from visage.server.self_test import run_self_test  # noqa: PLC0415
     from visage.web import metrics  # noqa: PLC0415
 
-    if not worker.works_on_batches:
+    if not worker.processes_batches:
         engine = worker.wsgi.extensions["engine"]
         engine.warm_up()
-        rehearse(worker)
+        run_self_test(worker)
         metrics.introduce(engine)
         metrics.keep_up_to_date(engine)
         if engine.leaks_memory:
@@ -67,18 +67,18 @@ def post_worker_init(worker: Any) -> None:
 
 
 def pre_request(worker: Any, req: Any) -> None:
-    """Let go of some callers whom this worker keeps waiting: where they connect next, a worker may be idle.
+    """Close some kept-alive connections of a busy worker, because their clients may reconnect to an idle one.
 
-    Connections that are kept alive stay with the worker that took them. Those that came while another worker was
-    starting would leave that one idle for good. The route does not matter.
+    A connection stays with the worker that accepted it. Without this, a worker that starts later gets no requests from
+    clients that are already connected.
     """
-    if _settings().workers > 1 and worker.lets_go():
+    if _settings().workers > 1 and worker.should_rebalance():
         req.force_close()
 
 
 def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001
-    """Keep what a dead worker has counted and drop what it was doing."""
-    # The package decides by PROMETHEUS_MULTIPROC_DIR, when it is imported, how it counts.
+    """Keep the counters of a worker that has ended, and remove its gauges."""
+    # prometheus_client reads PROMETHEUS_MULTIPROC_DIR when it is imported.
     from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
 
     mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

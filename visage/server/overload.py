@@ -1,4 +1,4 @@
-"""Photos that are too many are refused by the main loop, for a tenth of what the app would take, and many at a time."""
+"""Early rejection of photos under overload. It takes a tenth of the processor time that Flask would take."""
 
 import time
 from contextlib import suppress
@@ -7,27 +7,30 @@ from visage.errors import QueueFull
 from visage.runtime.admission import QUEUE_FULL_MESSAGE
 from visage.runtime.engine import Engine
 from visage.server.connection import Connection
-from visage.server.early_rejection import refusal
+from visage.server.early_rejection import reject
 
-# Of the clients' patience. Five times as many photos as can be answered took 6.5 % of the processor from those that are
-# when each packet was looked at as it came, and take 3.5 % like this (tests/pressure/test_overload.py, two workers).
-_REST_SECONDS = 0.02
+# The main loop sleeps this long between polls while the queue is full. At five times the load that two workers can
+# process, rejections took 6.5 % of the processor without the pause and 3.5 % with it (tests/pressure/test_overload.py).
+_PAUSE_SECONDS = 0.02
 
 
-def refuses_photos(engine: Engine) -> bool:
-    """Whether a photo can be turned away unseen: the app would refuse it too."""
-    # Answers out of the cache need no slot, and browsers do not show scripts what lacks CORS headers.
+def rejects_photos(engine: Engine) -> bool:
+    """Whether a photo can be rejected unparsed, because Flask would reject it too."""
+    # Cached results need no slot, and browsers hide responses without CORS headers from scripts.
     return engine.admission.full and engine.cache is None and not engine.settings.cors_origins
 
 
-def rest(engine: Engine) -> None:
-    """Take a break from the clients while photos are refused, if each slot has a successor in the queue meanwhile."""
+def pause(engine: Engine) -> None:
+    """Sleep briefly while photos are rejected, if the queue has a photo for each slot meanwhile."""
     if engine.admission.full and engine.settings.queue >= engine.settings.slots:
-        time.sleep(_REST_SECONDS)
+        time.sleep(_PAUSE_SECONDS)
 
 
-def turn_away(connection: Connection, *, keeps: bool) -> bool:
-    """Refuse a photo that has come whole; the client `keeps` the connection, where a new one would cost both more."""
+def reject_photo(connection: Connection, *, keep_alive: bool) -> bool:
+    """Reject a complete photo request with 429, and return `keep_alive`.
+
+    Keeping the connection open is cheaper for both sides than a new one.
+    """
     with suppress(OSError):
-        connection.sock.sendall(refusal(QueueFull(QUEUE_FULL_MESSAGE), connection.request_id, keeps=keeps))
-    return keeps
+        connection.sock.sendall(reject(QueueFull(QUEUE_FULL_MESSAGE), connection.request_id, keep_alive=keep_alive))
+    return keep_alive

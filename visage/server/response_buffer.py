@@ -1,4 +1,4 @@
-"""What goes out to one client: no thread waits for a client that takes it slowly."""
+"""Buffers the response to one client, so that no thread waits for a client that reads slowly."""
 
 import errno
 import fcntl
@@ -10,49 +10,49 @@ import time
 from collections import deque
 from itertools import islice
 
-# A thread that makes an answer piece by piece runs ahead of its client by this much.
-_MOST_WAITING = 2**20
+# A client may be this far behind a thread that produces a response piece by piece; then the thread waits.
+_MAX_BACKLOG_BYTES = 2**20
 
-# Pieces that are sent at a time: POSIX warrants 16 (IOV_MAX, limits.h).
-_MOST_PIECES = 16
+# Pieces in one system call. POSIX guarantees 16 (IOV_MAX in limits.h).
+_MAX_PIECES = 16
 
-# An answer may take as long as a request, and longer at this rate: 10 kilobytes a second are a poor mobile line. So may
-# what goes to the disk.
-SLOWEST_RATE = 10_000
+# A response has the same time as a request, and one second more for every 10 kB: a slow mobile connection. So has a
+# batch upload.
+MIN_BYTES_PER_SECOND = 10_000
 
 
-class Outbox:
-    """What gunicorn takes for the client's socket: it keeps what the client does not take at once.
+class ResponseBuffer:
+    """Replaces the client's socket for gunicorn, and buffers what the client does not read at once.
 
-    Every answer has `patience` seconds, and as many as it takes at the slowest rate that is borne.
+    A response may take `time_limit` seconds, plus the time that its bytes take at `MIN_BYTES_PER_SECOND`.
     """
 
-    def __init__(self, connection: socket.socket, patience: float) -> None:
+    def __init__(self, connection: socket.socket, time_limit: float) -> None:
         self._socket = connection
-        self._patience = patience
-        self._waiting: deque[memoryview] = deque()
-        self._keeps_next_back = False
-        self._began = time.monotonic()
-        self._sent = 0
+        self._time_limit = time_limit
+        self._pieces: deque[memoryview] = deque()
+        self._delays_next_write = False
+        self._started = time.monotonic()
+        self._sent_bytes = 0
 
     @property
-    def late(self) -> bool:
-        """Whether the client has had the patience, and the time at the slowest rate, for what it has taken."""
-        return time.monotonic() > self._began + self._patience + self._taken() / SLOWEST_RATE
+    def is_overdue(self) -> bool:
+        """Whether the response has taken longer than its time limit."""
+        return time.monotonic() > self._started + self._time_limit + self._delivered_bytes() / MIN_BYTES_PER_SECOND
 
-    def _taken(self) -> int:
-        """Bytes of this answer that have arrived: not those in the kernel's buffer, which may be megabytes."""
+    def _delivered_bytes(self) -> int:
+        """Bytes of this response that the client has received: without those in the kernel's buffer (megabytes)."""
         in_kernel = fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4))
-        return max(0, self._sent - int.from_bytes(in_kernel, sys.byteorder))
+        return max(0, self._sent_bytes - int.from_bytes(in_kernel, sys.byteorder))
 
     @property
-    def held(self) -> int:
-        """Bytes that are kept: of a piece of which a part was sent, all."""
-        return sum(memoryview(piece.obj).nbytes for piece in self._waiting)
+    def buffered_bytes(self) -> int:
+        """Bytes of memory in use. A piece that was sent in part counts in full."""
+        return sum(memoryview(piece.obj).nbytes for piece in self._pieces)
 
     @property
-    def left(self) -> bool:
-        """Whether the client has closed its side, behind the request: what is asked for is wanted no more."""
+    def disconnected(self) -> bool:
+        """Whether the client has closed its side, so that nobody reads the response."""
         try:
             return not self._socket.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -60,68 +60,68 @@ class Outbox:
         except OSError:
             return True
 
-    def keep_next_back(self) -> None:
-        """Have the next piece, an answer's head, go with the one behind it: each one sent wakes the client."""
-        self._keeps_next_back = True
+    def delay_next_write(self) -> None:
+        """Send the next piece, a response's head, together with the one after it: every packet wakes the client."""
+        self._delays_next_write = True
 
     def sendall(self, data: bytes) -> None:
-        """Send `data`, or keep it for `flush`; only a thread that is far ahead of its client waits.
+        """Send `data`, or buffer it for `flush`. Only a thread that is far ahead of its client waits.
 
         Raises:
-            OSError: the client is gone or too slow.
+            OSError: the connection is broken, or the response is overdue.
         """
-        if not self._waiting:
-            self._began, self._sent = time.monotonic(), 0
-        while self._backlog() > _MOST_WAITING and not self.flush():
-            if self.late:
+        if not self._pieces:
+            self._started, self._sent_bytes = time.monotonic(), 0
+        while self._backlog_bytes() > _MAX_BACKLOG_BYTES and not self.flush():
+            if self.is_overdue:
                 raise OSError(errno.EPIPE, "the client is too slow")
             poll = select.poll()
             poll.register(self._socket, select.POLLOUT)
             poll.poll(1000)
-        self._waiting.append(memoryview(data))
-        if self._keeps_next_back:
-            self._keeps_next_back = False
+        self._pieces.append(memoryview(data))
+        if self._delays_next_write:
+            self._delays_next_write = False
         else:
             self.flush()
 
     def flush(self) -> bool:
-        """Send as much as the client takes now; whether that was all.
+        """Send as much as the socket accepts, and return whether the buffer is empty.
 
         Raises:
-            OSError: the client is gone.
+            OSError: the connection is broken.
         """
-        while self._waiting:
+        while self._pieces:
             try:
-                sent = self._socket.sendmsg(islice(self._waiting, _MOST_PIECES))
+                sent = self._socket.sendmsg(islice(self._pieces, _MAX_PIECES))
             except BlockingIOError:
                 return False
-            self._sent += sent
-            while self._waiting and sent >= len(self._waiting[0]):
-                sent -= len(self._waiting.popleft())
+            self._sent_bytes += sent
+            while self._pieces and sent >= len(self._pieces[0]):
+                sent -= len(self._pieces.popleft())
             if sent:
-                self._waiting[0] = self._waiting[0][sent:]
+                self._pieces[0] = self._pieces[0][sent:]
         return True
 
-    def _backlog(self) -> int:
-        return sum(map(len, self._waiting))
+    def _backlog_bytes(self) -> int:
+        return sum(map(len, self._pieces))
 
     def send(self, data: bytes) -> int:
-        """gunicorn's `100 Continue`: the client has had it, or did not wait for it."""
+        """Ignore gunicorn's `100 Continue`. The client has had it, or did not wait for it."""
         return len(data)
 
     def setblocking(self, _flag: bool) -> None:
-        """The socket never blocks."""
+        """Do nothing. The socket is always non-blocking."""
 
     def gettimeout(self) -> float:
-        """As long as a write may block."""
+        """0: a non-blocking socket."""
         return 0.0
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
     def shutdown(self, _how: int) -> None:
-        """gunicorn's way to end an answer that failed half way; the connection ends soon after."""
+        """Raise OSError. gunicorn calls this when a response fails midway; the main loop closes the connection."""
         raise OSError(errno.ENOTCONN, "closed by the main loop")
 
     def close(self) -> None:
-        """As `shutdown`."""
+        """Do nothing. The main loop closes the connection."""

@@ -1,7 +1,7 @@
-"""A worker's first photo is its own: what takes long only once is behind it when the first client comes.
+"""The self-test request: a worker answers one photo through the full stack before it serves.
 
-That is more than nets: a thread, its memory, every table on the way from the socket and back. Of several slots it is
-the way of the first.
+It takes the one-time costs (nets, a thread, its memory, caches of every layer) off the first client. It uses only the
+first slot.
 """
 
 import socket
@@ -11,57 +11,56 @@ import cv2
 import numpy as np
 
 from visage.logs import logger
-from visage.server.worker import PatientWorker
+from visage.server.worker import BufferingWorker
 from visage.settings import Settings
 
-# In pixels, width and height; grey all over, so without a face. The last fits into the least that settings allow.
+# Width and height in pixels of a gray image without a face. The last one fits the lowest limits that settings allow.
 _SIZES = (800, 600), (1, 1)
 
-_MOST_SECONDS = 60.0
+_TIMEOUT_SECONDS = 60.0
 
-# How often it is looked whether there is more to do than to wait.
-_ROUND_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 
-_BOUNDARY = "rehearsal"
+_BOUNDARY = "self-test"
 
 
-def rehearse(worker: PatientWorker) -> None:
-    """Have `worker`, which serves nobody yet, answer a photo as if a client had sent it. It is not counted or logged.
+def run_self_test(worker: BufferingWorker) -> None:
+    """Send one photo to `worker`, which does not serve yet. The request is neither counted nor logged.
 
-    One that goes wrong is told in the log: what is wrong will meet the clients too.
+    A failure is logged, and does not stop the worker: clients will see the same error.
     """
     app, engine = worker.wsgi, worker.wsgi.extensions["engine"]
     cache, engine.cache = engine.cache, None
     app.extensions["self_test"] = True
     started = time.monotonic()
     try:
-        answer = _answered(worker, _request(engine.settings), started + _MOST_SECONDS)
+        status_line = _answer(worker, _request(engine.settings), started + _TIMEOUT_SECONDS)
     except OSError as error:
-        answer = str(error)
+        status_line = str(error)
     finally:
         app.extensions["self_test"] = False
         engine.cache = cache
-        # Nobody has been here: what is ready stays so until the first photo has used it, and no request is used up.
+        # Undo the traces: the engine releases memory only after a real photo, and `max_requests` does not count this.
         engine.admission.idle_since = None
         worker.nr = 0
-    if answer.startswith("HTTP/1.1 200 "):
-        logger.debug("rehearsed", extra={"fields": {"seconds": round(time.monotonic() - started, 3)}})
+    if status_line.startswith("HTTP/1.1 200 "):
+        logger.debug("self_test_passed", extra={"fields": {"seconds": round(time.monotonic() - started, 3)}})
     else:
-        logger.warning("rehearsal_failed", extra={"fields": {"reason": answer or "no answer"}})
+        logger.warning("self_test_failed", extra={"fields": {"reason": status_line or "no response"}})
 
 
-def _answered(worker: PatientWorker, request: bytes, deadline: float) -> str:
-    """The first line of what `worker` answers."""
-    inside, outside = socket.socketpair()
-    with outside:
-        outside.settimeout(_ROUND_SECONDS)
-        outside.sendall(request)
-        worker.welcome(inside, ("", 0), ("", 0))
+def _answer(worker: BufferingWorker, request: bytes, deadline: float) -> str:
+    """Send `request` to `worker`, and return the first line of its response."""
+    worker_side, client_side = socket.socketpair()
+    with client_side:
+        client_side.settimeout(_POLL_SECONDS)
+        client_side.sendall(request)
+        worker.add_connection(worker_side, ("", 0), ("", 0))
         while True:
             try:
-                return outside.recv(2**12).partition(b"\r")[0].decode("latin-1")
+                return client_side.recv(2**12).partition(b"\r")[0].decode("latin-1")
             except TimeoutError:
-                # What the main loop would do, which has not begun: send what a thread could not send by itself.
+                # The main loop, which has not started, would do this: send what the thread could not send itself.
                 worker.notify()
                 worker.method_queue.run_callbacks(None)
                 if time.monotonic() > deadline:
@@ -69,7 +68,7 @@ def _answered(worker: PatientWorker, request: bytes, deadline: float) -> str:
 
 
 def _request(settings: Settings) -> bytes:
-    """What curl would send of a grey picture, the largest that is allowed."""
+    """The request that curl would send for the largest image of `_SIZES` that the settings allow."""
     for width, height in _SIZES:
         body = _form(width, height)
         if width * height <= settings.max_image_pixels and len(body) <= settings.max_body_bytes:
@@ -86,6 +85,6 @@ def _request(settings: Settings) -> bytes:
 
 
 def _form(width: int, height: int) -> bytes:
-    _, picture = cv2.imencode(".jpg", np.full((height, width, 3), 127, np.uint8))
-    head = 'Content-Disposition: form-data; name="image"; filename="grey.jpg"\r\nContent-Type: image/jpeg'
-    return f"--{_BOUNDARY}\r\n{head}\r\n\r\n".encode() + picture.tobytes() + f"\r\n--{_BOUNDARY}--\r\n".encode()
+    _, jpeg = cv2.imencode(".jpg", np.full((height, width, 3), 127, np.uint8))
+    head = 'Content-Disposition: form-data; name="image"; filename="gray.jpg"\r\nContent-Type: image/jpeg'
+    return f"--{_BOUNDARY}\r\n{head}\r\n\r\n".encode() + jpeg.tobytes() + f"\r\n--{_BOUNDARY}--\r\n".encode()

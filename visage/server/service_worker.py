@@ -1,4 +1,4 @@
-"""The workers that gunicorn looks after: most of them serve, and one works on batches."""
+"""The worker class that gunicorn runs: most workers serve, and one processes batches."""
 
 import os
 import time
@@ -8,124 +8,127 @@ from visage.batches import open_batches
 from visage.batches.consumer import consuming
 from visage.errors import VisageError
 from visage.logs import cause, logger
-from visage.server.worker import PatientWorker
+from visage.server.worker import BufferingWorker
 from visage.web import metrics
 
-# How often a worker gives its master a sign, and one on batches looks whether it is to stop.
-_ROUND_SECONDS = 0.25
+# How often a worker sends its heartbeat to the master, and a batch worker checks whether it must stop.
+_POLL_SECONDS = 0.25
 
-# Between tries to begin while store or queue cannot be had.
-_PAUSE_SECONDS = 10.0
+# Between attempts to reach the batch store and the queue.
+_RETRY_SECONDS = 10.0
 
-# Those who serve get ready at the same time, and callers wait for them. Without this the first photo took 1.60 times as
-# long as others on two cores, and takes 1.16 times (two workers, medians of 9 starts in turns).
-_HEAD_START_SECONDS = 1.5
+# The batch worker starts this much later, because clients wait for the workers that serve. On two cores, the first
+# photo took 1.60 times as long as others without the delay, and takes 1.16 times with it (two workers, medians of 9
+# starts, alternating).
+_BATCH_DELAY_SECONDS = 1.5
 
-# Of so many callers who are kept waiting one is let go. When each of them was, two workers answered 3 % fewer photos of
-# four clients (53.7 a second, and 55.4 like this, in turns).
-_ONE_IN = 8
+# A busy worker closes one in so many kept-alive connections. Closing all of them cost two workers 3 % of their
+# throughput with four clients (53.7 photos a second; 55.4 with one in eight; alternating).
+_REBALANCE_ONE_IN = 8
 
-# So that photos of somebody who waits go before those of batches.
-_NICENESS = 10
+# The priority of batches, below that of requests.
+_BATCH_NICENESS = 10
 
-
-# Ages of a generation: gunicorn counts each worker that it starts.
-_AGES = 10**6
-
-
-def begin_generation(server: Any) -> None:
-    """All workers that `server`, a master, starts from now on are in place of those that there are."""
-    server.generation_begun = server.worker_age = _begun(server) + _AGES
+# The distance of the ages of two generations. gunicorn counts each worker that it starts.
+_AGES_PER_GENERATION = 10**6
 
 
-def _begun(server: Any) -> int:
-    """The age below which workers belong to former generations."""
-    begun: int = getattr(server, "generation_begun", 0)
-    return begun
+def start_generation(server: Any) -> None:
+    """Start a new generation: workers that the master `server` forks from now on replace all existing ones."""
+    server.generation_start = server.worker_age = _generation_start(server) + _AGES_PER_GENERATION
 
 
-class ServiceWorker(PatientWorker):
-    """Serves, unless it `works_on_batches`, which is decided before its fork."""
+def _generation_start(server: Any) -> int:
+    """The age up to which workers belong to earlier generations."""
+    start: int = getattr(server, "generation_start", 0)
+    return start
 
-    works_on_batches = False
-    next_sign = 0.0
-    kept_waiting = 0
+
+class ServiceWorker(BufferingWorker):
+    """A worker with one of two roles: it serves, or it `processes_batches`. The role is assigned before the fork."""
+
+    processes_batches = False
+    next_heartbeat = 0.0
+    busy_requests = 0
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
-        """Refuse what is not done here, instead of leaving it out in silence."""
+        """Exit if the configuration asks for TLS or the PROXY protocol, which this worker ignores."""
         super().check_config(cfg, log)
         if cfg.is_ssl or cfg.proxy_protocol not in {False, "off"}:
-            raise SystemExit("visage cannot start: TLS and PROXY lines are for a proxy in front; leave them out here.")
+            raise SystemExit(
+                "visage cannot start: it supports neither TLS nor the PROXY protocol; configure them in a proxy."
+            )
 
-    def choose(self, server: Any) -> None:
-        """Decide in the master, before the fork, what this worker is for: the last of a generation works on batches.
+    def assign_role(self, server: Any) -> None:
+        """Assign the role, in the master before the fork: the last worker of a generation processes batches.
 
-        A generation begins with the start and with each reload, whose workers come before the former ones go. When one
-        is to be less, gunicorn ends the oldest: so this worker counts as the youngest for as long as it lives.
+        A generation begins with the start and with each reload. Its workers start before those of the last one stop.
+        On SIGTTOU gunicorn stops the oldest worker, so the batch worker gets the highest age of its generation.
         """
-        generation = [other for other in server.WORKERS.values() if other.age > _begun(server)]
+        generation = [other for other in server.WORKERS.values() if other.age > _generation_start(server)]
         others_serve = len(generation) >= server.num_workers - 1
-        self.works_on_batches = others_serve and not any(other.works_on_batches for other in generation)
-        if self.works_on_batches:
-            self.age = _begun(server) + _AGES - 1
+        self.processes_batches = others_serve and not any(other.processes_batches for other in generation)
+        if self.processes_batches:
+            self.age = _generation_start(server) + _AGES_PER_GENERATION - 1
 
-    def lets_go(self) -> bool:
-        """Whether this caller is to connect anew, as another worker may be idle: every eighth who is kept waiting."""
+    def should_rebalance(self) -> bool:
+        """Whether to close this connection after the response, because another worker may be idle."""
         if not self.wsgi.extensions["engine"].admission.busy:
             return False
-        self.kept_waiting += 1
-        return self.kept_waiting % _ONE_IN == 0
+        self.busy_requests += 1
+        return self.busy_requests % _REBALANCE_ONE_IN == 0
 
     def notify(self) -> None:
-        """Give the master a sign, which it asks for every second; gunicorn calls this for every packet."""
+        """Send the heartbeat, at most every `_POLL_SECONDS`: gunicorn calls this for every packet."""
         now = time.monotonic()
-        if now >= self.next_sign:
-            self.next_sign = now + _ROUND_SECONDS
+        if now >= self.next_heartbeat:
+            self.next_heartbeat = now + _POLL_SECONDS
             super().notify()
             self.wsgi.extensions["engine"].release_idle_memory()
 
     def init_process(self) -> None:
-        """Begin in the process that was forked for this worker."""
-        # gunicorn would search for each of its settings anew, fifty times a request.
+        """Initialize the forked process."""
+        # Cache the settings: gunicorn looks them up fifty times a request.
         self.cfg.__dict__.update({name: setting.get() for name, setting in self.cfg.settings.items()})
-        if self.works_on_batches:
-            os.nice(_NICENESS)
+        if self.processes_batches:
+            os.nice(_BATCH_NICENESS)
         super().init_process()
 
     def run(self) -> None:
-        """Do what this worker is for until a signal ends it."""
-        if not self.works_on_batches:
+        """Serve or process batches until a signal stops the worker."""
+        if not self.processes_batches:
             try:
                 super().run()
             finally:
                 metrics.bring_up_to_date(self.wsgi.extensions["engine"])
             return
-        # Who knocks is for others; a door that stayed open here would keep callers waiting when those have left.
+        # An open listener would keep clients waiting after the workers that serve have stopped.
         for listener in self.sockets:
             listener.close()
-        self._pause(_HEAD_START_SECONDS)
-        while self._goes_on():
-            self._work_on_batches()
-            self._pause(_PAUSE_SECONDS)
+        self._sleep(_BATCH_DELAY_SECONDS)
+        while self._should_continue():
+            self._process_batches()
+            self._sleep(_RETRY_SECONDS)
 
-    def _work_on_batches(self) -> None:
+    def _process_batches(self) -> None:
         try:
             with consuming(self._settings, open_batches(self._settings)) as work:
                 work.watcher = metrics.count_batch_file
-                while self._goes_on() and not work.worn_out:
-                    time.sleep(_ROUND_SECONDS)
+                while self._should_continue() and not work.worn_out:
+                    time.sleep(_POLL_SECONDS)
                 self.alive = False
         except VisageError as error:
             logger.warning("batches_unavailable", extra={"fields": {"reason": cause(error)}})
         except Exception:
             logger.exception("consumer_failed")
 
-    def _pause(self, seconds: float) -> None:
-        again = time.monotonic() + seconds
-        while self._goes_on() and time.monotonic() < again:
-            time.sleep(_ROUND_SECONDS)
+    def _sleep(self, seconds: float) -> None:
+        """Sleep, but stop early if the worker must stop."""
+        end = time.monotonic() + seconds
+        while self._should_continue() and time.monotonic() < end:
+            time.sleep(_POLL_SECONDS)
 
-    def _goes_on(self) -> bool:
+    def _should_continue(self) -> bool:
         self.notify()
         return bool(self.alive and self.is_parent_alive())

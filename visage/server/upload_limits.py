@@ -1,67 +1,65 @@
-"""What a worker takes in of requests that are still arriving: how much at most, where to, and from whom."""
+"""Limits for requests that are arriving: their size, the buffer budget of the worker, and access to the disk."""
 
 from visage.errors import BodyTooLarge, HeadersTooLong, QueueFull
-from visage.server.connection import Connection, Held
-from visage.server.request_framing import Reception
+from visage.server.connection import BufferBudget, Connection
+from visage.server.request_framing import RequestFraming
 from visage.settings import MAX_TRANSFERS, Settings
 from visage.temporary_files import open_temporary_file
 from visage.web.security import check_token
 
-# Bodies of the largest size allowed that a worker holds at most, beside those that work or wait: while they arrive; and
-# those of batches, which are on the disk.
-_MOST_ARRIVING = 8
-_MOST_ON_DISK = 2
+# The budget in memory, in bodies of the largest size: this many arrive, besides those in slots and in the queue.
+_MAX_ARRIVING = 8
 
-# Chunk lines and trailers may take as much again as the body itself.
-_CODED = 2
+# The budget on the disk, in batches of the largest size.
+_MAX_BATCHES_ON_DISK = 2
 
-# What to do about a body that is too large for memory.
-_SMALLER = "send a smaller photo"
-_WITH_LENGTH = "send the batch with its length, in Content-Length"
+# A chunked body may take this many times its limit, because chunk lines and trailers count too.
+_CHUNKED_FACTOR = 2
+
+_SEND_SMALLER = "send a smaller photo"
+_SEND_LENGTH = "send the batch with its length, in Content-Length"
 
 
-class Intake:
-    """Judges requests by themselves, and by what all connections of the worker have `held` already."""
+class UploadLimits:
+    """Checks requests that are arriving, each by itself and against the `budget` of the worker."""
 
     def __init__(self, settings: Settings) -> None:
-        self.held = Held()
+        self.budget = BufferBudget()
         self._settings = settings
-        self._most_in_memory = (settings.slots + settings.queue + _MOST_ARRIVING) * settings.max_body_bytes
-        self._most_on_disk = _MOST_ON_DISK * settings.max_batch_bytes
+        self._max_in_memory = (settings.slots + settings.queue + _MAX_ARRIVING) * settings.max_body_bytes
+        self._max_on_disk = _MAX_BATCHES_ON_DISK * settings.max_batch_bytes
 
     def check(self, connection: Connection) -> None:
-        """Judge a request as far as it has come, and have that of a batch come to the disk.
+        """Check what has arrived of a request, and send the body of a batch to a temporary file.
 
         Raises:
-            HeadersTooLong, BodyTooLarge: it is too much by itself.
-            QueueFull: it is too much beside the others.
-            Unauthorized: its sender has no token; what could fill the disk is not taken in first.
-            StorageFull, BatchesUnavailable: there is no room, or no place, for a batch.
+            HeadersTooLong, BodyTooLarge: the request is too large.
+            QueueFull: the buffer budget is exhausted.
+            Unauthorized: a batch lacks the token. Only authorized clients may fill the disk.
+            StorageFull, BatchesUnavailable: the temporary file cannot be created or written.
         """
-        if not connection.is_for_the_disk:
-            self._check(connection.reception, _WITH_LENGTH if connection.is_batch else _SMALLER)
+        if not connection.goes_to_disk:
+            self._check_in_memory(connection.framing, _SEND_LENGTH if connection.is_batch else _SEND_SMALLER)
             return
-        self._check_batch(connection.reception)
-        if not connection.reception.spool:
-            connection.spool_to(open_temporary_file(self._settings))
+        self._check_batch(connection.framing)
+        if not connection.framing.body_file:
+            connection.write_body_to(open_temporary_file(self._settings))
 
-    def _check(self, reception: Reception, remedy: str) -> None:
-        most = self._settings.max_body_bytes
-        if reception.head_too_long:
+    def _check_in_memory(self, framing: RequestFraming, remedy: str) -> None:
+        limit = self._settings.max_body_bytes
+        if framing.head_too_long:
             raise HeadersTooLong("The headers are too long; send fewer or shorter ones.")
-        if reception.body_bytes > most or len(reception.data) > _CODED * most + 2**16:
-            raise BodyTooLarge(f"The body has more than {most:,} bytes; {remedy}.")
-        if (
-            reception.body_bytes
-            and self.held.in_memory + reception.body_bytes - len(reception.data) > self._most_in_memory
-        ):
+        if framing.body_bytes > limit or len(framing.data) > _CHUNKED_FACTOR * limit + 2**16:
+            raise BodyTooLarge(f"The body has more than {limit:,} bytes; {remedy}.")
+        missing = framing.body_bytes - len(framing.data)
+        if framing.body_bytes and self.budget.in_memory + missing > self._max_in_memory:
             raise QueueFull("Too many photos are being received; try again in a second.")
 
-    def _check_batch(self, reception: Reception) -> None:
-        most, come = self._settings.max_batch_bytes, reception.spool.tell() if reception.spool else 0
-        check_token(reception.header(b"authorization").decode("latin-1"), self._settings.api_token)
-        if reception.body_bytes > most:
-            raise BodyTooLarge(f"The batch has more than {most:,} bytes; send its photos in several.")
-        too_many = not reception.spool and self.held.files >= MAX_TRANSFERS
-        if too_many or self.held.on_disk + reception.body_bytes - come > self._most_on_disk:
+    def _check_batch(self, framing: RequestFraming) -> None:
+        limit, arrived = self._settings.max_batch_bytes, framing.body_file.tell() if framing.body_file else 0
+        check_token(framing.header(b"authorization").decode("latin-1"), self._settings.api_token)
+        if framing.body_bytes > limit:
+            raise BodyTooLarge(f"The batch has more than {limit:,} bytes; send its photos in several batches.")
+        too_many_files = not framing.body_file and self.budget.files >= MAX_TRANSFERS
+        if too_many_files or self.budget.on_disk + framing.body_bytes - arrived > self._max_on_disk:
             raise QueueFull("Too many batches are being received; try again later.", retry_after=10)

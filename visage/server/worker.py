@@ -1,7 +1,7 @@
-"""gunicorn's threaded worker for clients of every speed: threads see whole requests only, and never wait for a client.
+"""gunicorn's threaded worker, with buffered requests and responses: a thread never waits for a client.
 
-The main loop collects each request and sends what a client did not take at once. A client that stalls costs a socket
-and the bytes that it has sent, until its time is up; a thread is held by nobody but the photo that it works on.
+The main loop receives each request until it is complete, and sends what a client does not read at once. A slow client
+costs a socket and its buffers until its deadline. Only a request that is being processed holds a thread.
 """
 
 import errno
@@ -20,253 +20,253 @@ from visage.errors import BodyTimeout, RequestError, StorageFull, VisageError
 from visage.logs import logger, new_request_id
 from visage.server import overload
 from visage.server.connection import Connection
-from visage.server.connection_deadlines import Waits
-from visage.server.early_rejection import refusal, unreadable
-from visage.server.response_buffer import SLOWEST_RATE
-from visage.server.upload_limits import Intake
+from visage.server.connection_deadlines import ConnectionDeadlines
+from visage.server.early_rejection import parse_error, reject
+from visage.server.response_buffer import MIN_BYTES_PER_SECOND
+from visage.server.upload_limits import UploadLimits
 from visage.settings import Settings
 
-# What a client still sends after it was refused is taken and dropped for so long, that it may read the answer.
+# How long the bytes that a client still sends after an error are discarded, so that it can read the response.
 _LINGER_SECONDS = 2.0
 
-# Of answers that were not taken a worker holds as much as the largest picture may be: BMP has three bytes a pixel, as
-# base64 four.
-_BYTES_A_PIXEL = 4
+# The response buffers of a worker may hold this many bytes for each pixel of the largest image: a BMP as base64.
+_RESPONSE_BYTES_PER_PIXEL = 4
 
-# The shortest turns of threads: Python's own are 5 milliseconds.
-_SHORT_TURN_SECONDS = 1e-5
+# The interval in which threads are switched during a shutdown. Python's default is 5 milliseconds.
+_SHORT_SWITCH_SECONDS = 1e-5
 
-# How often those whose time is up are looked for.
-_LOOK_SECONDS = 0.25
+# How often deadlines are checked.
+_DEADLINE_CHECK_SECONDS = 0.25
 
-_Action = Callable[..., None]
+_Method = Callable[..., None]
 
 
-def _harmless(action: _Action) -> _Action:
-    """What goes wrong with one connection costs that connection and nothing else: the loop goes on."""
+def _closing_on_error(method: _Method) -> _Method:
+    """Decorate a method so that an unexpected error closes its connection, and the main loop continues."""
 
-    @wraps(action)
-    def guarded(worker: "PatientWorker", connection: Connection, *arguments: object) -> None:
+    @wraps(method)
+    def wrapper(worker: "BufferingWorker", connection: Connection, *arguments: object) -> None:
         try:
-            action(worker, connection, *arguments)
+            method(worker, connection, *arguments)
         except Exception:
             logger.exception("connection_failed")
-            worker._drop(connection)
+            worker._close(connection)
 
-    return guarded
+    return wrapper
 
 
-class PatientWorker(ThreadWorker):  # type: ignore[misc]
-    """What is documented of `ThreadWorker` holds, but that HTTP/2, TLS and PROXY lines are left to a proxy."""
+class BufferingWorker(ThreadWorker):  # type: ignore[misc]
+    """Behaves as documented for `ThreadWorker`, but leaves HTTP/2, TLS and the PROXY protocol to a proxy."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._settings = Settings.from_environment()
-        self._waits = Waits(lambda: self.poller)
-        self._intake = Intake(self._settings)
-        self._next_look = 0.0
-        self._most_held = _BYTES_A_PIXEL * self._settings.max_image_pixels
-        self._door_shut = False
+        self._deadlines = ConnectionDeadlines(lambda: self.poller)
+        self._limits = UploadLimits(self._settings)
+        self._next_deadline_check = 0.0
+        self._max_response_bytes = _RESPONSE_BYTES_PER_PIXEL * self._settings.max_image_pixels
+        self._listeners_closed = False
 
     def accept(self, listener: socket.socket) -> bool:
-        """Take a client that knocks, and what it has sent already; whether there was one."""
+        """Accept a connection and receive what it has sent. Return whether there was one."""
         try:
             client, address = listener.accept()
         except OSError as error:
-            # All else is about this client, or passes: no reason to stop for all others.
+            # Any other error concerns this client only, or is temporary.
             if error.errno in {errno.EBADF, errno.EINVAL, errno.ENOTSOCK}:
                 raise
             return False
-        self.welcome(client, address, listener.getsockname())
+        self.add_connection(client, address, listener.getsockname())
         return True
 
-    def welcome(self, client: socket.socket, address: Any, server: Any) -> None:
-        """Take what a client who is in has sent already."""
+    def add_connection(self, client: socket.socket, address: Any, server: Any) -> None:
+        """Add an accepted connection, and receive what it has sent."""
         self.nr_conns += 1
-        self._receive(Connection(client, address, server, self._intake.held, self._settings.body_seconds))
+        self._receive(Connection(client, address, server, self._limits.budget, self._settings.body_seconds))
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Take clients in, or no more; a worker that stops takes those that have knocked, and then shuts the door."""
-        stops = not enabled and not self.alive and not self._door_shut
-        self._door_shut = self._door_shut or stops
+        """Start or stop accepting connections. A worker that stops accepts all pending ones, then stops listening."""
+        stops = not enabled and not self.alive and not self._listeners_closed
+        self._listeners_closed = self._listeners_closed or stops
         super().set_accept_enabled(enabled)
         if stops:
             self.wsgi.extensions["stopping"].set()
-            # Who knocks between the last look and the closing is cut off by the kernel: threads that work on photos
-            # must not come between the two.
-            sys.setswitchinterval(_SHORT_TURN_SECONDS)
+            # The kernel resets connections that arrive between the last accept and the close. Other threads must not
+            # run in between.
+            sys.setswitchinterval(_SHORT_SWITCH_SECONDS)
         for listener in self.sockets if stops else ():
             while self.accept(listener):
                 pass
             listener.close()
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Look more often than once a second for those whose time is up, as long as there are any."""
-        overload.rest(self.wsgi.extensions["engine"])
-        super().wait_for_and_dispatch_events(min(timeout, _LOOK_SECONDS) if self._waits else timeout)
+        """Poll. While connections wait, do so often enough to check their deadlines."""
+        overload.pause(self.wsgi.extensions["engine"])
+        super().wait_for_and_dispatch_events(min(timeout, _DEADLINE_CHECK_SECONDS) if self._deadlines else timeout)
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """Part with all whose time is up; with `force`, with everybody."""
+        """End all connections whose deadline has passed; with `force`, close all that wait."""
         now = time.monotonic()
-        if now < self._next_look and not force:
+        if now < self._next_deadline_check and not force:
             return
-        self._next_look = now + _LOOK_SECONDS
-        self._waits.call_off()
-        for connection in self._waits if force else ():
-            self._drop(connection)
+        self._next_deadline_check = now + _DEADLINE_CHECK_SECONDS
+        self._deadlines.expire()
+        for connection in self._deadlines if force else ():
+            self._close(connection)
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """The worker stops: who has not begun a request by `deadline` will not be waited for."""
-        self._waits.hurry(deadline)
+        """Let idle connections wait until `deadline` at most, because the worker stops."""
+        self._deadlines.limit_idle(deadline)
 
-    @_harmless
+    @_closing_on_error
     def _receive(self, connection: Connection) -> None:
-        """Take what has come of a request; once it is whole, a thread's turn comes."""
-        begun = bool(connection.reception.data)
+        """Receive what has arrived of a request, and dispatch it once it is complete."""
+        has_begun = bool(connection.framing.data)
         try:
             received = connection.receive()
         except BlockingIOError:
             self._wait_for_request(connection)
             return
         except OSError:
-            self._drop(connection)
+            self._close(connection)
             return
         except StorageFull as error:
-            self._refuse(connection, error)
+            self._reject(connection, error)
             return
-        if not begun:
+        if not has_begun:
             connection.deadline = time.monotonic() + self._settings.body_seconds
         if not received:
-            self._end_early(connection)
+            self._handle_early_end(connection)
         else:
-            self._judge(connection)
+            self._dispatch(connection)
 
-    def _judge(self, connection: Connection) -> None:
-        """Decide what a connection's request, as far as it has come, is worth."""
+    def _dispatch(self, connection: Connection) -> None:
+        """Reject a request, give it to a thread, or wait for the rest of it."""
         try:
-            self._intake.check(connection)
+            self._limits.check(connection)
         except VisageError as error:
-            self._refuse(connection, error)
+            self._reject(connection, error)
             return
-        reception = connection.reception
-        if connection.may_be_turned_away and overload.refuses_photos(self.wsgi.extensions["engine"]):
-            connection.keeps = overload.turn_away(connection, keeps=self.alive and connection.can_keep)
+        framing = connection.framing
+        if connection.can_reject_early and overload.rejects_photos(self.wsgi.extensions["engine"]):
+            keep_alive = self.alive and connection.wants_keep_alive
+            connection.keep_alive = overload.reject_photo(connection, keep_alive=keep_alive)
             connection.release()
             self._send(connection)
-        elif reception.complete:
-            self._waits.end(connection)
+        elif framing.complete:
+            self._deadlines.stop_waiting(connection)
             self.enqueue_req(connection)
         else:
-            if reception.waits_for_go_ahead:
-                connection.go_ahead()
+            if framing.expects_100_continue:
+                connection.send_100_continue()
             self._wait_for_request(connection)
 
     def _wait_for_request(self, connection: Connection) -> None:
-        too_late = self._time_out if connection.reception.data else self._drop
-        self._waits.to_read(connection, self._receive, connection.deadline, too_late)
+        on_timeout = self._time_out if connection.framing.data else self._close
+        self._deadlines.wait_to_read(connection, self._receive, connection.deadline, on_timeout)
 
-    @_harmless
+    @_closing_on_error
     def _time_out(self, connection: Connection) -> None:
         slow = f"The request did not arrive within {self._settings.body_seconds:g} seconds; send it faster."
-        slow_batch = f"The batch comes too slowly; send at least {SLOWEST_RATE:,} bytes a second."
-        self._refuse(connection, BodyTimeout(slow_batch if connection.is_batch else slow))
+        slow_batch = f"The batch arrives too slowly; send at least {MIN_BYTES_PER_SECOND:,} bytes a second."
+        self._reject(connection, BodyTimeout(slow_batch if connection.is_batch else slow))
 
-    def _end_early(self, connection: Connection) -> None:
-        if connection.reception.data:
-            self._refuse(connection, RequestError("The body is not what its headers say; send the request again."))
+    def _handle_early_end(self, connection: Connection) -> None:
+        if connection.framing.data:
+            self._reject(connection, RequestError("The body does not match its headers; send the request again."))
         else:
-            self._drop(connection)
+            self._close(connection)
 
     def handle(self, conn: Connection) -> Any:
-        """Read a request and answer it, in a thread; those that came in the same moment may have filled the queue."""
-        if conn.may_be_turned_away and overload.refuses_photos(self.wsgi.extensions["engine"]):
-            return overload.turn_away(conn, keeps=self.alive and conn.can_keep)
+        """Parse a request and answer it, in a thread. The queue may have filled since the dispatch."""
+        if conn.can_reject_early and overload.rejects_photos(self.wsgi.extensions["engine"]):
+            return overload.reject_photo(conn, keep_alive=self.alive and conn.wants_keep_alive)
         conn.begin(self.cfg)
         return super().handle(conn)
 
     def handle_request(self, req: Any, conn: Connection) -> Any:
-        """Answer a request, in a thread."""
+        """Answer a parsed request, in a thread."""
         if conn.body is not None:
             req.body = conn.body
         return super().handle_request(req, conn)
 
     def _keepalive_after(self, conn: Connection, keepalive: Any) -> bool:
-        """A body that nobody wanted stands in nobody's way when it has been received apart."""
+        """Whether the connection can be kept open. An unread body does not prevent it if it was buffered separately."""
         if conn.body is not None:
             return bool(keepalive)
-        # Where the next request begins cannot be told if this one's chunks are none; it has its answer already.
+        # If the chunks are invalid, nobody can tell where the next request begins. This one has its response already.
         with suppress(http_errors.ParseException):
             return bool(keepalive and conn.parser.finish_body())
         return False
 
     def enqueue_req(self, conn: Connection) -> None:
-        """Have a thread answer a request that is whole."""
+        """Give a complete request to a thread."""
         self.tpool.submit(self._answer, conn)
 
     def _answer(self, connection: Connection) -> None:
-        """Answer in a thread. To wake the main loop takes long: it is not done for a client that has everything."""
-        goes_on = keeps = False
+        """Answer a request, in a thread. If nothing is left to send, do not wake the main loop: that takes long."""
+        is_done = keep_alive = False
         try:
-            keeps = bool(self.handle(connection))
-            if keeps and self.alive and connection.is_quiet:
+            keep_alive = bool(self.handle(connection))
+            if keep_alive and self.alive and connection.is_idle:
                 self._await_next(connection)
-                goes_on = True
+                is_done = True
         finally:
-            if not goes_on:
-                self.method_queue.defer(self._finish, connection, keeps)
+            if not is_done:
+                self.method_queue.defer(self._finish, connection, keep_alive)
 
-    @_harmless
-    def _finish(self, connection: Connection, keeps: bool) -> None:
-        """A thread has made its answer, or given up; what the client has not taken yet is sent from here."""
+    @_closing_on_error
+    def _finish(self, connection: Connection, keep_alive: bool) -> None:
+        """Send what is left of a response after its thread has ended or failed."""
         connection.release()
-        connection.keeps = keeps
+        connection.keep_alive = keep_alive
         self._send(connection)
-        # To refuse others what is new instead would leave the service to a few slow readers.
-        for slow in self._waits.longest_held(self._most_held) if connection.sock.held else ():
-            self._drop(slow)
+        # Close the oldest slow readers. Rejecting new requests would let a few slow readers block the service.
+        for slow in self._deadlines.over_budget(self._max_response_bytes) if connection.sock.buffered_bytes else ():
+            self._close(slow)
 
-    @_harmless
+    @_closing_on_error
     def _send(self, connection: Connection) -> None:
-        """Send what the client takes; once it has everything, its next request's turn comes."""
+        """Send what the client reads. After all of it, await the next request or close."""
         try:
-            everything = connection.sock.flush()
+            is_sent = connection.sock.flush()
         except OSError:
-            self._drop(connection)
+            self._close(connection)
             return
-        if not everything:
-            self._waits.to_write(connection, self._send, time.monotonic() + 1, self._go_on_sending)
-        elif connection.keeps:
+        if not is_sent:
+            self._deadlines.wait_to_write(connection, self._send, time.monotonic() + 1, self._continue_sending)
+        elif connection.keep_alive:
             self._await_next(connection)
         else:
-            self._part(connection)
+            self._linger(connection)
 
-    @_harmless
-    def _go_on_sending(self, connection: Connection) -> None:
-        if connection.sock.late:
-            self._drop(connection)
+    @_closing_on_error
+    def _continue_sending(self, connection: Connection) -> None:
+        if connection.sock.is_overdue:
+            self._close(connection)
         else:
             self._send(connection)
 
     def _await_next(self, connection: Connection) -> None:
         connection.next_request()
-        patience = self._settings.body_seconds if connection.reception.data else self.cfg.keepalive
-        connection.deadline = time.monotonic() + (patience if self.alive else min(patience, _LINGER_SECONDS))
-        if connection.reception.data:
-            self._judge(connection)
+        seconds = self._settings.body_seconds if connection.framing.data else self.cfg.keepalive
+        connection.deadline = time.monotonic() + (seconds if self.alive else min(seconds, _LINGER_SECONDS))
+        if connection.framing.data:
+            self._dispatch(connection)
         else:
             self._wait_for_request(connection)
 
-    def _part(self, connection: Connection) -> None:
-        """Close, once the client has: bytes that nobody took would cost it the answer (RFC 9112, 9.6)."""
+    def _linger(self, connection: Connection) -> None:
+        """Close after the client has closed: unread bytes would cost it the response (RFC 9112, 9.6)."""
         try:
             connection.socket.shutdown(socket.SHUT_WR)
         except OSError:
-            self._drop(connection)
+            self._close(connection)
             return
-        self._waits.to_read(connection, self._ignore, time.monotonic() + _LINGER_SECONDS, self._drop)
+        self._deadlines.wait_to_read(connection, self._discard, time.monotonic() + _LINGER_SECONDS, self._close)
 
-    @_harmless
-    def _ignore(self, connection: Connection) -> None:
+    @_closing_on_error
+    def _discard(self, connection: Connection) -> None:
         try:
             if connection.socket.recv(2**18):
                 return
@@ -274,26 +274,26 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             return
         except OSError:
             pass
-        self._drop(connection)
+        self._close(connection)
 
-    def _drop(self, connection: Connection) -> None:
-        if connection.open:
-            self._waits.forget(connection)
-            connection.drop()
+    def _close(self, connection: Connection) -> None:
+        if connection.is_open:
+            self._deadlines.remove(connection)
+            connection.close()
             self.nr_conns -= 1
 
-    def _refuse(self, connection: Connection, error: VisageError) -> None:
-        """Answer a request that is not worth a thread."""
+    def _reject(self, connection: Connection, error: VisageError) -> None:
+        """Answer with `error`, without a thread, and close."""
         with suppress(OSError):
-            connection.sock.sendall(refusal(error, connection.request_id))
+            connection.sock.sendall(reject(error, connection.request_id))
         connection.release()
-        connection.keeps = False
+        connection.keep_alive = False
         self._send(connection)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
-        """gunicorn's parser, or what runs under it, gave up: tell the client in the shape of every other error."""
+        """Answer a request that gunicorn's parser rejected in the shape of every error."""
         if not isinstance(exc, http_errors.ParseException):
             super().handle_error(req, client, addr, exc)
             return
         with suppress(OSError):
-            client.sendall(refusal(unreadable(exc), new_request_id()))
+            client.sendall(reject(parse_error(exc), new_request_id()))

@@ -18,7 +18,7 @@ class Client(Protocol):
     """Whom a picture is for."""
 
     @property
-    def left(self) -> bool:
+    def disconnected(self) -> bool:
         """Whether nobody waits for it any more."""
 
 
@@ -39,7 +39,7 @@ class Wanted:
             ClientDisconnected: nobody waits for the picture any more.
             NotReady: the process is to end, and would before the picture is there.
         """
-        if self._client is not None and self._client.left:
+        if self._client is not None and self._client.disconnected:
             raise ClientDisconnected
         if self._stopping.is_set() and self._seconds_left(done, tiles) > MOST_SECONDS_AFTER_STOP:
             raise NotReady("The service is being stopped, and this picture takes too long for that; send it again.")

@@ -77,7 +77,7 @@ def sound(request: Request) -> Iterator[None]:
             "send one photo of fewer bytes, with nothing but parameters."
         ) from None
     except (HTTPException, ParseException, OSError, ValueError, EOFError) as error:
-        raise RequestError("The body is not what its headers say; send the request again.") from error
+        raise RequestError("The body does not match its headers; send the request again.") from error
 
 
 def _must_be_complete(request: Request) -> None:
