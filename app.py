@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    # In place of this process, so that signals reach gunicorn; and before the imports, which gunicorn has to do itself.
+    # gunicorn replaces this process, so that it receives the signals. This comes before the imports below, which
+    # gunicorn does itself.
     os.chdir(Path(__file__).resolve().parent)
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "app:app"])  # noqa: S606
 
@@ -21,5 +22,5 @@ try:
     logging.config.dictConfig(log_config(settings.log_level))
     app = create_app(settings, warm=os.environ.get("VISAGE_WARMED_BY_WORKERS") != "1")
 except SetupError as error:
-    # One sentence in place of a traceback: this is for whoever starts the service.
+    # The operator needs one sentence, not a traceback.
     sys.exit(f"visage cannot start: {error}")

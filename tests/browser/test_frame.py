@@ -91,7 +91,7 @@ def test_a_service_with_a_token_asks_for_it_and_goes_on(browser: Any, guarded: S
         page.get_by_role("button", name="Try a sample").click()
 
         dialog = page.get_by_role("dialog", name="Access token")
-        expect(dialog).to_contain_text("This service asks for a token")
+        expect(dialog).to_contain_text("This service requires a token")
         assert window.violations() == []
         page.keyboard.type("wrong")
         page.keyboard.press("Enter")
@@ -108,7 +108,7 @@ def test_who_gives_no_token_reads_why_it_is_needed(browser: Any, guarded: Servic
         page.get_by_role("button", name="Try a sample").click()
         page.get_by_role("button", name="Cancel").click()
 
-        expect(page.get_by_role("alert")).to_contain_text("astronaut.jpg: This service asks for a token")
+        expect(page.get_by_role("alert")).to_contain_text("astronaut.jpg: This service requires a token")
 
 
 def test_nothing_may_run_that_is_not_the_pages_own(photo_service: Service) -> None:

@@ -535,7 +535,7 @@ def test_progress_is_told_after_every_file(idle: FlaskClient, tmp_path: Path, ti
     data = {"files": [(io.BytesIO(content), name) for name, content in files]}
     batch_id = idle.post("/batches", data=data).get_json()["id"]
     extensions = idle.application.extensions
-    batches, engine = extensions["batches"](), extensions["engine"]
+    batches, engine = extensions["batches"].get(), extensions["engine"]
     life = Life(batches.queue, tmp_path / "consumers")
     work = Work(batches, life, lambda: engine)
     pieces = idle.get(f"/batches/{batch_id}/events", buffered=False).iter_encoded()

@@ -1,4 +1,4 @@
-"""The contract: valid by itself, complete, and what the running app really answers."""
+"""The OpenAPI document: valid, complete, and true of every response of the app."""
 
 import io
 import json
@@ -37,7 +37,7 @@ def test_the_document_is_valid_openapi() -> None:
     validate(CONTRACT)
 
 
-def test_the_document_is_served_as_it_is(client: FlaskClient) -> None:
+def test_the_document_is_served_unchanged(client: FlaskClient) -> None:
     assert client.get("/openapi.json").json == CONTRACT
 
 
@@ -45,7 +45,7 @@ def test_the_document_has_the_version_of_the_package() -> None:
     assert CONTRACT["info"]["version"] == __version__
 
 
-def test_every_route_is_described_and_every_description_is_a_route(app: Flask) -> None:
+def test_the_described_routes_are_those_of_the_app(app: Flask) -> None:
     routes = {
         (re.sub("<(.+?)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
@@ -58,7 +58,7 @@ def test_every_route_is_described_and_every_description_is_a_route(app: Flask) -
     assert routes == described
 
 
-def test_every_error_of_the_tree_is_described_with_its_status() -> None:
+def test_every_expected_error_is_described_with_its_status() -> None:
     photo, batch = described_errors(("/predict", "post")), described_errors(*BATCH_ROUTES)
 
     assert errors(RequestError) <= photo
@@ -67,7 +67,7 @@ def test_every_error_of_the_tree_is_described_with_its_status() -> None:
 
 
 def errors(kind: type[VisageError]) -> set[tuple[str, str]]:
-    """Status and code of this error and of all below it."""
+    """Return status and code of an error class and of its subclasses."""
     return {(str(kind.status), kind.code)}.union(*map(errors, kind.__subclasses__()))
 
 
@@ -99,14 +99,16 @@ def test_a_parameter_is_described_the_same_in_query_and_form(name: str) -> None:
         for parameter in CONTRACT["paths"][path]["post"]["parameters"]
     ],
 )
-def test_a_parameter_of_guard_and_batches_is_described_the_same_in_query_and_form(form: str, parameter: str) -> None:
+def test_a_parameter_of_anonymize_and_batches_is_described_the_same_in_query_and_form(
+    form: str, parameter: str
+) -> None:
     in_query = CONTRACT["components"]["parameters"][parameter]
     in_form = CONTRACT["components"]["schemas"][form]["properties"]
 
     assert in_query["in"] == "header" or in_form[in_query["name"]] == in_query["schema"]
 
 
-def test_described_defaults_of_the_guard_are_the_real_ones() -> None:
+def test_described_defaults_of_anonymize_are_those_of_the_code() -> None:
     parameters, default = CONTRACT["components"]["parameters"], GuardOptions()
 
     assert parameters["method"]["schema"] == described(Method, default.mask.method)
@@ -120,7 +122,7 @@ def described(kind: type[Enum], default: Enum) -> dict[str, Any]:
     return {"type": "string", "enum": [each.value for each in kind], "default": default.value}
 
 
-def test_described_defaults_are_the_real_ones() -> None:
+def test_described_defaults_are_those_of_the_code() -> None:
     parameters = CONTRACT["components"]["parameters"]
 
     assert parameters["detail"]["schema"]["default"] == Options().detail.value
@@ -142,7 +144,7 @@ def test_described_defaults_are_the_real_ones() -> None:
         ("mask_scale", "maximum", "3.01"),
     ],
 )
-def test_described_ranges_are_the_real_ones(
+def test_described_ranges_are_enforced(
     client: FlaskClient, tiny_png: bytes, parameter: str, edge: str, beyond: str
 ) -> None:
     route = "/anonymize" if parameter == "mask_scale" else "/predict"
@@ -156,30 +158,30 @@ def test_described_ranges_are_the_real_ones(
 
 @pytest.mark.parametrize("route", ["/predict", "/analyze"])
 @pytest.mark.parametrize("form", ["json", "jpeg", "both"])
-def test_good_answers_are_as_described(client: FlaskClient, tiny_png: bytes, route: str, form: str) -> None:
-    answer = client.post(route, data=photo(tiny_png, format=form))
+def test_a_result_matches_its_schema(client: FlaskClient, tiny_png: bytes, route: str, form: str) -> None:
+    response = client.post(route, data=photo(tiny_png, format=form))
 
-    assert answer.status_code == 200
-    check(answer, route, "post")
+    assert response.status_code == 200
+    check(response, route, "post")
 
 
-def test_an_answer_without_faces_and_picture_is_as_described(client: FlaskClient, tiny_png: bytes) -> None:
-    answer = client.post("/predict", data=photo(tiny_png, annotated="false", min_face_size="5000"))
+def test_a_result_without_faces_and_picture_matches_its_schema(client: FlaskClient, tiny_png: bytes) -> None:
+    response = client.post("/predict", data=photo(tiny_png, annotated="false", min_face_size="5000"))
 
-    assert answer.json is not None
-    assert answer.json["faces"] == []
-    check(answer, "/predict", "post")
+    assert response.json is not None
+    assert response.json["faces"] == []
+    check(response, "/predict", "post")
 
 
 @pytest.mark.parametrize("route", ["/anonymize", "/enhance"])
 @pytest.mark.parametrize("arguments", [{}, {"format": "json"}, {"format": "json", "picture": "false"}])
-def test_good_answers_with_a_picture_are_as_described(
+def test_a_changed_picture_matches_its_schema(
     client: FlaskClient, tiny_png: bytes, route: str, arguments: dict[str, str]
 ) -> None:
-    answer = client.post(route, data=photo(tiny_png, **arguments))
+    response = client.post(route, data=photo(tiny_png, **arguments))
 
-    assert answer.status_code == 200
-    check(answer, route, "post")
+    assert response.status_code == 200
+    check(response, route, "post")
 
 
 @pytest.mark.parametrize(
@@ -195,37 +197,37 @@ def test_good_answers_with_a_picture_are_as_described(
         (422, {"data": photo(b"\x89PNG\r\n\x1a\n")}),
     ],
 )
-def test_refusals_are_as_described(client: FlaskClient, status: int, arguments: dict[str, Any]) -> None:
-    answer = client.post("/predict", **arguments)
+def test_an_error_matches_its_schema(client: FlaskClient, status: int, arguments: dict[str, Any]) -> None:
+    response = client.post("/predict", **arguments)
 
-    assert answer.status_code == status
-    check(answer, "/predict", "post")
+    assert response.status_code == status
+    check(response, "/predict", "post")
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json", "/"])
-def test_the_other_routes_answer_as_described(client: FlaskClient, path: str) -> None:
-    answer = client.get(path)
+def test_every_other_route_matches_its_description(client: FlaskClient, path: str) -> None:
+    response = client.get(path)
 
-    assert answer.status_code == 200
-    check(answer, path, "get")
+    assert response.status_code == 200
+    check(response, path, "get")
 
 
 @pytest.fixture
 def batches(app: Flask) -> Batches:
-    """Those of the app, on which nobody works."""
-    opened: Batches = app.extensions["batches"]()
+    """The batches of the app, which no worker processes."""
+    opened: Batches = app.extensions["batches"].get()
     return opened
 
 
 @pytest.fixture
 def waiting(client: FlaskClient, tiny_png: bytes) -> str:
-    """The path of a batch on which nobody works."""
+    """The path of a batch that no worker processes."""
     return client.post("/batches", data=photo(tiny_png)).headers["Location"]
 
 
 @pytest.fixture
 def done(batches: Batches) -> str:
-    """The path of a batch that is done, with a file that failed."""
+    """The path of a finished batch with a failed file."""
     with batches.create() as new:
         new.add("a.png", b"photo")
         new.add_failed("b.gif", UnsupportedType("This is no photo."))
@@ -237,58 +239,58 @@ def done(batches: Batches) -> str:
 
 @pytest.fixture
 def failed(batches: Batches, waiting: str) -> str:
-    """The path of a batch that was given up as a whole."""
+    """The path of a batch that failed as a whole."""
     batches.fail(waiting.rpartition("/")[2], "its photos are gone.")
     return waiting
 
 
 @pytest.mark.parametrize("task", [each.value for each in Task])
-def test_a_batch_that_was_taken_in_is_answered_as_described(client: FlaskClient, tiny_png: bytes, task: str) -> None:
-    answer = client.post("/batches", data=photo(tiny_png, task=task))
+def test_an_accepted_batch_matches_its_schema(client: FlaskClient, tiny_png: bytes, task: str) -> None:
+    response = client.post("/batches", data=photo(tiny_png, task=task))
 
-    assert answer.status_code == 202
-    check(answer, "/batches", "post")
+    assert response.status_code == 202
+    check(response, "/batches", "post")
 
 
 @pytest.mark.parametrize("state", ["waiting", "done", "failed"])
 @pytest.mark.parametrize("query", ["", "?files=false"])
-def test_a_batch_is_shown_as_described(
+def test_the_status_of_a_batch_matches_its_schema(
     client: FlaskClient, request: pytest.FixtureRequest, state: str, query: str
 ) -> None:
-    answer = client.get(request.getfixturevalue(state) + query)
+    response = client.get(request.getfixturevalue(state) + query)
 
-    assert answer.status_code == 200
-    assert answer.get_json()["state"] == state
-    check(answer, "/batches/{batch_id}", "get")
-
-
-def test_the_result_of_a_batch_is_answered_as_described(client: FlaskClient, done: str) -> None:
-    answer = client.get(done + "/result.zip")
-
-    assert answer.status_code == 200
-    check(answer, "/batches/{batch_id}/result.zip", "get")
+    assert response.status_code == 200
+    assert response.get_json()["state"] == state
+    check(response, "/batches/{batch_id}", "get")
 
 
-def test_the_events_of_a_batch_that_is_deleted_are_as_described(client: FlaskClient, waiting: str) -> None:
-    answer = client.get(waiting + "/events", buffered=False)
-    pieces = answer.iter_encoded()
+def test_the_result_of_a_batch_matches_its_description(client: FlaskClient, done: str) -> None:
+    response = client.get(done + "/result.zip")
+
+    assert response.status_code == 200
+    check(response, "/batches/{batch_id}/result.zip", "get")
+
+
+def test_the_events_of_a_deleted_batch_match_their_schema(client: FlaskClient, waiting: str) -> None:
+    response = client.get(waiting + "/events", buffered=False)
+    pieces = response.iter_encoded()
     assert next(pieces).startswith(b"retry: ")
     progress = next(pieces)
     client.delete(waiting)
 
     (end,) = pieces
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
     check_event("progress", progress)
     check_event("end", end)
 
 
-def test_the_events_of_a_batch_that_is_done_are_as_described(client: FlaskClient, done: str) -> None:
-    answer = client.get(done + "/events")
+def test_the_events_of_a_finished_batch_match_their_schema(client: FlaskClient, done: str) -> None:
+    response = client.get(done + "/events")
 
-    assert answer.status_code == 200
-    check(answer, "/batches/{batch_id}/events", "get")
-    check_event("end", answer.data.partition(b"\n\n")[2])
+    assert response.status_code == 200
+    check(response, "/batches/{batch_id}/events", "get")
+    check_event("end", response.data.partition(b"\n\n")[2])
 
 
 def check_event(kind: str, event: bytes) -> None:
@@ -297,18 +299,18 @@ def check_event(kind: str, event: bytes) -> None:
     check_schema(json.loads(lines["data"]), CONTRACT["components"]["schemas"]["BatchEvent"])
 
 
-def test_who_has_seen_the_end_of_a_batch_is_answered_as_described(client: FlaskClient, done: str) -> None:
-    answer = client.get(done + "/events", headers={"Last-Event-ID": "end"})
+def test_the_response_to_the_last_event_id_matches_its_description(client: FlaskClient, done: str) -> None:
+    response = client.get(done + "/events", headers={"Last-Event-ID": "end"})
 
-    assert answer.status_code == 204
-    check(answer, "/batches/{batch_id}/events", "get")
+    assert response.status_code == 204
+    check(response, "/batches/{batch_id}/events", "get")
 
 
-def test_a_batch_is_deleted_as_described(client: FlaskClient, waiting: str) -> None:
-    answer = client.delete(waiting)
+def test_the_deletion_of_a_batch_matches_its_description(client: FlaskClient, waiting: str) -> None:
+    response = client.delete(waiting)
 
-    assert answer.status_code == 204
-    check(answer, "/batches/{batch_id}", "delete")
+    assert response.status_code == 204
+    check(response, "/batches/{batch_id}", "delete")
 
 
 @pytest.mark.parametrize(
@@ -323,53 +325,55 @@ def test_a_batch_is_deleted_as_described(client: FlaskClient, waiting: str) -> N
         (422, {"data": b"x", "content_type": "application/zip"}),
     ],
 )
-def test_refusals_of_batches_are_as_described(client: FlaskClient, status: int, arguments: dict[str, Any]) -> None:
-    answer = client.post("/batches", **arguments)
+def test_an_error_of_a_batch_matches_its_schema(client: FlaskClient, status: int, arguments: dict[str, Any]) -> None:
+    response = client.post("/batches", **arguments)
 
-    assert answer.status_code == status
-    check(answer, "/batches", "post")
+    assert response.status_code == status
+    check(response, "/batches", "post")
 
 
 @pytest.mark.parametrize(("path", "method"), [route for route in BATCH_ROUTES if route[0] != "/batches"])
-def test_a_batch_that_is_none_is_refused_as_described(client: FlaskClient, path: str, method: str) -> None:
-    answer = client.open(path.format(batch_id="a" * 24), method=method)
+def test_the_error_for_an_unknown_batch_matches_its_schema(client: FlaskClient, path: str, method: str) -> None:
+    response = client.open(path.format(batch_id="a" * 24), method=method)
 
-    assert answer.status_code == 404
-    check(answer, path, method)
-
-
-def test_a_wrong_wish_for_files_is_refused_as_described(client: FlaskClient, waiting: str) -> None:
-    answer = client.get(waiting + "?files=some")
-
-    assert answer.status_code == 400
-    check(answer, "/batches/{batch_id}", "get")
+    assert response.status_code == 404
+    check(response, path, method)
 
 
-def test_a_result_that_is_not_there_is_refused_as_described(client: FlaskClient, waiting: str) -> None:
-    answer = client.get(waiting + "/result.zip")
+def test_the_error_for_an_invalid_parameter_files_matches_its_schema(client: FlaskClient, waiting: str) -> None:
+    response = client.get(waiting + "?files=some")
 
-    assert answer.status_code == 409
-    check(answer, "/batches/{batch_id}/result.zip", "get")
+    assert response.status_code == 400
+    check(response, "/batches/{batch_id}", "get")
+
+
+def test_the_error_for_a_missing_result_matches_its_schema(client: FlaskClient, waiting: str) -> None:
+    response = client.get(waiting + "/result.zip")
+
+    assert response.status_code == 409
+    check(response, "/batches/{batch_id}/result.zip", "get")
 
 
 @pytest.mark.parametrize(("path", "method"), BATCH_ROUTES)
-def test_batches_that_cannot_be_had_are_refused_as_described(
+def test_the_error_for_an_unavailable_store_matches_its_schema(
     tiny_pack: Path, tmp_path: Path, tiny_png: bytes, path: str, method: str
 ) -> None:
     (tmp_path / "state").write_text("")
     client = create_app(Settings(pack=str(tiny_pack), state_dir=tmp_path / "state"), warm=False).test_client()
 
-    answer = client.open(path.format(batch_id="a" * 24), method=method, data=photo(tiny_png))
+    response = client.open(path.format(batch_id="a" * 24), method=method, data=photo(tiny_png))
 
-    assert answer.status_code == 503
-    check(answer, path, method)
+    assert response.status_code == 503
+    check(response, path, method)
 
 
 @pytest.mark.parametrize(("path", "method"), BATCH_ROUTES)
-def test_strangers_to_batches_are_refused_as_described(tiny_pack: Path, tmp_path: Path, path: str, method: str) -> None:
+def test_the_error_for_a_missing_token_matches_its_schema(
+    tiny_pack: Path, tmp_path: Path, path: str, method: str
+) -> None:
     settings = Settings(pack=str(tiny_pack), state_dir=tmp_path, api_token="not-a-secret")
 
-    answer = create_app(settings, warm=False).test_client().open(path.format(batch_id="a" * 24), method=method)
+    response = create_app(settings, warm=False).test_client().open(path.format(batch_id="a" * 24), method=method)
 
-    assert answer.status_code == 401
-    check(answer, path, method)
+    assert response.status_code == 401
+    check(response, path, method)

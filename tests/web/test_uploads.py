@@ -1,4 +1,4 @@
-"""How much of a body is read: all that is here, and never more than the service takes."""
+"""The body of a request: a complete one is used as it is, and no more than the limit is read."""
 
 from io import BytesIO
 from typing import Any
@@ -9,7 +9,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from visage.web.photo_request import PhotoRequest
 
 
-def request_of(body: bytes, length: int | None, most: int) -> PhotoRequest:
+def request_of(body: bytes, length: int | None, limit: int) -> PhotoRequest:
     environment: dict[str, Any] = {
         "REQUEST_METHOD": "POST",
         "wsgi.input": BytesIO(body),
@@ -21,25 +21,25 @@ def request_of(body: bytes, length: int | None, most: int) -> PhotoRequest:
     if length is not None:
         environment["CONTENT_LENGTH"] = str(length)
     request = PhotoRequest(environment)
-    request.max_content_length = most
+    request.max_content_length = limit
     return request
 
 
-def test_a_body_that_is_here_is_read_as_it_is() -> None:
-    request = request_of(b"photo", length=5, most=5)
+def test_a_complete_body_is_used_as_it_is() -> None:
+    request = request_of(b"photo", length=5, limit=5)
 
     assert request.stream is request.environ["wsgi.input"]
     assert request.stream.read() == b"photo"
 
 
-def test_a_body_that_says_it_is_too_long_is_not_read() -> None:
+def test_a_body_with_a_length_over_the_limit_is_not_read() -> None:
     with pytest.raises(RequestEntityTooLarge):
-        _ = request_of(b"photo", length=5, most=4).stream
+        _ = request_of(b"photo", length=5, limit=4).stream
 
 
-@pytest.mark.parametrize("length", [None, 3, 9], ids=["no length", "less than there is", "more than there is"])
-def test_a_body_that_is_not_what_it_says_is_read_no_further_than_is_taken(length: int | None) -> None:
-    request = request_of(b"a photo that goes on", length, most=10)
+@pytest.mark.parametrize("length", [None, 3, 9], ids=["no length", "shorter than the body", "longer than the body"])
+def test_a_body_that_does_not_match_its_length_is_read_up_to_the_limit(length: int | None) -> None:
+    request = request_of(b"a photo that goes on", length, limit=10)
 
     assert request.stream is not request.environ["wsgi.input"]
     assert len(request.stream.read()) <= 10

@@ -1,4 +1,4 @@
-"""The routes: what they take, what they answer, in which form."""
+"""The routes: parameters, formats of responses, errors, headers, metrics and the web page."""
 
 import base64
 import email.parser
@@ -33,23 +33,23 @@ def is_jpeg(content: bytes) -> bool:
     return content.startswith(b"\xff\xd8") and picture is not None and picture.shape == (384, 384, 3)
 
 
-def test_predict_answers_json_with_the_picture_inside(client: FlaskClient, tiny_png: bytes) -> None:
-    answer = post(client, tiny_png)
+def test_predict_returns_json_that_includes_the_picture(client: FlaskClient, tiny_png: bytes) -> None:
+    response = post(client, tiny_png)
 
-    assert answer.status_code == 200
-    assert answer.json is not None
-    assert answer.json["image"] == {"width": 384, "height": 384}
-    assert sorted(tuple(face["bbox"]) for face in answer.json["faces"]) == sorted(TINY_FACES)
-    assert answer.json["model"] == {"pack": "tiny", "version": "1"}
-    assert set(answer.json["timings_ms"]) == {"wait", "decode", "detect", "attributes", "annotate", "encode"}
-    assert is_jpeg(base64.b64decode(answer.json["annotated_jpeg"]))
+    assert response.status_code == 200
+    assert response.json is not None
+    assert response.json["image"] == {"width": 384, "height": 384}
+    assert sorted(tuple(face["bbox"]) for face in response.json["faces"]) == sorted(TINY_FACES)
+    assert response.json["model"] == {"pack": "tiny", "version": "1"}
+    assert set(response.json["timings_ms"]) == {"wait", "decode", "detect", "attributes", "annotate", "encode"}
+    assert is_jpeg(base64.b64decode(response.json["annotated_jpeg"]))
 
 
 def test_a_face_has_the_documented_fields(client: FlaskClient, tiny_png: bytes) -> None:
-    answer = post(client, tiny_png)
+    response = post(client, tiny_png)
 
-    assert answer.json is not None
-    face = next(face for face in answer.json["faces"] if face["bbox"] == [240, 176, 336, 272])
+    assert response.json is not None
+    face = next(face for face in response.json["faces"] if face["bbox"] == [240, 176, 336, 272])
     assert face == {
         "bbox": [240, 176, 336, 272],
         "confidence": 0.9952,
@@ -65,19 +65,19 @@ def test_a_face_has_the_documented_fields(client: FlaskClient, tiny_png: bytes) 
     assert list(face["age_probabilities"]) == ["(0-9)", "(10-49)", "(50-99)"]
 
 
-def test_the_picture_is_left_out_on_request(client: FlaskClient, tiny_png: bytes) -> None:
-    answer = post(client, tiny_png, query_string={"annotated": "false"})
+def test_annotated_false_omits_the_picture(client: FlaskClient, tiny_png: bytes) -> None:
+    response = post(client, tiny_png, query_string={"annotated": "false"})
 
-    assert answer.json is not None
-    assert "annotated_jpeg" not in answer.json
+    assert response.json is not None
+    assert "annotated_jpeg" not in response.json
 
 
-def test_analyze_answers_the_picture(client: FlaskClient, tiny_png: bytes) -> None:
-    answer = post(client, tiny_png, "/analyze")
+def test_analyze_returns_the_picture(client: FlaskClient, tiny_png: bytes) -> None:
+    response = post(client, tiny_png, "/analyze")
 
-    assert answer.mimetype == "image/jpeg"
-    assert answer.headers["X-Face-Count"] == "3"
-    assert is_jpeg(answer.data)
+    assert response.mimetype == "image/jpeg"
+    assert response.headers["X-Face-Count"] == "3"
+    assert is_jpeg(response.data)
 
 
 @pytest.mark.parametrize(
@@ -98,22 +98,22 @@ def test_analyze_answers_the_picture(client: FlaskClient, tiny_png: bytes) -> No
         ("/analyze", "text/html, application/xhtml+xml, image/avif, */*;q=0.8", "image/jpeg"),
     ],
 )
-def test_the_answer_follows_accept(
+def test_the_response_has_the_preferred_type_of_accept(
     client: FlaskClient, tiny_png: bytes, route: str, accept: str, media_type: str
 ) -> None:
-    answer = post(client, tiny_png, route, headers={"Accept": accept})
+    response = post(client, tiny_png, route, headers={"Accept": accept})
 
-    assert (answer.status_code, answer.mimetype) == (200, media_type)
-    assert "Accept" in answer.headers["Vary"]
+    assert (response.status_code, response.mimetype) == (200, media_type)
+    assert "Accept" in response.headers["Vary"]
 
 
 @pytest.mark.parametrize("accept", ["image/png", "text/html", "application/json;q=0", "nonsense"])
-def test_a_type_that_cannot_be_given_is_refused(client: FlaskClient, tiny_png: bytes, accept: str) -> None:
-    answer = post(client, tiny_png, headers={"Accept": accept})
+def test_an_unavailable_type_in_accept_is_rejected(client: FlaskClient, tiny_png: bytes, accept: str) -> None:
+    response = post(client, tiny_png, headers={"Accept": accept})
 
-    assert answer.status_code == 406
-    assert answer.json is not None
-    assert answer.json["code"] == "not_acceptable"
+    assert response.status_code == 406
+    assert response.json is not None
+    assert response.json["code"] == "not_acceptable"
 
 
 @pytest.mark.parametrize(
@@ -122,16 +122,16 @@ def test_a_type_that_cannot_be_given_is_refused(client: FlaskClient, tiny_png: b
 def test_the_format_parameter_wins_over_accept(
     client: FlaskClient, tiny_png: bytes, form: str, media_type: str
 ) -> None:
-    answer = post(client, tiny_png, query_string={"format": form}, headers={"Accept": "image/png"})
+    response = post(client, tiny_png, query_string={"format": form}, headers={"Accept": "image/png"})
 
-    assert (answer.status_code, answer.mimetype) == (200, media_type)
+    assert (response.status_code, response.mimetype) == (200, media_type)
 
 
-def test_both_parts_come_raw(client: FlaskClient, tiny_png: bytes) -> None:
-    answer = post(client, tiny_png, headers={"Accept": "multipart/mixed"})
+def test_both_returns_two_raw_parts(client: FlaskClient, tiny_png: bytes) -> None:
+    response = post(client, tiny_png, headers={"Accept": "multipart/mixed"})
 
     message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(
-        f"Content-Type: {answer.content_type}\r\n\r\n".encode() + answer.data
+        f"Content-Type: {response.content_type}\r\n\r\n".encode() + response.data
     )
     description, picture = (part for part in message.walk() if not part.is_multipart())
     assert description.get_content_type() == "application/json"
@@ -143,33 +143,33 @@ def test_both_parts_come_raw(client: FlaskClient, tiny_png: bytes) -> None:
 
 
 @pytest.mark.parametrize("field", ["image", "file"])
-def test_the_field_may_be_called_image_or_file(client: FlaskClient, tiny_png: bytes, field: str) -> None:
-    answer = client.post("/predict", data={field: (io.BytesIO(tiny_png), "photo.png")})
+def test_the_photo_is_accepted_as_image_or_file(client: FlaskClient, tiny_png: bytes, field: str) -> None:
+    response = client.post("/predict", data={field: (io.BytesIO(tiny_png), "photo.png")})
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize("content_type", ["image/png", "image/jpeg", "image/x-anything", "application/octet-stream"])
-def test_a_raw_body_is_told_by_its_bytes(client: FlaskClient, tiny_png: bytes, content_type: str) -> None:
-    answer = client.post("/predict", data=tiny_png, content_type=content_type)
+def test_a_raw_body_is_recognized_by_its_bytes(client: FlaskClient, tiny_png: bytes, content_type: str) -> None:
+    response = client.post("/predict", data=tiny_png, content_type=content_type)
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize("way", ["query_string", "data"])
-def test_parameters_stand_in_the_query_or_in_the_form(client: FlaskClient, tiny_png: bytes, way: str) -> None:
+def test_parameters_are_read_from_the_query_and_from_the_form(client: FlaskClient, tiny_png: bytes, way: str) -> None:
     photo = {"image": (io.BytesIO(tiny_png), "photo.png")}
     parameters = {"max_faces": "1"}
     query, form = (parameters, photo) if way == "query_string" else ({}, photo | parameters)
 
-    answer = client.post("/predict", query_string=query, data=form)
+    response = client.post("/predict", query_string=query, data=form)
 
-    assert answer.json is not None
-    assert len(answer.json["faces"]) == 1
+    assert response.json is not None
+    assert len(response.json["faces"]) == 1
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "wanted"),
+    ("name", "value", "expected"),
     [
         ("min_confidence", "0", "a number from 0.01 to 1"),
         ("min_confidence", "1.1", "a number from 0.01 to 1"),
@@ -186,53 +186,53 @@ def test_parameters_stand_in_the_query_or_in_the_form(client: FlaskClient, tiny_
         ("annotated", "no", "one of true, false"),
     ],
 )
-def test_a_parameter_out_of_range_is_named_with_its_range(
-    client: FlaskClient, tiny_png: bytes, name: str, value: str, wanted: str
+def test_an_error_names_the_parameter_and_its_range(
+    client: FlaskClient, tiny_png: bytes, name: str, value: str, expected: str
 ) -> None:
-    answer = post(client, tiny_png, query_string={name: value})
+    response = post(client, tiny_png, query_string={name: value})
 
-    assert answer.status_code == 400
-    assert answer.json is not None
-    assert answer.json["code"] == "bad_parameter"
-    assert answer.json["error"].startswith(f"{name} is ")
-    assert answer.json["error"].endswith(f"; it must be {wanted}.")
-    assert len(answer.json["error"]) < 150
+    assert response.status_code == 400
+    assert response.json is not None
+    assert response.json["code"] == "bad_parameter"
+    assert response.json["error"].startswith(f"{name} is ")
+    assert response.json["error"].endswith(f"; it must be {expected}.")
+    assert len(response.json["error"]) < 150
 
 
-def test_health_and_readiness(client: FlaskClient) -> None:
+def test_a_warm_service_is_healthy_and_ready(client: FlaskClient) -> None:
     assert client.get("/healthz").json == {"status": "ok"}
     assert client.get("/readyz").json == {"status": "ready", "pack": "tiny"}
 
 
-def test_a_service_that_is_not_warm_is_not_ready(tiny_pack: Path) -> None:
+def test_a_cold_service_is_not_ready(tiny_pack: Path) -> None:
     app = create_app(Settings(pack=str(tiny_pack)), warm=False)
 
-    answer = app.test_client().get("/readyz")
+    response = app.test_client().get("/readyz")
 
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-    assert answer.json is not None
-    assert answer.json["code"] == "not_ready"
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+    assert response.json is not None
+    assert response.json["code"] == "not_ready"
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/predict/", "/batches//x", "/static/../app.py", "/%2e%2e/etc/passwd"])
 def test_an_unknown_path_is_not_found(client: FlaskClient, path: str) -> None:
-    answer = client.get(path)
+    response = client.get(path)
 
-    assert answer.status_code == 404
-    assert answer.json is not None
-    assert answer.json["code"] == "not_found"
-
-
-def test_a_wrong_method_names_the_right_one(client: FlaskClient) -> None:
-    answer = client.get("/predict")
-
-    assert answer.status_code == 405
-    assert answer.json is not None
-    assert answer.json["code"] == "method_not_allowed"
-    assert set(answer.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
+    assert response.status_code == 404
+    assert response.json is not None
+    assert response.json["code"] == "not_found"
 
 
-def test_an_unforeseen_error_tells_nothing_but_its_id(
+def test_a_wrong_method_is_rejected_with_the_allowed_ones(client: FlaskClient) -> None:
+    response = client.get("/predict")
+
+    assert response.status_code == 405
+    assert response.json is not None
+    assert response.json["code"] == "method_not_allowed"
+    assert set(response.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
+
+
+def test_an_unexpected_error_reveals_no_detail(
     tiny_pack: Path, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = create_app(Settings(pack=str(tiny_pack)))
@@ -241,63 +241,63 @@ def test_an_unforeseen_error_tells_nothing_but_its_id(
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr(app.extensions["engine"], "analyze", fail)
-    answer = post(app.test_client(), tiny_png)
+    response = post(app.test_client(), tiny_png)
 
-    assert answer.status_code == 500
-    assert answer.json is not None
-    assert answer.json["code"] == "internal_error"
-    assert "secret" not in answer.text
+    assert response.status_code == 500
+    assert response.json is not None
+    assert response.json["code"] == "internal_error"
+    assert "secret" not in response.text
     assert any(record.exc_info and "secret" in str(record.exc_info[1]) for record in caplog.records)
 
 
-def test_a_fault_of_the_pack_is_not_told_to_callers(
+def test_an_error_of_the_pack_reveals_no_path(
     app: Flask, client: FlaskClient, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise PackError("/srv/models/face.prototxt is no SSD")
 
     monkeypatch.setattr(app.extensions["engine"], "analyze", fail)
-    answer = post(client, tiny_png)
+    response = post(client, tiny_png)
 
-    assert answer.status_code == 500
-    assert "/srv" not in answer.text
+    assert response.status_code == 500
+    assert "/srv" not in response.text
 
 
-def test_a_busy_service_says_when_to_come_back(
+def test_a_busy_service_says_when_to_try_again(
     app: Flask, client: FlaskClient, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: Any, **__: Any) -> None:
-        raise QueueFull("Too many photos are waiting already; try again in a second.")
+    def reject(*_: Any, **__: Any) -> None:
+        raise QueueFull("The queue is full; try again in a second.")
 
-    monkeypatch.setattr(app.extensions["engine"], "analyze", refuse)
-    answer = post(client, tiny_png)
+    monkeypatch.setattr(app.extensions["engine"], "analyze", reject)
+    response = post(client, tiny_png)
 
-    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
-    assert answer.json is not None
-    assert answer.json["code"] == "queue_full"
+    assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
+    assert response.json is not None
+    assert response.json["code"] == "queue_full"
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/nothing", "/openapi.json", "/"])
-def test_no_answer_is_stored_or_sniffed(client: FlaskClient, path: str) -> None:
-    answer = client.get(path)
+def test_every_response_forbids_storing_and_sniffing(client: FlaskClient, path: str) -> None:
+    response = client.get(path)
 
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_a_good_request_id_is_taken_over(client: FlaskClient) -> None:
+def test_a_valid_request_id_is_repeated(client: FlaskClient) -> None:
     assert client.get("/healthz", headers={"X-Request-ID": "order-17.a"}).headers["X-Request-ID"] == "order-17.a"
 
 
 @pytest.mark.parametrize("sent", ["", "a b", "x" * 65, '"};drop', "ü"])
-def test_a_bad_request_id_is_replaced(client: FlaskClient, sent: str) -> None:
+def test_an_invalid_request_id_is_replaced(client: FlaskClient, sent: str) -> None:
     given = client.get("/healthz", headers={"X-Request-ID": sent}).headers["X-Request-ID"]
 
     assert len(given) == 32
     assert given != sent
 
 
-def test_metrics_count_what_was_answered(client: FlaskClient, tiny_png: bytes) -> None:
+def test_metrics_count_requests(client: FlaskClient, tiny_png: bytes) -> None:
     def count() -> float:
         lines = client.get("/metrics").text.splitlines()
         found = [line for line in lines if line.startswith('visage_requests_total{route="/predict",status="200"}')]
@@ -309,46 +309,46 @@ def test_metrics_count_what_was_answered(client: FlaskClient, tiny_png: bytes) -
     assert count() == before + 1
 
 
-def test_answers_that_wait_to_be_counted_do_not_become_many(client: FlaskClient) -> None:
+def test_fewer_than_100_requests_wait_to_be_counted(client: FlaskClient) -> None:
     most = 0
     for _ in range(250):
         client.get("/healthz")
-        most = max(most, len(metrics._uncounted))
+        most = max(most, len(metrics._pending))
 
     assert 0 < most < 100
 
 
-def test_metrics_do_not_grow_with_made_up_paths(client: FlaskClient) -> None:
-    client.get("/made-up-path")
+def test_unknown_paths_add_no_metrics(client: FlaskClient) -> None:
+    client.get("/unknown-path")
 
-    assert "made-up-path" not in client.get("/metrics").text
+    assert "unknown-path" not in client.get("/metrics").text
 
 
 def test_the_page_loads_nothing_from_elsewhere(client: FlaskClient) -> None:
-    answer = client.get("/")
+    response = client.get("/")
 
-    assert answer.mimetype == "text/html"
-    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-    assert "://" not in answer.text
+    assert response.mimetype == "text/html"
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+    assert "://" not in response.text
 
 
-def test_the_page_has_no_script_or_style_inside(client: FlaskClient) -> None:
+def test_the_page_has_no_inline_script_or_style(client: FlaskClient) -> None:
     page = client.get("/").text
 
     assert re.findall(r"<script(?! type=.module. src=.static/)", page) == []
     assert re.findall(r"<style|\bstyle=|\bon\w+=", page) == []
 
 
-def test_what_the_page_names_is_there(client: FlaskClient) -> None:
+def test_every_file_that_the_page_loads_exists(client: FlaskClient) -> None:
     named = re.findall(r'(?:src|href)="(static/[^"]+)"', client.get("/").text)
 
     assert named
     for path in named:
-        with client.get(path) as answer:
-            assert answer.status_code == 200, path
+        with client.get(path) as response:
+            assert response.status_code == 200, path
 
 
-def test_every_module_of_the_page_is_fetched_at_once(client: FlaskClient) -> None:
+def test_every_module_of_the_page_is_preloaded(client: FlaskClient) -> None:
     page = client.get("/").text
 
     modules = {path.name for path in (ROOT / "visage" / "web" / "static").glob("*.js")}
@@ -363,35 +363,35 @@ def test_a_page_without_scripts_has_a_form_that_posts_a_photo(client: FlaskClien
 
 
 @pytest.fixture
-def guarded(tiny_pack: Path) -> FlaskClient:
+def protected(tiny_pack: Path) -> FlaskClient:
     return create_app(Settings(pack=str(tiny_pack), api_token="s3cret")).test_client()
 
 
 @pytest.mark.parametrize("header", [None, "Bearer", "Bearer wrong", "Basic s3cret", "s3cret", "Bearer s3crét"])
-def test_without_the_token_a_photo_is_refused(guarded: FlaskClient, tiny_png: bytes, header: str | None) -> None:
-    answer = post(guarded, tiny_png, headers={"Authorization": header} if header else {})
+def test_a_photo_without_the_token_is_rejected(protected: FlaskClient, tiny_png: bytes, header: str | None) -> None:
+    response = post(protected, tiny_png, headers={"Authorization": header} if header else {})
 
-    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
-    assert answer.json is not None
-    assert answer.json["code"] == "unauthorized"
+    assert (response.status_code, response.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert response.json is not None
+    assert response.json["code"] == "unauthorized"
 
 
-def test_with_the_token_a_photo_is_answered(guarded: FlaskClient, tiny_png: bytes) -> None:
-    assert post(guarded, tiny_png, headers={"Authorization": "Bearer s3cret"}).status_code == 200
+def test_a_photo_with_the_token_is_accepted(protected: FlaskClient, tiny_png: bytes) -> None:
+    assert post(protected, tiny_png, headers={"Authorization": "Bearer s3cret"}).status_code == 200
 
 
 @pytest.mark.parametrize(("path", "status"), [("/healthz", 200), ("/readyz", 200), ("/", 200), ("/metrics", 401)])
-def test_health_needs_no_token_but_metrics_do(guarded: FlaskClient, path: str, status: int) -> None:
-    assert guarded.get(path).status_code == status
+def test_metrics_need_the_token_but_health_and_the_page_do_not(protected: FlaskClient, path: str, status: int) -> None:
+    assert protected.get(path).status_code == status
 
 
-def test_other_origins_are_not_named_unless_set(client: FlaskClient) -> None:
-    answer = client.get("/healthz", headers={"Origin": "https://elsewhere.example"})
+def test_no_origin_is_allowed_by_default(client: FlaskClient) -> None:
+    response = client.get("/healthz", headers={"Origin": "https://elsewhere.example"})
 
-    assert "Access-Control-Allow-Origin" not in answer.headers
+    assert "Access-Control-Allow-Origin" not in response.headers
 
 
-def test_a_named_origin_may_call(tiny_pack: Path) -> None:
+def test_only_the_configured_origin_is_allowed(tiny_pack: Path) -> None:
     client = create_app(Settings(pack=str(tiny_pack), cors_origins=("https://app.example",))).test_client()
 
     preflight = client.options(
@@ -403,42 +403,44 @@ def test_a_named_origin_may_call(tiny_pack: Path) -> None:
     assert "Access-Control-Allow-Origin" not in stranger.headers
 
 
-def test_an_upload_never_becomes_a_file(client: FlaskClient, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_is_never_written_to_a_file(
+    client: FlaskClient, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def forbid(*_: Any, **__: Any) -> None:
-        raise AssertionError("a temporary file was made")
+        raise AssertionError("a temporary file was created")
 
     monkeypatch.setattr("tempfile.TemporaryFile", forbid)
     monkeypatch.setattr("werkzeug.formparser.SpooledTemporaryFile", forbid)
 
-    # Larger than what werkzeug keeps in memory by itself.
+    # Larger than the 500 kB that werkzeug keeps in memory by default.
     part = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
     body = part + tiny_png + bytes(900_000) + b"\r\n--b--\r\n"
-    answer = client.post("/predict", data=body, content_type="multipart/form-data; boundary=b")
+    response = client.post("/predict", data=body, content_type="multipart/form-data; boundary=b")
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize("after", [0, 1, CHUNK, 3 * CHUNK])
-def test_what_follows_the_last_boundary_of_a_form_is_ignored(client: FlaskClient, tiny_png: bytes, after: int) -> None:
+def test_bytes_after_the_last_boundary_of_a_form_are_ignored(client: FlaskClient, tiny_png: bytes, after: int) -> None:
     head = b'--edge\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
     body = head + tiny_png + b"\r\n--edge--\r\n" + bytes(after)
 
-    answer = client.post("/predict", data=body, content_type="multipart/form-data; boundary=edge")
+    response = client.post("/predict", data=body, content_type="multipart/form-data; boundary=edge")
 
-    assert answer.status_code == 200, answer.text
+    assert response.status_code == 200, response.text
 
 
 @pytest.mark.parametrize("file_name", ['filename="a.png"', "filename*=UTF-8''%C3%A9.png", 'filename=""'])
-def test_a_photo_is_a_file_however_its_name_is_written(client: FlaskClient, tiny_png: bytes, file_name: str) -> None:
+def test_every_spelling_of_a_file_name_marks_a_file(client: FlaskClient, tiny_png: bytes, file_name: str) -> None:
     head = f'--edge\r\nContent-Disposition: form-data; name="image"; {file_name}\r\n\r\n'.encode()
 
-    answer = client.post(
+    response = client.post(
         "/predict", data=head + tiny_png + b"\r\n--edge--\r\n", content_type="multipart/form-data; boundary=edge"
     )
 
-    assert answer.status_code == 200, answer.text
+    assert response.status_code == 200, response.text
 
 
 @pytest.mark.parametrize("host", ["photos.example", "a..b", "x" * 300])
-def test_what_a_caller_takes_the_service_for_changes_nothing(client: FlaskClient, host: str) -> None:
+def test_any_host_header_is_accepted(client: FlaskClient, host: str) -> None:
     assert client.get("/healthz", headers={"Host": host}).json == {"status": "ok"}

@@ -22,7 +22,7 @@ def parse_error(reason: Exception) -> RequestError:
 def reject(error: VisageError, request_id: str, *, keep_alive: bool = False) -> bytes:
     """Log and count a rejected request, and return the complete response. `keep_alive` sets its Connection header."""
     logger.info("rejected", extra={"fields": {"request_id": request_id, "status": error.status, "code": error.code}})
-    metrics.count_unrouted(error)
+    metrics.count_early_rejection(error)
     retry_after = error.retry_after if isinstance(error, BusyError) else None
     before_id, after_id = _response_around_id(error.status, error.code, str(error), retry_after, keep_alive)
     return before_id + request_id.encode() + after_id

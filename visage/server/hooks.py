@@ -57,8 +57,8 @@ def post_worker_init(worker: Any) -> None:
         engine = worker.wsgi.extensions["engine"]
         engine.warm_up()
         run_self_test(worker)
-        metrics.introduce(engine)
-        metrics.keep_up_to_date(engine)
+        metrics.set_engine_info(engine)
+        metrics.start_updates(engine)
         if engine.leaks_memory:
             worker.max_requests = RECYCLE_AFTER_PHOTOS + secrets.randbelow(RECYCLE_AFTER_PHOTOS)
     while not worker.early_signals.empty():

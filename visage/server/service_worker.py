@@ -101,7 +101,7 @@ class ServiceWorker(BufferingWorker):
             try:
                 super().run()
             finally:
-                metrics.bring_up_to_date(self.wsgi.extensions["engine"])
+                metrics.update(self.wsgi.extensions["engine"])
             return
         # An open listener would keep clients waiting after the workers that serve have stopped.
         for listener in self.sockets:

@@ -1,4 +1,7 @@
-"""The HTTP service: `create_app` builds it around an engine."""
+"""The HTTP API and the web page: a Flask app around the engine.
+
+`create_app` builds it. Routes read a request, call the engine, and return a response; they do no work of their own.
+"""
 
 from visage.web.app import create_app
 

@@ -1,4 +1,4 @@
-"""The app factory: Flask, set up around an engine."""
+"""The app factory: Flask around an engine."""
 
 import threading
 from collections.abc import Callable
@@ -13,10 +13,11 @@ from visage.runtime.engine import Engine
 from visage.settings import Settings
 from visage.web import error_handlers, metrics, request_logging, routes, security
 from visage.web.photo_request import PhotoRequest
+from visage.web.responses import ServiceResponse
 
 
 class NoSessions(SessionInterface):
-    """Nobody is remembered from one request to the next."""
+    """An interface that reads and writes no session cookie."""
 
     _none = NullSession()
 
@@ -25,17 +26,18 @@ class NoSessions(SessionInterface):
 
 
 class Service(Flask):
-    """Flask without what nothing here needs: of what a photo takes beside its nets, most is such work."""
+    """Flask without work per request that this service does not need; outside the nets Flask takes most of the time."""
 
     request_class = PhotoRequest
+    response_class = ServiceResponse
     session_interface = NoSessions()
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """None of the functions is a coroutine; Flask would look each of them over for every request."""
+        """Return `func`: no view is a coroutine. Flask would inspect every function in every request."""
         return func
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """Find the address, whatever the host is called that it is at: Flask would read its name twice."""
+        """Match the path, whatever the host: Flask would parse the host twice in every request."""
         if request is None:
             return super().create_url_adapter(None)
         path = request.environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
@@ -43,35 +45,35 @@ class Service(Flask):
 
 
 def create_app(settings: Settings | None = None, *, warm: bool = True) -> Flask:
-    """The app, with its nets loaded and, if `warm`, warmed up; a test passes settings of its own.
+    """Return the app with its nets loaded; `settings` come from the environment by default.
 
-    A process that only forks those that serve needs no warm nets: theirs are warmed up after the fork.
+    With `warm`, the nets are warmed up here. A master process that only forks workers leaves that to them.
 
     Raises:
-        SetupError: a setting or the model pack cannot be used.
+        SetupError: a setting or the model pack is invalid.
     """
     settings = settings or Settings.from_environment()
     app = Service(__name__)
-    # Two slashes are another address, and not a redirection, which would be HTML.
+    # Double slashes are 404, not a redirect with an HTML body.
     app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config.update(MAX_CONTENT_LENGTH=settings.max_body_bytes)
     engine = Engine(settings)
     if warm:
         engine.warm_up()
-        metrics.introduce(engine)
+        metrics.set_engine_info(engine)
     else:
         engine.check()
     app.extensions["engine"] = engine
-    # Set when this process is to end, for answers that would go on.
+    # Set when the worker stops, for responses that would take long.
     app.extensions["stopping"] = threading.Event()
-    # Whether what is answered counts: a worker's first photo is its own.
+    # True while the worker handles its self-test request, which is neither logged nor counted.
     app.extensions["self_test"] = False
-    request_logging.install(app, log_addresses=settings.log_addresses)
-    metrics.install(app)
-    security.install(app, settings)
-    error_handlers.install(app)
-    routes.install(app, settings)
+    request_logging.init_app(app, log_addresses=settings.log_addresses)
+    metrics.init_app(app)
+    security.init_app(app, settings)
+    error_handlers.init_app(app)
+    routes.init_app(app, settings)
     if settings.cors_origins:
         CORS(
             app,

@@ -1,4 +1,4 @@
-"""How a batch goes on, as server-sent events (WHATWG HTML, 9.2)."""
+"""The progress of a batch as server-sent events (WHATWG HTML, 9.2)."""
 
 import json
 import threading
@@ -7,27 +7,29 @@ from collections.abc import Iterator
 from typing import Any
 
 from visage.batches import Batches
-from visage.batches.batch import Progress, State
+from visage.batches.batch import State
 from visage.errors import BatchError, BatchNotFound
+from visage.web.batch_json import progress_as_json
 
-# Of the last event: who comes again with it, as browsers do, need not come once more.
+# ID of the last event. A browser that reconnects sends it, and gets 204, which stops further attempts.
 LAST_ID = "end"
 
-# How often a batch is looked at, and how soon a client that was sent away may come again.
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
+
+# When a client reconnects whose stream ended early.
 _RETRY_MILLISECONDS = 2000
 
-# Proxies give up on answers that say nothing for a minute; and so a client that has left is noticed.
-_SIGN_SECONDS = 10.0
+# Proxies close streams that are silent for a minute. Writing also detects clients that have left.
+_KEEPALIVE_SECONDS = 10.0
 
 
-def events(batches: Batches, batch_id: str, stopping: threading.Event, *, once: bool) -> Iterator[str]:
-    """Yield an event `progress` whenever something has changed, and at last one `end`; with `once`, one event.
+def batch_events(batches: Batches, batch_id: str, stopping: threading.Event, *, once: bool) -> Iterator[str]:
+    """Yield an event `progress` for every change, and `end` when the batch is done, failed or deleted.
 
-    The end is that of the batch, deleted or not. When the process is `stopping` there is none: the client comes again.
+    With `once`, or when `stopping` is set, the stream ends early and the client reconnects.
     """
     yield f"retry: {_RETRY_MILLISECONDS}\n\n"
-    last, said = None, time.monotonic()
+    last, sent = None, time.monotonic()
     while True:
         try:
             progress = batches.progress(batch_id)
@@ -40,36 +42,15 @@ def events(batches: Batches, batch_id: str, stopping: threading.Event, *, once: 
             yield _event("end", progress_as_json(progress))
             return
         if progress != last:
-            last, said = progress, time.monotonic()
+            last, sent = progress, time.monotonic()
             yield _event("progress", progress_as_json(progress))
-        elif time.monotonic() > said + _SIGN_SECONDS:
-            said = time.monotonic()
+        elif time.monotonic() > sent + _KEEPALIVE_SECONDS:
+            sent = time.monotonic()
             yield ":\n\n"
-        if once or stopping.wait(_LOOK_SECONDS):
+        if once or stopping.wait(_POLL_SECONDS):
             return
 
 
-def progress_as_json(progress: Progress) -> dict[str, Any]:
-    """How far a batch is, as plain data."""
-    reason = {"reason": progress.reason} if progress.reason else {}
-    return {
-        "id": progress.id,
-        "task": progress.task.value,
-        "state": progress.state.value,
-        "total": progress.total,
-        "done": progress.done,
-        "failed": progress.failed,
-        "created": _as_text(progress.created),
-        "expires": _as_text(progress.expires),
-        **reason,
-    }
-
-
 def _event(kind: str, content: dict[str, Any]) -> str:
-    number = f"id: {LAST_ID}\n" if kind == "end" else ""
-    return f"event: {kind}\n{number}data: {json.dumps(content)}\n\n"
-
-
-def _as_text(seconds: float) -> str:
-    """A time as RFC 3339 has it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+    event_id = f"id: {LAST_ID}\n" if kind == "end" else ""
+    return f"event: {kind}\n{event_id}data: {json.dumps(content)}\n\n"

@@ -1,4 +1,4 @@
-"""Whether a picture that is being enlarged is worth going on with: somebody must want it, and there must be time."""
+"""Cancels the enhancement of a picture that nobody waits for, or that would delay the end of the process."""
 
 import time
 from threading import Event
@@ -9,44 +9,44 @@ from werkzeug.exceptions import ClientDisconnected
 from visage.errors import NotReady
 from visage.runtime.enhancer import Enhancer
 
-# What a process that is to end gives an enlargement. gunicorn gives it 30 (gunicorn.conf.py), of which the encoder may
-# take 14 (`python -m benchmarks.superres formats`), and the tile in hand comes first.
-MOST_SECONDS_AFTER_STOP = 10.0
+# Longest rest of an enhancement after a stop signal. gunicorn's graceful timeout is 30 s (gunicorn.conf.py). Encoding
+# takes up to 14 s of it (`python -m benchmarks.superres formats`), and the current tile comes first.
+MAX_SECONDS_AFTER_STOP = 10.0
 
 
 class Client(Protocol):
-    """Whom a picture is for."""
+    """The connection that waits for the picture."""
 
     @property
     def disconnected(self) -> bool:
-        """Whether nobody waits for it any more."""
+        """Whether the client has closed it."""
 
 
-class Wanted:
-    """Told of every tile, it ends what is in vain. For one picture."""
+class Cancellation:
+    """Progress callback that aborts the enhancement of one picture."""
 
     def __init__(self, client: Client | None, stopping: Event, enhancer: Enhancer) -> None:
-        """`client` is whom the picture is for, if that is known; `stopping` is set when the process is to end."""
+        """Watch `client` (None if unknown) and `stopping`, which is set when the worker stops."""
         self._client = client
         self._stopping = stopping
         self._enhancer = enhancer
-        self._began = time.monotonic()
+        self._started = time.monotonic()
 
     def __call__(self, done: int, tiles: int) -> None:
-        """Go on, or raise.
+        """Raise to abort the enhancement after `done` of `tiles`.
 
         Raises:
-            ClientDisconnected: nobody waits for the picture any more.
-            NotReady: the process is to end, and would before the picture is there.
+            ClientDisconnected: the client has left.
+            NotReady: the worker stops, and the picture would take too long.
         """
         if self._client is not None and self._client.disconnected:
             raise ClientDisconnected
-        if self._stopping.is_set() and self._seconds_left(done, tiles) > MOST_SECONDS_AFTER_STOP:
-            raise NotReady("The service is being stopped, and this picture takes too long for that; send it again.")
+        if self._stopping.is_set() and self._remaining_seconds(done, tiles) > MAX_SECONDS_AFTER_STOP:
+            raise NotReady("The service is being stopped before this picture can be finished; send it again.")
 
-    def _seconds_left(self, done: int, tiles: int) -> float:
-        """What is to be expected: as long as the last picture took, and then as long a tile as those so far."""
+    def _remaining_seconds(self, done: int, tiles: int) -> float:
+        """Estimate from the tiles so far; before the first, the time of the enhancer's last picture."""
         if done == 0:
-            self._began = time.monotonic()
+            self._started = time.monotonic()
             return self._enhancer.expected_seconds
-        return (time.monotonic() - self._began) / done * (tiles - done)
+        return (time.monotonic() - self._started) / done * (tiles - done)

@@ -1,4 +1,4 @@
-"""Threads for requests that take long, apart from those that photos need: so many, and no more, hold one at a time."""
+"""A limit for long requests, so that they leave threads to photos."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,26 +7,30 @@ from threading import BoundedSemaphore
 from visage.errors import QueueFull
 
 
-class Streams:
-    """At most `most` requests that take long."""
+class ConcurrencyLimit:
+    """Allows at most `limit` long requests at the same time."""
 
-    def __init__(self, most: int) -> None:
-        self._free = BoundedSemaphore(most)
+    def __init__(self, limit: int) -> None:
+        self._free = BoundedSemaphore(limit)
 
-    def try_to_enter(self) -> bool:
-        """Begin such a request, if there is room; whether there was."""
+    def try_acquire(self) -> bool:
+        """Start a long request if the limit allows; return whether it does. Every success needs a `release`."""
         return self._free.acquire(blocking=False)
 
-    def leave(self) -> None:
-        """End such a request."""
+    def release(self) -> None:
+        """End a long request."""
         self._free.release()
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Be such a request for as long as the block takes, or raise QueueFull."""
-        if not self.try_to_enter():
-            raise QueueFull("Too many batches are being sent and fetched; try again in a few seconds.", retry_after=5)
+    def acquired(self) -> Iterator[None]:
+        """Run the block as a long request.
+
+        Raises:
+            QueueFull: the limit is reached.
+        """
+        if not self.try_acquire():
+            raise QueueFull("Too many batches are in transfer; try again in a few seconds.", retry_after=5)
         try:
             yield
         finally:
-            self.leave()
+            self.release()

@@ -1,35 +1,35 @@
-"""Every failure as the one error shape: `{"error": sentence, "code": name}`."""
+"""Every error as the same JSON: `{"error": sentence, "code": name}`."""
 
-from flask import Flask, Response, jsonify
+from typing import cast
+
+from flask import Flask, jsonify
 from werkzeug.exceptions import HTTPException
 
 from visage.errors import BatchError, BusyError, RequestError, Unauthorized
 from visage.logs import cause, logger
-from visage.web import metrics
-from visage.web.photo_request import this_request
+from visage.web.responses import ServiceResponse
 
-# What Flask itself refuses, by status.
+# Errors of Flask itself, by status.
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 _SENTENCES = {
-    404: "There is nothing at this address; GET /openapi.json tells what there is.",
-    405: "This method is not possible here; the Allow header names those that are.",
+    404: "There is nothing at this URL; GET /openapi.json lists the routes.",
+    405: "This route does not allow this method; the Allow header lists those that it allows.",
 }
 
 
-def install(app: Flask) -> None:
-    """Have `app` answer every exception in this shape, with no detail of an unforeseen one outside the log."""
+def init_app(app: Flask) -> None:
+    """Make `app` return every exception as JSON; details of unexpected ones go to the log only."""
     for kind in (RequestError, BatchError, BusyError):
-        app.register_error_handler(kind, _foreseen)
-    app.register_error_handler(HTTPException, _of_flask)
-    app.register_error_handler(Exception, _unforeseen)
+        app.register_error_handler(kind, _expected)
+    app.register_error_handler(HTTPException, _http_exception)
+    app.register_error_handler(Exception, _unexpected)
 
 
-def _foreseen(error: RequestError | BatchError | BusyError) -> Response:
-    metrics.count_refusal(error)
+def _expected(error: RequestError | BatchError | BusyError) -> ServiceResponse:
     if isinstance(error, BatchError) and error.__cause__:
         logger.warning(error.code, extra={"fields": {"reason": cause(error)}})
-    this_request().refused = error.code
-    response = _shape(str(error), error.code, error.status)
+    response = _error_response(str(error), error.code, error.status)
+    response.error_code = error.code
     if isinstance(error, BusyError):
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unauthorized):
@@ -37,24 +37,25 @@ def _foreseen(error: RequestError | BatchError | BusyError) -> Response:
     return response
 
 
-def _of_flask(error: HTTPException) -> Response:
+def _http_exception(error: HTTPException) -> ServiceResponse:
     status = error.code or 500
     if status >= 500:
-        return _unforeseen(error)
-    sentence = _SENTENCES.get(status, "The request cannot be understood; GET /openapi.json tells what is expected.")
-    response = _shape(sentence, _CODES.get(status, "bad_request"), status)
+        return _unexpected(error)
+    sentence = _SENTENCES.get(status, "The request is invalid; GET /openapi.json describes valid ones.")
+    response = _error_response(sentence, _CODES.get(status, "bad_request"), status)
     for name, value in error.get_headers():
         if name == "Allow":
             response.headers[name] = value
     return response
 
 
-def _unforeseen(error: Exception) -> Response:
+def _unexpected(error: Exception) -> ServiceResponse:
     logger.error("internal_error", exc_info=error)
-    return _shape("Something went wrong here; try again, and report the request id if it stays.", "internal_error", 500)
+    sentence = "The service failed unexpectedly; try again, and report the request ID if the error persists."
+    return _error_response(sentence, "internal_error", 500)
 
 
-def _shape(sentence: str, code: str, status: int) -> Response:
-    response = jsonify(error=sentence, code=code)
+def _error_response(sentence: str, code: str, status: int) -> ServiceResponse:
+    response = cast(ServiceResponse, jsonify(error=sentence, code=code))
     response.status_code = status
     return response

@@ -1,4 +1,4 @@
-"""Multipart forms by the library `multipart`, in a tenth of the time that werkzeug's own parser takes for a photo."""
+"""Multipart forms, parsed by the library `multipart` in a tenth of the time that werkzeug takes for a photo."""
 
 import math
 from collections.abc import Iterable
@@ -14,27 +14,27 @@ from werkzeug.http import parse_options_header
 Fields = MultiDict[str, str]
 Files = MultiDict[str, FileStorage]
 
-# Bytes of a body that are read at a time.
+# Bytes per read of a body.
 CHUNK = 2**18
 
 
 class PhotoFormParser(FormDataParser):
-    """Keeps every part in memory: a photo never touches the disk, not even as a temporary file."""
+    """Keeps every part in memory. Photos are never written to the disk, not even to a temporary file."""
 
     def parse(
         self, stream: IO[bytes], mimetype: str, content_length: int | None, options: dict[str, str] | None = None
     ) -> tuple[IO[bytes], Fields, Files]:
-        """The fields and files of a form; none at all where a multipart body is not what its headers say.
+        """Return the fields and files of a form; none if a multipart body does not match its headers.
 
         Raises:
-            RequestEntityTooLarge: too many parts, or too long a field.
+            RequestEntityTooLarge: the form has too many parts, or a field is too long.
         """
         if mimetype != "multipart/form-data":
             return super().parse(stream, mimetype, content_length, options)
         try:
-            boundary, most = (options or {}).get("boundary", ""), self.max_form_parts or math.inf
-            # Every byte is a letter of this alphabet: a name in one that we do not know costs nobody the photo.
-            with PushMultipartParser(boundary, max_segment_count=most, header_charset="latin-1") as parser:
+            boundary, max_parts = (options or {}).get("boundary", ""), self.max_form_parts or math.inf
+            # Latin-1 decodes any byte, so a file name in an unknown encoding does not fail the request.
+            with PushMultipartParser(boundary, max_segment_count=max_parts, header_charset="latin-1") as parser:
                 form = self._collect(parser.parse_blocking(stream.read, CHUNK))
         except ParserLimitReached:
             raise RequestEntityTooLarge from None
@@ -53,7 +53,7 @@ class PhotoFormParser(FormDataParser):
                 continue
             elif event:
                 chunks.append(event)
-                # Only files may be as long as the body may be.
+                # The size of files is limited by that of the body alone.
                 if name is None and part.bytes_received > (self.max_form_memory_size or math.inf):
                     raise RequestEntityTooLarge
             elif name is None:
@@ -64,12 +64,12 @@ class PhotoFormParser(FormDataParser):
 
 
 def file_name(part: MultipartSegment) -> str | None:
-    """The name of a file, None for any other field; some clients write it in the form of RFC 5987 alone."""
+    """Return the file name of a part, None for a field. Some clients send only the form of RFC 5987, `filename*`."""
     if part.filename is not None:
         return field_text(part.filename)
     return parse_options_header(part.header("Content-Disposition"))[1].get("filename")
 
 
 def field_text(latin: str) -> str:
-    """What clients mean, which is UTF-8; where it is not, with a sign for what cannot be told."""
+    """Decode a header value as UTF-8, which clients send; invalid bytes become replacement characters."""
     return latin.encode("latin-1").decode(errors="replace")

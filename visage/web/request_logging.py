@@ -1,51 +1,53 @@
-"""A line in the log for every request, and the request ids that tie lines and answers together."""
+"""One log line for each request, and the request IDs that connect log lines and responses."""
 
 import time
 
-from flask import Flask, Response
+from flask import Flask
 
-from visage.enhance.results import Enhanced
 from visage.logs import logger, request_id, valid_request_id
 from visage.web.photo_request import this_request
+from visage.web.responses import ServiceResponse
 
 REQUEST_ID = "X-Request-ID"
 
 
-def install(app: Flask, *, log_addresses: bool) -> None:
-    """Give every request of `app` an id and write a line when it was answered."""
+def init_app(app: Flask, *, log_addresses: bool) -> None:
+    """Give every request of `app` an ID, and log it when its response is ready."""
 
     @app.before_request
-    def begin() -> None:
-        request = this_request()
-        request_id.set(valid_request_id(request.headers.get(REQUEST_ID, "")))
-        request.started = time.perf_counter()
+    def assign_request_id() -> None:
+        request_id.set(valid_request_id(this_request().headers.get(REQUEST_ID, "")))
 
     @app.after_request
-    def finish(response: Response) -> Response:
-        request = this_request()
+    def log_request(response: ServiceResponse) -> ServiceResponse:
         response.headers[REQUEST_ID] = request_id.get()
-        if app.extensions["self_test"]:
-            return response
-        fields: dict[str, object] = {
-            "method": request.method,
-            # The rule, never the path that was asked for: that is the caller's text.
-            "route": request.url_rule.rule if request.url_rule else None,
-            "status": response.status_code,
-            "milliseconds": round((time.perf_counter() - request.started) * 1000, 1),
-        }
-        worked = request.worked
-        if worked:
-            if not isinstance(worked, Enhanced):
-                fields["faces"] = len(worked.faces)
-            fields["stages"] = {stage: round(seconds * 1000, 1) for stage, seconds in worked.seconds.items()}
-        if request.refused:
-            fields["code"] = request.refused
-        if log_addresses:
-            fields["address"] = request.remote_addr
-        logger.info("request", extra={"fields": fields})
+        if not app.extensions["self_test"]:
+            address = {"address": this_request().remote_addr} if log_addresses else {}
+            logger.info("request", extra={"fields": _fields(response) | address})
         return response
 
     @app.teardown_request
-    def end(_error: BaseException | None) -> None:
-        # Threads serve many requests: what one logs after this belongs to none of them.
+    def clear_request_id(_error: BaseException | None) -> None:
+        # The thread goes on to other work, which must not be logged under this ID.
         request_id.set("")
+
+
+def _fields(response: ServiceResponse) -> dict[str, object]:
+    request = this_request()
+    fields: dict[str, object] = {
+        "method": request.method,
+        "route": request.route,
+        "status": response.status_code,
+        "milliseconds": _milliseconds(time.perf_counter() - request.started),
+    }
+    if response.result:
+        if response.result.faces is not None:
+            fields["faces"] = response.result.faces
+        fields["stages"] = {stage: _milliseconds(seconds) for stage, seconds in response.result.stages.items()}
+    if response.error_code:
+        fields["code"] = response.error_code
+    return fields
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 1)

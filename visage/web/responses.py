@@ -1,7 +1,8 @@
-"""What was found or made as the body of an answer: JSON, the bare picture, or both."""
+"""Results as response bodies: JSON, a picture, or both; with the facts that logs and metrics report about them."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -11,14 +12,39 @@ from werkzeug.datastructures import Headers
 
 from visage.anonymize.results import Anonymized
 from visage.enhance.results import Enhanced
+from visage.faces.results import Analysis
 from visage.images.encoding import MEDIA_TYPES
 from visage.packs.pack import Pack
-from visage.runtime.engine import Analysis
-from visage.web.parameters import Format, PictureFormat, PictureWish
+from visage.web.parameters import Format, PictureFormat, PictureResponseOptions, ResponseOptions
 
 
-class Answer(Response):
-    """One to a POST whose headers and bytes are complete: werkzeug would look them over, copy and wrap them."""
+@dataclass(frozen=True)
+class ResultSummary:
+    """What the request log and the metrics report about a result.
+
+    `stages` maps each stage to its seconds. `faces` is None where no faces were searched. `cache` is "hit" or "miss";
+    None without a result cache.
+    """
+
+    stages: Mapping[str, float]
+    faces: int | None = None
+    cache: str | None = None
+
+
+class ServiceResponse(Response):
+    """Every response of the app. `result` summarizes the result in it; `error_code` names the expected error in it."""
+
+    result: ResultSummary | None = None
+    error_code: str | None = None
+
+
+class ResultResponse(ServiceResponse):
+    """A response with a result, whose headers and bytes are complete: werkzeug would check, copy and wrap them."""
+
+    def __init__(self, body: bytes, content_type: str, result: ResultSummary) -> None:
+        super().__init__(body, content_type=content_type)
+        self.headers["Vary"] = "Accept"
+        self.result = result
 
     def get_wsgi_headers(self, environ: dict[str, Any]) -> Headers:  # noqa: ARG002
         return self.headers
@@ -27,63 +53,60 @@ class Answer(Response):
         return self.response  # type: ignore[return-value]
 
 
-def answer(analysis: Analysis, pack: Pack, format: Format) -> Response:
-    """The 200 for `analysis` in the wanted `format`; `Format.JPEG` and `Format.BOTH` need the annotated picture."""
-    picture = analysis.annotated
-    content = analysis.as_json(pack)
-    if format is Format.JSON or picture is None:
-        response = Answer(_with_picture(content, picture), content_type="application/json")
-    elif format is Format.JPEG:
-        response = Answer(picture, mimetype="image/jpeg")
-        response.headers["X-Face-Count"] = str(len(analysis.faces))
-    else:
-        response = _both(content, picture)
-    response.headers["Vary"] = "Accept"
+def analysis_response(analysis: Analysis, pack: Pack, options: ResponseOptions) -> Response:
+    """Return an analysis as `options` ask. It must have its annotated picture if `options.needs_picture`."""
+    content, picture = analysis.as_json(pack), analysis.annotated
+    cache = ("hit" if analysis.cached else "miss") if "cache" in analysis.seconds else None
+    summary = ResultSummary(analysis.seconds, len(analysis.faces), cache)
+    if options.format is Format.JSON or picture is None:
+        return ResultResponse(_json(content, "annotated_jpeg", picture), "application/json", summary)
+    if options.format is Format.BOTH:
+        boundary = uuid.uuid4().hex
+        return ResultResponse(_both(content, picture, boundary), f"multipart/mixed; boundary={boundary}", summary)
+    response = ResultResponse(picture, "image/jpeg", summary)
+    response.headers["X-Face-Count"] = str(len(analysis.faces))
     return response
 
 
-def guard_answer(anonymized: Anonymized, pack: Pack, wish: PictureWish) -> Response:
-    """The 200 for a photo whose faces are covered."""
-    response = _made(anonymized, anonymized.as_json(pack), wish)
-    if wish.format is PictureFormat.PICTURE:
+def anonymized_response(anonymized: Anonymized, pack: Pack, options: PictureResponseOptions) -> Response:
+    """Return an anonymized photo as `options` ask."""
+    response = _picture_response(anonymized, pack, options, len(anonymized.faces))
+    if options.format is PictureFormat.PICTURE:
         response.headers["X-Face-Count"] = str(anonymized.covered)
     return response
 
 
-def enlarged_answer(enhanced: Enhanced, pack: Pack, wish: PictureWish) -> Response:
-    """The 200 for a picture that was enlarged."""
-    return _made(enhanced, enhanced.as_json(pack), wish)
+def enhanced_response(enhanced: Enhanced, pack: Pack, options: PictureResponseOptions) -> Response:
+    """Return an enhanced picture as `options` ask."""
+    return _picture_response(enhanced, pack, options, None)
 
 
-def _made(made: Anonymized | Enhanced, content: dict[str, Any], wish: PictureWish) -> Response:
-    """A picture that was made, as a file, or with what is to be told of it."""
-    if wish.format is PictureFormat.JSON:
-        picture = made.picture if wish.picture else None
-        response = Answer(_with_picture(content, picture, "picture"), content_type="application/json")
-    else:
-        response = Answer(made.picture, mimetype=MEDIA_TYPES[made.format])
-    response.headers["Vary"] = "Accept"
-    return response
+def _picture_response(
+    changed: Anonymized | Enhanced, pack: Pack, options: PictureResponseOptions, faces: int | None
+) -> Response:
+    summary = ResultSummary(changed.seconds, faces)
+    if options.format is PictureFormat.PICTURE:
+        return ResultResponse(changed.picture, MEDIA_TYPES[changed.format], summary)
+    content = _json(changed.as_json(pack), "picture", changed.picture if options.picture else None)
+    return ResultResponse(content, "application/json", summary)
 
 
-def _with_picture(content: dict[str, Any], picture: bytes | None, name: str = "annotated_jpeg") -> bytes:
-    """JSON with the picture inside as base64, which needs no escaping: it is put in after the rest was encoded."""
+def _json(content: dict[str, Any], picture_name: str, picture: bytes | None) -> bytes:
+    """Return JSON, with a picture as base64 in its last field; base64 needs no escaping, so it is inserted as it is."""
     text = orjson.dumps(content)
     if picture is None:
         return text
-    return b"".join((text[:-1], f',"{name}":"'.encode(), pybase64.b64encode(picture), b'"}'))
+    return b"".join((text[:-1], f',"{picture_name}":"'.encode(), pybase64.b64encode(picture), b'"}'))
 
 
-def _both(content: dict[str, Any], picture: bytes) -> Answer:
-    """JSON and JPEG as the two raw parts of a multipart/mixed body (RFC 2046, 5.1.3)."""
-    boundary = uuid.uuid4().hex
-    body = b"".join(
+def _both(content: dict[str, Any], picture: bytes, boundary: str) -> bytes:
+    """Return JSON and JPEG as the two raw parts of a multipart/mixed body (RFC 2046, 5.1.3)."""
+    return b"".join(
         (
             f"--{boundary}\r\nContent-Type: application/json\r\n\r\n".encode(),
-            _with_picture(content, None),
+            orjson.dumps(content),
             f"\r\n--{boundary}\r\nContent-Type: image/jpeg\r\n\r\n".encode(),
             picture,
             f"\r\n--{boundary}--\r\n".encode(),
         )
     )
-    return Answer(body, content_type=f"multipart/mixed; boundary={boundary}")

@@ -1,4 +1,4 @@
-"""Who may call, and what every answer tells browsers and caches."""
+"""The API token, and the security headers of every response."""
 
 import hmac
 
@@ -7,8 +7,7 @@ from flask import Flask, Response, abort, request
 from visage.errors import Unauthorized
 from visage.settings import Settings
 
-# The page runs its own scripts, asks its own service and shows photos that the visitor chose (blob:); nothing else may
-# run or load, from anywhere.
+# The page loads scripts and styles from this service only, and shows photos that the visitor chose (blob:).
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -16,32 +15,32 @@ _PAGE_POLICY = (
 
 _METRICS = "operations.metrics_text"
 
-# What an address that is for the metrics answers beside them.
+# Endpoints that the separate address for metrics serves too.
 _HEALTH = ("operations.healthz", "operations.readyz")
 
-# What needs no token: nothing that works or tells of work. None is an address where there is nothing.
-_OPEN = (None, *_HEALTH, "pages.openapi", "pages.page", "pages.docs", "static")
+# Endpoints without a token: they process no photos and reveal nothing about them. None is an unknown path.
+_PUBLIC = (None, *_HEALTH, "pages.openapi", "pages.page", "pages.docs", "static")
 
 
-def install(app: Flask, settings: Settings) -> None:
-    """Guard the routes of `app` that work with a token, if there is one, and set the headers of every answer."""
+def init_app(app: Flask, settings: Settings) -> None:
+    """Require the token, if there is one, for all routes of `app` but the public ones; set the security headers."""
 
-    def keep_metrics_apart() -> None:
+    def separate_metrics() -> None:
         at_metrics_address = request.environ.get("SERVER_PORT") == settings.metrics.rpartition(":")[2]
         if (request.endpoint == _METRICS) != at_metrics_address and request.endpoint not in _HEALTH:
             abort(404)
 
-    def keep_strangers_out() -> None:
-        if request.endpoint not in _OPEN and request.method != "OPTIONS":
+    def require_token() -> None:
+        if request.endpoint not in _PUBLIC and request.method != "OPTIONS":
             check_token(request.headers.get("Authorization", ""), settings.api_token)
 
     if settings.metrics != "open":
-        app.before_request(keep_metrics_apart)
+        app.before_request(separate_metrics)
     if settings.api_token:
-        app.before_request(keep_strangers_out)
+        app.before_request(require_token)
 
     @app.after_request
-    def protect(response: Response) -> Response:
+    def set_security_headers(response: Response) -> Response:
         response.headers["X-Content-Type-Options"] = "nosniff"
         if request.endpoint != "static":
             response.headers["Cache-Control"] = "no-store"
@@ -52,9 +51,13 @@ def install(app: Flask, settings: Settings) -> None:
 
 
 def check_token(authorization: str, api_token: str) -> None:
-    """Raise Unauthorized unless the header `authorization` has the token; an empty `api_token` asks for none."""
+    """Check the header `authorization` for the token; an empty `api_token` allows everybody.
+
+    Raises:
+        Unauthorized: the token is missing or wrong.
+    """
     scheme, _, token = authorization.partition(" ")
     if api_token and (
         scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), api_token.encode())
     ):
-        raise Unauthorized("This service asks for a token; send it as `Authorization: Bearer TOKEN`.")
+        raise Unauthorized("This service requires a token; send it as `Authorization: Bearer TOKEN`.")

@@ -1,4 +1,7 @@
-"""The routes: a blueprint for each capability."""
+"""The routes, one blueprint for each capability.
+
+A route reads the request, calls the engine or the batches, and returns a response.
+"""
 
 from flask import Flask
 
@@ -6,8 +9,8 @@ from visage.settings import Settings
 from visage.web.routes import anonymize, batches, enhance, faces, operations, pages
 
 
-def install(app: Flask, settings: Settings) -> None:
+def init_app(app: Flask, settings: Settings) -> None:
     """Add every route to `app`."""
-    for each in (faces, anonymize, enhance, operations, pages):
-        app.register_blueprint(each.blueprint)
-    batches.install(app, settings)
+    for module in (faces, anonymize, enhance, operations, pages):
+        app.register_blueprint(module.blueprint)
+    batches.init_app(app, settings)

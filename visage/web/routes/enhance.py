@@ -1,13 +1,13 @@
-"""The route that enlarges pictures."""
+"""The route that enlarges pictures by super-resolution."""
 
 from flask import Blueprint, Response, current_app
 
 from visage.images.encoding import MEDIA_TYPES
 from visage.images.headers import read_header
-from visage.web.cancellation import Wanted
-from visage.web.parameters import read_picture_wish
+from visage.web.cancellation import Cancellation
+from visage.web.parameters import read_picture_response_options
 from visage.web.photo_request import this_engine, this_request
-from visage.web.responses import enlarged_answer
+from visage.web.responses import enhanced_response
 from visage.web.uploads import read_photo
 
 blueprint = Blueprint("enhance", __name__)
@@ -15,11 +15,10 @@ blueprint = Blueprint("enhance", __name__)
 
 @blueprint.post("/enhance")
 def enhance() -> Response:
-    """A picture in, the same enlarged out."""
+    """Return the enhanced picture."""
     engine, request = this_engine(), this_request()
     photo = read_photo(request)
-    wish = read_picture_wish(request, MEDIA_TYPES[read_header(photo).format])
+    response_options = read_picture_response_options(request, MEDIA_TYPES[read_header(photo).format])
     client, stopping = request.environ.get("gunicorn.socket"), current_app.extensions["stopping"]
-    enhanced = engine.enhance(photo, Wanted(client, stopping, engine.enhancer))
-    request.worked = enhanced
-    return enlarged_answer(enhanced, engine.enhancer.pack, wish)
+    enhanced = engine.enhance(photo, Cancellation(client, stopping, engine.enhancer))
+    return enhanced_response(enhanced, engine.enhancer.pack, response_options)

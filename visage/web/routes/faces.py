@@ -2,9 +2,9 @@
 
 from flask import Blueprint, Response
 
-from visage.web.parameters import Format, read_wish
+from visage.web.parameters import Format, read_options, read_response_options
 from visage.web.photo_request import this_engine, this_request
-from visage.web.responses import answer
+from visage.web.responses import analysis_response
 from visage.web.uploads import read_photo
 
 blueprint = Blueprint("faces", __name__)
@@ -12,21 +12,20 @@ blueprint = Blueprint("faces", __name__)
 
 @blueprint.post("/predict")
 def predict() -> Response:
-    """A photo in, its faces out: JSON unless something else is asked for."""
+    """Return the faces in a photo, as JSON by default."""
     return _analyze(Format.JSON)
 
 
 @blueprint.post("/analyze")
 def analyze() -> Response:
-    """The same, with the annotated picture unless something else is asked for."""
+    """Return the faces in a photo, as the annotated picture by default."""
     return _analyze(Format.JPEG)
 
 
 def _analyze(default: Format) -> Response:
     engine, request = this_engine(), this_request()
     photo = read_photo(request)
-    wish = read_wish(request, default)
-    wants_picture = wish.annotated or wish.format is not Format.JSON
-    analysis = engine.analyze(photo, wish.options, annotated=wants_picture)
-    request.worked = analysis
-    return answer(analysis, engine.pack, wish.format)
+    options = read_options(request)
+    response_options = read_response_options(request, default)
+    analysis = engine.analyze(photo, options, annotated=response_options.needs_picture)
+    return analysis_response(analysis, engine.pack, response_options)

@@ -11,19 +11,19 @@ blueprint = Blueprint("operations", __name__)
 
 @blueprint.get("/healthz")
 def healthz() -> Response:
-    """The process lives."""
+    """Return 200 while the process runs."""
     return jsonify(status="ok")
 
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """Warm, and able to answer photos."""
+    """Return 200 once the nets are warm, 503 before."""
     if not this_engine().ready:
-        raise NotReady("The nets are still being warmed up; try again in a second.")
+        raise NotReady("The nets are being warmed up; try again in a second.")
     return jsonify(status="ready", pack=this_engine().pack.name)
 
 
 @blueprint.get("/metrics")
 def metrics_text() -> Response:
-    """What Prometheus scrapes."""
-    return metrics.exposition(this_engine())
+    """Return the metrics for Prometheus."""
+    return metrics.metrics_response(this_engine())

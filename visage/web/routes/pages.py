@@ -1,4 +1,4 @@
-"""The routes for readers: the page, the contract, and the contract as a page."""
+"""The web page, the OpenAPI document, and the documentation page made from it."""
 
 from flask import Blueprint, Response, current_app
 
@@ -9,24 +9,24 @@ blueprint = Blueprint("pages", __name__)
 
 @blueprint.get("/")
 def page() -> Response:
-    """The page: look at faces, cover them, or both as the camera sees them."""
-    return _packaged("page.html", "text/html; charset=utf-8")
+    """Return the web page."""
+    return _packaged_file("page.html", "text/html; charset=utf-8")
 
 
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
-    """The contract of this service."""
-    return _packaged("openapi.json", "application/json")
+    """Return the OpenAPI document."""
+    return _packaged_file("openapi.json", "application/json")
 
 
 @blueprint.get("/docs")
 def docs() -> str:
-    """The contract for readers."""
+    """Return the OpenAPI document as a web page."""
     return docs_page()
 
 
-def _packaged(name: str, content_type: str) -> Response:
-    """A file that comes with the package, read once an app."""
+def _packaged_file(name: str, content_type: str) -> Response:
+    """Return a file of this package. Each app reads it once."""
     cache = current_app.extensions.setdefault("packaged_files", {})
     if name not in cache:
         with current_app.open_resource(name) as file:

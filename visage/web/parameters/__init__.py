@@ -1,0 +1,27 @@
+"""The parameters of a request, from its query and its form, as options for the engine and for the response.
+
+Every reader raises `BadParameter` for an invalid value, with a sentence that names the parameter and its range.
+"""
+
+from visage.web.parameters.options import include_files, read_anonymize_options, read_batch_options, read_options
+from visage.web.parameters.response_options import (
+    Format,
+    PictureFormat,
+    PictureResponseOptions,
+    ResponseOptions,
+    read_picture_response_options,
+    read_response_options,
+)
+
+__all__ = [
+    "Format",
+    "PictureFormat",
+    "PictureResponseOptions",
+    "ResponseOptions",
+    "include_files",
+    "read_anonymize_options",
+    "read_batch_options",
+    "read_options",
+    "read_picture_response_options",
+    "read_response_options",
+]

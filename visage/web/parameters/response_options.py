@@ -1,0 +1,105 @@
+"""The form of a response: the parameter `format`, else the header `Accept`."""
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+
+from flask import Request
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
+
+from visage.errors import NotAcceptable
+from visage.web.parameters.values import ParameterValues
+
+
+class Format(Enum):
+    """The formats of an analysis and their media types."""
+
+    JSON = "json"
+    JPEG = "jpeg"
+    BOTH = "both"
+
+    @property
+    def media_type(self) -> str:
+        return {"json": "application/json", "jpeg": "image/jpeg", "both": "multipart/mixed"}[self.value]
+
+
+class PictureFormat(Enum):
+    """The formats of a changed picture: the file itself, or JSON with the file as base64."""
+
+    PICTURE = "picture"
+    JSON = "json"
+
+
+@dataclass(frozen=True)
+class ResponseOptions:
+    """How to return an analysis. `annotated`: JSON includes the annotated picture."""
+
+    format: Format
+    annotated: bool
+
+    @property
+    def needs_picture(self) -> bool:
+        """Whether the response includes the annotated picture."""
+        return self.annotated or self.format is not Format.JSON
+
+
+@dataclass(frozen=True)
+class PictureResponseOptions:
+    """How to return a changed picture. `picture`: JSON includes the picture."""
+
+    format: PictureFormat
+    picture: bool
+
+
+def read_response_options(request: Request, default: Format) -> ResponseOptions:
+    """Return the response options of `/predict` and `/analyze`.
+
+    Raises:
+        BadParameter: a value is invalid.
+        NotAcceptable: the service has none of the types in `Accept`.
+    """
+    values = ParameterValues(request.args, request.form)
+    chosen = values.optional_choice("format", Format)
+    if chosen is None:
+        offered = {each.media_type: each for each in (default, *Format)}
+        chosen = offered[_negotiate(request, tuple(offered))]
+    return ResponseOptions(chosen, values.boolean("annotated", default=True))
+
+
+def read_picture_response_options(request: Request, media_type: str) -> PictureResponseOptions:
+    """Return the response options of `/anonymize` and `/enhance`, whose picture has this media type.
+
+    Raises:
+        BadParameter: a value is invalid.
+        NotAcceptable: the service has none of the types in `Accept`.
+    """
+    values = ParameterValues(request.args, request.form)
+    chosen = values.optional_choice("format", PictureFormat)
+    if chosen is None:
+        offered = {media_type: PictureFormat.PICTURE, "application/json": PictureFormat.JSON}
+        chosen = offered[_negotiate(request, tuple(offered))]
+    return PictureResponseOptions(chosen, values.boolean("picture", default=True))
+
+
+def _negotiate(request: Request, offered: tuple[str, ...]) -> str:
+    """Return the media type that the request prefers; the first one offered if it has no preference."""
+    best = _best_match(request.headers.get("Accept", ""), offered)
+    if best is None:
+        raise NotAcceptable(f"No type in Accept is available; ask for {_one_of(offered)}.")
+    return best
+
+
+# Clients send few different headers, and parsing one takes longer than reading all other parameters.
+@lru_cache(maxsize=64)
+def _best_match(accept: str, offered: tuple[str, ...]) -> str | None:
+    wanted = parse_accept_header(accept, MIMEAccept)
+    if not wanted:
+        return offered[0]
+    # Without parameters of a media type, such as a charset.
+    plain = MIMEAccept([(value.partition(";")[0].strip(), quality) for value, quality in wanted])
+    return plain.best_match(offered)
+
+
+def _one_of(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
