@@ -123,8 +123,8 @@ def test_a_hosts_name_is_never_markup(client: FlaskClient) -> None:
 
 
 def test_the_page_is_no_more_than_100_kilobytes_and_has_no_script(client: FlaskClient) -> None:
-    answer = client.get("/docs")
+    response = client.get("/docs")
 
-    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
-    assert len(answer.data) < 90_000
-    assert "<script" not in answer.text
+    assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert len(response.data) < 90_000
+    assert "<script" not in response.text

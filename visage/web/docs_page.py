@@ -1,4 +1,4 @@
-"""The contract as a page: what each route takes and answers, with examples that work when pasted."""
+"""The OpenAPI document as a web page, with examples that work when pasted."""
 
 import json
 import re
@@ -13,22 +13,24 @@ Schema = dict[str, Any]
 
 _HERE = Path(__file__).parent
 
-# Files of `examples` by their suffix. They speak to where `make run` serves; on the page they speak to what serves it.
+# Languages of the examples by the suffix of their files.
 _LANGUAGES = {".sh": "curl", ".py": "Python, with requests", ".mjs": "JavaScript, in Node"}
-_ADDRESS = "http://localhost:8080"
+
+# The service in the example files, as `make run` starts it. The page shows the URL of the current request instead.
+_EXAMPLE_URL = "http://localhost:8080"
 
 
 def docs_page() -> str:
-    """The page, as HTML, for the address that it was asked for at."""
+    """Return the page as HTML, with the URL of the current request in its examples."""
     return render_template(
         "docs.html",
         contract=_contract(),
-        examples={each: _examples(each, request.url_root.rstrip("/")) for each in _example_names()},
+        examples={name: _examples(name, request.url_root.rstrip("/")) for name in _example_names()},
         resolve=_resolve,
-        codes=_codes,
-        kind=_kind,
+        error_codes=_error_codes,
+        type_of=_type_of,
         prose=_prose,
-        name_of=_name_of,
+        reference_name=_reference_name,
     )
 
 
@@ -43,10 +45,10 @@ def _example_names() -> frozenset[str]:
     return frozenset(path.stem for path in (_HERE / "examples").iterdir())
 
 
-def _examples(operation: str, address: str) -> list[tuple[str, str]]:
-    """The languages that an operation has an example in, and the examples."""
+def _examples(operation: str, url: str) -> list[tuple[str, str]]:
+    """Return the examples of an operation as pairs of language and code."""
     files = [(language, _HERE / "examples" / f"{operation}{suffix}") for suffix, language in _LANGUAGES.items()]
-    return [(language, _text(file).replace(_ADDRESS, address)) for language, file in files]
+    return [(language, _text(file).replace(_EXAMPLE_URL, url)) for language, file in files]
 
 
 @cache
@@ -55,7 +57,7 @@ def _text(file: Path) -> str:
 
 
 def _resolve(described: Schema) -> Schema:
-    """What is described, or what it refers to."""
+    """Follow the references of an object; return it unchanged if it has none."""
     while "$ref" in described:
         target: Any = _contract()
         for key in described["$ref"].removeprefix("#/").split("/"):
@@ -64,43 +66,41 @@ def _resolve(described: Schema) -> Schema:
     return described
 
 
-def _codes(response: Schema) -> list[str]:
-    """The codes of errors that an answer may have."""
+def _error_codes(response: Schema) -> list[str]:
+    """Return the error codes of a response."""
     schema = response.get("content", {}).get("application/json", {}).get("schema", {})
-    found = [part.get("properties", {}).get("code", {}) for part in schema.get("allOf", [])]
-    return [code for each in found for code in each.get("enum", [each.get("const")]) if code]
+    schemas = [part.get("properties", {}).get("code", {}) for part in schema.get("allOf", [])]
+    return [code for each in schemas for code in each.get("enum", [each.get("const")]) if code]
 
 
-def _kind(schema: Schema) -> Markup:
-    """What values a schema allows, in a few words."""
+def _type_of(schema: Schema) -> Markup:
+    """Return the type of a schema, with its values or range and its default, as short HTML."""
     if "$ref" in schema:
-        name = _name_of(schema)
-        return Markup('<a href="#schema-{0}">{0}</a>').format(name)
+        return Markup('<a href="#schema-{0}">{0}</a>').format(_reference_name(schema))
     if "enum" in schema:
-        words = Markup(", ").join(Markup("<code>{}</code>").format(value) for value in schema["enum"])
+        text = Markup(", ").join(Markup("<code>{}</code>").format(value) for value in schema["enum"])
     elif "const" in schema:
-        words = Markup("<code>{}</code>").format(schema["const"])
+        text = Markup("<code>{}</code>").format(schema["const"])
     elif any(choices := schema.get(key) for key in ("oneOf", "anyOf")):
-        words = Markup(" or ").join(_kind(choice) for choice in choices or ())
+        text = Markup(" or ").join(_type_of(choice) for choice in choices or ())
     elif "prefixItems" in schema:
-        words = Markup("list of {} {}s").format(len(schema["prefixItems"]), _kind(schema["prefixItems"][0]))
+        text = Markup("list of {} {}s").format(len(schema["prefixItems"]), _type_of(schema["prefixItems"][0]))
     elif "items" in schema:
-        words = Markup("list of {}").format(_kind(schema["items"]))
+        text = Markup("list of {}").format(_type_of(schema["items"]))
     else:
-        words = escape(schema.get("contentEncoding") or schema.get("format") or schema.get("type", "any"))
-        least, most = schema.get("minimum"), schema.get("maximum")
-        if most is not None:
-            words += Markup(" {} to {}").format(least, most)
+        text = escape(schema.get("contentEncoding") or schema.get("format") or schema.get("type", "any"))
+        if "maximum" in schema:
+            text += Markup(" {} to {}").format(schema.get("minimum"), schema["maximum"])
     if "default" in schema:
-        words += Markup(", by default <code>{}</code>").format(schema["default"])
-    return words
+        text += Markup(", by default <code>{}</code>").format(schema["default"])
+    return text
 
 
-def _name_of(schema: Schema) -> str:
-    """The name that a schema is referred to by; empty where it stands in place."""
+def _reference_name(schema: Schema) -> str:
+    """Return the name of the schema that this one refers to; empty for a schema without a reference."""
     return str(schema.get("$ref", "")).rpartition("/")[2]
 
 
 def _prose(text: str) -> Markup:
-    """Text with `code` in it."""
+    """Return text as HTML; words between backticks become code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704
