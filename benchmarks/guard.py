@@ -26,7 +26,7 @@ from benchmarks.scenes import CELL, SceneSet, load_sets, mosaic
 from training.faces import CHIP, FACE_BOX, read_faces
 from training.scenes import Scene, paste_mask
 from visage.anonymize import masks
-from visage.anonymize.masks import Mask, Method, Shape, cover
+from visage.anonymize.masks import Mask, Method, Shape, redact
 from visage.evaluation.evaluation import match
 from visage.faces.merging import merge
 from visage.faces.search import Detail, find_candidates
@@ -133,7 +133,7 @@ def found_again(scene_set: SceneSet, spec: FaceSpec) -> Iterator[list[str]]:
         best: list[float] = []
         with patch.object(masks, "_CELLS", cells):
             for pixels, boxes in photos:
-                found = look(cover(pixels, [Box(*map(int, box)) for box in boxes], Mask(method, shape)))
+                found = look(redact(pixels, [Box(*map(int, box)) for box in boxes], Mask(method, shape)))
                 near = intersection_over_union(boxes, found.boxes) > FOUND_AGAIN
                 best += (near * found.confidences).max(axis=1, initial=0).tolist()
         counts = [sum(each >= confidence for each in best) for confidence in CONFIDENCES]

@@ -30,7 +30,7 @@ from benchmarks.report import table
 from tests.support.paths import ROOT
 from training.faces import CHIP, FACE_BOX, degrade, read_faces
 from visage.anonymize import masks
-from visage.anonymize.masks import Mask, Method, Shape, cover
+from visage.anonymize.masks import Mask, Method, Shape, redact
 from visage.images.boxes import Box
 
 Pixels = NDArray[np.uint8]
@@ -59,7 +59,7 @@ class Photos:
             return self
         mask = Mask(method, Shape.BOX)
         with patch.object(masks, "_CELLS", cells):
-            return Photos(*([cover(chip, [FACE], mask) for chip in chips] for chips in (self.seen, self.known)))
+            return Photos(*([redact(chip, [FACE], mask) for chip in chips] for chips in (self.seen, self.known)))
 
 
 class Matcher:

@@ -1,4 +1,4 @@
-"""The privacy guard on one photo: what is covered, what stays, and that nothing but pixels is passed on."""
+"""Anonymizing one photo: which faces are redacted or kept, and that the result has pixels and no metadata."""
 
 import base64
 import io
@@ -16,8 +16,8 @@ from werkzeug.test import TestResponse
 
 from tests.support.pictures import as_stored, encode, encode_16_bit, exif
 from tests.support.tiny_pack import TINY_FACES
-from visage.anonymize.masks import Mask, Method, Shape, cover
-from visage.anonymize.search import GuardOptions
+from visage.anonymize.masks import Mask, Method, Shape, redact
+from visage.anonymize.options import AnonymizeOptions
 from visage.faces.search import Detail
 from visage.images.boxes import Box
 from visage.nets.detector import Detections, FaceDetector
@@ -27,53 +27,53 @@ BOXES = [Box(*corners) for corners in TINY_FACES]
 
 SOLID_BOXES = Mask(Method.SOLID, Shape.BOX, 1.0)
 
-FAST = GuardOptions(SOLID_BOXES, detail=Detail.FAST)
+FAST = AnonymizeOptions(SOLID_BOXES, detail=Detail.FAST)
 
 MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "BMP": "image/bmp"}
 
 
 def pixels_of(picture: bytes) -> NDArray[np.uint8]:
-    """(h, w, 3) BGR, read by Pillow as it is stored."""
+    """Decode with Pillow to (h, w, 3) uint8 BGR, without applying the orientation."""
     return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))[..., ::-1].copy()
 
 
 def without(pixels: NDArray[np.uint8], *boxes: Box) -> NDArray[np.uint8]:
-    """The same with black boxes."""
+    """Return a copy with black boxes."""
     blackened = pixels.copy()
     for box in boxes:
         blackened[box.y1 : box.y2, box.x1 : box.x2] = 0
     return blackened
 
 
-def keeping(*boxes: tuple[int, int, int, int]) -> GuardOptions:
-    return GuardOptions(SOLID_BOXES, keep=tuple(Box(*box) for box in boxes), detail=Detail.FAST)
+def keeping(*boxes: tuple[int, int, int, int]) -> AnonymizeOptions:
+    return AnonymizeOptions(SOLID_BOXES, keep=tuple(Box(*box) for box in boxes), detail=Detail.FAST)
 
 
-def test_every_face_is_covered_and_all_else_is_as_it_was(
+def test_every_face_is_redacted_and_nothing_else_changes(
     engine: Engine, tiny_png: bytes, tiny_photo: NDArray[np.uint8]
 ) -> None:
     anonymized = engine.anonymize(tiny_png, FAST)
 
     assert sorted(TINY_FACES) == sorted(face.box.corners for face in anonymized.faces)
-    assert anonymized.covered == 3
+    assert anonymized.redacted == 3
     assert np.array_equal(pixels_of(anonymized.picture), without(tiny_photo, *BOXES))
 
 
 @pytest.mark.parametrize("method", Method)
 @pytest.mark.parametrize("shape", Shape)
-def test_faces_are_covered_as_it_was_asked_for(
+def test_faces_are_redacted_by_the_chosen_mask(
     engine: Engine, tiny_png: bytes, tiny_photo: NDArray[np.uint8], method: Method, shape: Shape
 ) -> None:
     mask = Mask(method, shape, 1.5)
 
-    picture = engine.anonymize(tiny_png, GuardOptions(mask, detail=Detail.FAST)).picture
+    picture = engine.anonymize(tiny_png, AnonymizeOptions(mask, detail=Detail.FAST)).picture
 
-    assert np.array_equal(pixels_of(picture), cover(tiny_photo, BOXES, mask))
+    assert np.array_equal(pixels_of(picture), redact(tiny_photo, BOXES, mask))
     assert not np.array_equal(pixels_of(picture), tiny_photo)
 
 
 @pytest.mark.parametrize("kind", MEDIA_TYPES)
-def test_the_answer_has_the_format_and_the_size_of_the_photo(
+def test_the_result_has_the_format_and_the_size_of_the_photo(
     engine: Engine, tiny_photo: NDArray[np.uint8], kind: str
 ) -> None:
     anonymized = engine.anonymize(encode(tiny_photo[:, :380], kind), FAST)
@@ -85,7 +85,7 @@ def test_the_answer_has_the_format_and_the_size_of_the_photo(
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_answer_is_upright_and_says_nothing_of_an_orientation(
+def test_the_result_is_upright_and_has_no_orientation_tag(
     engine: Engine, tiny_photo: NDArray[np.uint8], kind: str, orientation: int
 ) -> None:
     upright = tiny_photo[:, :380]
@@ -99,8 +99,8 @@ def test_the_answer_is_upright_and_says_nothing_of_an_orientation(
     assert np.abs(shown - without(upright, *BOXES)).mean() < 4
 
 
-def remarks(photo: NDArray[np.uint8]) -> dict[str, Any]:
-    """Everything that a file can say beside its pixels, the thumbnail of the uncovered photo included."""
+def metadata(photo: NDArray[np.uint8]) -> dict[str, Any]:
+    """All metadata that a file can have, with a thumbnail of the original photo."""
     thumbnail = encode(cv2.resize(photo, (96, 96)).astype(np.uint8), "JPEG")
     block = Image.Exif()
     block[0x010E] = "grandmother at home"
@@ -114,10 +114,8 @@ def remarks(photo: NDArray[np.uint8]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_nothing_is_left_of_what_the_file_said_beside_its_pixels(
-    engine: Engine, tiny_photo: NDArray[np.uint8], kind: str
-) -> None:
-    photo = encode(tiny_photo, kind, **remarks(tiny_photo))
+def test_the_result_has_no_metadata(engine: Engine, tiny_photo: NDArray[np.uint8], kind: str) -> None:
+    photo = encode(tiny_photo, kind, **metadata(tiny_photo))
     assert b"grandmother" in photo
     assert photo.count(b"\xff\xd8\xff") == (2 if kind == "JPEG" else 1)
 
@@ -131,14 +129,14 @@ def test_nothing_is_left_of_what_the_file_said_beside_its_pixels(
     assert picture.count(b"\xff\xd8\xff") == (1 if kind == "JPEG" else 0)
 
 
-def test_bytes_behind_the_end_of_a_photo_are_left_out(engine: Engine, tiny_jpeg: bytes) -> None:
-    # Phones put a second picture there: a film, or the photo before it was edited.
+def test_bytes_after_the_end_of_a_photo_are_dropped(engine: Engine, tiny_jpeg: bytes) -> None:
+    # Phones append a film or the photo before it was edited.
     picture = engine.anonymize(tiny_jpeg + tiny_jpeg, FAST).picture
 
     assert picture.count(b"\xff\xd8\xff") == 1
 
 
-def test_what_transparency_hides_is_not_in_the_answer(engine: Engine, tiny_photo: NDArray[np.uint8]) -> None:
+def test_pixels_hidden_by_transparency_are_not_in_the_result(engine: Engine, tiny_photo: NDArray[np.uint8]) -> None:
     hidden = np.dstack([tiny_photo, np.full(tiny_photo.shape[:2], 255, np.uint8)])
     face = BOXES[1]
     hidden[face.y1 : face.y2, face.x1 : face.x2, 3] = 0
@@ -150,27 +148,29 @@ def test_what_transparency_hides_is_not_in_the_answer(engine: Engine, tiny_photo
     assert (shown[face.y1 + 1 : face.y2 - 1, face.x1 + 1 : face.x2 - 1] == 255).all()
 
 
-def test_a_photo_of_sixteen_bits_is_covered_too(engine: Engine, tiny_photo: NDArray[np.uint8]) -> None:
+def test_a_photo_of_sixteen_bits_is_redacted_too(engine: Engine, tiny_photo: NDArray[np.uint8]) -> None:
     anonymized = engine.anonymize(encode_16_bit(tiny_photo), FAST)
 
     assert np.array_equal(pixels_of(anonymized.picture), without(tiny_photo, *BOXES))
 
 
-def test_a_face_stays_where_its_box_is_to_be_kept(
+def test_a_face_in_a_box_to_keep_is_not_redacted(
     engine: Engine, tiny_png: bytes, tiny_photo: NDArray[np.uint8]
 ) -> None:
     anonymized = engine.anonymize(tiny_png, keeping((250, 170, 340, 280)))
 
     assert [face.box for face in anonymized.faces if face.kept] == [Box(240, 176, 336, 272)]
-    assert anonymized.covered == 2
+    assert anonymized.redacted == 2
     assert np.array_equal(pixels_of(anonymized.picture), without(tiny_photo, BOXES[0], BOXES[2]))
 
 
 @pytest.mark.parametrize(
-    "box", [(0, 0, 384, 384), (0, 0, 40, 40), (48, 144, 144, 240)], ids=["around all", "beside all", "between two"]
+    "box",
+    [(0, 0, 384, 384), (0, 0, 40, 40), (48, 144, 144, 240)],
+    ids=["around all faces", "outside all faces", "between two faces"],
 )
-def test_a_box_that_names_no_face_keeps_none(engine: Engine, tiny_png: bytes, box: tuple[int, int, int, int]) -> None:
-    assert engine.anonymize(tiny_png, keeping(box)).covered == 3
+def test_a_box_that_fits_no_face_keeps_none(engine: Engine, tiny_png: bytes, box: tuple[int, int, int, int]) -> None:
+    assert engine.anonymize(tiny_png, keeping(box)).redacted == 3
 
 
 HEAD, MOUTH, BEHIND = (0, 0, 100, 130), (20, 70, 80, 128), (45, 0, 145, 130)
@@ -180,37 +180,37 @@ Crowd = Callable[..., NDArray[np.bool_]]
 
 @pytest.fixture
 def crowd(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Crowd:
-    """Which of 200 x 200 pixels are covered where a head is found, a mouth in it, and somebody half behind it."""
+    """Return which of 200 x 200 pixels are redacted if the detector finds a head, its mouth and a person behind."""
 
-    def covered(confidences: tuple[float, float, float], *keep: tuple[int, int, int, int]) -> NDArray[np.bool_]:
+    def redacted_pixels(confidences: tuple[float, float, float], *keep: tuple[int, int, int, int]) -> NDArray[np.bool_]:
         found = Detections(np.array([HEAD, MOUTH, BEHIND], np.float32), np.array(confidences, np.float32))
         monkeypatch.setattr(FaceDetector, "detect", lambda *_: found)
         photo = encode(np.full((200, 200, 3), 200, np.uint8), "PNG")
         return np.asarray((pixels_of(engine.anonymize(photo, keeping(*keep)).picture) == 0).all(axis=2))
 
-    return covered
+    return redacted_pixels
 
 
 @pytest.mark.parametrize("confidences", [(0.7, 0.9, 0.6), (0.9, 0.7, 0.6), (0.6, 0.6, 0.9)])
-def test_of_overlapping_boxes_all_are_covered(crowd: Crowd, confidences: tuple[float, float, float]) -> None:
-    covered = crowd(confidences)
+def test_all_overlapping_boxes_are_redacted(crowd: Crowd, confidences: tuple[float, float, float]) -> None:
+    redacted = crowd(confidences)
 
-    assert covered[0:130, 0:145].all()
-    assert covered.sum() == 130 * 145
-
-
-def test_who_is_half_behind_a_face_that_stays_is_covered(crowd: Crowd) -> None:
-    covered = crowd((0.9, 0.7, 0.6), HEAD)
-
-    assert covered[0:130, 45:145].all()
-    assert covered.sum() == 130 * 100
+    assert redacted[0:130, 0:145].all()
+    assert redacted.sum() == 130 * 145
 
 
-def test_two_boxes_of_the_same_face_keep_one(engine: Engine, tiny_png: bytes) -> None:
-    assert engine.anonymize(tiny_png, keeping((240, 176, 336, 272), (241, 177, 335, 271))).covered == 2
+def test_a_person_partly_behind_a_kept_face_is_redacted(crowd: Crowd) -> None:
+    redacted = crowd((0.9, 0.7, 0.6), HEAD)
+
+    assert redacted[0:130, 45:145].all()
+    assert redacted.sum() == 130 * 100
 
 
-def test_boxes_to_keep_harm_nothing_where_there_is_no_face(engine: Engine) -> None:
+def test_two_boxes_to_keep_around_the_same_face_keep_one(engine: Engine, tiny_png: bytes) -> None:
+    assert engine.anonymize(tiny_png, keeping((240, 176, 336, 272), (241, 177, 335, 271))).redacted == 2
+
+
+def test_boxes_to_keep_are_ignored_in_a_photo_without_faces(engine: Engine) -> None:
     grey = encode(np.full((50, 70, 3), 127, np.uint8), "PNG")
 
     anonymized = engine.anonymize(grey, keeping((1, 1, 30, 30)))
@@ -219,13 +219,13 @@ def test_boxes_to_keep_harm_nothing_where_there_is_no_face(engine: Engine) -> No
     assert (pixels_of(anonymized.picture) == 127).all()
 
 
-def test_less_certain_faces_are_covered_than_have_attributes(engine: Engine) -> None:
+def test_the_threshold_for_redacting_is_below_that_for_attributes(engine: Engine) -> None:
     assert engine.pack.face.guard_confidence < engine.pack.face.min_confidence
 
 
-def test_the_least_confidence_can_be_chosen(engine: Engine, tiny_png: bytes) -> None:
+def test_the_confidence_threshold_can_be_chosen(engine: Engine, tiny_png: bytes) -> None:
     assert {
-        engine.anonymize(tiny_png, replace(FAST, min_confidence=least)).covered for least in (0.99, 0.999, 1.0)
+        engine.anonymize(tiny_png, replace(FAST, min_confidence=threshold)).redacted for threshold in (0.99, 0.999, 1.0)
     } == {3, 1, 0}
 
 
@@ -235,17 +235,17 @@ def post(client: FlaskClient, photo: bytes, headers: dict[str, str] | None = Non
 
 
 @pytest.mark.parametrize("kind", MEDIA_TYPES)
-def test_the_service_answers_the_photo_in_its_own_type(
+def test_the_service_responds_with_the_type_of_the_photo(
     client: FlaskClient, tiny_photo: NDArray[np.uint8], kind: str
 ) -> None:
-    answer = post(client, encode(tiny_photo, kind))
+    response = post(client, encode(tiny_photo, kind))
 
-    assert (answer.status_code, answer.mimetype) == (200, MEDIA_TYPES[kind])
-    assert answer.headers["X-Face-Count"] == "3"
-    assert Image.open(io.BytesIO(answer.data)).size == (384, 384)
+    assert (response.status_code, response.mimetype) == (200, MEDIA_TYPES[kind])
+    assert response.headers["X-Face-Count"] == "3"
+    assert Image.open(io.BytesIO(response.data)).size == (384, 384)
 
 
-def test_the_guard_looks_as_closely_as_it_can_unless_told_otherwise(client: FlaskClient, tiny_png: bytes) -> None:
+def test_the_default_detail_is_high(client: FlaskClient, tiny_png: bytes) -> None:
     plain = client.post("/anonymize", data=tiny_png, content_type="image/png").headers["X-Face-Count"]
 
     assert plain == post(client, tiny_png, detail="high").headers["X-Face-Count"]
@@ -255,26 +255,26 @@ def test_the_guard_looks_as_closely_as_it_can_unless_told_otherwise(client: Flas
 def test_json_has_the_faces_and_the_same_picture(client: FlaskClient, tiny_png: bytes) -> None:
     picture = post(client, tiny_png, keep="[240, 176, 336, 272]").data
 
-    answer = post(client, tiny_png, {"Accept": "application/json"}, keep="[[240, 176, 336, 272]]").json
+    response = post(client, tiny_png, {"Accept": "application/json"}, keep="[[240, 176, 336, 272]]").json
 
-    assert answer is not None
-    assert answer["image"] == {"width": 384, "height": 384, "format": "PNG"}
-    assert {tuple(face["bbox"]): face["kept"] for face in answer["faces"]} == {
+    assert response is not None
+    assert response["image"] == {"width": 384, "height": 384, "format": "PNG"}
+    assert {tuple(face["bbox"]): face["kept"] for face in response["faces"]} == {
         box: box == (240, 176, 336, 272) for box in TINY_FACES
     }
-    assert set(answer["timings_ms"]) == {"wait", "decode", "detect", "cover", "encode"}
-    assert base64.b64decode(answer["picture"]) == picture
+    assert set(response["timings_ms"]) == {"wait", "decode", "detect", "cover", "encode"}
+    assert base64.b64decode(response["picture"]) == picture
 
 
-def test_json_leaves_the_picture_out_on_request(client: FlaskClient, tiny_png: bytes) -> None:
-    answer = post(client, tiny_png, format="json", picture="false").json
+def test_json_omits_the_picture_on_request(client: FlaskClient, tiny_png: bytes) -> None:
+    response = post(client, tiny_png, format="json", picture="false").json
 
-    assert answer is not None
-    assert "picture" not in answer
+    assert response is not None
+    assert "picture" not in response
 
 
 @pytest.mark.parametrize(
-    ("accept", "given"),
+    ("accept", "media_type"),
     [
         ("*/*", "image/jpeg"),
         ("image/*", "image/jpeg"),
@@ -282,18 +282,18 @@ def test_json_leaves_the_picture_out_on_request(client: FlaskClient, tiny_png: b
         ("image/png, application/json;q=0.9", "application/json"),
     ],
 )
-def test_the_answer_is_what_the_caller_likes_best_of_json_and_the_type_of_the_photo(
-    client: FlaskClient, tiny_jpeg: bytes, accept: str, given: str
+def test_the_accept_header_chooses_between_json_and_the_type_of_the_photo(
+    client: FlaskClient, tiny_jpeg: bytes, accept: str, media_type: str
 ) -> None:
-    assert post(client, tiny_jpeg, {"Accept": accept}).mimetype == given
+    assert post(client, tiny_jpeg, {"Accept": accept}).mimetype == media_type
 
 
-def test_what_cannot_be_given_is_told(client: FlaskClient, tiny_png: bytes) -> None:
-    answer = post(client, tiny_png, {"Accept": "text/html"})
+def test_a_type_that_is_not_available_is_not_acceptable(client: FlaskClient, tiny_png: bytes) -> None:
+    response = post(client, tiny_png, {"Accept": "text/html"})
 
-    assert answer.status_code == 406
-    assert answer.json is not None
-    assert "image/png or application/json" in answer.json["error"]
+    assert response.status_code == 406
+    assert response.json is not None
+    assert "image/png or application/json" in response.json["error"]
 
 
 @pytest.mark.parametrize(
@@ -317,13 +317,13 @@ def test_what_cannot_be_given_is_told(client: FlaskClient, tiny_png: bytes) -> N
         ("picture", "no"),
     ],
 )
-def test_a_parameter_that_does_not_fit_is_named(client: FlaskClient, tiny_png: bytes, field: str, value: str) -> None:
-    answer = post(client, tiny_png, None, **{field: value})
+def test_the_error_names_the_invalid_parameter(client: FlaskClient, tiny_png: bytes, field: str, value: str) -> None:
+    response = post(client, tiny_png, None, **{field: value})
 
-    assert answer.status_code == 400
-    assert answer.json is not None
-    assert answer.json["code"] == "bad_parameter"
-    assert answer.json["error"].startswith(f"{field} is ")
+    assert response.status_code == 400
+    assert response.json is not None
+    assert response.json["code"] == "bad_parameter"
+    assert response.json["error"].startswith(f"{field} is ")
 
 
 @pytest.mark.parametrize("keep", ["[]", "[[1, 2, 3, 4]]", "[1, 2, 3, 4]"])

@@ -1,6 +1,6 @@
-"""Covered faces are neither found nor recognised: by our own detector, and by dlib's face matcher.
+"""Our detector finds no redacted face, and dlib's face matcher recognizes none.
 
-What asks the matcher needs dlib (benchmarks/matcher-requirements.txt); `make test-guard` installs it.
+Tests of the matcher need dlib (benchmarks/matcher-requirements.txt), which `make test-guard` installs.
 """
 
 from itertools import product
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.photos import portrait
 from tests.support.paths import SHARED
 from training.faces import FACE_BOX, read_faces
-from visage.anonymize.masks import Mask, Method, Shape, cover
+from visage.anonymize.masks import Mask, Method, Shape, redact
 from visage.faces.merging import merge
 from visage.faces.search import Detail, find_candidates
 from visage.images.boxes import Box, intersection_over_union
@@ -31,12 +31,12 @@ MASKS = [Mask(method, shape) for method, shape in product(Method, Shape)]
 
 HEIGHTS = (24, 48, 100, 300, 1000)
 
-# Where the face of a chip of FairFace is.
+# The box of the face in an image of FairFace.
 CHIP = Box(*map(round, FACE_BOX))
 
-# People of FairFace among whom the right one is looked for. By chance it is found once; more than five times in 0.05 %
-# of all cases.
-PEOPLE, LUCK = 40, 5
+# Number of people of FairFace among whom the matcher searches for the right one. A random choice is right once on
+# average, and more than five times with a probability of 0.05 %.
+PEOPLE, MAX_RANDOM_HITS = 40, 5
 
 
 def named(mask: Mask) -> str:
@@ -44,24 +44,24 @@ def named(mask: Mask) -> str:
 
 
 class Finder:
-    """The detector as the guard uses it."""
+    """The detector as anonymizing uses it."""
 
     def __init__(self) -> None:
         self._spec = find_pack("compact").face
         self._detector = FaceDetector(self._spec)
 
     def boxes(self, pixels: Pixels) -> list[Box]:
-        """The boxes that the guard would cover, most certain first."""
+        """Return one box for each face that would be redacted, most confident first."""
         found = merge(find_candidates(self._detector, self._spec, pixels, Detail.HIGH))
-        sure = found.boxes[found.confidences >= self._spec.guard_confidence]
-        return [Box(*map(int, np.round(box))) for box in sure]
+        confident = found.boxes[found.confidences >= self._spec.guard_confidence]
+        return [Box(*map(int, np.round(box))) for box in confident]
 
     def finds(self, pixels: Pixels, face: Box) -> bool:
-        """Whether one of the boxes is about where `face` is."""
-        return bool((shares(self.boxes(pixels), face) > 0.3).any())
+        """Whether one of the boxes overlaps `face`."""
+        return bool((overlaps(self.boxes(pixels), face) > 0.3).any())
 
 
-def shares(boxes: list[Box], face: Box) -> NDArray[np.float32]:
+def overlaps(boxes: list[Box], face: Box) -> NDArray[np.float32]:
     corners = np.array([box.corners for box in [face, *boxes]], np.float32)
     return intersection_over_union(corners[:1], corners[1:])
 
@@ -81,7 +81,7 @@ def matcher() -> "Matcher":
 
 @pytest.fixture(scope="module")
 def chips(tmp_path_factory: pytest.TempPathFactory) -> list[Pixels]:
-    """Faces of so many people, in another order than that of the file, which no one has looked into."""
+    """Images of the faces of `PEOPLE` people, chosen at random."""
     folder = SHARED / "data" / "fairface"
     if not folder.is_dir():
         pytest.skip("needs faces of many people: there is no ../shared/data/fairface beside this repo")
@@ -89,7 +89,7 @@ def chips(tmp_path_factory: pytest.TempPathFactory) -> list[Pixels]:
 
 
 def astronaut_of(height: int, finder: Finder) -> tuple[Pixels, Box]:
-    """Head and shoulders of the portrait at the size at which the face has so many pixels, and where the face is."""
+    """Return the portrait, resized so that the face is `height` pixels high, and the box of the face."""
     small = portrait()[:340, 40:440]
     (face,) = finder.boxes(small)
     scale = height / face.height
@@ -99,7 +99,7 @@ def astronaut_of(height: int, finder: Finder) -> tuple[Pixels, Box]:
 
 
 def faces_of(photos: Path, name: str, finder: Finder) -> tuple[Pixels, list[Box]]:
-    """One of the photos of politicians, and its one or two most certain faces from left to right."""
+    """Return a photo of politicians, and the boxes of its one or two most confident faces from left to right."""
     pixels = cv2.imread(str(photos / f"{name}.jpg"))
     assert pixels is not None
     scale = 800 / max(pixels.shape)
@@ -108,33 +108,33 @@ def faces_of(photos: Path, name: str, finder: Finder) -> tuple[Pixels, list[Box]
 
 
 @pytest.mark.parametrize("height", HEIGHTS)
-def test_the_detector_finds_the_face_of_any_size_as_it_is(finder: Finder, height: int) -> None:
+def test_the_detector_finds_the_original_face_of_any_size(finder: Finder, height: int) -> None:
     assert finder.finds(*astronaut_of(height, finder))
 
 
 @pytest.mark.parametrize("mask", MASKS, ids=named)
 @pytest.mark.parametrize("height", HEIGHTS)
-def test_the_detector_finds_no_covered_face_of_any_size(finder: Finder, mask: Mask, height: int) -> None:
+def test_the_detector_finds_no_redacted_face_of_any_size(finder: Finder, mask: Mask, height: int) -> None:
     pixels, face = astronaut_of(height, finder)
 
-    covered = cover(pixels, [face], mask)
+    redacted = redact(pixels, [face], mask)
 
-    assert not finder.finds(covered, face)
+    assert not finder.finds(redacted, face)
 
 
 @pytest.mark.parametrize("mask", MASKS, ids=named)
 @pytest.mark.parametrize("name", ["obama", "biden", "obama_and_biden", "two_people"])
-def test_the_detector_finds_no_covered_face_of_a_photo(finder: Finder, photos: Path, name: str, mask: Mask) -> None:
+def test_the_detector_finds_no_redacted_face_in_a_photo(finder: Finder, photos: Path, name: str, mask: Mask) -> None:
     pixels, faces = faces_of(photos, name, finder)
     assert len(faces) == 1 + ("_" in name)
 
-    covered = cover(pixels, faces, mask)
+    redacted = redact(pixels, faces, mask)
 
-    assert not any(finder.finds(covered, face) for face in faces)
+    assert not any(finder.finds(redacted, face) for face in faces)
 
 
 @pytest.mark.parametrize("height", HEIGHTS)
-def test_the_matcher_knows_the_face_of_any_size_as_it_is(finder: Finder, matcher: "Matcher", height: int) -> None:
+def test_the_matcher_recognizes_the_original_face_of_any_size(finder: Finder, matcher: "Matcher", height: int) -> None:
     original, place = astronaut_of(100, finder)
     known = matcher.describe(original, matcher.align(original, place))
 
@@ -145,20 +145,20 @@ def test_the_matcher_knows_the_face_of_any_size_as_it_is(finder: Finder, matcher
 
 @pytest.mark.parametrize("mask", MASKS, ids=named)
 @pytest.mark.parametrize("height", HEIGHTS)
-def test_the_matcher_knows_no_covered_face_of_any_size(
+def test_the_matcher_recognizes_no_redacted_face_of_any_size(
     finder: Finder, matcher: "Matcher", mask: Mask, height: int
 ) -> None:
-    """Although it is told where eyes and nose were."""
+    """The matcher gets the landmarks of the original face."""
     pixels, face = astronaut_of(height, finder)
     aligned = matcher.align(pixels, face)
 
-    covered = cover(pixels, [face], mask)
+    redacted = redact(pixels, [face], mask)
 
-    assert np.linalg.norm(matcher.describe(covered, aligned) - matcher.describe(pixels, aligned)) > matcher.same_person
+    assert np.linalg.norm(matcher.describe(redacted, aligned) - matcher.describe(pixels, aligned)) > matcher.same_person
 
 
 @pytest.mark.parametrize("person", [0, 1], ids=["biden", "obama"])
-def test_the_matcher_knows_a_person_from_another_photo(
+def test_the_matcher_recognizes_a_person_from_another_photo(
     finder: Finder, matcher: "Matcher", photos: Path, person: int
 ) -> None:
     assert distances(finder, matcher, photos, person, None).argmin() == person
@@ -167,16 +167,16 @@ def test_the_matcher_knows_a_person_from_another_photo(
 
 @pytest.mark.parametrize("mask", MASKS, ids=named)
 @pytest.mark.parametrize("person", [0, 1], ids=["biden", "obama"])
-def test_the_matcher_knows_no_covered_person_from_another_photo(
+def test_the_matcher_recognizes_no_redacted_person_from_another_photo(
     finder: Finder, matcher: "Matcher", photos: Path, person: int, mask: Mask
 ) -> None:
     assert distances(finder, matcher, photos, person, mask)[person] > matcher.same_person
 
 
 def distances(finder: Finder, matcher: "Matcher", photos: Path, person: int, mask: Mask | None) -> NDArray[np.float64]:
-    """How far Biden's and Obama's portraits are from one of the two in a photo of both, which may be covered."""
+    """Return how far the portraits of Biden and Obama are from one of them in a photo of both, redacted by `mask`."""
     both, faces = faces_of(photos, "obama_and_biden", finder)
-    seen = both if mask is None else cover(both, faces, mask)
+    seen = both if mask is None else redact(both, faces, mask)
     described = matcher.describe(seen, matcher.align(both, faces[person]))
     portraits = [faces_of(photos, name, finder) for name in ("biden", "obama")]
     known = [matcher.describe(pixels, matcher.align(pixels, face)) for pixels, (face,) in portraits]
@@ -189,11 +189,11 @@ def known(matcher: "Matcher", chips: list[Pixels]) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("mask", MASKS, ids=named)
-def test_the_matcher_finds_covered_people_among_others_by_chance_only(
+def test_the_matcher_finds_redacted_people_no_more_often_than_a_random_choice(
     matcher: "Matcher", chips: list[Pixels], known: NDArray[np.float64], mask: Mask
 ) -> None:
-    """Even among their own photos, uncovered."""
-    seen = [matcher.describe(cover(chip, [CHIP], mask), matcher.align(chip, CHIP)) for chip in chips]
+    """The photos that the matcher compares are the originals of the redacted ones."""
+    seen = [matcher.describe(redact(chip, [CHIP], mask), matcher.align(chip, CHIP)) for chip in chips]
 
     nearest = np.linalg.norm(np.array(seen)[:, None] - known, axis=2).argmin(axis=1)
-    assert (nearest == np.arange(PEOPLE)).sum() <= LUCK
+    assert (nearest == np.arange(PEOPLE)).sum() <= MAX_RANDOM_HITS

@@ -28,7 +28,7 @@ from tests.support.tiny_pack import draw
 from tests.support.waiting import wait_for
 from tests.support.workshop import Clock, Workshop, codes, die_out, opened
 from visage.anonymize.masks import Mask, Method, Shape
-from visage.anonymize.search import GuardOptions
+from visage.anonymize.options import AnonymizeOptions
 from visage.batches import Batches, open_batches
 from visage.batches.batch import (
     Batch,
@@ -118,7 +118,7 @@ def test_analyses_come_out_as_json_in_the_order_of_the_files(workshop: Workshop,
 
 
 def test_anonymous_pictures_come_out_as_one_alone_would(workshop: Workshop, tiny_png: bytes) -> None:
-    options = GuardOptions(mask=Mask(Method.SOLID, Shape.BOX, 1.5))
+    options = AnonymizeOptions(mask=Mask(Method.SOLID, Shape.BOX, 1.5))
     batch_id = workshop.submit(tiny_png, options=options)
 
     workshop.take_turns(workshop.worker())
@@ -245,10 +245,10 @@ def test_progress_is_told_without_a_look_at_every_file(
     "options",
     [
         Options(0.5, 7, 20, Detail.FAST),
-        GuardOptions(Mask(Method.MOSAIC, Shape.BOX, 2.0), 0.25, (Box(1, 2, 30, 40),), Detail.AUTO),
+        AnonymizeOptions(Mask(Method.MOSAIC, Shape.BOX, 2.0), 0.25, (Box(1, 2, 30, 40),), Detail.AUTO),
     ],
 )
-def test_a_batch_is_read_as_it_was_written(options: Options | GuardOptions) -> None:
+def test_a_batch_is_read_as_it_was_written(options: Options | AnonymizeOptions) -> None:
     entries = (Entry("été.png"), Entry("letter.pdf", Failure("PDF is not accepted.", "unsupported_type")))
     batch = Batch(new_id(), options, 12.5, entries)
 
@@ -1212,7 +1212,7 @@ def remote(bucket: str, tmp_path: Path, engine: Engine) -> Iterator[Workshop]:
 
 
 def test_a_batch_in_object_storage_is_worked_on_fetched_and_deleted(remote: Workshop, tiny_png: bytes) -> None:
-    batch_id = remote.submit(tiny_png, GIF, tiny_png, options=GuardOptions())
+    batch_id = remote.submit(tiny_png, GIF, tiny_png, options=AnonymizeOptions())
     Caretaker(remote.batches, remote.clock).look()
 
     remote.take_turns(remote.worker())
@@ -1376,7 +1376,7 @@ def test_a_wish_to_stop_finishes_what_is_in_hand_and_leaves_the_rest_for_the_nex
     with batches.create() as new:
         for number in range(400):
             new.add(f"grandmother{number}.png", photo)
-        batch_id = new.submit(GuardOptions()).id
+        batch_id = new.submit(AnonymizeOptions()).id
     log = tmp_path / "log"
 
     # All of the batch would take it 20 seconds, however fast the machine is.

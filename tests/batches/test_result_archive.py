@@ -13,7 +13,7 @@ import pytest
 from tests.support.pictures import GIF
 from tests.support.service import free_port
 from tests.support.workshop import opened
-from visage.anonymize.search import GuardOptions
+from visage.anonymize.options import AnonymizeOptions
 from visage.batches import Batches, open_batches
 from visage.batches.batch import Done, Failure, Result
 from visage.batches.result_archive import result_archive
@@ -49,7 +49,7 @@ def batches(tmp_path: Path) -> Batches:
     return open_batches(Settings(state_dir=tmp_path))
 
 
-def finished(batches: Batches, options: Options | GuardOptions, *files: tuple[str, bytes | Failure]) -> str:
+def finished(batches: Batches, options: Options | AnonymizeOptions, *files: tuple[str, bytes | Failure]) -> str:
     """A batch with these files, each with what came of it."""
     with batches.create() as new:
         for name, _ in files:
@@ -67,7 +67,7 @@ def finished(batches: Batches, options: Options | GuardOptions, *files: tuple[st
 
 
 def anonymized(batches: Batches, *files: tuple[str, bytes | Failure]) -> str:
-    return finished(batches, GuardOptions(), *files)
+    return finished(batches, AnonymizeOptions(), *files)
 
 
 def analyzed(batches: Batches, *files: tuple[str, bytes | Failure]) -> str:
@@ -155,7 +155,7 @@ def test_what_was_refused_on_arrival_is_among_the_failures(tmp_path: Path, engin
     with opened(Settings(state_dir=tmp_path), engine) as workshop:
         with workshop.batches.create() as new:
             new.add_failed("letter.pdf", EmptyImage("It is empty."))
-            batch_id = new.submit(GuardOptions()).id
+            batch_id = new.submit(AnonymizeOptions()).id
         workshop.take_turns(workshop.worker())
 
         files = unpacked(workshop.batches, batch_id)
@@ -184,12 +184,12 @@ def test_what_the_workers_made_of_photos_comes_out_as_tables(tmp_path: Path, eng
 
 def test_what_the_workers_made_of_photos_comes_out_as_pictures(tmp_path: Path, engine: Engine, tiny_png: bytes) -> None:
     with opened(Settings(state_dir=tmp_path), engine) as workshop:
-        batch_id = workshop.submit(tiny_png, options=GuardOptions())
+        batch_id = workshop.submit(tiny_png, options=AnonymizeOptions())
         workshop.take_turns(workshop.worker())
 
         files = unpacked(workshop.batches, batch_id)
 
-    assert files == {"photo1.png": engine.anonymize(tiny_png, GuardOptions()).picture}
+    assert files == {"photo1.png": engine.anonymize(tiny_png, AnonymizeOptions()).picture}
 
 
 # Names.

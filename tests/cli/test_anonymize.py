@@ -24,8 +24,8 @@ from click.testing import CliRunner, Result
 from tests.support.pictures import HEIC
 from tests.support.waiting import until_called_off
 from visage.anonymize.masks import Mask, Method, Shape
+from visage.anonymize.options import AnonymizeOptions
 from visage.anonymize.results import Anonymized
-from visage.anonymize.search import GuardOptions
 from visage.cli import main
 from visage.cli.console import interrupts_deferred
 from visage.cli.files import read_photo, write_atomically
@@ -65,7 +65,7 @@ def covered(engine: Engine, tiny_png: bytes) -> bytes:
 @pytest.fixture
 def faces(engine: Engine, tiny_png: bytes) -> int:
     """How many faces the guard covers in `tiny_png`."""
-    return engine.anonymize(tiny_png).covered
+    return engine.anonymize(tiny_png).redacted
 
 
 def run(*arguments: object) -> Result:
@@ -119,11 +119,11 @@ def test_a_photo_is_copied_with_its_faces_covered(
 @pytest.mark.parametrize(
     ("arguments", "options"),
     [
-        (("--method", "mosaic"), GuardOptions(Mask(method=Method.MOSAIC))),
-        (("--method", "solid"), GuardOptions(Mask(method=Method.SOLID))),
-        (("--shape", "box"), GuardOptions(Mask(shape=Shape.BOX))),
-        (("--mask-scale", 2), GuardOptions(Mask(scale=2.0))),
-        (("--min-confidence", 0.999), GuardOptions(min_confidence=0.999)),
+        (("--method", "mosaic"), AnonymizeOptions(Mask(method=Method.MOSAIC))),
+        (("--method", "solid"), AnonymizeOptions(Mask(method=Method.SOLID))),
+        (("--shape", "box"), AnonymizeOptions(Mask(shape=Shape.BOX))),
+        (("--mask-scale", 2), AnonymizeOptions(Mask(scale=2.0))),
+        (("--min-confidence", 0.999), AnonymizeOptions(min_confidence=0.999)),
     ],
 )
 def test_options_choose_what_is_covered_and_how(
@@ -133,7 +133,7 @@ def test_options_choose_what_is_covered_and_how(
     tiny_png: bytes,
     covered: bytes,
     arguments: tuple[object, ...],
-    options: GuardOptions,
+    options: AnonymizeOptions,
 ) -> None:
     photo = write(folder / "photo.png", tiny_png)
 
@@ -153,10 +153,10 @@ def test_photos_are_looked_at_closely_unless_told_otherwise(
     arguments: tuple[object, ...],
     detail: Detail,
 ) -> None:
-    asked: list[GuardOptions] = []
+    asked: list[AnonymizeOptions] = []
     anonymize = Engine.anonymize
 
-    def listen(self: Engine, data: bytes, options: GuardOptions) -> Anonymized:
+    def listen(self: Engine, data: bytes, options: AnonymizeOptions) -> Anonymized:
         asked.append(options)
         return anonymize(self, data, options)
 
@@ -669,7 +669,7 @@ def before_each(monkeypatch: pytest.MonkeyPatch, before: Callable[[int], None]) 
     anonymize = Engine.anonymize
     lock, number = threading.Lock(), iter(range(1_000_000))
 
-    def interrupted(self: Engine, data: bytes, options: GuardOptions) -> Anonymized:
+    def interrupted(self: Engine, data: bytes, options: AnonymizeOptions) -> Anonymized:
         with lock:
             current = next(number)
         before(current)

@@ -25,7 +25,7 @@ from tests.support.redis_server import REDIS_SERVER, needs_redis
 from tests.support.service import events, free_port
 from tests.support.tiny_pack import MAGENTA
 from tests.support.waiting import wait_for
-from visage.anonymize.search import GuardOptions
+from visage.anonymize.options import AnonymizeOptions
 from visage.batches import Batches, open_batches
 from visage.batches.batch import State
 from visage.runtime.engine import Engine
@@ -181,7 +181,7 @@ def submit(batches: Batches, files: list[bytes]) -> str:
     with batches.create() as new:
         for number, content in enumerate(files, 1):
             new.add(f"photo{number}", content)
-        return new.submit(GuardOptions()).id
+        return new.submit(AnonymizeOptions()).id
 
 
 def is_done(batches: Batches, batch_id: str) -> bool:

@@ -15,7 +15,7 @@ from openapi_spec_validator import validate
 from tests.support.contract import CONTRACT, check, check_schema, responses
 from visage import __version__
 from visage.anonymize.masks import Method, Shape
-from visage.anonymize.search import GuardOptions
+from visage.anonymize.options import AnonymizeOptions
 from visage.batches import Batches
 from visage.batches.batch import Done, Task
 from visage.batches.store import output_key
@@ -109,7 +109,7 @@ def test_a_parameter_of_anonymize_and_batches_is_described_the_same_in_query_and
 
 
 def test_described_defaults_of_anonymize_are_those_of_the_code() -> None:
-    parameters, default = CONTRACT["components"]["parameters"], GuardOptions()
+    parameters, default = CONTRACT["components"]["parameters"], AnonymizeOptions()
 
     assert parameters["method"]["schema"] == described(Method, default.mask.method)
     assert parameters["shape"]["schema"] == described(Shape, default.mask.shape)
@@ -231,7 +231,7 @@ def done(batches: Batches) -> str:
     with batches.create() as new:
         new.add("a.png", b"photo")
         new.add_failed("b.gif", UnsupportedType("This is no photo."))
-        batch = new.submit(GuardOptions())
+        batch = new.submit(AnonymizeOptions())
     batches.store.write(output_key(batch.id, 1, 1), b"picture")
     batches.finish(batch, batch.refused | {1: Done(faces=3, attempt=1)})
     return f"/batches/{batch.id}"

@@ -1,7 +1,7 @@
 """Make faces unrecognizable."""
 
-from visage.anonymize.masks import Mask, Method, Shape
+from visage.anonymize.masks import Mask, Method, Shape, redact
+from visage.anonymize.options import AnonymizeOptions
 from visage.anonymize.results import Anonymized
-from visage.anonymize.search import GuardOptions
 
-__all__ = ["Anonymized", "GuardOptions", "Mask", "Method", "Shape"]
+__all__ = ["AnonymizeOptions", "Anonymized", "Mask", "Method", "Shape", "redact"]

@@ -1,7 +1,7 @@
-"""Faces made unrecognisable, on a copy of the picture.
+"""Redaction masks: make faces unrecognizable.
 
-What is left of a face is a few averages of it, whatever its size and whatever the method: nothing else could bring it
-back. A blur or a mosaic of fixed strength leaves large faces readable, and a plain Gaussian blur can be undone.
+A mask reduces a face to a few averages, whatever its size and the method. A blur or mosaic of fixed strength leaves
+large faces recognizable, and a plain Gaussian blur can be reversed.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,19 +14,19 @@ import numpy as np
 from visage.images.boxes import Box
 from visage.images.decoding import Pixels
 
-# Averages along the shorter side of a mask. With 5, our detector takes a third of the blurred faces for faces, with 2
-# few more than of black ones, which their outline alone can tell (benchmarks/README.md, "What is left").
+# Cells (averages) across the shorter side of a mask. With 5, our detector still finds a third of the blurred faces.
+# With 2 it finds few more than of black ones, which have nothing but an outline (`python -m benchmarks.guard`).
 _CELLS = 2
 
-# Pixels. What an edge of the picture leaves of a face may be a strip of a pixel or two.
-_LEAST_CELL = 4
+# Smallest side of a cell in pixels. At the edge of an image a face may be a strip of one or two pixels.
+_MIN_CELL_SIDE = 4
 
-# Edges of an ellipse lie between pixels: it is drawn in units of 1/16, as OpenCV's `shift` of 4.
+# Fractional bits of OpenCV's coordinates: an ellipse is drawn in units of 1/16 pixel.
 _SHIFT = 4
 
 
 class Method(Enum):
-    """What stands in a face's place: its averages run into each other, as squares, or nothing at all."""
+    """What replaces a face: its averages blended into each other, its averages as squares, or black."""
 
     BLUR = "blur"
     MOSAIC = "mosaic"
@@ -34,7 +34,7 @@ class Method(Enum):
 
 
 class Shape(Enum):
-    """The outline of what is covered."""
+    """The outline of a mask."""
 
     ELLIPSE = "ellipse"
     BOX = "box"
@@ -42,9 +42,10 @@ class Shape(Enum):
 
 @dataclass(frozen=True)
 class Mask:
-    """How faces are covered. `scale` is the size of what is covered over that of the face's box, around its centre.
+    """A redaction mask.
 
-    1.3 takes in forehead, chin and ears, which detectors leave out.
+    `scale` is the size of the mask over that of the face's box, around the same centre. 1.3 includes forehead, chin and
+    ears, which the boxes of detectors leave out.
     """
 
     method: Method = Method.BLUR
@@ -52,66 +53,67 @@ class Mask:
     scale: float = 1.3
 
 
-def cover(pixels: Pixels, boxes: Iterable[Box], mask: Mask) -> Pixels:
-    """A copy of (h, w, 3) uint8 `pixels` with each of `boxes` covered; what lies outside the masks is as it was."""
-    covered = pixels.copy()
-    # The smallest last: what is left of a small face must not shine through the mask of a larger one drawn before.
+def redact(pixels: Pixels, boxes: Iterable[Box], mask: Mask) -> Pixels:
+    """Return a copy of (h, w, 3) uint8 `pixels` with `mask` over each of `boxes`; other pixels are unchanged."""
+    redacted = pixels.copy()
+    # Smallest last: it then averages what a larger mask left, and the order of `boxes` makes no difference.
     for box in sorted(boxes, key=lambda each: -each.area):
-        _cover_one(covered, box, mask)
-    return covered
+        _draw_mask(redacted, box, mask)
+    return redacted
 
 
-def _cover_one(covered: Pixels, box: Box, mask: Mask) -> None:
-    height, width = covered.shape[:2]
+def _draw_mask(canvas: Pixels, box: Box, mask: Mask) -> None:
+    height, width = canvas.shape[:2]
     centre_x, centre_y = (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
     half_width, half_height = box.width * mask.scale / 2, box.height * mask.scale / 2
-    # Whole pixels, none too few: one that a mask cuts belongs to it.
+    # Rounded outwards, so that pixels which the mask covers in part belong to it.
     left, top = max(0, int(centre_x - half_width)), max(0, int(centre_y - half_height))
     right = min(width, int(np.ceil(centre_x + half_width)))
     bottom = min(height, int(np.ceil(centre_y + half_height)))
-    part = covered[top:bottom, left:right]
-    # Of the whole mask, also where the picture's edge cuts it.
-    cell = max(_LEAST_CELL, 2 * min(half_width, half_height) / _CELLS)
-    filling = _FILLINGS[mask.method](part, cell)
-    # A face that the picture's edge cuts is widest there, and an ellipse around what is left of it narrowest.
+    part = canvas[top:bottom, left:right]
+    # The size of a cell follows the whole mask, even if the edge of the image cuts it.
+    cell_side = max(_MIN_CELL_SIDE, 2 * min(half_width, half_height) / _CELLS)
+    filling = _FILLINGS[mask.method](part, cell_side)
+    # A face cut by the edge of the image may be widest there, where an ellipse around the rest of it is narrowest.
     cut = box.x1 <= 0 or box.y1 <= 0 or box.x2 >= width or box.y2 >= height
     if cut or mask.shape is Shape.BOX:
         part[:] = filling
         return
     outline = np.zeros(part.shape[:2], np.uint8)
     unit = 1 << _SHIFT
-    # OpenCV's pixels lie on whole coordinates, ours between them.
+    # OpenCV puts the centre of a pixel at whole coordinates; boxes have its edges there.
     centre = round((centre_x - left - 0.5) * unit), round((centre_y - top - 0.5) * unit)
     axes = int(np.ceil(half_width * unit)), int(np.ceil(half_height * unit))
     cv2.ellipse(outline, centre, axes, 0, 0, 360, 255, cv2.FILLED, cv2.LINE_8, _SHIFT)
     np.copyto(part, filling, where=outline[..., None] > 0)
 
 
-def _averages(part: Pixels, cell: float) -> Pixels:
-    """A part of a picture as few pixels, each the average of about `cell` by `cell` pixels of it."""
-    height, width = part.shape[:2]
-    cells = max(1, round(width / cell)), max(1, round(height / cell))
-    return cv2.resize(part, cells, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+def _blur(part: Pixels, cell_side: float) -> Pixels:
+    return _resized(_averages(part, cell_side), part, cv2.INTER_LINEAR)
 
 
-def _blurred(part: Pixels, cell: float) -> Pixels:
-    return _enlarged(_averages(part, cell), part, cv2.INTER_LINEAR)
+def _mosaic(part: Pixels, cell_side: float) -> Pixels:
+    return _resized(_averages(part, cell_side), part, cv2.INTER_NEAREST)
 
 
-def _mosaic(part: Pixels, cell: float) -> Pixels:
-    return _enlarged(_averages(part, cell), part, cv2.INTER_NEAREST)
-
-
-def _enlarged(averages: Pixels, part: Pixels, interpolation: int) -> Pixels:
-    return cv2.resize(averages, part.shape[1::-1], interpolation=interpolation).astype(np.uint8, copy=False)
-
-
-def _solid(part: Pixels, _cell: float) -> Pixels:
+def _solid(part: Pixels, _cell_side: float) -> Pixels:
     return np.zeros_like(part)
 
 
+def _averages(part: Pixels, cell_side: float) -> Pixels:
+    """Reduce a part of an image to one pixel for each cell of about `cell_side` by `cell_side` pixels."""
+    height, width = part.shape[:2]
+    cells = max(1, round(width / cell_side)), max(1, round(height / cell_side))
+    return cv2.resize(part, cells, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def _resized(averages: Pixels, part: Pixels, interpolation: int) -> Pixels:
+    """Enlarge `averages` to the size of `part`."""
+    return cv2.resize(averages, part.shape[1::-1], interpolation=interpolation).astype(np.uint8, copy=False)
+
+
 _FILLINGS: dict[Method, Callable[[Pixels, float], Pixels]] = {
-    Method.BLUR: _blurred,
+    Method.BLUR: _blur,
     Method.MOSAIC: _mosaic,
     Method.SOLID: _solid,
 }

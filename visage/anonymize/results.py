@@ -1,4 +1,4 @@
-"""What is found to be covered in a photo, and the answer: the photo with its faces covered."""
+"""The result of an anonymization."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +10,11 @@ from visage.packs.pack import Pack
 
 
 @dataclass(frozen=True)
-class Found:
-    """A face that was found, with the detector's confidence (0..1), and whether it stays by the caller's wish."""
+class FoundFace:
+    """A face with its box in pixels of the upright original and the detector's confidence (0..1).
+
+    A `kept` face is not redacted, because the caller asked for that.
+    """
 
     box: Box
     confidence: float
@@ -19,31 +22,24 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Search:
-    """What the guard has found: the faces, each once, and every box to be covered, several a face."""
-
-    faces: tuple[Found, ...]
-    to_cover: tuple[Box, ...]
-
-
-@dataclass(frozen=True)
 class Anonymized:
-    """A photo with its faces covered. Whatever may be a face is covered; `faces` tells of each once.
+    """An anonymized photo.
 
-    `picture` is a file of the input's `format` (JPEG, PNG, WebP or BMP) and size, `width` and `height` upright, that
-    was made from pixels alone. `seconds` tells where the time went: `wait`, `decode`, `detect`, `cover`, `encode`.
+    `picture` is a file in the `format` of the original (JPEG, PNG, WebP or BMP) without metadata. `width` and `height`
+    are its size in pixels, which is that of the upright original. `faces` has one entry for each face, largest first.
+    `seconds` are the timings of the stages `wait`, `decode`, `detect`, `cover` and `encode`.
     """
 
     width: int
     height: int
     format: str
-    faces: tuple[Found, ...]
+    faces: tuple[FoundFace, ...]
     picture: bytes
     seconds: Mapping[str, float]
 
     @property
-    def covered(self) -> int:
-        """How many faces were covered."""
+    def redacted(self) -> int:
+        """The number of redacted faces."""
         return sum(not face.kept for face in self.faces)
 
     def as_json(self, pack: Pack) -> dict[str, Any]:

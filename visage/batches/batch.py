@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from visage.anonymize.masks import Mask, Method, Shape
-from visage.anonymize.search import GuardOptions
+from visage.anonymize.options import AnonymizeOptions
 from visage.enhance.results import EnhanceOptions
 from visage.errors import VisageError
 from visage.faces.analyzer import Options
@@ -30,7 +30,7 @@ class Task(Enum):
     ENHANCE = "enhance"
 
 
-_TASKS = {GuardOptions: Task.ANONYMIZE, Options: Task.PREDICT, EnhanceOptions: Task.ENHANCE}
+_TASKS = {AnonymizeOptions: Task.ANONYMIZE, Options: Task.PREDICT, EnhanceOptions: Task.ENHANCE}
 
 
 class State(Enum):
@@ -68,7 +68,7 @@ class Done:
 Result = Done | Failure
 
 # What is to be done to each photo, and how.
-BatchOptions = Options | GuardOptions | EnhanceOptions
+BatchOptions = Options | AnonymizeOptions | EnhanceOptions
 
 
 @dataclass(frozen=True)
@@ -221,4 +221,4 @@ def _options_from_json(task: Task, plain: Mapping[str, Any]) -> BatchOptions:
         return Options(**{**plain, "detail": detail})
     mask = Mask(Method(plain["mask"]["method"]), Shape(plain["mask"]["shape"]), plain["mask"]["scale"])
     keep = tuple(Box(**box) for box in plain["keep"])
-    return GuardOptions(**{**plain, "detail": detail, "mask": mask, "keep": keep})
+    return AnonymizeOptions(**{**plain, "detail": detail, "mask": mask, "keep": keep})

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 
-from visage.anonymize.search import GuardOptions
+from visage.anonymize.options import AnonymizeOptions
 from visage.batches import Batches
 from visage.batches.batch import Batch, Done, End, Failure, Result, label
 from visage.batches.enhancing import Claim, Enlarging, GivenUp
@@ -189,7 +189,7 @@ class Work:
     def _worked_on(self, engine: Engine, photo: bytes, batch: Batch, claim: Claim) -> tuple[bytes, int | None]:
         """The picture or the JSON that comes of a photo, and how many faces it has, if they were looked for."""
         match batch.options:
-            case GuardOptions() as options:
+            case AnonymizeOptions() as options:
                 anonymized = engine.anonymize(photo, options)
                 return anonymized.picture, len(anonymized.faces)
             case Options() as options:

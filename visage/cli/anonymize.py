@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from visage.anonymize.masks import Mask, Method, Shape
+from visage.anonymize.options import AnonymizeOptions
 from visage.anonymize.results import Anonymized
-from visage.anonymize.search import GuardOptions
 from visage.cli import options
 from visage.cli.console import (
     DiskFull,
@@ -80,14 +80,14 @@ def anonymize(
     """
     tune_allocator()
     mask = Mask(Method(method), Shape(shape), mask_scale)
-    guard_options = GuardOptions(mask, min_confidence, detail=Detail(detail))
+    anonymize_options = AnonymizeOptions(mask, min_confidence, detail=Detail(detail))
     with setup_errors_reported():
         plan = plan_copies(tuple(dict.fromkeys(paths)), output, again=again)
         # One slot per thread, so that no thread waits for a slot.
         threads = max(1, min(len(plan.copies), jobs or available_cores()))
         engine = Engine(replace(Settings.from_environment(), slots=threads), eager=False)
         with opened_output_directory(output, plan.directories):
-            tally = _make_copies(engine, plan, guard_options, json_lines)
+            tally = _make_copies(engine, plan, anonymize_options, json_lines)
     _print_summary(plan, tally)
     if tally.disk_full:
         raise DiskFull(output)
@@ -108,11 +108,11 @@ class _Tally:
 
     def add(self, copy: Copy, anonymized: Anonymized) -> None:
         self.photos += 1
-        self.faces += anonymized.covered
+        self.faces += anonymized.redacted
         if self.json_lines:
             print_line(json.dumps({"photo": copy.source, "copy": copy.target} | anonymized.as_json(self.pack)))
         else:
-            print_line(f"{copy.source}: {count(anonymized.covered, 'face')} anonymized")
+            print_line(f"{copy.source}: {count(anonymized.redacted, 'face')} anonymized")
 
     def add_failure(self, source: str, error: BaseException) -> None:
         self.disk_full |= is_disk_full(error)
@@ -121,13 +121,13 @@ class _Tally:
             print_line(error_as_json(source, error))
 
 
-def _make_copies(engine: Engine, plan: Plan, guard_options: GuardOptions, json_lines: bool) -> _Tally:
+def _make_copies(engine: Engine, plan: Plan, anonymize_options: AnonymizeOptions, json_lines: bool) -> _Tally:
     tally = _Tally(engine.pack, json_lines)
     for listing_error in plan.listing_errors:
         tally.add_failure(str(listing_error.filename), listing_error)
 
     def process(copy: Copy) -> Anonymized:
-        return _make_copy(engine, copy, guard_options)
+        return _make_copy(engine, copy, anonymize_options)
 
     def report(copy: Copy, future: "Future[Anonymized]") -> bool:
         if error := future.exception():
@@ -147,9 +147,9 @@ def _make_copies(engine: Engine, plan: Plan, guard_options: GuardOptions, json_l
     return tally
 
 
-def _make_copy(engine: Engine, copy: Copy, guard_options: GuardOptions) -> Anonymized:
+def _make_copy(engine: Engine, copy: Copy, anonymize_options: AnonymizeOptions) -> Anonymized:
     source = Path(copy.source)
-    anonymized = engine.anonymize(read_photo(source, engine.settings.max_image_pixels), guard_options)
+    anonymized = engine.anonymize(read_photo(source, engine.settings.max_image_pixels), anonymize_options)
     write_atomically(anonymized.picture, Path(copy.target), original=source)
     # Without this, unused memory of the allocator grows with the number of files: 12 MB in 200 files
     # (`python -m benchmarks.folder`).

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 Maps = NDArray[np.float32]
 
-# A layer is replaced only if its text has exactly these parameters, so that this module does what OpenCV does. Layers of
-# other kinds, and those whose missing parameters have different defaults here and there, stay with OpenCV.
+# A layer is replaced only if its text has exactly these parameters, so that both do the same. Layers of other kinds,
+# and those whose missing parameters have different defaults here and there, stay with OpenCV.
 _LRN = re.compile(
     rb"lrn_param\s*\{(?=[^}]*\balpha:)(?:\s*(?:local_size:\s*\d*[13579]|(?:alpha|beta):\s*[0-9.e-]+)\b)+\s*\}"
 )
@@ -111,7 +111,7 @@ class DetectionOutput:
 
     @classmethod
     def from_prototxt(cls, prototxt: bytes) -> "DetectionOutput | None":
-        """Return the replacement for the DetectionOutput layer of a net; None if it has none, or one of another kind."""
+        """Return the replacement for the DetectionOutput layer of a net, or None without one of the supported kind."""
         layers = [layer for layer in _LAYER.findall(prototxt) if re.search(rb'\btype:\s*"DetectionOutput"', layer)]
         texts = [text for layer in layers for text in _OUTPUT.findall(layer)]
         fields = [field for text in texts for field in _FIELD.findall(text)]

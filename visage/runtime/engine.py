@@ -14,9 +14,10 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from visage.anonymize.masks import cover
+from visage.anonymize.masks import redact
+from visage.anonymize.options import AnonymizeOptions
+from visage.anonymize.plan import plan_redaction
 from visage.anonymize.results import Anonymized
-from visage.anonymize.search import GuardOptions, find
 from visage.enhance.results import Enhanced
 from visage.enhance.tiles import Progress, no_progress
 from visage.faces.analyzer import ENOUGH_SIDE, Analyzer, Options
@@ -145,7 +146,7 @@ class Engine:
         self.cache.put(key, analysis)
         return replace(analysis, seconds={**timings.seconds, **analysis.seconds})
 
-    def anonymize(self, data: bytes, options: GuardOptions | None = None) -> Anonymized:
+    def anonymize(self, data: bytes, options: AnonymizeOptions | None = None) -> Anonymized:
         """A copy of a JPEG, PNG, WebP or BMP with its faces covered, in the same format and size, upright.
 
         Nothing of the file but its pixels is taken over; transparency is laid on white, because what it hides could be
@@ -155,20 +156,20 @@ class Engine:
             RequestError: the bytes are no picture, too large a picture or a damaged one.
             BusyError: every slot is taken, and too many wait or the wait took too long.
         """
-        options = options or GuardOptions()
+        options = options or AnonymizeOptions()
         header = inspect(data, self.settings.max_image_pixels)
         with self._slot() as (analyzer, waited):
             timings = Timings()
             photo = decode(data, header)
             timings.record("decode")
-            found = find(analyzer, photo, options)
+            plan = plan_redaction(analyzer, photo, options)
             timings.record("detect")
-            covered = cover(photo.pixels, found.to_cover, options.mask)
+            redacted = redact(photo.pixels, plan.boxes, options.mask)
             timings.record("cover")
-            picture = encode_as(header.format, covered)
+            picture = encode_as(header.format, redacted)
             timings.record("encode")
         seconds = timings.seconds | {"wait": waited}
-        return Anonymized(photo.width, photo.height, header.format, found.faces, picture, seconds)
+        return Anonymized(photo.width, photo.height, header.format, plan.faces, picture, seconds)
 
     def enhance(self, data: bytes, progress: Progress = no_progress) -> Enhanced:
         """A picture enlarged by the net of `VISAGE_SUPERRES_PACK`, as `Enhancer.enhance` does it, in these slots."""

@@ -72,7 +72,7 @@ def anonymized_response(anonymized: Anonymized, pack: Pack, options: PictureResp
     """Return an anonymized photo as `options` ask."""
     response = _picture_response(anonymized, pack, options, len(anonymized.faces))
     if options.format is PictureFormat.PICTURE:
-        response.headers["X-Face-Count"] = str(anonymized.covered)
+        response.headers["X-Face-Count"] = str(anonymized.redacted)
     return response
 
 

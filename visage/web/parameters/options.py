@@ -4,7 +4,7 @@ from flask import Request
 from werkzeug.datastructures import MultiDict
 
 from visage.anonymize.masks import Mask
-from visage.anonymize.search import GuardOptions
+from visage.anonymize.options import AnonymizeOptions
 from visage.batches.batch import BatchOptions, Task
 from visage.enhance.results import EnhanceOptions
 from visage.errors import BadParameter
@@ -17,7 +17,7 @@ def read_options(request: Request) -> Options:
     return _options(ParameterValues(request.args, request.form))
 
 
-def read_anonymize_options(request: Request) -> GuardOptions:
+def read_anonymize_options(request: Request) -> AnonymizeOptions:
     """Return the options of `/anonymize`."""
     return _anonymize_options(ParameterValues(request.args, request.form))
 
@@ -51,9 +51,9 @@ def _options(values: ParameterValues) -> Options:
     )
 
 
-def _anonymize_options(values: ParameterValues) -> GuardOptions:
+def _anonymize_options(values: ParameterValues) -> AnonymizeOptions:
     scale = values.number("mask_scale", 1, 3)
-    return GuardOptions(
+    return AnonymizeOptions(
         mask=Mask(
             values.choice("method", Mask.method),
             values.choice("shape", Mask.shape),
@@ -61,5 +61,5 @@ def _anonymize_options(values: ParameterValues) -> GuardOptions:
         ),
         min_confidence=values.number("min_confidence", 0.01, 1),
         keep=values.boxes("keep"),
-        detail=values.choice("detail", GuardOptions.detail),
+        detail=values.choice("detail", AnonymizeOptions.detail),
     )

@@ -1,0 +1,21 @@
+"""The options of an anonymization."""
+
+from dataclasses import dataclass, field
+
+from visage.anonymize.masks import Mask
+from visage.faces.search import Detail
+from visage.images.boxes import Box
+
+
+@dataclass(frozen=True)
+class AnonymizeOptions:
+    """Which faces are redacted, and how.
+
+    Boxes from `min_confidence` (0..1) on are redacted; None stands for the pack's `guard_confidence`. `keep` are boxes
+    in pixels of the upright original; the faces in them are not redacted.
+    """
+
+    mask: Mask = field(default_factory=Mask)
+    min_confidence: float | None = None
+    keep: tuple[Box, ...] = ()
+    detail: Detail = Detail.HIGH
