@@ -1,73 +1,74 @@
-"""What the variables of settings may hold: each function reads one kind of value from its text.
-
-Its docstring ends the sentence "it must be ..."; ValueError says that it is not.
-"""
+"""The kinds of values that settings may have: each parses text and describes what is valid."""
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
 
-# RFC 6454, 6.2; a port may follow the host.
+T = TypeVar("T")
+
+# An origin, with an optional port (RFC 6454, 6.2).
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9.-]+(:[0-9]+)?")
 
+# The longest time that a setting accepts.
+_MAX_SECONDS = 3600
 
-def integer(least: int, most: int) -> Callable[[str], int]:
+
+@dataclass(frozen=True)
+class Kind(Generic[T]):
+    """A kind of value. `parse` raises ValueError for invalid text; `description` completes "it must be"."""
+
+    parse: Callable[[str], T]
+    description: str
+
+
+def integer(minimum: int, maximum: int) -> Kind[int]:
     def parse(text: str) -> int:
         value = int(text)
-        if not least <= value <= most:
+        if not minimum <= value <= maximum:
             raise ValueError
         return value
 
-    parse.__doc__ = f"a whole number from {least} to {most}"
-    return parse
+    return Kind(parse, f"a whole number from {minimum} to {maximum}")
 
 
-def seconds(least: float) -> Callable[[str], float]:
+def seconds(minimum: float) -> Kind[float]:
     def parse(text: str) -> float:
         value = float(text)
-        if not least <= value <= 3600:
+        if not minimum <= value <= _MAX_SECONDS:
             raise ValueError
         return value
 
-    parse.__doc__ = f"a number of seconds from {least:g} to 3600"
-    return parse
+    return Kind(parse, f"a number of seconds from {minimum:g} to {_MAX_SECONDS}")
 
 
-def origins(text: str) -> tuple[str, ...]:
-    """`*`, or origins such as https://app.example.com separated by commas, without further wildcards"""
+def _parse_origins(text: str) -> tuple[str, ...]:
     origins = tuple(name.strip() for name in text.split(",") if name.strip())
     if origins != ("*",) and not all(_ORIGIN.fullmatch(origin) for origin in origins):
         raise ValueError
     return origins
 
 
-def token(text: str) -> str:
-    """ASCII letters, digits and signs without spaces"""
+def _parse_token(text: str) -> str:
     if not re.fullmatch(r"[!-~]+", text):
         raise ValueError
     return text
 
 
-def any_text(text: str) -> str:
-    """text"""
-    return text
-
-
-def log_level(text: str) -> str:
-    """debug, info, warning or error"""
-    if text.lower() not in ("debug", "info", "warning", "error"):
+def _parse_log_level(text: str) -> str:
+    if text.lower() not in {"debug", "info", "warning", "error"}:
         raise ValueError
     return text.lower()
 
 
-def truth(text: str) -> bool:
-    """true or false"""
+def _parse_boolean(text: str) -> bool:
     if text.lower() not in {"true", "false"}:
         raise ValueError
     return text.lower() == "true"
 
 
-def metrics_place(text: str) -> str:
-    """open, closed or an address and port such as 127.0.0.1:9090"""
+def _parse_metrics_address(text: str) -> str:
     if text in {"open", "closed"}:
         return text
     host, _, port = text.rpartition(":")
@@ -76,8 +77,20 @@ def metrics_place(text: str) -> str:
     return text
 
 
-def redis_url(text: str) -> str:
-    """a URL that begins with redis://, rediss:// or unix://"""
+def _parse_redis_url(text: str) -> str:
     if not text.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError
     return text
+
+
+ANY_TEXT = Kind(str, "text")
+PATH = Kind(Path, "a path")
+TOKEN = Kind(_parse_token, "ASCII letters, digits and signs without spaces")
+BOOLEAN = Kind(_parse_boolean, "true or false")
+LOG_LEVEL = Kind(_parse_log_level, "debug, info, warning or error")
+METRICS_ADDRESS = Kind(_parse_metrics_address, "open, closed or an address and port such as 127.0.0.1:9090")
+REDIS_URL = Kind(_parse_redis_url, "a URL that begins with redis://, rediss:// or unix://")
+ORIGINS = Kind(
+    _parse_origins,
+    "`*`, or origins such as https://app.example.com separated by commas, without further wildcards",
+)
