@@ -1,13 +1,13 @@
-# Visage on Alpine: `docker build -t visage .`, from the root of the repo.
+# Visage on Alpine. Build it in the root of the repo: `docker build -t visage .`
 #
-# There are no wheels of OpenCV for musl, and those of numpy have 33 MB that Visage does not use, so the first stage
-# compiles both; the second collects Python's packages in an environment of their own; the last has that, the app and the
-# compact pack, and nothing to compile with.
+# The stage `compiled` compiles OpenCV and numpy: PyPI has no OpenCV wheels for musl, and its numpy wheels contain 33 MB
+# that Visage does not use. The stage `packages` installs the Python packages into a virtual environment. The last stage
+# contains that environment, the app and the pack `compact`, but no compiler.
 
 FROM python:3.14-alpine@sha256:26730869004e2b9c4b9ad09cab8625e81d256d1ce97e72df5520e806b1709f92 AS python
 
 FROM python AS compiled
-# Their versions are those of the Alpine that the digest names.
+# The digest above pins the Alpine release, and so the versions of these packages.
 # hadolint ignore=DL3018
 RUN apk add --no-cache build-base cmake linux-headers nasm
 COPY docker/build-opencv.sh docker/choose_cv2.py docker/numpy.txt docker/opencv.patch docker/opencv.txt docker/wheel.py \
@@ -21,8 +21,8 @@ RUN /build/build-numpy.sh /wheels
 FROM python AS packages
 COPY requirements.txt /build/requirements.txt
 COPY docker/requirements.txt /build/docker/requirements.txt
-# Tests of packages go, and what only compilers and type checkers read: benchmarks/results/image.md has how much that is.
-# PyPI's numpy would be taken before the one that was compiled, if that were not named.
+# Delete the packages' tests and the files for compilers and type checkers; benchmarks/results/image.md has their size.
+# The compiled numpy is named as a file, because pip prefers PyPI's wheel otherwise.
 RUN --mount=type=bind,from=compiled,source=/wheels,target=/wheels \
     python -m venv --without-pip /opt/visage \
     && pip --python /opt/visage install --no-cache-dir --disable-pip-version-check --only-binary :all: \
@@ -41,7 +41,7 @@ ENV PATH=/opt/visage/bin:$PATH \
     WEB_CONCURRENCY=2 \
     VISAGE_BATCH_JOBS=1 \
     VISAGE_STATE_DIR=/state
-# musl gives every large block back at once, and photos take half as long again to get them anew (docs/operations.md).
+# musl returns each large block to the system at once, which makes photos take 1.5 times as long (docs/operations.md).
 # hadolint ignore=DL3018
 RUN apk add --no-cache jemalloc
 ENV LD_PRELOAD=/usr/lib/libjemalloc.so.2 \
@@ -53,8 +53,8 @@ COPY --from=packages /opt/visage /opt/visage
 COPY LICENSE app.py gunicorn.conf.py ./
 COPY models/compact models/compact
 COPY visage visage
-# Read once when it is built, not at every start: at run time nobody may write here. Of Python's own library, which comes
-# without bytecode, what serving loads.
+# Write bytecode now, because the directory is read-only at run time. The standard library has no bytecode in this image
+# either; the second command writes it for the modules that the service imports.
 RUN python -m compileall -q app.py visage \
     && env -u PYTHONDONTWRITEBYTECODE python -c 'import gunicorn.app.wsgiapp, visage.server.service_worker'
 USER 10001:10001
@@ -63,5 +63,5 @@ EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=1s --retries=3 \
     CMD ["sh", "-c", "exec wget -q -O /dev/null http://127.0.0.1:$PORT/readyz"]
-# Without a shell between, so that `docker stop` reaches gunicorn, which finishes what was begun.
+# No shell, so that gunicorn receives the SIGTERM of `docker stop` and drains requests in flight.
 CMD ["gunicorn", "app:app"]

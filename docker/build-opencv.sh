@@ -1,22 +1,22 @@
 #!/bin/sh
-# Make a wheel of OpenCV with nothing but what Visage uses: docker/build-opencv.sh DIRECTORY
+# Build an OpenCV wheel with only the modules that Visage uses: docker/build-opencv.sh DIRECTORY
 #
-# The wheel comes to DIRECTORY and fits every Python from 3.7 on this C library and this kind of processor. On x86-64 all
-# is compiled twice, for any processor and for those with AVX-512, and the wheel chooses (docker/choose_cv2.py). It runs on
-# Alpine and on Debian; wanted are GCC, make, cmake, patch, nasm (for the JPEG reader on x86-64), and Python with pip,
-# venv and its headers. Clang (CC and CXX name compilers) makes as fast a part for AVX-512, and a slower one for others.
-# docker/opencv.patch makes nets faster. Environment variables choose:
-#   PYTHON         the interpreter (python3)
-#   JOBS           compilers at a time (all cores)
-#   CPU_BASELINE   instructions that every processor must have (OpenCV's own choice: SSE3 or NEON); then all is compiled
-#                  once, for these alone
-#   CPU_DISPATCH   those that are used where there are (OpenCV's own choice)
-#   FLAGS          options for the compiler (-O3)
-#   BUILD          where to compile (a temporary directory, which is deleted)
+# The wheel works with Python 3.7 and later, on this machine's C library and architecture. On x86-64 it contains two
+# builds, for any processor and for AVX-512, and selects one at import (docker/choose_cv2.py). docker/opencv.patch makes
+# nets faster. The script runs on Alpine and Debian. It needs GCC, make, cmake, patch, nasm (on x86-64, for the JPEG
+# decoder), and Python with pip, venv and headers. Clang (set CC and CXX) makes the AVX-512 build as fast and the other
+# one slower. Environment variables:
+#   PYTHON         interpreter (default: python3)
+#   JOBS           parallel compiler processes (default: number of cores)
+#   CPU_BASELINE   instruction sets that every processor must have (default: OpenCV's, SSE3 or NEON); if set, the wheel
+#                  contains only this build
+#   CPU_DISPATCH   instruction sets to use where available (default: OpenCV's)
+#   FLAGS          compiler options (default: -O3)
+#   BUILD          build directory (default: a temporary directory, deleted at the end)
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-mkdir -p "${1:?name the directory for the wheel}"
+mkdir -p "${1:?usage: docker/build-opencv.sh DIRECTORY}"
 wheels=$(cd "$1" && pwd)
 python=${PYTHON:-python3}
 jobs=${JOBS:-$(nproc)}
@@ -44,8 +44,8 @@ if [ -z "${BUILD:-}" ]; then
 fi
 mkdir -p "$BUILD/sdist" "$BUILD/source"
 
-# pip compares the checksum. What it wants for itself to look at the source is not compiled. Headers of any numpy 2 make
-# a module for all of them; these are of the one that the image has.
+# pip verifies the checksum. A module built with the headers of any numpy 2 works with every numpy 2; these are the
+# headers of the image's numpy.
 "$python" -m pip download --quiet --no-deps --no-binary opencv-python-headless --require-hashes --dest "$BUILD/sdist" \
   --requirement "$here/opencv.txt"
 tar -xzf "$BUILD"/sdist/*.tar.gz -C "$BUILD/source" --strip-components 1
@@ -54,8 +54,8 @@ tar -xzf "$BUILD"/sdist/*.tar.gz -C "$BUILD/source" --strip-components 1
 "$BUILD/venv/bin/python" -m pip install --quiet --only-binary :all: "$(grep -o '^numpy==[0-9.]*' "$here/numpy.txt")"
 headers=$("$BUILD/venv/bin/python" -c 'import numpy; print(numpy.get_include())')
 
-# Everything that OpenCV brings along is compiled from there, and linked into the one module; nothing is downloaded.
-# The C++ library too, so that the wheel needs none.
+# Build OpenCV's bundled third-party libraries and link them statically into the one module, as well as the C++ library.
+# Nothing is downloaded.
 set -- \
   -DCMAKE_BUILD_TYPE=Release \
   -DCMAKE_C_FLAGS_RELEASE="${FLAGS:--O3} -DNDEBUG" \
@@ -86,7 +86,7 @@ set -- \
   -DPYTHON3_NUMPY_INCLUDE_DIRS="$headers"
 if [ -n "${CPU_DISPATCH:-}" ]; then set -- "$@" "-DCPU_DISPATCH=$CPU_DISPATCH"; fi
 
-# compile DIRECTORY OPTION...: leaves DIRECTORY/lib/.../cv2.abi3.so
+# compile DIRECTORY OPTION...: build DIRECTORY/lib/.../cv2.abi3.so
 compile() {
   directory=$1
   shift
@@ -104,15 +104,15 @@ if [ -n "${CPU_BASELINE:-}" ]; then
 else
   compile "$BUILD/cmake" "$@"
   if [ "$(uname -m)" = x86_64 ]; then
-    # Nothing is left to be chosen at run time.
+    # Baseline and dispatch are equal, so that OpenCV has nothing to select at run time.
     compile "$BUILD/cmake-avx512" "$@" -DCPU_BASELINE=AVX512_SKX -DCPU_DISPATCH=AVX512_SKX
     avx512=$(module "$BUILD/cmake-avx512")
   fi
 fi
-# For type checkers alone: a wheel without them serves as well.
+# The stubs are for type checkers. The wheel works without them.
 stubs=$BUILD/cmake/modules/python_bindings_generator/cv2
 if [ ! -e "$stubs/__init__.pyi" ]; then
-  echo "OpenCV has written down no types; the wheel has none." >&2
+  echo "OpenCV generated no type stubs; the wheel contains none." >&2
   stubs=
 fi
 "$BUILD/venv/bin/python" "$here/wheel.py" "$(module "$BUILD/cmake")" "$wheels" "$BUILD/source/opencv/LICENSE" \

@@ -1,24 +1,24 @@
 #!/bin/sh
-# Compile what the image has against musl and serve with it, without an engine: docker/musl.sh DIRECTORY
+# Build the image's software against musl and test it, without a container engine: docker/musl.sh DIRECTORY
 #
-# For x86-64 Debian. All comes to DIRECTORY and stays there: zig as the compiler (from PyPI), musl, CPython with what
-# it needs, jemalloc (sources of Debian's trixie), OpenCV and numpy by build-opencv.sh and build-numpy.sh, and PyPI's
-# wheels for musl. What is there already is not made again. It then starts Visage as the Dockerfile does, on PORT
-# (18099), and asks it what smoke.sh asks.
+# For Debian on x86-64. DIRECTORY receives and keeps zig as the compiler (from PyPI), musl, CPython with its libraries
+# and jemalloc (from the sources of Debian trixie), OpenCV and numpy (by build-opencv.sh and build-numpy.sh), and PyPI's
+# wheels for musl. A second run skips the finished parts. The script then starts Visage as the Dockerfile does, on PORT
+# (default: 18099), and runs smoke.sh.
 #
-# It is not the image: that has Alpine's musl, and a newer Python that GCC has compiled. Wanted are curl, make, cmake,
-# nasm, autoconf, automake, libtool, tclsh, perl, Python with pip and venv, and Debian's mirror and PyPI.
+# The image differs: it has Alpine's musl, and a newer Python compiled by GCC. The script needs curl, make, cmake, nasm,
+# autoconf, automake, libtool, tclsh, perl, Python with pip and venv, and access to a Debian mirror and PyPI.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-mkdir -p "${1:?name a directory for all that is made}"
+mkdir -p "${1:?usage: docker/musl.sh DIRECTORY}"
 work=$(cd "$1" && pwd)
 jobs=${JOBS:-$(nproc)}
 port=${PORT:-18099}
 cd "$work"
 mkdir -p bin sources wheels apt/lists/partial apt/archives/partial
 
-# Apt's own lists and sources of packages stay as they are.
+# A separate apt configuration leaves the system's package lists and sources unchanged.
 cat >apt/sources.list <<EOF
 deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main
 deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main
@@ -45,7 +45,7 @@ if [ ! -e musl ]; then
   dpkg --extract sources/musl_*.deb musl
 fi
 
-# Threads get the stack that musl gives them: zig's linker would ask for 16 MB.
+# Set the stack size to musl's default for threads, 128 KiB. zig's linker would request 16 MB.
 if [ ! -e zig ]; then
   python3 -m venv zig
   zig/bin/python -m pip install --quiet ziglang==0.17.1
@@ -53,7 +53,7 @@ fi
 zig=$(zig/bin/python -c 'import ziglang; print(ziglang.__path__[0])')/zig
 options="-target x86_64-linux-musl -dynamic -fno-sanitize=undefined -Wno-date-time -Wl,-z,stack-size=131072"
 options="$options -Wl,--dynamic-linker=$work/musl/usr/lib/ld-musl-x86_64.so.1"
-# It also knows no --exclude-libs, by which OpenCV exports nothing of the libraries that it brings along.
+# zig's linker does not support --exclude-libs, with which OpenCV hides the symbols of its bundled libraries.
 wrap() {
   cat >"bin/$1" <<EOF
 #!/bin/sh
@@ -94,8 +94,8 @@ make_sqlite3() {
     cc -O1 -fPIC -DSQLITE_THREADSAFE=1 -c sqlite3.c -o sqlite3.o && ar rcs "$prefix/lib/libsqlite3.a" sqlite3.o &&
     cp sqlite3.h sqlite3ext.h "$prefix/include"
 }
-# The stack of its threads is that of the official image for Alpine. By what CPP defines it takes a C library for musl;
-# GCC's headers come from there, zig's do not.
+# THREAD_STACK_SIZE is that of the official Python image for Alpine. configure detects musl by __DEFINED_va_list, which
+# musl's headers define, but zig's do not.
 make_python() {
   CPP="cc -E -D__DEFINED_va_list" PKG_CONFIG_LIBDIR="$prefix/lib/pkgconfig" \
     CFLAGS="-I$prefix/include -DTHREAD_STACK_SIZE=0x100000" LDFLAGS="-L$prefix/lib" \
@@ -103,7 +103,7 @@ make_python() {
     ./configure --prefix="$prefix" --with-openssl="$prefix" --disable-test-modules --with-ensurepip=install &&
     make -j"$jobs" && make install
 }
-# Alpine has a package of it.
+# The image uses Alpine's package instead.
 make_jemalloc() {
   ./configure --disable-cxx --disable-doc --prefix="$prefix" && make -j"$jobs" install_lib_shared
 }
@@ -119,7 +119,7 @@ if [ ! -e made-numpy ]; then
   touch made-numpy
 fi
 
-# As the image's Python would choose, which is newer.
+# Select the versions that the image's newer Python gets.
 grep -hv 'python_version <' "$here/../requirements.txt" "$here/requirements.txt" | sed 's/ *;.*//' >requirements.txt
 "$prefix/bin/python3" -m venv visage
 visage/bin/python -m pip install --quiet --only-binary :all: --find-links wheels -r requirements.txt wheels/numpy-*.whl

@@ -1,4 +1,4 @@
-"""The image without an engine: what its Dockerfile copies is all that it needs, and serves as in a container."""
+"""The image, tested without a container engine: the Dockerfile, its files run as in a container, and the wheels."""
 
 import importlib.metadata
 import os
@@ -37,7 +37,7 @@ def one(word: str) -> Instruction:
 
 
 @needs("hadolint")
-def test_the_dockerfile_is_as_its_linter_wants_it() -> None:
+def test_hadolint_accepts_the_dockerfile() -> None:
     checked = subprocess.run([str(tool("hadolint")), ROOT / "Dockerfile"], capture_output=True, text=True, check=False)
 
     assert checked.returncode == 0, checked.stdout
@@ -47,21 +47,21 @@ def test_the_dockerfile_is_as_its_linter_wants_it() -> None:
 @pytest.mark.parametrize(
     "script", ["docker/build-numpy.sh", "docker/build-opencv.sh", "docker/musl.sh", "docker/smoke.sh", ".ci/run"]
 )
-def test_a_script_is_as_its_linter_wants_it(script: str) -> None:
+def test_shellcheck_accepts_a_script(script: str) -> None:
     checked = subprocess.run([str(tool("shellcheck")), ROOT / script], capture_output=True, text=True, check=False)
 
     assert checked.returncode == 0, checked.stdout
 
 
 @pytest.mark.parametrize(("stage", "copy"), COPIES, ids=lambda each: getattr(each, "rest", each))
-def test_what_is_copied_is_there_and_not_ignored(stage: str, copy: Instruction) -> None:
+def test_copied_files_exist_and_are_not_ignored(stage: str, copy: Instruction) -> None:
     files = context(ROOT, checkout(ROOT))
 
     for source in copy.sources:
         assert copied(source, files), source
 
 
-def test_nothing_is_sent_to_the_engine_that_no_stage_copies() -> None:
+def test_the_build_context_has_only_copied_files() -> None:
     files = context(ROOT, checkout(ROOT))
     wanted = {file for _, copy in COPIES for source in copy.sources for file in copied(source, files)}
 
@@ -70,7 +70,7 @@ def test_nothing_is_sent_to_the_engine_that_no_stage_copies() -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "passes"),
+    ("file", "included"),
     [
         ("visage/web/static/page.js", True),
         ("visage/__pycache__/engine.cpython-314.pyc", False),
@@ -84,11 +84,11 @@ def test_nothing_is_sent_to_the_engine_that_no_stage_copies() -> None:
         ("Dockerfile", False),
     ],
 )
-def test_what_lies_about_in_a_checkout_does_not_get_into_the_image(file: str, passes: bool) -> None:
-    assert context(ROOT, [file]) == ({file} if passes else set())
+def test_the_build_context_excludes_other_files_of_a_checkout(file: str, included: bool) -> None:
+    assert context(ROOT, [file]) == ({file} if included else set())
 
 
-def test_each_stage_begins_with_one_that_there_is_or_with_a_digest() -> None:
+def test_each_stage_starts_from_an_earlier_stage_or_a_pinned_digest() -> None:
     known: list[str] = []
     for name, stage in STAGES.items():
         image = stage[0].rest.partition(" AS ")[0]
@@ -98,15 +98,15 @@ def test_each_stage_begins_with_one_that_there_is_or_with_a_digest() -> None:
         assert {each.stage for each in stage if each.word == "COPY"} - {None} <= set(known)
 
 
-def test_the_last_stage_compiles_nothing_and_fetches_an_allocator_alone() -> None:
-    ran = [each.rest for each in FINAL if each.word == "RUN"]
+def test_the_last_stage_compiles_nothing_and_installs_only_the_allocator() -> None:
+    commands = [each.rest for each in FINAL if each.word == "RUN"]
 
-    assert [command for command in ran if "apk" in command] == ["apk add --no-cache jemalloc"]
-    assert not re.findall(r"\b(pip|gcc|cmake|curl|wget)\b", " ".join(ran))
+    assert [command for command in commands if "apk" in command] == ["apk add --no-cache jemalloc"]
+    assert not re.findall(r"\b(pip|gcc|cmake|curl|wget)\b", " ".join(commands))
     assert [each.stage for each in FINAL if each.stage] == ["packages"]
 
 
-def test_the_settings_of_the_image_are_those_that_there_are() -> None:
+def test_the_environment_of_the_image_has_only_known_settings() -> None:
     settings = Settings.from_environment(ENVIRONMENT)
     own = {"PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "LD_PRELOAD", "MALLOC_CONF"}
 
@@ -116,7 +116,7 @@ def test_the_settings_of_the_image_are_those_that_there_are() -> None:
     assert one("VOLUME").rest == str(settings.state_dir)
 
 
-def test_the_user_is_nobody_and_the_same_everywhere() -> None:
+def test_the_user_is_the_same_in_the_image_and_in_kubernetes() -> None:
     manifests = [*yaml.safe_load_all((ROOT / "deploy" / "kubernetes" / "visage.yaml").read_text())]
     pod = manifests[0]["spec"]["template"]["spec"]
 
@@ -125,25 +125,25 @@ def test_the_user_is_nobody_and_the_same_everywhere() -> None:
     assert {volume["mountPath"] for volume in pod["containers"][0]["volumeMounts"]} == {one("VOLUME").rest, "/tmp"}
 
 
-def test_the_image_is_stopped_as_gunicorn_wants_it_and_looked_after() -> None:
+def test_the_image_starts_gunicorn_stops_it_by_sigterm_and_checks_its_health() -> None:
     assert one("CMD").listed == ["gunicorn", "app:app"]
     assert one("STOPSIGNAL").rest == "SIGTERM"
     assert "/readyz" in one("HEALTHCHECK").listed[-1]
 
 
-def test_the_image_says_what_it_is() -> None:
+def test_the_image_has_a_title_a_description_and_a_licence() -> None:
     labels = values(FINAL, "LABEL")
 
     assert {f"org.opencontainers.image.{name}" for name in ("title", "description", "licenses")} <= set(labels)
     assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
 
 
-# What an engine would run, on this machine.
+# The image's files and command, run on this machine.
 
 
 @pytest.fixture
-def assembled(tmp_path: Path) -> Path:
-    """The app's directory in the image: what the last stage copies there, and nothing else."""
+def app_directory(tmp_path: Path) -> Path:
+    """The image's app directory: only the files that the last stage copies there."""
     files = context(ROOT, checkout(ROOT))
     for copy in [each for each in FINAL if each.word == "COPY" and not each.stage]:
         for source in copy.sources:
@@ -156,22 +156,22 @@ def assembled(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def container(assembled: Path) -> Iterator[Service]:
-    """The image's command with its environment, where it may write to its state alone if this can be had."""
-    state, log, port = assembled.parent / "state", assembled.parent / "log", free_port()
+def container(app_directory: Path) -> Iterator[Service]:
+    """The image's command with its environment. As root on Linux it can write only to its state directory."""
+    state, log, port = app_directory.parent / "state", app_directory.parent / "log", free_port()
     state.mkdir()
     own = {"PORT": str(port), "VISAGE_STATE_DIR": str(state), "VISAGE_HOST": "127.0.0.1"}
-    foreign = ("VISAGE_", "WEB_", "COVERAGE")
+    ignored = ("VISAGE_", "WEB_", "COVERAGE")
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(foreign)},
+        **{name: value for name, value in os.environ.items() if not name.startswith(ignored)},
         **{name: value for name, value in ENVIRONMENT.items() if name not in {"PATH", "LD_PRELOAD"}},
         **own,
     }
-    # The gunicorn of this environment stands for that of the image.
+    # The gunicorn of this environment replaces the image's.
     command = [*(confined(state) if can_unshare() else []), sys.executable, "-m", *one("CMD").listed]
     with log.open("w") as log_file:
         process = subprocess.Popen(
-            command, cwd=assembled, env=environment, stdout=log_file, stderr=subprocess.STDOUT, text=True
+            command, cwd=app_directory, env=environment, stdout=log_file, stderr=subprocess.STDOUT, text=True
         )
     service = Service(f"http://127.0.0.1:{port}", process, log)
     try:
@@ -183,7 +183,7 @@ def container(assembled: Path) -> Iterator[Service]:
 
 
 def can_unshare() -> bool:
-    """Whether this process may make a file system of its own, which root usually may."""
+    """Whether this process may create a mount namespace, which usually needs root."""
     tried = (
         subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False)
         if shutil.which("unshare")
@@ -193,7 +193,7 @@ def can_unshare() -> bool:
 
 
 def confined(state: Path) -> list[str]:
-    """What comes before a command so that it can write to `state` and /dev/shm alone, and is root in name only."""
+    """A command prefix that makes everything but `state` and /dev read-only and drops all capabilities."""
     script = f"""
         mount --make-rprivate / && mount --bind {state} {state}
         for place in $(cut -d' ' -f2 /proc/self/mounts); do
@@ -211,7 +211,9 @@ def ready(service: Service) -> bool:
         return False
 
 
-def test_what_is_copied_serves_photos_and_batches(container: Service, assembled: Path, astronaut_png: bytes) -> None:
+def test_the_copied_files_serve_photos_and_batches(
+    container: Service, app_directory: Path, astronaut_png: bytes
+) -> None:
     faces = container.post(astronaut_png).json()["faces"]
     batch = requests.post(container.url + "/batches", files={"files": astronaut_png}, timeout=60)
     url = f"{container.url}/batches/{batch.json()['id']}"
@@ -221,10 +223,10 @@ def test_what_is_copied_serves_photos_and_batches(container: Service, assembled:
     assert requests.get(container.url + "/docs", timeout=60).ok
     assert requests.get(container.url + "/static/page.js", timeout=60).ok
     assert wait_for(lambda: requests.get(url, timeout=60).json()["state"] == "done", 60)
-    assert not [file for file in assembled.rglob("*") if file.suffix == ".pyc"]
+    assert not [file for file in app_directory.rglob("*") if file.suffix == ".pyc"]
 
 
-def test_stopping_ends_it_in_order(container: Service, astronaut_png: bytes) -> None:
+def test_sigterm_ends_the_service_with_status_0(container: Service, astronaut_png: bytes) -> None:
     assert container.post(astronaut_png).ok
 
     container.process.terminate()
@@ -232,20 +234,20 @@ def test_stopping_ends_it_in_order(container: Service, astronaut_png: bytes) -> 
     assert container.process.wait(60) == 0
 
 
-@pytest.mark.skipif(not can_unshare(), reason="needs the rights to make a file system of its own")
-def test_it_can_write_to_its_state_alone(assembled: Path) -> None:
-    state = assembled.parent / "state"
+@pytest.mark.skipif(not can_unshare(), reason="needs the right to create a mount namespace")
+def test_only_the_state_directory_is_writable(app_directory: Path) -> None:
+    state = app_directory.parent / "state"
     state.mkdir()
-    for place, written in ((state, True), (assembled, False), (Path("/tmp"), False), (Path("/root"), False)):
-        tried = subprocess.run([*confined(state), "touch", place / "visage-was-here"], capture_output=True, check=False)
+    for place, writable in ((state, True), (app_directory, False), (Path("/tmp"), False), (Path("/root"), False)):
+        touched = subprocess.run([*confined(state), "touch", place / "visage-test"], capture_output=True, check=False)
 
-        assert (tried.returncode == 0) == written, place
+        assert (touched.returncode == 0) == writable, place
 
 
 # The wheels of OpenCV and numpy.
 
 
-def test_the_sources_are_those_of_the_versions_that_are_required() -> None:
+def test_the_compiled_sources_have_the_required_versions() -> None:
     python = re.findall(r"python:(3\.\d+)-alpine", STAGES["python"][0].rest)[0]
     (numpy,) = re.findall(r"^numpy==[0-9.]+", (DOCKER / "numpy.txt").read_text(), re.MULTILINE)
 
@@ -254,7 +256,7 @@ def test_the_sources_are_those_of_the_versions_that_are_required() -> None:
     assert f'{numpy} ; python_version >= "{python}"' in required
 
 
-def test_a_script_that_cannot_compile_says_what_it_wants(tmp_path: Path) -> None:
+def test_the_opencv_script_lists_missing_tools(tmp_path: Path) -> None:
     for name in ("sh", "dirname", "uname", "nproc", "mkdir"):
         (tmp_path / name).symlink_to(str(shutil.which(name)))
 
@@ -278,7 +280,7 @@ def wheel(tmp_path: Path) -> Path:
 def make_wheel(folder: Path, *, avx512: bytes | None = None, stubs: Path | None = None) -> Path:
     module, licence, second = folder / "cv2.abi3.so", folder / "LICENSE.txt", folder / "avx512" / "cv2.abi3.so"
     module.write_bytes(b"a module")
-    licence.write_text("Do as you like.")
+    licence.write_text("A licence.")
     command: list[str | Path] = [sys.executable, DOCKER / "wheel.py", module, folder, licence]
     command += ["--requirement", DOCKER / "opencv.txt"]
     if avx512 is not None:
@@ -291,23 +293,23 @@ def make_wheel(folder: Path, *, avx512: bytes | None = None, stubs: Path | None 
 
 
 def install(wheel: Path, folder: Path) -> Path:
-    """Have pip install it, which compares each file with the wheel's record."""
+    """Install a wheel with pip, which verifies each file against the wheel's RECORD."""
     options = ("--quiet", "--no-deps", "--no-index", "--find-links", wheel.parent, "--target", folder)
     subprocess.run([sys.executable, "-m", "pip", "install", *options, REQUIREMENT], check=True)
     return folder
 
 
-def test_a_wheel_is_what_pip_takes_for_the_one_that_is_required(wheel: Path, tmp_path: Path) -> None:
+def test_the_wheel_satisfies_the_requirement_for_opencv(wheel: Path, tmp_path: Path) -> None:
     installed = install(wheel, tmp_path / "installed")
 
     assert (installed / "cv2.abi3.so").read_bytes() == b"a module"
-    (facts,) = importlib.metadata.distributions(path=[str(installed)])
-    assert facts.version == REQUIREMENT.partition("==")[2] + "+visage"
-    assert facts.metadata["Name"] == "opencv-python-headless"
-    assert [str(file) for file in facts.files or () if file.name == "LICENSE.txt"]
+    (distribution,) = importlib.metadata.distributions(path=[str(installed)])
+    assert distribution.version == REQUIREMENT.partition("==")[2] + "+visage"
+    assert distribution.metadata["Name"] == "opencv-python-headless"
+    assert [str(file) for file in distribution.files or () if file.name == "LICENSE.txt"]
 
 
-def test_a_wheel_has_the_types_of_its_module_for_type_checkers(tmp_path: Path) -> None:
+def test_the_wheel_contains_the_type_stubs(tmp_path: Path) -> None:
     stubs = tmp_path / "stubs"
     (stubs / "typing").mkdir(parents=True)
     (stubs / "py.typed").touch()
@@ -322,50 +324,48 @@ def test_a_wheel_has_the_types_of_its_module_for_type_checkers(tmp_path: Path) -
     assert (installed / "cv2-stubs" / "typing" / "__init__.pyi").read_text() == "Size = int\n"
 
 
-def test_a_wheel_is_not_made_when_its_types_are_missing(tmp_path: Path) -> None:
+def test_the_wheel_is_not_built_without_the_named_type_stubs(tmp_path: Path) -> None:
     (tmp_path / "stubs").mkdir()
 
     with pytest.raises(subprocess.CalledProcessError) as failed:
         make_wheel(tmp_path, stubs=tmp_path / "stubs")
-    assert failed.value.stderr.startswith("There are no types in")
+    assert failed.value.stderr.startswith("There are no type stubs in")
 
 
-def test_a_wheel_is_the_same_bytes_each_time(wheel: Path, tmp_path: Path) -> None:
+def test_the_wheel_is_reproducible(wheel: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
 
     assert make_wheel(other).read_bytes() == wheel.read_bytes()
 
 
-# What the processors of one kind and the other say of themselves, in Linux's words.
+# Lines of /proc/cpuinfo for both kinds of processors.
 AVX512 = "flags\t\t: fpu avx2 fma f16c avx512f avx512dq avx512cd avx512bw avx512vl\n"
 AVX2 = "flags\t\t: fpu avx2 fma f16c\n"
 
 
 @pytest.mark.parametrize(
-    ("told", "chosen"),
+    ("flags", "chosen"),
     [(AVX512, "avx512"), (AVX2, "any"), (AVX512.replace(" avx512vl", ""), "any"), ("", "any"), (None, "any")],
-    ids=["AVX-512", "AVX2", "a part of AVX-512", "nothing", "no Linux"],
+    ids=["AVX-512", "AVX2", "part of AVX-512", "no flags", "not Linux"],
 )
-def test_of_two_modules_in_a_wheel_the_one_is_loaded_that_the_processor_can_run(
-    tmp_path: Path, told: str | None, chosen: str
-) -> None:
+def test_the_wheel_loads_the_build_that_the_processor_can_run(tmp_path: Path, flags: str | None, chosen: str) -> None:
     package = install(make_wheel(tmp_path, avx512=b"another"), tmp_path / "installed") / "cv2"
     assert [(package / name / "cv2.abi3.so").read_bytes() for name in ("any", "avx512")] == [b"a module", b"another"]
-    # The module of this environment stands for both.
+    # This environment's cv2 replaces both fake modules.
     for name in ("any", "avx512"):
         (package / name / "cv2.abi3.so").unlink()
         (package / name / "cv2.abi3.so").symlink_to(Path(cv2.__file__).with_name("cv2.abi3.so"))
-    processor = tmp_path / "cpuinfo"
-    if told is not None:
-        processor.write_text(f"processor\t: 0\n{told}\nprocessor\t: 1\n")
+    cpuinfo = tmp_path / "cpuinfo"
+    if flags is not None:
+        cpuinfo.write_text(f"processor\t: 0\n{flags}\nprocessor\t: 1\n")
     chooser = package / "__init__.py"
-    chooser.write_text(chooser.read_text().replace('"/proc/cpuinfo"', repr(str(processor))))
+    chooser.write_text(chooser.read_text().replace('"/proc/cpuinfo"', repr(str(cpuinfo))))
 
-    used = "import cv2, sys; print(cv2.__file__, cv2.dnn.blobFromImage is not None, sys.modules['cv2'] is cv2)"
+    script = "import cv2, sys; print(cv2.__file__, cv2.dnn.blobFromImage is not None, sys.modules['cv2'] is cv2)"
     libraries = Path(cv2.__file__).parent.parent / "opencv_python_headless.libs"
     printed = subprocess.run(
-        [sys.executable, "-c", used],
+        [sys.executable, "-c", script],
         env={**os.environ, "PYTHONPATH": str(package.parent), "LD_LIBRARY_PATH": str(libraries)},
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""The files for Docker Compose and Kubernetes: valid by their schemas, and true to the service and to one another."""
+"""The files for Docker Compose and Kubernetes: valid schemas, known settings, and figures that agree."""
 
 import importlib.util
 import re
@@ -22,7 +22,7 @@ SERVICES = {
     f"{file} {name}": service
     for file, content in COMPOSE.items()
     for name, service in content["services"].items()
-    # The other file only adds to services of the server's.
+    # compose.tls.yaml only extends a service of compose.server.yaml.
     if file != "compose.tls.yaml"
 }
 OURS = {name: service for name, service in SERVICES.items() if service["image"] == "visage"}
@@ -60,14 +60,14 @@ def environment(name: str) -> dict[str, str]:
 
 
 def mebibytes(size: str) -> int:
-    """1600m and 2g as Compose has them, 1600Mi as Kubernetes."""
+    """The mebibytes of a size in the notation of Compose (1600m, 2g) or Kubernetes (1600Mi)."""
     number, unit = re.fullmatch(r"(\d+)(m|g|Mi|Gi)", size).groups()  # type: ignore[union-attr]
     return int(number) * (1024 if unit in {"g", "Gi"} else 1)
 
 
-def test_photos_that_nginx_takes_in_do_not_fill_its_memory() -> None:
+def test_the_bodies_that_nginx_buffers_fit_into_its_memory() -> None:
     configuration = (ROOT / "deploy" / "nginx" / "nginx.conf").read_text()
-    (photos,) = re.findall(r"limit_conn everybody (\d+);", configuration)
+    (photos,) = re.findall(r"limit_conn total (\d+);", configuration)
     (megabytes,) = re.findall(r"client_max_body_size (\d+)m;", configuration)
     nginx = SERVER["services"]["nginx"]
     (room,) = re.findall(r"^/tmp:size=(\w+)", "\n".join(nginx["tmpfs"]), re.MULTILINE)
@@ -77,7 +77,7 @@ def test_photos_that_nginx_takes_in_do_not_fill_its_memory() -> None:
 
 @pytest.mark.skipif(CHECK_JSONSCHEMA is None, reason="needs check-jsonschema: make test-deploy")
 @pytest.mark.parametrize("file", COMPOSE)
-def test_a_compose_file_is_one(file: str) -> None:
+def test_a_compose_file_matches_the_schema(file: str) -> None:
     command = [str(CHECK_JSONSCHEMA), "--builtin-schema", "vendor.compose-spec", str(DEPLOY / file)]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -91,18 +91,18 @@ def test_a_compose_file_is_one(file: str) -> None:
 @pytest.mark.parametrize(
     "manifest", MANIFESTS, ids=lambda manifest: f"{manifest['kind']} {manifest['metadata']['name']}"
 )
-def test_a_manifest_is_one(manifest: dict[str, Any], version: str) -> None:
+def test_a_manifest_matches_the_schema_of_kubernetes(manifest: dict[str, Any], version: str) -> None:
     import kubernetes_validate  # noqa: PLC0415
 
     kubernetes_validate.validate(manifest, version, strict=True)
 
 
-def test_the_oldest_kubernetes_is_the_one_that_is_named() -> None:
+def test_the_oldest_tested_kubernetes_is_the_documented_one() -> None:
     assert f"Kubernetes {OLDEST_KUBERNETES} or later" in (DEPLOY / "kubernetes" / "visage.yaml").read_text()
 
 
 @every_service
-def test_a_service_can_do_little_harm(service: dict[str, Any]) -> None:
+def test_a_service_has_minimal_privileges(service: dict[str, Any]) -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
@@ -112,7 +112,7 @@ def test_a_service_can_do_little_harm(service: dict[str, Any]) -> None:
 
 
 @every_service
-def test_files_and_volumes_that_are_mounted_are_there(service: dict[str, Any]) -> None:
+def test_mounted_files_and_volumes_exist(service: dict[str, Any]) -> None:
     named = {name for content in COMPOSE.values() for name in content.get("volumes", {})}
     for volume in service["volumes"]:
         source, target, *mode = volume.split(":")
@@ -125,7 +125,7 @@ def test_files_and_volumes_that_are_mounted_are_there(service: dict[str, Any]) -
 
 
 @each_of_ours
-def test_settings_are_those_that_there_are_and_fit_the_share_of_processors(service: dict[str, Any]) -> None:
+def test_settings_of_a_service_are_known_and_fit_its_cpus(service: dict[str, Any]) -> None:
     given = service["environment"]
     settings = Settings.from_environment(given)
 
@@ -135,16 +135,16 @@ def test_settings_are_those_that_there_are_and_fit_the_share_of_processors(servi
 
 
 @each_of_ours
-def test_a_service_has_the_time_to_finish(service: dict[str, Any]) -> None:
+def test_a_service_has_time_to_drain(service: dict[str, Any]) -> None:
     assert int(service["stop_grace_period"].removesuffix("s")) > GRACEFUL_SECONDS
 
 
-def test_nothing_of_the_laptop_can_be_reached_from_elsewhere() -> None:
+def test_the_laptop_service_listens_only_on_loopback() -> None:
     assert list(LAPTOP["services"]) == ["visage"]
     assert LAPTOP["services"]["visage"]["ports"] == ["127.0.0.1:8080:8080"]
 
 
-def test_only_nginx_can_be_reached_from_outside_the_server() -> None:
+def test_only_nginx_is_reachable_from_outside_the_server() -> None:
     published = {
         name: port
         for content in (SERVER, COMPOSE["compose.tls.yaml"])
@@ -158,7 +158,7 @@ def test_only_nginx_can_be_reached_from_outside_the_server() -> None:
         assert ("outside" in service["networks"]) == bool(service.get("ports")), name
 
 
-def test_the_server_has_all_that_works_together() -> None:
+def test_the_services_of_the_server_share_queue_and_state() -> None:
     services = SERVER["services"]
 
     assert set(services) == {"nginx", "visage", "batches", "redis", "prometheus", "grafana"}
@@ -167,7 +167,7 @@ def test_the_server_has_all_that_works_together() -> None:
     for name in ("visage", "batches"):
         assert services[name]["environment"]["VISAGE_BATCH_REDIS"] == "redis://redis:6379/0"
         assert services[name]["volumes"] == ["state:/state"]
-    # One works on batches for all.
+    # Only the consumer processes batches.
     assert services["visage"]["environment"]["VISAGE_BATCH_JOBS"] == "0"
     assert int(services["batches"]["environment"]["VISAGE_BATCH_JOBS"]) > 0
 
@@ -189,7 +189,7 @@ def test_prometheus_finds_the_instances_and_grafana_finds_prometheus_and_the_das
 
 
 @every_pod
-def test_a_pod_can_do_little_harm(name: str) -> None:
+def test_a_pod_has_minimal_privileges(name: str) -> None:
     pod, container = PODS[name]["spec"], CONTAINERS[name]
 
     assert pod["automountServiceAccountToken"] is False
@@ -205,7 +205,7 @@ def test_a_pod_can_do_little_harm(name: str) -> None:
 
 
 @every_pod
-def test_the_volumes_of_a_pod_are_there(name: str) -> None:
+def test_the_volumes_of_a_pod_exist(name: str) -> None:
     pod = PODS[name]["spec"]
     (workload,) = [each for each in MANIFESTS if each["metadata"]["name"] == name and "template" in each["spec"]]
     own = [each["metadata"]["name"] for each in workload["spec"].get("volumeClaimTemplates", [])]
@@ -220,7 +220,7 @@ def test_the_volumes_of_a_pod_are_there(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["visage", "visage-batches"])
-def test_settings_of_a_pod_are_those_that_there_are_and_fit_its_processors(name: str) -> None:
+def test_settings_of_a_pod_are_known_and_fit_its_cpus(name: str) -> None:
     settings = Settings.from_environment(environment(name))
     processors = int(CONTAINERS[name]["resources"]["requests"]["cpu"])
 
@@ -233,28 +233,28 @@ def test_settings_of_a_pod_are_those_that_there_are_and_fit_its_processors(name:
 @pytest.mark.parametrize(
     "manifest", of_kind("Service") + of_kind("PodDisruptionBudget") + of_kind("NetworkPolicy"), ids=str
 )
-def test_a_selector_finds_pods(manifest: dict[str, Any]) -> None:
+def test_a_selector_matches_its_pods(manifest: dict[str, Any]) -> None:
     spec = manifest["spec"]
     selector = spec.get("podSelector", spec.get("selector"))
-    wanted = selector.get("matchLabels", selector).items()
+    labels = selector.get("matchLabels", selector).items()
 
-    assert [name for name, pod in PODS.items() if wanted <= pod["metadata"]["labels"].items()] == [
+    assert [name for name, pod in PODS.items() if labels <= pod["metadata"]["labels"].items()] == [
         manifest["metadata"]["name"]
     ]
 
 
 @every_pod
-def test_a_workload_knows_its_pods(name: str) -> None:
+def test_a_workload_selects_its_pods(name: str) -> None:
     (workload,) = [each for each in MANIFESTS if each["metadata"]["name"] == name and "template" in each["spec"]]
 
     assert workload["spec"]["selector"]["matchLabels"] == PODS[name]["metadata"]["labels"]
 
 
-def test_probes_ask_what_the_service_answers() -> None:
+def test_probes_use_the_health_routes() -> None:
     container = CONTAINERS["visage"]
-    asked = {probe: container[f"{probe}Probe"]["httpGet"] for probe in ("startup", "readiness", "liveness")}
+    probes = {probe: container[f"{probe}Probe"]["httpGet"] for probe in ("startup", "readiness", "liveness")}
 
-    assert {probe: each["path"] for probe, each in asked.items()} == {
+    assert {probe: each["path"] for probe, each in probes.items()} == {
         "startup": "/readyz",
         "readiness": "/readyz",
         "liveness": "/healthz",
@@ -262,15 +262,15 @@ def test_probes_ask_what_the_service_answers() -> None:
     assert container["ports"] == [{"name": "http", "containerPort": Settings().port}]
 
 
-def test_a_pod_has_the_time_to_finish() -> None:
+def test_a_pod_has_time_to_drain() -> None:
     spec = PODS["visage"]["spec"]
-    learning = CONTAINERS["visage"]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    delay = CONTAINERS["visage"]["lifecycle"]["preStop"]["sleep"]["seconds"]
 
-    assert spec["terminationGracePeriodSeconds"] > learning + GRACEFUL_SECONDS
+    assert spec["terminationGracePeriodSeconds"] > delay + GRACEFUL_SECONDS
     assert PODS["visage-batches"]["spec"]["terminationGracePeriodSeconds"] > GRACEFUL_SECONDS
 
 
-def test_instances_are_added_when_photos_wait_and_one_always_stays() -> None:
+def test_the_autoscaler_follows_the_queue_and_a_disruption_leaves_an_instance() -> None:
     (scaler,) = of_kind("HorizontalPodAutoscaler")
     (metric,) = scaler["spec"]["metrics"]
     (budget,) = of_kind("PodDisruptionBudget")
@@ -280,7 +280,7 @@ def test_instances_are_added_when_photos_wait_and_one_always_stays() -> None:
     assert scaler["spec"]["minReplicas"] > budget["spec"]["maxUnavailable"]
 
 
-def test_limits_of_memory_are_the_sum_of_what_was_measured() -> None:
+def test_memory_limits_cover_the_documented_calculation() -> None:
     (sum_,) = re.findall(r"^178 \+ 2 x \(53 \+ 180 \+ 300 \+ 178\) = (\d+) MB", PAGE, re.MULTILINE)
     bodies = (Settings().slots + Settings().queue + 8) * Settings().max_body_bytes
     limits = {
@@ -293,5 +293,5 @@ def test_limits_of_memory_are_the_sum_of_what_was_measured() -> None:
     assert int(sum_) == 178 + 2 * (53 + 180 + 300 + 178)
     assert {mebibytes(limit) for limit in limits} == {1600}
     assert int(sum_) * 1e6 < 1600 * 2**20
-    # One that works on a photo of a batch comes to that.
+    # The laptop service also has a batch consumer.
     assert (int(sum_) + 53 + 180 + 300) * 1e6 < mebibytes(LAPTOP["services"]["visage"]["mem_limit"]) * 2**20

@@ -1,4 +1,4 @@
-"""What operators get, the dashboard, the alerts and their page, speaks of what a real service exposes."""
+"""The dashboard, the alerts and the operations page match the metrics that a real service exposes."""
 
 import json
 import re
@@ -40,7 +40,7 @@ ALERTS: list[dict[str, Any]] = [rule for group in GROUPS for rule in group["rule
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 
-# What Prometheus adds to every series that it scrapes, and the one that it makes itself.
+# The labels that Prometheus adds to every scraped series, and the series that it creates itself.
 TARGET_LABELS = {"job", "instance"}
 OWN_SERIES = "up"
 
@@ -56,7 +56,7 @@ def statuses_and_codes() -> Iterator[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def exposed(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory, tiny_png: bytes) -> Series:
-    """Every series of a service with a cache that has answered, refused and been scraped: its labels, their values."""
+    """Every series of a service after accepted and rejected requests, as {series: {label: values}}."""
     log = tmp_path_factory.mktemp("deploy") / "log"
     settings = {"WEB_CONCURRENCY": "1", "VISAGE_CACHE_BYTES": str(2**20), "VISAGE_MAX_BODY_BYTES": str(2**20)}
     with serving(log, tiny_pack, **settings) as service:
@@ -68,7 +68,7 @@ def exposed(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory, tiny_png:
         assert not service.post(bytes(2**20 + 1)).ok
         assert requests.post(service.url + "/batches", files={"files": tiny_png}, timeout=60).ok
         assert wait_for(lambda: "visage_batch_files_total{" in requests.get(service.url + "/metrics", timeout=60).text)
-        # A scrape is counted after its answer was made.
+        # A scrape does not count itself, so scrape twice.
         for _ in range(2):
             text = requests.get(service.url + "/metrics", timeout=60).text
     series: dict[str, dict[str, set[str]]] = {OWN_SERIES: {}}
@@ -81,19 +81,19 @@ def exposed(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory, tiny_png:
 
 
 def queries() -> Iterator[tuple[str, str]]:
-    """Every expression, by where it stands, as Prometheus gets it: without Grafana's variables."""
+    """Every expression with the place where it is used. Grafana's variables are substituted."""
     for panel in PANELS:
         for target in panel["targets"]:
-            yield f"{panel['title']} {target['refId']}", filled_in(target["expr"])
+            yield f"{panel['title']} {target['refId']}", substituted(target["expr"])
     for variable in VARIABLES.values():
         if variable["type"] == "query":
             series, label = variable["query"]["query"].removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
-            yield f"${variable['name']}", f"group by ({label}) ({filled_in(series)})"
+            yield f"${variable['name']}", f"group by ({label}) ({substituted(series)})"
     for alert in ALERTS:
         yield alert["alert"], alert["expr"]
 
 
-def filled_in(expression: str) -> str:
+def substituted(expression: str) -> str:
     for name, variable in VARIABLES.items():
         value = variable["query"].replace(",", "|") if variable["type"] == "custom" else ".*"
         expression = expression.replace(f'"${name}"', f'"{value}"')
@@ -107,7 +107,7 @@ EVERY_PANEL = pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["
 
 
 def parts(expression: Expr) -> list[Any]:
-    """The expression and all that it is made of."""
+    """The expression and all of its subexpressions."""
     found: list[Any] = []
 
     def collect(part: Expr) -> bool:
@@ -123,23 +123,23 @@ def selectors(expression: Expr) -> list[VectorSelector]:
 
 
 def labels_below(expression: Expr, exposed: Series) -> set[str]:
-    """All labels that the series in `expression` have."""
+    """All labels of the series in `expression`."""
     return TARGET_LABELS.union(*(exposed[str(selector.name)] for selector in selectors(expression)))
 
 
 @EXPRESSIONS
-def test_an_expression_asks_for_series_and_labels_that_are_exposed(exposed: Series, expression: str) -> None:
-    asked = selectors(parse(expression))
+def test_the_series_and_labels_of_an_expression_are_exposed(exposed: Series, expression: str) -> None:
+    used = selectors(parse(expression))
 
-    assert asked
-    for selector in asked:
+    assert used
+    for selector in used:
         assert selector.name in exposed
         labels = {matcher.name for matcher in selector.matchers.matchers}
         assert labels <= labels_below(selector, exposed)
 
 
 @EXPRESSIONS
-def test_an_expression_asks_for_values_that_labels_can_have(exposed: Series, expression: str) -> None:
+def test_an_expression_matches_possible_label_values(exposed: Series, expression: str) -> None:
     possible = {
         "status": {status for status, _ in statuses_and_codes()},
         "code": {code for _, code in statuses_and_codes()},
@@ -150,13 +150,13 @@ def test_an_expression_asks_for_values_that_labels_can_have(exposed: Series, exp
                 continue
             known = possible.get(matcher.name, set()) | exposed[str(selector.name)][matcher.name]
             exact = matcher.op in (MatchOp.Equal, MatchOp.NotEqual)
-            for wanted in matcher.value.split("|"):
-                pattern = re.escape(wanted) if exact else wanted
-                assert any(re.fullmatch(pattern, value) for value in known), f"{matcher.name} is never {wanted}"
+            for expected in matcher.value.split("|"):
+                pattern = re.escape(expected) if exact else expected
+                assert any(re.fullmatch(pattern, value) for value in known), f"{matcher.name} is never {expected}"
 
 
 @EXPRESSIONS
-def test_an_expression_groups_by_labels_that_its_series_have(exposed: Series, expression: str) -> None:
+def test_an_expression_groups_by_labels_of_its_series(exposed: Series, expression: str) -> None:
     for part in parts(parse(expression)):
         if isinstance(part, AggregateExpr) and part.modifier:
             assert set(part.modifier.labels) <= labels_below(part.expr, exposed)
@@ -165,7 +165,7 @@ def test_an_expression_groups_by_labels_that_its_series_have(exposed: Series, ex
 
 
 @EXPRESSIONS
-def test_a_quantile_is_taken_of_buckets_that_are_still_apart(expression: str) -> None:
+def test_a_quantile_is_calculated_from_buckets_grouped_by_le(expression: str) -> None:
     for part in parts(parse(expression)):
         if isinstance(part, Call) and part.func.name == "histogram_quantile":
             buckets = part.args[1]
@@ -174,13 +174,13 @@ def test_a_quantile_is_taken_of_buckets_that_are_still_apart(expression: str) ->
             assert buckets.modifier.type == AggModifierType.By
 
 
-def test_what_a_service_does_not_expose_would_be_noticed(exposed: Series) -> None:
+def test_these_tests_notice_series_and_labels_that_do_not_exist(exposed: Series) -> None:
     assert "visage_slots_idle" not in exposed
     assert "pack" not in labels_below(parse("sum(rate(visage_requests_total[5m]))"), exposed)
     assert {"route", "status"} <= labels_below(parse("sum(rate(visage_requests_total[5m]))"), exposed)
 
 
-def test_the_dashboard_says_what_it_is_and_takes_any_data_source() -> None:
+def test_the_dashboard_has_a_name_and_works_with_any_data_source() -> None:
     assert DASHBOARD["uid"] == "visage"
     assert DASHBOARD["title"] == "Visage"
     assert DASHBOARD["schemaVersion"] >= 39
@@ -189,30 +189,30 @@ def test_the_dashboard_says_what_it_is_and_takes_any_data_source() -> None:
 
 
 @EVERY_PANEL
-def test_a_panel_has_a_unit_and_says_what_to_do(panel: dict[str, Any]) -> None:
+def test_a_panel_has_a_unit_and_a_description(panel: dict[str, Any]) -> None:
     assert panel["description"].endswith(".")
     assert panel["fieldConfig"]["defaults"]["unit"]
     for part in (panel, *panel["targets"]):
         assert part["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
 
 
-def test_panels_stand_side_by_side() -> None:
+def test_panels_do_not_overlap() -> None:
     assert len({panel["id"] for panel in PANELS}) == len(PANELS)
     places = [panel["gridPos"] for panel in PANELS]
     assert all(place["x"] + place["w"] <= 24 for place in places)
     for one, other in combinations(places, 2):
-        apart = [one[at] + one[size] <= other[at] or other[at] + other[size] <= one[at] for at, size in ("xw", "yh")]
-        assert any(apart)
+        separate = [one[at] + one[size] <= other[at] or other[at] + other[size] <= one[at] for at, size in ("xw", "yh")]
+        assert any(separate)
 
 
-def test_groups_and_alerts_have_names_of_their_own() -> None:
+def test_names_of_groups_and_alerts_are_unique() -> None:
     for names in ([group["name"] for group in GROUPS], [alert["alert"] for alert in ALERTS]):
         assert names
         assert len(set(names)) == len(names)
 
 
 @EVERY_ALERT
-def test_an_alert_says_how_grave_it_is_and_where_to_read_on(alert: dict[str, Any]) -> None:
+def test_an_alert_has_a_severity_a_summary_and_a_runbook(alert: dict[str, Any]) -> None:
     assert set(alert) == {"alert", "expr", "for", "labels", "annotations"}
     assert parse_duration(alert["for"]).total_seconds() > 0
     assert set(alert["labels"]) == {"severity"}
@@ -223,23 +223,23 @@ def test_an_alert_says_how_grave_it_is_and_where_to_read_on(alert: dict[str, Any
 
 
 @EVERY_ALERT
-def test_an_alert_names_labels_that_it_still_has(exposed: Series, alert: dict[str, Any]) -> None:
+def test_the_texts_of_an_alert_use_labels_that_the_expression_keeps(exposed: Series, alert: dict[str, Any]) -> None:
     expression = parse(alert["expr"])
-    left = labels_below(expression, exposed)
+    kept = labels_below(expression, exposed)
     for part in parts(expression):
         if isinstance(part, AggregateExpr):
-            left &= set(part.modifier.labels if part.modifier else ())
+            kept &= set(part.modifier.labels if part.modifier else ())
 
-    assert set(re.findall(r"\$labels\.(\w+)", json.dumps(alert["annotations"]))) <= left
+    assert set(re.findall(r"\$labels\.(\w+)", json.dumps(alert["annotations"]))) <= kept
 
 
-def test_the_page_has_a_section_for_each_alert_and_for_nothing_else() -> None:
+def test_the_operations_page_has_one_section_for_each_alert() -> None:
     chapter = PAGE.partition("\n## What to do at an alert\n")[2]
 
     assert re.findall(r"^### (\w+)$", chapter, re.MULTILINE) == [alert["alert"] for alert in ALERTS]
 
 
-def test_the_page_describes_every_metric_with_its_labels(exposed: Series) -> None:
+def test_the_operations_page_describes_every_metric_with_its_labels(exposed: Series) -> None:
     described = {
         name: set(re.findall(r"`(\w+)`", labels))
         for name, labels in re.findall(r"^\| `(visage_\w+)` \|([^|]*)\|", PAGE, re.MULTILINE)
@@ -253,14 +253,14 @@ def test_the_page_describes_every_metric_with_its_labels(exposed: Series) -> Non
     assert described == found
 
 
-def test_the_page_names_settings_and_codes_that_exist() -> None:
+def test_the_settings_and_codes_of_the_operations_page_exist() -> None:
     codes = {code for _, code in statuses_and_codes()}
 
     assert set(re.findall(r"VISAGE_[A-Z_]+|WEB_CONCURRENCY", PAGE)) <= {row.name for row in rows()}
     assert set(re.findall(r"\b[45]\d\d `(\w+)`", PAGE)) <= codes
 
 
-def test_every_link_of_the_page_leads_somewhere() -> None:
+def test_the_links_of_the_operations_page_work() -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]+)(?:#([^)]*))?\)", PAGE)
 
     assert targets
@@ -271,7 +271,7 @@ def test_every_link_of_the_page_leads_somewhere() -> None:
         assert section in ["", *(re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings)]
 
 
-def test_prometheus_scrapes_the_default_address_under_the_name_that_the_alerts_know() -> None:
+def test_prometheus_scrapes_the_default_address_under_the_job_name_of_the_alerts() -> None:
     configuration = yaml.safe_load((PROMETHEUS / "prometheus.yaml").read_text())
     (job,) = configuration["scrape_configs"]
 

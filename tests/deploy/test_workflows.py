@@ -1,4 +1,4 @@
-"""What builds and publishes the image: valid, safe by its linters, and true to the repo; and what it asks the image."""
+"""The GitHub workflow that builds and publishes the image, and the smoke test that it runs."""
 
 import re
 import shutil
@@ -15,7 +15,7 @@ from tests.support.service import Service, serving
 
 GITHUB = ROOT / ".github"
 FILE = GITHUB / "workflows" / "container.yaml"
-# YAML 1.1 takes the word `on` for true.
+# YAML 1.1 parses the key `on` as True, so keys are not only strings.
 WORKFLOW: dict[Any, Any] = yaml.safe_load(FILE.read_text())
 STEPS = {
     f"{job} {step.get('name') or step.get('uses') or step['run']}": step
@@ -32,7 +32,7 @@ ASTRONAUT = ROOT / "docs" / "astronaut.jpg"
 @pytest.mark.parametrize(
     ("schema", "file"), [("github-workflows", FILE), ("dependabot", GITHUB / "dependabot.yaml")], ids=str
 )
-def test_a_file_is_as_github_wants_it(schema: str, file: Path) -> None:
+def test_a_file_matches_the_schema_of_github(schema: str, file: Path) -> None:
     command = [str(tool("check-jsonschema")), "--builtin-schema", f"vendor.{schema}", str(file)]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -40,7 +40,7 @@ def test_a_file_is_as_github_wants_it(schema: str, file: Path) -> None:
 
 
 @needs("zizmor")
-def test_nothing_is_known_that_strangers_could_misuse() -> None:
+def test_zizmor_finds_no_vulnerability() -> None:
     command = [str(tool("zizmor")), "--offline", "--no-progress", "--quiet", "--strict-collection", str(GITHUB)]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -49,21 +49,21 @@ def test_nothing_is_known_that_strangers_could_misuse() -> None:
 
 @needs("shellcheck")
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS.keys())
-def test_a_script_of_a_step_is_as_its_linter_wants_it(script: str) -> None:
+def test_shellcheck_accepts_the_script_of_a_step(script: str) -> None:
     command = [str(tool("shellcheck")), "--shell", "bash", "-"]
     checked = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
 
     assert checked.returncode == 0, checked.stdout
 
 
-def test_actions_are_pinned_and_jobs_have_an_end() -> None:
+def test_actions_are_pinned_and_jobs_have_a_timeout() -> None:
     used = [step["uses"] for step in STEPS.values() if "uses" in step]
 
     assert [action for action in used if not re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", action)] == []
     assert all(job["timeout-minutes"] for job in WORKFLOW["jobs"].values())
 
 
-def test_only_what_publishes_may_write_and_only_what_has_passed_is_published() -> None:
+def test_only_the_publish_job_may_write_and_it_needs_the_others() -> None:
     publish = WORKFLOW["jobs"]["publish"]
 
     assert WORKFLOW["permissions"] == {"contents": "read"}
@@ -74,14 +74,14 @@ def test_only_what_publishes_may_write_and_only_what_has_passed_is_published() -
     assert publish["if"] == "github.ref_type == 'tag'"
 
 
-def test_both_kinds_of_processors_are_built_and_published() -> None:
+def test_both_architectures_are_built_and_published() -> None:
     built = [each["processor"] for each in WORKFLOW["jobs"]["image"]["strategy"]["matrix"]["include"]]
 
     assert built == ["amd64", "arm64"]
     assert f"for processor in {' '.join(built)}; do" in ALL_SCRIPTS
 
 
-def test_files_and_targets_that_steps_name_are_there() -> None:
+def test_files_and_make_targets_of_the_steps_exist() -> None:
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
     named = re.findall(r"\bmake ([\w-]+)", ALL_SCRIPTS)
@@ -91,7 +91,7 @@ def test_files_and_targets_that_steps_name_are_there() -> None:
     assert [file for file in files if not (ROOT / file).is_file()] == []
 
 
-def test_the_image_is_held_to_its_size_its_user_and_its_end() -> None:
+def test_the_workflow_checks_size_user_and_shutdown_of_the_image() -> None:
     assert 'test "$size" -le 150000000' in ALL_SCRIPTS
     assert f'test "$(docker exec visage id -u)" = {USER}' in ALL_SCRIPTS
     (seconds,) = re.findall(r"docker stop --time (\d+)", ALL_SCRIPTS)
@@ -99,22 +99,22 @@ def test_the_image_is_held_to_its_size_its_user_and_its_end() -> None:
     assert "--read-only --cap-drop ALL" in ALL_SCRIPTS
 
 
-def smoke(url: str) -> subprocess.CompletedProcess[str]:
+def smoke_test(url: str) -> subprocess.CompletedProcess[str]:
     command = [str(ROOT / "docker" / "smoke.sh"), url, str(ASTRONAUT)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs the command curl")
-def test_what_is_asked_of_the_image_is_what_the_service_answers(tmp_path: Path) -> None:
+def test_the_smoke_test_passes_on_a_real_service(tmp_path: Path) -> None:
     with serving(tmp_path / "log", "compact", WEB_CONCURRENCY="1", VISAGE_BATCH_JOBS="0") as service:
-        asked = smoke(service.url)
+        checked = smoke_test(service.url)
 
-    assert (asked.returncode, asked.stdout) == (0, "It serves.\n"), asked.stderr
+    assert (checked.returncode, checked.stdout) == (0, "The service works.\n"), checked.stderr
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs the command curl")
-def test_an_image_that_does_not_know_a_face_does_not_pass(service: Service) -> None:
-    asked = smoke(service.url)
+def test_the_smoke_test_fails_when_the_face_is_not_found(service: Service) -> None:
+    checked = smoke_test(service.url)
 
-    assert asked.returncode == 1
-    assert asked.stderr.startswith("It does not know the face: {")
+    assert checked.returncode == 1
+    assert checked.stderr.startswith("POST /predict did not find a woman's face: {")
