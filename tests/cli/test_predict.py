@@ -1,44 +1,29 @@
-"""The command line: the same answers without HTTP, and an exit status that tells failures."""
+"""`visage predict`: the results of the service without HTTP, and an exit status that reports failures."""
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from concurrent.futures import Future
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import cv2
 import pytest
-from click.testing import CliRunner, Result
 
+from tests.cli.helpers import run
 from tests.support.paths import ROOT
-from tests.support.tiny_pack import TINY_FACES, write_tiny_pack
+from tests.support.tiny_pack import TINY_FACES
 from tests.support.waiting import until_called_off
-from visage.cli import main
 from visage.faces.analyzer import Options
 from visage.runtime.engine import Analysis, Engine
-from visage.settings import rows
 
 pytestmark = pytest.mark.usefixtures("plain_environment")
 
 
-@pytest.fixture
-def photo(tmp_path: Path, tiny_png: bytes) -> Path:
-    path = tmp_path / "photo.png"
-    path.write_bytes(tiny_png)
-    return path
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(each) for each in arguments])
-
-
-def test_faces_are_told_in_words(photo: Path) -> None:
+def test_faces_are_described_in_text(photo: Path) -> None:
     result = run("predict", photo)
 
     assert result.exit_code == 0
@@ -54,7 +39,7 @@ def test_the_command_runs_as_a_module(photo: Path) -> None:
     assert ended.stdout.startswith(f"{photo}: 3 faces\n".encode())
 
 
-def test_json_is_one_line_a_photo(photo: Path, tmp_path: Path, tiny_jpeg: bytes) -> None:
+def test_json_is_one_line_per_photo(photo: Path, tmp_path: Path, tiny_jpeg: bytes) -> None:
     other = tmp_path / "other.jpg"
     other.write_bytes(tiny_jpeg)
 
@@ -66,13 +51,27 @@ def test_json_is_one_line_a_photo(photo: Path, tmp_path: Path, tiny_jpeg: bytes)
     assert first["model"] == {"pack": "tiny", "version": "1"}
 
 
-def test_annotated_pictures_are_written_on_request(photo: Path, tmp_path: Path) -> None:
+def test_annotated_images_are_written_to_the_output_directory(photo: Path, tmp_path: Path) -> None:
     result = run("predict", photo, "-o", tmp_path / "new" / "folder")
 
     assert result.exit_code == 0
     picture = cv2.imread(str(tmp_path / "new" / "folder" / "photo_faces.jpg"))
     assert picture is not None
     assert picture.shape == (384, 384, 3)
+
+
+def test_an_annotated_image_that_cannot_be_written_leaves_no_file(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("visage.cli.files.os.fsync", fail)
+    result = run("predict", photo, "-o", tmp_path / "out")
+
+    assert result.exit_code == 1
+    assert f"{photo}: cannot be read or written: Input/output error" in result.stderr
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_photos_of_the_same_name_do_not_overwrite_each_other(tmp_path: Path, tiny_png: bytes, tiny_jpeg: bytes) -> None:
@@ -143,7 +142,7 @@ def test_many_photos_keep_their_order(tmp_path: Path, tiny_png: bytes) -> None:
     assert [json.loads(line)["photo"] for line in result.stdout.splitlines()] == [str(path) for path in paths]
 
 
-def test_a_setup_that_cannot_work_is_told_in_a_sentence(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_setting_is_reported_in_one_sentence(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISAGE_PACK", "no-such-pack")
 
     result = run("predict", photo)
@@ -152,7 +151,7 @@ def test_a_setup_that_cannot_work_is_told_in_a_sentence(photo: Path, monkeypatch
     assert result.stderr.startswith("Error: There is no model pack 'no-such-pack'")
 
 
-def test_an_unforeseen_error_fails_its_photo_alone(
+def test_an_unexpected_error_fails_its_photo_alone(
     photo: Path, tmp_path: Path, tiny_jpeg: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tmp_path / "other.jpg"
@@ -172,14 +171,14 @@ def test_an_unforeseen_error_fails_its_photo_alone(
     assert f"{photo}: 3 faces" in result.stdout
 
 
-def test_work_ends_when_nobody_reads_on(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    worked_on: list[bytes] = []
-    called_off = until_called_off(monkeypatch, "visage.cli.jobs")
+def test_a_closed_output_pipe_stops_the_run(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    analyzed: list[bytes] = []
+    cancelled = until_called_off(monkeypatch, "visage.cli.jobs")
 
     def slowly(self: Engine, data: bytes, options: Options, *, annotated: bool) -> Analysis:
-        worked_on.append(data)
-        if len(worked_on) > 1:
-            called_off.wait(60)
+        analyzed.append(data)
+        if len(analyzed) > 1:
+            cancelled.wait(60)
         return Analysis(1, 1, (), None, 1.0, {})
 
     def break_pipe(*_: object, **__: object) -> None:
@@ -192,11 +191,11 @@ def test_work_ends_when_nobody_reads_on(photo: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("visage.cli.predict.print_line", break_pipe)
     run("predict", *copies, "--jobs", 1)
 
-    assert 1 <= len(worked_on) <= 2
+    assert 1 <= len(analyzed) <= 2
 
 
 @pytest.mark.usefixtures("interrupts")
-def test_an_interrupt_comes_between_two_photos(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_is_deferred_until_a_photo_is_reported(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(self: "Future[Any]") -> BaseException | None:
         signal.raise_signal(signal.SIGINT)
         return exception(self)
@@ -214,118 +213,8 @@ def test_an_interrupt_comes_between_two_photos(photo: Path, monkeypatch: pytest.
     assert "Aborted!" in result.stderr
 
 
-def test_an_output_that_is_a_file_is_refused(photo: Path) -> None:
+def test_an_output_directory_below_a_file_is_rejected(photo: Path) -> None:
     result = run("predict", photo, "-o", photo / "below")
 
     assert result.exit_code == 2
     assert "cannot be made" in result.stderr
-
-
-def test_every_setting_is_shown_with_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VISAGE_QUEUE", "3")
-
-    result = run("settings")
-
-    assert [line.split("=")[0] for line in result.stdout.splitlines() if not line.startswith(" ")] == [
-        row.name for row in rows()
-    ]
-    assert "VISAGE_QUEUE=3\n" in result.stdout
-
-
-def test_the_token_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VISAGE_API_TOKEN", "s3cret")
-
-    result = run("settings")
-
-    assert "s3cret" not in result.output
-    assert "VISAGE_API_TOKEN=(set)" in result.stdout
-
-
-def test_packs_are_listed_with_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    write_tiny_pack(tmp_path / "tiny")
-    (write_tiny_pack(tmp_path / "torn") / "age.caffemodel").unlink()
-    monkeypatch.setenv("VISAGE_MODELS_DIR", str(tmp_path))
-
-    result = run("models", "list")
-
-    assert "tiny 1 (complete)" in result.stdout
-    assert "1 of 6 files missing" in result.stdout
-
-
-def test_a_right_pack_is_verified_file_by_file() -> None:
-    result = run("models", "verify")
-
-    assert result.exit_code == 0
-    assert len(result.stdout.splitlines()) == 6
-    assert all(": correct (" in line for line in result.stdout.splitlines())
-
-
-def test_a_torn_pack_is_told_file_by_file(tmp_path: Path) -> None:
-    pack = write_tiny_pack(tmp_path / "torn")
-    (pack / "age.caffemodel").unlink()
-    (pack / "face.prototxt").write_text("altered")
-
-    result = run("models", "verify", pack)
-
-    assert result.exit_code == 1
-    assert [": correct (" in line for line in result.stdout.splitlines()] == [False, True, True, True, True, False]
-
-
-def test_fetching_from_nowhere_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    # The name of a scheme that nothing is fetched from fails without a network.
-    monkeypatch.setenv("VISAGE_MODELS_DIR", str(tmp_path))
-    monkeypatch.setenv("VISAGE_MIRROR", "ftp://mirror.example")
-
-    result = run("models", "fetch", "classic")
-
-    assert result.exit_code == 1
-    assert "gender.caffemodel: licence not stated by its authors" in result.stdout
-    assert "ftp" in result.stderr
-
-
-@pytest.fixture
-def mirror(tmp_path: Path) -> Iterator[str]:
-    """A server of files; `<mirror>/tiny/` holds the tiny pack."""
-    write_tiny_pack(tmp_path / "mirror" / "tiny")
-    handler = partial(SilentFileServer, directory=str(tmp_path / "mirror"))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=partial(server.serve_forever, poll_interval=0.005))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-class SilentFileServer(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *arguments: object) -> None:
-        pass
-
-
-def test_a_pack_is_fetched_from_a_mirror_and_is_right(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mirror: str, photo: Path
-) -> None:
-    models = tmp_path / "models"
-    bare = write_tiny_pack(models / "tiny")
-    for file in (*bare.glob("*.prototxt"), *bare.glob("*.caffemodel")):
-        file.unlink()
-    monkeypatch.setenv("VISAGE_MODELS_DIR", str(models))
-    monkeypatch.setenv("VISAGE_MIRROR", mirror)
-    monkeypatch.setenv("VISAGE_PACK", "tiny")
-
-    before = run("models", "verify", "tiny")
-    fetched = run("models", "fetch", "tiny")
-    after = run("models", "verify", "tiny")
-
-    assert (before.exit_code, fetched.exit_code, after.exit_code) == (1, 0, 0)
-    assert "tiny: fetched 6 files" in fetched.stdout
-    assert f"{photo}: 3 faces" in run("predict", photo).stdout
-
-
-def test_a_pack_that_is_whole_needs_no_fetching(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    write_tiny_pack(tmp_path / "tiny")
-    monkeypatch.setenv("VISAGE_MODELS_DIR", str(tmp_path))
-
-    result = run("models", "fetch", "tiny")
-
-    assert result.exit_code == 0
-    assert "nothing to fetch" in result.stdout

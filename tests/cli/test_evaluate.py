@@ -1,0 +1,74 @@
+"""`visage evaluate`: figures of packs on a folder of labelled photos."""
+
+from pathlib import Path
+
+import cv2
+import pytest
+from click.testing import Result
+
+from tests.cli.helpers import run
+from tests.support.tiny_pack import BLUISH, REDDISH, draw
+
+pytestmark = pytest.mark.usefixtures("plain_environment")
+
+WOMAN, MAN = (48, 48, 144, 144), (240, 176, 336, 272)
+
+
+def evaluate(*arguments: object) -> Result:
+    return run("evaluate", *arguments)
+
+
+@pytest.fixture
+def labelled_folder(tmp_path: Path) -> Path:
+    """An image with a woman and a man, both labelled as women."""
+    cv2.imwrite(str(tmp_path / "picture.png"), draw(faces={WOMAN: REDDISH, MAN: BLUISH}))
+    (tmp_path / "labels.csv").write_text(
+        "file,x1,y1,x2,y2,gender,age,light\n"
+        f"picture.png,{','.join(map(str, WOMAN))},Female,10-49,bright\n"
+        f"picture.png,{','.join(map(str, MAN))},Female,10-49,dim\n"
+    )
+    return tmp_path
+
+
+def test_the_figures_of_the_pack_in_use_are_printed(labelled_folder: Path) -> None:
+    result = evaluate(labelled_folder, "--detail", "fast")
+
+    assert result.exit_code == 0
+    assert "| gender correct, ground-truth boxes | 50.0% |" in result.stdout
+    assert "| gender correct, detected boxes | 50.0% |" in result.stdout
+
+
+def test_packs_are_compared_side_by_side(labelled_folder: Path, tiny_pack: Path) -> None:
+    result = evaluate(labelled_folder, "--pack", tiny_pack, "--pack", tiny_pack)
+
+    assert result.stdout.splitlines()[0] == "|  | tiny 1 | tiny 1 |"
+
+
+def test_figures_are_broken_down_by_a_column(labelled_folder: Path) -> None:
+    result = evaluate(labelled_folder, "--by", "light")
+
+    assert "| dim | 1 | 0.0% |" in result.stdout
+    assert "| bright | 1 | 100.0% |" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--by", "shoe_size"], "has no column 'shoe_size'; the columns are: gender, age, light"),
+        (["--pack", "nowhere"], "There is no model pack"),
+    ],
+)
+def test_an_unusable_argument_is_reported_in_one_sentence(
+    labelled_folder: Path, arguments: list[str], message: str
+) -> None:
+    result = evaluate(labelled_folder, *arguments)
+
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_a_folder_without_labels_is_reported(tmp_path: Path) -> None:
+    result = evaluate(tmp_path)
+
+    assert result.exit_code == 2
+    assert "labels.csv cannot be read" in result.stderr

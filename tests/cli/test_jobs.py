@@ -1,0 +1,144 @@
+"""The thread pool of `visage anonymize`: few photos at a time, and interrupts end it cleanly."""
+
+import errno
+import signal
+import subprocess
+from concurrent.futures import wait
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.helpers import (
+    anonymize,
+    before_each_photo,
+    files,
+    start_unread_anonymize,
+    write,
+)
+from tests.support.waiting import until_called_off, wait_for
+from visage.cli.console import interrupts_deferred
+
+pytestmark = pytest.mark.usefixtures("plain_environment")
+
+
+def test_few_photos_are_submitted_at_a_time(
+    folder: Path, out: Path, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(30):
+        write(folder / f"{index}.png", tiny_png)
+    pending_counts: list[int] = []
+
+    def record(futures: Any, **options: Any) -> Any:
+        pending_counts.append(len(futures))
+        return wait(futures, **options)
+
+    monkeypatch.setattr("visage.cli.jobs.wait", record)
+    anonymize(folder, "-o", out, "--jobs", 2)
+
+    assert len(files(out)) == 30
+    assert max(pending_counts) == 4
+
+
+def test_a_closed_output_pipe_stops_the_run(
+    folder: Path, out: Path, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(100):
+        write(folder / f"{index}.png", tiny_png)
+
+    def break_pipe(*_: object, **__: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr("visage.cli.anonymize.print_line", break_pipe)
+    result = anonymize(folder, "-o", out, "--jobs", 1)
+
+    assert result.exit_code == 1
+    assert 0 < len(files(out)) < 10
+
+
+def test_an_interrupt_cancels_photos_that_have_not_started(
+    folder: Path, out: Path, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(10):
+        write(folder / f"{index}.png", tiny_png)
+    started: list[int] = []
+    cancelled = until_called_off(monkeypatch, "visage.cli.jobs")
+
+    def block_until_cancelled(number: int) -> None:
+        started.append(number)
+        cancelled.wait(60)
+
+    def interrupt(*_: object, **__: object) -> None:
+        assert wait_for(lambda: started)
+        raise KeyboardInterrupt
+
+    before_each_photo(monkeypatch, block_until_cancelled)
+    monkeypatch.setattr("visage.cli.jobs.wait", interrupt)
+    result = anonymize(folder, "-o", out, "--jobs", 1)
+
+    assert result.exit_code == 1
+    assert started == [0]
+    assert files(out) == {"0.png"}
+
+
+@pytest.mark.usefixtures("interrupts")
+def test_an_interrupt_is_deferred_until_the_threads_have_synchronized(
+    folder: Path, out: Path, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(10):
+        write(folder / f"{index}.png", tiny_png)
+    completed_waits: list[bool] = []
+
+    def wait_interrupted(*arguments: Any, **named: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        completed_waits.append(True)
+        return wait(*arguments, **named)
+
+    monkeypatch.setattr("visage.cli.jobs.wait", wait_interrupted)
+    result = anonymize(folder, "-o", out, "--jobs", 1)
+
+    assert result.exit_code == 1
+    assert "Aborted!" in result.output
+    assert completed_waits == [True]
+    assert 0 < len(files(out)) < 10
+
+
+@pytest.mark.usefixtures("interrupts")
+def test_a_second_interrupt_is_not_deferred() -> None:
+    def interrupt_twice() -> None:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt), interrupts_deferred():
+        interrupt_twice()
+
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_ignored_interrupts_stay_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interrupts_deferred() as raise_interrupt:
+            signal.raise_signal(signal.SIGINT)
+            raise_interrupt()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_ends_the_run_without_a_traceback(
+    folder: Path, out: Path, tiny_png: bytes, redacted: bytes
+) -> None:
+    for index in range(100):
+        write(folder / f"{index}.png", tiny_png)
+
+    with start_unread_anonymize(folder, "-o", out, "--jobs", 2, stderr=subprocess.PIPE) as process:
+        assert wait_for(lambda: len(files(out)) > 10)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert b"Aborted!" in error
+    assert b"Traceback" not in error
+    assert len(files(out)) < 100
+    assert {(out / name).read_bytes() for name in files(out)} == {redacted}
