@@ -33,8 +33,8 @@ def evaluate_packs(
 ) -> None:
     """Measure packs on the photos of FOLDER, whose faces are in its labels.csv.
 
-    The columns are file,x1,y1,x2,y2 and, where known, gender, age (34, 30-39 or 70+), perhaps (yes: a difficult face,
-    ignored in scoring), and any others to break figures down by. Prints Markdown.
+    The columns are file,x1,y1,x2,y2 and, where known, gender, age (34, 30-39 or 70+), difficult (yes: ignored in
+    scoring), and any others to break figures down by. Prints Markdown.
     """
     with setup_errors_reported():
         settings = Settings.from_environment()

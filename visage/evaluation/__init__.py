@@ -1,4 +1,4 @@
-"""How good a pack is."""
+"""Evaluate model packs on labelled photos."""
 
 from visage.evaluation.evaluation import Evaluation, evaluate
 from visage.evaluation.labels import LabelledFace, LabelledPhoto, read_labels

@@ -1,4 +1,4 @@
-"""How good a pack is: its answers to photos whose faces are known, and the time that they take."""
+"""Evaluate packs on labelled photos: faces found, gender, age, and time."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,70 +21,71 @@ from visage.nets.detector import Detections
 from visage.packs.pack import Pack
 from visage.timings import Timings
 
-# A box is a face's if they share more than this part of their union.
-FOUND = 0.4
+# A detected box finds a ground-truth face if their intersection over union is higher than this. Ours; WIDER FACE's
+# benchmark uses 0.5.
+MATCH_IOU = 0.4
 
-# A box that is no face's is false, unless it shares this part with a face that may be one or that no box is of: it
-# means that face, but not well enough.
-NEARLY = 0.3
+# A box that finds no face is a false positive, unless its intersection over union with a missed or difficult face is at
+# least this. Ours: such a box shows that face, too imprecisely to count as found.
+NEAR_IOU = 0.3
 
-# A face of less than this part of the photo's longer side is a small one.
-SMALL = 0.1
+# A face is small if its height is less than this part of the photo's longer side. Ours.
+SMALL_FACE = 0.1
 
-# Of pictures that the person who measures chose: only what no machine holds is refused.
+# Pixels. The user chose these photos, so this limit only rejects what no machine can hold.
 _MAX_PIXELS = 1_000_000_000
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a pack said of one labelled face; None where the face was not found or the label is unknown.
+class FaceResult:
+    """What a pack predicted for one ground-truth face; None where the face was missed or its label is unknown.
 
-    `groups_off` counts age groups between the answer and the group that holds the middle of the label, `years_off` the
-    years from the expectation to that middle.
+    `age_group_error` is the number of age groups between the predicted one and the one that holds the middle of the
+    label. `age_error` is the distance in years from the expected age to that middle.
     """
 
     face: LabelledFace
     small: bool
     found: bool
-    gender_right: bool | None = None
-    groups_off: int | None = None
-    years_off: float | None = None
+    gender_correct: bool | None = None
+    age_group_error: int | None = None
+    age_error: float | None = None
 
 
 @dataclass(frozen=True)
 class PhotoResult:
-    """What a pack made of one photo.
+    """What a pack predicted for one photo.
 
-    `given` holds its answers to the labelled boxes, `searched` those to the boxes that its own detector found;
-    `false_boxes` is how many of these are no face, or a face once more. `attribute_seconds` is (faces, seconds) for
-    gender and age together, each time that they ran.
+    `on_ground_truth` holds the results on the ground-truth boxes, `on_detections` those on the boxes of the detector.
+    `false_positives` counts detected boxes that are not a face, or a second box of one. `attribute_seconds` has
+    (faces, seconds) of gender and age together for each time that the classifiers ran.
     """
 
-    given: tuple[Answer, ...]
-    searched: tuple[Answer, ...]
-    false_boxes: int
-    search_seconds: float
+    on_ground_truth: tuple[FaceResult, ...]
+    on_detections: tuple[FaceResult, ...]
+    false_positives: int
+    detection_seconds: float
     attribute_seconds: tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a pack made of all photos."""
+    """What a pack predicted for all photos."""
 
     pack: Pack
     results: tuple[PhotoResult, ...]
 
     @property
-    def false_boxes(self) -> int:
-        return sum(result.false_boxes for result in self.results)
+    def false_positives(self) -> int:
+        return sum(result.false_positives for result in self.results)
 
     @property
-    def given(self) -> list[Answer]:
-        return [answer for result in self.results for answer in result.given]
+    def on_ground_truth(self) -> list[FaceResult]:
+        return [face for result in self.results for face in result.on_ground_truth]
 
     @property
-    def searched(self) -> list[Answer]:
-        return [answer for result in self.results for answer in result.searched]
+    def on_detections(self) -> list[FaceResult]:
+        return [face for result in self.results for face in result.on_detections]
 
 
 def evaluate(
@@ -94,13 +95,14 @@ def evaluate(
     least_height: float = 0,
     progress: Callable[[Sequence[LabelledPhoto]], Iterable[LabelledPhoto]] = iter,
 ) -> list[Evaluation]:
-    """Every pack's answers to all `photos`, one photo after the other, so that all packs meet the same machine.
+    """Evaluate every pack on all `photos`, in this process with one OpenCV thread.
 
-    Faces of less than `least_height` pixels are left out, found or not. One OpenCV thread is used, in this process.
+    The packs take turns on each photo, so that a change in the machine's speed affects all of them. Faces lower than
+    `least_height` pixels are treated as difficult. `progress` wraps the photos, for a progress bar.
 
     Raises:
         PackError: a pack cannot be used.
-        LabelsError: a photo is missing or cannot be decoded, or its labels are none that a pack could give.
+        LabelsError: a photo is missing or cannot be decoded, or a gender label is not one of a pack's.
     """
     cv2.setNumThreads(1)
     for labelled in photos:
@@ -110,121 +112,124 @@ def evaluate(
         analyzer.check()
     results: list[list[PhotoResult]] = [[] for _ in packs]
     for labelled in progress(photos):
-        faces = [replace(face, perhaps=face.perhaps or _height(face) < least_height) for face in labelled.faces]
-        photo = _read(labelled.path, detail)
-        for pack, analyzer, mine in zip(packs, analyzers, results, strict=True):
-            mine.append(_result(analyzer, pack, photo, faces, detail))
-    return [Evaluation(pack, tuple(mine)) for pack, mine in zip(packs, results, strict=True)]
+        faces = [replace(face, difficult=face.difficult or face.height < least_height) for face in labelled.faces]
+        photo = _decode(labelled.path, detail)
+        for pack, analyzer, pack_results in zip(packs, analyzers, results, strict=True):
+            pack_results.append(_evaluate_photo(analyzer, pack, photo, faces, detail))
+    return [Evaluation(pack, tuple(pack_results)) for pack, pack_results in zip(packs, results, strict=True)]
 
 
 def match(
-    boxes: NDArray[np.float32], faces: NDArray[np.float32], perhaps: NDArray[np.bool_]
+    boxes: NDArray[np.float32], ground_truth: NDArray[np.float32], difficult: NDArray[np.bool_]
 ) -> tuple[dict[int, int], int]:
-    """Which of `boxes` (n, 4) is which of `faces` (m, 4), and how many boxes are false.
+    """Match detected `boxes` (n, 4) to `ground_truth` boxes (m, 4); `difficult` (m,) marks those ignored in scoring.
 
-    Pairs are face to box, the closest first, each face and each box once. A box beside one that has its face is false;
-    one at a face that is `perhaps` (m,) one never is.
+    Returns the index of the box for the index of each face that was found, and the number of false positives. The pair
+    with the highest intersection over union comes first; each face and each box is used once. A second box on a face
+    is a false positive, except on a difficult one.
     """
-    shares = intersection_over_union(boxes, faces)
-    pairs = dict(_pairs(shares))
-    open_faces = perhaps | ~np.isin(np.arange(len(faces)), list(pairs))
-    lone = np.setdiff1d(np.arange(len(boxes)), list(pairs.values()))
-    nearly = (shares[np.ix_(lone, np.flatnonzero(open_faces))] >= NEARLY).any(axis=1)
-    return pairs, int((~nearly).sum())
+    overlaps = intersection_over_union(boxes, ground_truth)
+    pairs = dict(_best_pairs(overlaps))
+    tolerant = difficult | ~np.isin(np.arange(len(ground_truth)), list(pairs))
+    unmatched = np.setdiff1d(np.arange(len(boxes)), list(pairs.values()))
+    near = (overlaps[np.ix_(unmatched, np.flatnonzero(tolerant))] >= NEAR_IOU).any(axis=1)
+    return pairs, int((~near).sum())
 
 
-def _pairs(shares: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
-    left = shares.copy()
-    while left.size and left.max() > FOUND:
-        box, face = divmod(int(left.argmax()), left.shape[1])
-        left[box], left[:, face] = 0, 0
+def _best_pairs(overlaps: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
+    remaining = overlaps.copy()
+    while remaining.size and remaining.max() > MATCH_IOU:
+        box, face = divmod(int(remaining.argmax()), remaining.shape[1])
+        remaining[box], remaining[:, face] = 0, 0
         yield face, box
 
 
-def _result(analyzer: Analyzer, pack: Pack, photo: Photo, faces: Sequence[LabelledFace], detail: Detail) -> PhotoResult:
-    certain = [face for face in faces if not face.perhaps]
+def _evaluate_photo(
+    analyzer: Analyzer, pack: Pack, photo: Photo, faces: Sequence[LabelledFace], detail: Detail
+) -> PhotoResult:
+    scored = [face for face in faces if not face.difficult]
     started = time.perf_counter()
-    boxes = _stacked([face.box for face in certain])
+    boxes = _stack([face.box for face in scored])
     described = analyzer.describe(photo, Detections(boxes * np.float32(photo.scale), np.ones(len(boxes), np.float32)))
-    seconds = [(len(certain), time.perf_counter() - started)]
-    given = [judge(face, photo, answer, pack) for face, answer in zip(certain, described, strict=True)]
+    seconds = [(len(scored), time.perf_counter() - started)]
+    on_ground_truth = [compare(face, photo, each, pack) for face, each in zip(scored, described, strict=True)]
 
     timings = Timings()
-    found = analyzer.analyze(photo, Options(detail=detail), timings)
-    seconds.append((len(found), timings.seconds["attributes"]))
-    perhaps = np.array([face.perhaps for face in faces], bool)
-    pairs, false_boxes = match(
-        _stacked([_edges(each) for each in found]), _stacked([face.box for face in faces]), perhaps
+    detected = analyzer.analyze(photo, Options(detail=detail), timings)
+    seconds.append((len(detected), timings.seconds["attributes"]))
+    pairs, false_positives = match(
+        _stack([np.array(each.box.corners, np.float32) for each in detected]),
+        _stack([face.box for face in faces]),
+        np.array([face.difficult for face in faces], bool),
     )
-    searched = [
-        judge(face, photo, found[pairs[index]] if index in pairs else None, pack)
+    on_detections = [
+        compare(face, photo, detected[pairs[index]] if index in pairs else None, pack)
         for index, face in enumerate(faces)
-        if not face.perhaps
+        if not face.difficult
     ]
-    ran = tuple((count, each) for count, each in seconds if count)
-    return PhotoResult(tuple(given), tuple(searched), false_boxes, timings.seconds["detect"], ran)
+    return PhotoResult(
+        tuple(on_ground_truth),
+        tuple(on_detections),
+        false_positives,
+        timings.seconds["detect"],
+        tuple((count, each) for count, each in seconds if count),
+    )
 
 
-def judge(face: LabelledFace, photo: Photo, answer: Face | None, pack: Pack) -> Answer:
-    """What an answer of `pack` to a labelled face of `photo` is worth; None is that the face was not found."""
-    small = _height(face) < SMALL * max(photo.width, photo.height)
-    if answer is None:
-        return Answer(face, small, found=False)
-    right = None if face.gender is None else face.gender.casefold() == answer.gender.casefold()
+def compare(face: LabelledFace, photo: Photo, predicted: Face | None, pack: Pack) -> FaceResult:
+    """Compare what `pack` predicted with a ground-truth face of `photo`. `predicted` is None for a missed face."""
+    small = face.height < SMALL_FACE * max(photo.width, photo.height)
+    if predicted is None:
+        return FaceResult(face, small, found=False)
+    gender_correct = None if face.gender is None else face.gender.casefold() == predicted.gender.casefold()
     if face.age is None:
-        return Answer(face, small, found=True, gender_right=right)
+        return FaceResult(face, small, found=True, gender_correct=gender_correct)
     middle = sum(face.age) / 2
-    groups_off = abs(_group_of(middle, pack.age.ranges) - pack.age.ranges.index(answer.age_range))
-    years_off = abs(answer.age_years - middle)
-    return Answer(face, small, found=True, gender_right=right, groups_off=groups_off, years_off=years_off)
+    age_group_error = abs(_age_group(middle, pack.age.ranges) - pack.age.ranges.index(predicted.age_range))
+    age_error = abs(predicted.age_years - middle)
+    return FaceResult(
+        face, small, found=True, gender_correct=gender_correct, age_group_error=age_group_error, age_error=age_error
+    )
 
 
-def _group_of(years: float, ranges: Sequence[tuple[int, int]]) -> int:
-    """The index of the group that holds `years`, or of the nearest one: packs divide the ages differently."""
-    away = [max(first - years, years - last, 0) for first, last in ranges]
-    return int(np.argmin(away))
+def _age_group(years: float, ranges: Sequence[tuple[int, int]]) -> int:
+    """The index of the age group that holds `years`, or of the nearest one: a pack's groups may leave gaps."""
+    distances = [max(first - years, years - last, 0) for first, last in ranges]
+    return int(np.argmin(distances))
 
 
 def _check(photo: LabelledPhoto, packs: Sequence[Pack]) -> None:
-    """Find out what can be found out before hours of work: whether the photo is one, and its labels are known."""
-    _opened(photo.path)
+    """Check before hours of work that the file is an image and that every pack knows its gender labels."""
+    _read(photo.path)
     for pack in packs:
         known = {label.casefold() for label in pack.gender.labels}
         for face in photo.faces:
             if face.gender is not None and face.gender.casefold() not in known:
                 raise LabelsError(
-                    f"{photo.path.name} is labelled {face.gender!r}, but the pack {pack.name} tells "
-                    f"{' from '.join(pack.gender.labels)}. Use its words in the labels."
+                    f"{photo.path.name} is labelled {face.gender!r}, but the labels of the pack {pack.name} are "
+                    f"{' and '.join(pack.gender.labels)}. Use these in labels.csv."
                 )
 
 
-def _opened(path: Path) -> tuple[bytes, ImageHeader]:
-    """The bytes of a picture and its header, which is that of one."""
+def _read(path: Path) -> tuple[bytes, ImageHeader]:
+    """The bytes of an image and its header."""
     try:
         data = path.read_bytes()
         return data, inspect(data, _MAX_PIXELS)
     except OSError as error:
-        raise LabelsError(f"{path} cannot be read ({error.strerror}); the table of labels names it.") from None
+        raise LabelsError(f"{path} cannot be read ({error.strerror}), but labels.csv lists it.") from None
     except RequestError as error:
         raise LabelsError(f"{path}: {error}") from None
 
 
-def _read(path: Path, detail: Detail) -> Photo:
-    """The photo as the service would see it."""
-    data, header = _opened(path)
+def _decode(path: Path, detail: Detail) -> Photo:
+    """The photo, decoded at the size that the service uses for `detail`."""
+    data, header = _read(path)
     try:
         return decode(data, header, None if detail is Detail.HIGH else ENOUGH_SIDE)
     except RequestError as error:
         raise LabelsError(f"{path}: {error}") from None
 
 
-def _edges(face: Face) -> NDArray[np.float32]:
-    return np.array(face.box.corners, np.float32)
-
-
-def _stacked(boxes: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+def _stack(boxes: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     return np.array(boxes, np.float32).reshape(-1, 4)
-
-
-def _height(face: LabelledFace) -> float:
-    return float(face.box[3] - face.box[1])

@@ -1,9 +1,9 @@
-"""Photos whose faces are known, to measure a pack with: a folder with pictures and a `labels.csv`.
+"""Labelled photos to evaluate a pack on: a folder of images with a `labels.csv`.
 
-One row a face: `file`, the path of the picture in the folder; `x1`, `y1`, `x2`, `y2`, the face's box in pixels of the
-upright picture; `gender` and `age` (a number of years, `20-29` or `70+`), empty where unknown; `perhaps`, `yes` where
-finding this face is neither right nor wrong. A picture without faces has one row with its file alone. Every other
-column is a group that figures can be broken down by.
+The table has one row per face. `file` is the path of the image in the folder. `x1`, `y1`, `x2`, `y2` are the face's box
+in pixels of the upright image. `gender` and `age` (a number of years, `20-29` or `70+`) are empty where unknown.
+`difficult` (or `perhaps`, its name in version 0.1) is `yes` for a face that is ignored in scoring. An image without
+faces has one row with its file only. Every other column is a group that figures can be broken down by.
 """
 
 import csv
@@ -19,43 +19,56 @@ from visage.errors import LabelsError
 
 LABELS = "labels.csv"
 _BOX = ("x1", "y1", "x2", "y2")
-_KNOWN = {"file", *_BOX, "gender", "age", "perhaps"}
+# Two names of one column. `perhaps` is that of version 0.1.
+_DIFFICULT = ("difficult", "perhaps")
+_KNOWN = {"file", *_BOX, "gender", "age", *_DIFFICULT}
 _YES_OR_NO = {"": False, "no": False, "yes": True}
 
-# What an open age group such as 70+ is taken to end at.
-OLDEST = 100
+# Years. An open age group such as 70+ is taken to end here. Ours.
+MAX_AGE = 100
 
 
 @dataclass(frozen=True)
 class LabelledFace:
-    """One face: `box` (4,) float32 x1 y1 x2 y2; `gender` and the inclusive years of `age`, None where unknown."""
+    """A ground-truth face.
+
+    `box` is (4,) float32 x1 y1 x2 y2 in pixels. `gender` and `age` (first and last year, inclusive) are None where
+    unknown. `difficult` faces are ignored in scoring, found or not. `groups` holds the other columns.
+    """
 
     box: NDArray[np.float32]
     gender: str | None
     age: tuple[int, int] | None
-    perhaps: bool
+    difficult: bool
     groups: Mapping[str, str]
+
+    @property
+    def height(self) -> float:
+        """Pixels."""
+        return float(self.box[3] - self.box[1])
 
 
 @dataclass(frozen=True)
 class LabelledPhoto:
+    """An image and the faces in it."""
+
     path: Path
     faces: tuple[LabelledFace, ...]
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What a folder's table says: its photos in their order, and the columns that are groups."""
+    """The photos of a `labels.csv` in its order, and the names of the columns that are groups."""
 
     photos: tuple[LabelledPhoto, ...]
     groups: tuple[str, ...]
 
 
 def read_labels(folder: Path) -> Labels:
-    """The labels of `folder`.
+    """Read the labels of `folder`.
 
     Raises:
-        LabelsError: there is no such table, or a row of it cannot be understood; the sentence names the line.
+        LabelsError: there is no such table, or a row is invalid; the message names the line.
     """
     table = folder / LABELS
     try:
@@ -73,29 +86,29 @@ def read_labels(folder: Path) -> Labels:
     except OSError as error:
         raise LabelsError(f"{table} cannot be read ({error.strerror}). Name a folder that holds one.") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise LabelsError(f"{table} is no table of comma-separated values in UTF-8 ({error}).") from None
+        raise LabelsError(f"{table} is not a table of comma-separated values in UTF-8 ({error}).") from None
     if not photos:
-        raise LabelsError(f"{table} names no photo.")
+        raise LabelsError(f"{table} lists no photo.")
     groups = tuple(name for name in columns if name not in _KNOWN)
     return Labels(tuple(LabelledPhoto(folder / name, tuple(faces)) for name, faces in photos.items()), groups)
 
 
 def age_text(years: tuple[int, int]) -> str:
-    """The years as a table of labels would write them: `34`, `30-39` or `70+`."""
+    """The years as `labels.csv` writes them: `34`, `30-39` or `70+`."""
     first, last = years
-    return str(first) if first == last else f"{first}+" if last >= OLDEST else f"{first}-{last}"
+    return str(first) if first == last else f"{first}+" if last >= MAX_AGE else f"{first}-{last}"
 
 
 def _add(photos: dict[str, list[LabelledFace]], row: Mapping[str, str]) -> None:
-    """Add what one row says of its photo. Raises ValueError, with what is wrong in words."""
+    """Add the face of one row to its photo. Raises ValueError with a message."""
     name = row["file"].strip()
     if not name or "\0" in name:
         raise ValueError("a row needs the name of a file")
     faces = photos.setdefault(name, [])
     if any(row[edge].strip() for edge in _BOX):
         faces.append(_face(row))
-    elif any(row.get(known, "").strip() for known in ("gender", "age", "perhaps")):
-        raise ValueError("a face needs its box")
+    elif any(row.get(column, "").strip() for column in ("gender", "age", *_DIFFICULT)):
+        raise ValueError("a face needs a box")
 
 
 def _face(row: Mapping[str, str]) -> LabelledFace:
@@ -104,26 +117,30 @@ def _face(row: Mapping[str, str]) -> LabelledFace:
     except ValueError:
         box = np.full(4, np.nan, np.float32)
     if not (np.isfinite(box).all() and box[0] < box[2] and box[1] < box[3]):
-        raise ValueError("a box has x1 < x2 and y1 < y2, all of them numbers of pixels")
-    perhaps = row.get("perhaps", "").strip().lower()
-    if perhaps not in _YES_OR_NO:
-        raise ValueError(f"perhaps is {perhaps!r}; it must be yes, no or empty")
+        raise ValueError("a box needs x1 < x2 and y1 < y2, in pixels")
     return LabelledFace(
         box,
         row.get("gender", "").strip() or None,
         _years(row["age"]) if row.get("age", "").strip() else None,
-        _YES_OR_NO[perhaps],
+        any(_yes_or_no(row, column) for column in _DIFFICULT),
         {name: value.strip() for name, value in row.items() if name not in _KNOWN and name is not None},
     )
+
+
+def _yes_or_no(row: Mapping[str, str], column: str) -> bool:
+    value = row.get(column, "").strip().lower()
+    if value not in _YES_OR_NO:
+        raise ValueError(f"{column} is {value!r}; it must be yes, no or empty")
+    return _YES_OR_NO[value]
 
 
 def _years(text: str) -> tuple[int, int]:
     """The inclusive years of `34`, `30-39` or `70+`."""
     match = re.fullmatch(r"\s*(\d{1,3})\s*(?:-\s*(\d{1,3})|(\+))?\s*", text)
     if match is None:
-        raise ValueError(f"{text!r} is no age; write 34, 30-39 or 70+")
+        raise ValueError(f"{text!r} is not an age; write 34, 30-39 or 70+")
     first = int(match[1])
-    last = int(match[2]) if match[2] else max(first, OLDEST) if match[3] else first
+    last = int(match[2]) if match[2] else max(first, MAX_AGE) if match[3] else first
     if last < first:
-        raise ValueError(f"{text!r} ends before it begins")
+        raise ValueError(f"{text!r} ends before it starts")
     return first, last

@@ -5,65 +5,66 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from visage.evaluation.evaluation import Answer, Evaluation
-from visage.evaluation.labels import age_text
+from visage.evaluation.evaluation import Evaluation, FaceResult
+from visage.evaluation.labels import LabelledFace, age_text
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What several answers come to; None where there is nothing to count.
+    """The figures of several faces; None where no face has such a label.
 
-    A face that was not found counts as one whose gender and age group are wrong; `years` is the mean error of the age
-    over the found faces. The parts are 0..1.
+    `gender`, `age_group` and `within_one_group` are the fractions (0..1) of faces whose gender is correct, whose age
+    group is correct, and whose age group is at most one off. A missed face counts as wrong. `age_error` is the mean age
+    error in years of the faces found.
     """
 
     faces: int
     found: int
     gender: float | None
-    age: float | None
-    within_one: float | None
-    years: float | None
+    age_group: float | None
+    within_one_group: float | None
+    age_error: float | None
 
 
-def score(answers: Iterable[Answer]) -> Scores:
-    """The figures of `answers`."""
-    answers = list(answers)
-    genders = [answer for answer in answers if answer.face.gender is not None]
-    ages = [answer for answer in answers if answer.face.age is not None]
+def score(results: Iterable[FaceResult]) -> Scores:
+    """Calculate the figures of `results`."""
+    results = list(results)
+    with_gender = [result for result in results if result.face.gender is not None]
+    with_age = [result for result in results if result.face.age is not None]
     return Scores(
-        len(answers),
-        sum(answer.found for answer in answers),
-        _part(answer.gender_right is True for answer in genders),
-        _part(answer.groups_off == 0 for answer in ages),
-        _part(answer.groups_off is not None and answer.groups_off <= 1 for answer in ages),
-        _mean(answer.years_off for answer in ages if answer.years_off is not None),
+        len(results),
+        sum(result.found for result in results),
+        _mean(result.gender_correct is True for result in with_gender),
+        _mean(result.age_group_error == 0 for result in with_age),
+        _mean(result.age_group_error is not None and result.age_group_error <= 1 for result in with_age),
+        _mean(result.age_error for result in with_age if result.age_error is not None),
     )
 
 
 def table(evaluations: Sequence[Evaluation]) -> str:
-    """Every figure, a column a pack."""
-    given = [score(each.given) for each in evaluations]
-    searched = [score(each.searched) for each in evaluations]
-    small = [score(answer for answer in each.searched if answer.small) for each in evaluations]
+    """A Markdown table of every figure, one column per pack."""
+    ground_truth = [score(each.on_ground_truth) for each in evaluations]
+    detections = [score(each.on_detections) for each in evaluations]
+    small = [score(face for face in each.on_detections if face.small) for each in evaluations]
     rows: list[tuple[str, list[str]]] = [
         ("photos", [str(len(each.results)) for each in evaluations]),
-        ("faces found", [f"{each.found} of {each.faces}" for each in searched]),
-        ("of those under 10 % of the longer side", [f"{each.found} of {each.faces}" for each in small]),
-        ("false boxes", [str(each.false_boxes) for each in evaluations]),
+        ("faces found", [f"{each.found} of {each.faces}" for each in detections]),
+        ("of those lower than 10 % of the longer side", [f"{each.found} of {each.faces}" for each in small]),
+        ("false positives", [str(each.false_positives) for each in evaluations]),
     ]
-    for where, scores in (("labelled boxes", given), ("found boxes", searched)):
+    for boxes, scores in (("ground-truth boxes", ground_truth), ("detected boxes", detections)):
         rows += [
-            (f"gender right, {where}", [_percent(each.gender) for each in scores]),
-            (f"age group right, {where}", [_percent(each.age) for each in scores]),
-            (f"age within one group, {where}", [_percent(each.within_one) for each in scores]),
-            (f"mean error in years, {where}", [_number(each.years) for each in scores]),
+            (f"gender correct, {boxes}", [_percent(each.gender) for each in scores]),
+            (f"age group correct, {boxes}", [_percent(each.age_group) for each in scores]),
+            (f"age within one group, {boxes}", [_percent(each.within_one_group) for each in scores]),
+            (f"mean age error in years, {boxes}", [_number(each.age_error) for each in scores]),
         ]
     rows += [
         (
-            "search, ms a photo",
-            [_number(_milliseconds([result.search_seconds for result in each.results])) for each in evaluations],
+            "detection, ms per photo",
+            [_number(_milliseconds([result.detection_seconds for result in each.results])) for each in evaluations],
         ),
-        ("gender and age, ms a face", [_number(_milliseconds_a_face(each), 2) for each in evaluations]),
+        ("gender and age, ms per face", [_number(_milliseconds_per_face(each), 2) for each in evaluations]),
     ]
     names = [f"{each.pack.name} {each.pack.version}" for each in evaluations]
     shown = [(name, cells) for name, cells in rows if any(cell not in ("", "0 of 0") for cell in cells)]
@@ -71,35 +72,36 @@ def table(evaluations: Sequence[Evaluation]) -> str:
 
 
 def breakdown(evaluation: Evaluation, column: str) -> str:
-    """One pack's figures on the labelled boxes for each value of `column`: a group of the labels, gender or age."""
-    parts: dict[str, list[Answer]] = {}
-    for answer in evaluation.given:
-        parts.setdefault(_value(answer, column), []).append(answer)
+    """One pack's figures on the ground-truth boxes for each value of `column`: a group of the labels, gender or age."""
+    by_value: dict[str, list[FaceResult]] = {}
+    for result in evaluation.on_ground_truth:
+        by_value.setdefault(_value(result.face, column), []).append(result)
     rows = []
-    for value in sorted(parts, key=_by_first_number):
-        each = score(parts[value])
+    for value in sorted(by_value, key=_by_first_number):
+        each = score(by_value[value])
         rows.append(
-            [value, str(each.faces), *map(_percent, (each.gender, each.age, each.within_one)), _number(each.years)]
+            [
+                value,
+                str(each.faces),
+                *map(_percent, (each.gender, each.age_group, each.within_one_group)),
+                _number(each.age_error),
+            ]
         )
-    heads = [column, "faces", "gender right", "age group right", "within one group", "mean error in years"]
+    heads = [column, "faces", "gender correct", "age group correct", "within one group", "mean age error in years"]
     return _markdown(heads, rows)
 
 
-def _value(answer: Answer, column: str) -> str:
+def _value(face: LabelledFace, column: str) -> str:
     if column == "gender":
-        return answer.face.gender or ""
+        return face.gender or ""
     if column == "age":
-        return age_text(answer.face.age) if answer.face.age else ""
-    return answer.face.groups.get(column, "")
+        return age_text(face.age) if face.age else ""
+    return face.groups.get(column, "")
 
 
 def _by_first_number(text: str) -> tuple[int, str]:
     first = re.match(r"\d+", text)
     return (int(first[0]) if first else 0, text)
-
-
-def _part(rights: Iterable[bool]) -> float | None:
-    return _mean(map(float, rights))
 
 
 def _mean(values: Iterable[float]) -> float | None:
@@ -111,14 +113,14 @@ def _milliseconds(seconds: Sequence[float]) -> float | None:
     return 1000 * median(seconds) if seconds else None
 
 
-def _milliseconds_a_face(evaluation: Evaluation) -> float | None:
+def _milliseconds_per_face(evaluation: Evaluation) -> float | None:
     return _milliseconds(
         [seconds / faces for result in evaluation.results for faces, seconds in result.attribute_seconds]
     )
 
 
-def _percent(part: float | None) -> str:
-    return "" if part is None else f"{part:.1%}"
+def _percent(fraction: float | None) -> str:
+    return "" if fraction is None else f"{fraction:.1%}"
 
 
 def _number(value: float | None, digits: int = 1) -> str:
