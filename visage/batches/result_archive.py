@@ -1,4 +1,4 @@
-"""The result of a batch as a ZIP that is streamed: of its contents one piece is in memory at a time."""
+"""The result of a batch as a ZIP stream; one chunk at a time is in memory."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,78 +14,79 @@ from visage.batches.tables import faces_table, failures_table, json_lines
 
 _FAILURES = "failures.csv"
 
-# What is compressed, and how much: zlib's own default.
-_TABLES = (".csv", ".jsonl")
-_LEVEL = 6
+# The files that are compressed, with zlib's default level.
+_TABLE_SUFFIXES = (".csv", ".jsonl")
+_TABLE_LEVEL = 6
 
-_PIECE = 2**16
+# Bytes that are read from the store at once.
+_CHUNK = 2**16
 
 
 def result_archive(batches: Batches, batch_id: str) -> Iterator[bytes]:
-    """Yield the result of a batch as a ZIP; each file is read from the store when its turn comes.
+    """Yield the result of a batch as a ZIP; each file is read from the store when the stream reaches it.
 
-    Of photos that were anonymized or enlarged it has the pictures, of others `results.jsonl` and `results.csv` (see
-    `tables`); of all `failures.csv`, where any failed. All are in the order of the batch. Files have the names that
-    they have there, with an underscore before what would stand in the way of `failures.csv`.
+    The ZIP has the images that were anonymized or enhanced; for the task `predict`, `results.jsonl` and `results.csv`
+    (see `tables`); and `failures.csv`, if files failed. All are in the order of the batch. Images have the names that
+    the batch has. A name that would conflict with `failures.csv` gets an underscore in front.
 
-    A batch that is deleted meanwhile, or a store that fails, breaks the stream with an exception: what was sent lacks
-    the end without which no program takes it for an archive.
+    If the batch is deleted meanwhile, or the store fails, the iterator raises an exception. The bytes sent until then
+    lack the end of an archive, so no program takes them for a complete one.
 
-    Raises, before there is anything to yield:
-        BatchNotFound: it is not, or no more, the id of a batch.
-        BatchNotDone: the batch has no result: not yet, or it failed as a whole.
+    Raises, before the first chunk:
+        BatchNotFound: there is no batch with this ID, or no longer.
+        BatchNotDone: the batch is not done yet, or it failed as a whole.
         BatchesUnavailable: store or queue cannot be reached.
     """
     outputs = batches.outputs(batch_id)
     status = batches.status(batch_id)
-    apart = (f"_{file.name}" if _is_in_the_way(file.name) else file.name for file in status.files)
-    names = dict(enumerate(safe_names(apart), 1))
+    distinct = (f"_{file.name}" if _conflicts(file.name) else file.name for file in status.files)
+    names = dict(enumerate(safe_names(distinct), 1))
     failures = [(names[file.number], file.failure) for file in status.files if file.failure]
-    files = _pictures(outputs, names) if status.progress.task is not Task.PREDICT else _tables(outputs, names)
+    files = _images(outputs, names) if status.progress.task is not Task.PREDICT else _tables(outputs, names)
     return write_archive(chain(files, [(_FAILURES, failures_table(failures))] if failures else []))
 
 
 def write_archive(files: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
-    """Yield a ZIP of `files`, pairs of a name and the pieces of its content, as they come.
+    """Yield a ZIP of `files`, pairs of a name and the chunks of its content.
 
-    Names are written as they are, in UTF-8: `safe_names` makes them safe and each only once. Tables (.csv, .jsonl) are
-    compressed and may have any size, pictures are not and may have 2 GiB. Every file has the same time, so that equal
-    files make equal archives.
+    Names are written unchanged, in UTF-8; `safe_names` makes them safe and unique. Tables (.csv, .jsonl) are compressed
+    and may have any size; images are not compressed and may have up to 2 GiB. All files have the same time, so that
+    equal files make equal archives.
 
-    If `files` or a content raises, so does this, and what was sent lacks the end of an archive.
+    If `files` or a content raises an exception, so does the iterator, and the end of the archive is missing.
     """
-    outbox = _Outbox()
-    with ZipFile(outbox, "w", ZIP_DEFLATED) as archive:
-        for name, pieces in files:
-            is_table = name.lower().endswith(_TABLES)
-            # Deflate's level 0 leaves pictures as they are. Stored would do so too, but programs that read an archive
-            # as it arrives refuse a stored file whose size is not written before it.
-            archive.compresslevel = _LEVEL if is_table else 0
-            # How sizes are written must be known before they are.
+    buffer = _Buffer()
+    with ZipFile(buffer, "w", ZIP_DEFLATED) as archive:
+        for name, chunks in files:
+            is_table = name.lower().endswith(_TABLE_SUFFIXES)
+            # Level 0 of deflate does not compress images. The method "stored" does not either, but programs that unpack
+            # a stream reject a stored file whose size does not precede it.
+            archive.compresslevel = _TABLE_LEVEL if is_table else 0
+            # The width of the size fields must be chosen before the size is known.
             with archive.open(name, "w", force_zip64=is_table) as entry:
-                for piece in pieces:
-                    entry.write(piece)
-                    yield from outbox.take()
-            yield from outbox.take()
-    yield from outbox.take()
+                for chunk in chunks:
+                    entry.write(chunk)
+                    yield from buffer.take()
+            yield from buffer.take()
+    yield from buffer.take()
 
 
-def _is_in_the_way(name: str) -> bool:
-    """Whether a file, or the folder that it is in, would lie where the table of failures does."""
+def _conflicts(name: str) -> bool:
+    """Whether a file or its top folder has the name of the table of failures."""
     return name.casefold().split("/")[0] == _FAILURES
 
 
-def _pictures(outputs: Sequence[Output], names: Mapping[int, str]) -> Iterator[tuple[str, Iterator[bytes]]]:
-    return ((names[output.number], _pieces(output)) for output in outputs)
+def _images(outputs: Sequence[Output], names: Mapping[int, str]) -> Iterator[tuple[str, Iterator[bytes]]]:
+    return ((names[output.number], _chunks(output)) for output in outputs)
 
 
-def _pieces(output: Output) -> Iterator[bytes]:
+def _chunks(output: Output) -> Iterator[bytes]:
     with output.open() as file:
-        yield from iter(partial(file.read, _PIECE), b"")
+        yield from iter(partial(file.read, _CHUNK), b"")
 
 
 def _tables(outputs: Sequence[Output], names: Mapping[int, str]) -> Iterator[tuple[str, Iterator[bytes]]]:
-    # Twice through the store, for one of the two would not fit in memory.
+    # The outputs are read twice, because neither table fits in memory while the other is written.
     yield "results.jsonl", json_lines(_analyses(outputs, names))
     yield "results.csv", faces_table(_analyses(outputs, names))
 
@@ -96,14 +97,14 @@ def _analyses(outputs: Sequence[Output], names: Mapping[int, str]) -> Iterator[t
             yield names[output.number], json.load(file)
 
 
-class _Outbox:
-    """What ZipFile writes to: no more than is not sent yet."""
+class _Buffer:
+    """A file for ZipFile to write to; it keeps the bytes that were not taken yet."""
 
     def __init__(self) -> None:
-        self._waiting: list[bytes] = []
+        self._written: list[bytes] = []
 
     def write(self, data: bytes, /) -> int:
-        self._waiting.append(data)
+        self._written.append(data)
         return len(data)
 
     def flush(self) -> None:
@@ -113,7 +114,7 @@ class _Outbox:
         pass
 
     def take(self) -> Iterator[bytes]:
-        """Nothing rather than an empty piece, which would end a chunked answer."""
-        waiting, self._waiting = b"".join(self._waiting), []
-        if waiting:
-            yield waiting
+        """Yield the bytes written since the last call, if any: an empty chunk would end a chunked response."""
+        written, self._written = b"".join(self._written), []
+        if written:
+            yield written

@@ -1,7 +1,6 @@
-"""Where the files of batches lie: a directory of this machine, or object storage that several machines share.
+"""The store: the files of batches, in a directory or in object storage that several machines share.
 
-Keys are made of ids and numbers of ours, never of a name that a client chose. Whatever lies under a key was written
-whole.
+Keys consist of our IDs and numbers, never of a name that a client chose. A file is written completely or not at all.
 """
 
 import errno
@@ -17,28 +16,30 @@ from fsspec.implementations.local import LocalFileSystem
 
 from visage.errors import DISK_FULL_ERRNOS, BatchesUnavailable, SettingsError, StorageFull
 
-# For the owner alone: these are photos of people.
+# Only the owner has access: these are photos of people.
 _PRIVATE = 0o700
+
+# Other processes can write to a folder while it is removed; a bucket can refuse a deletion for a moment.
+_REMOVE_ATTEMPTS = 3
 
 
 class Store:
-    """Contents by key (`id/part/of/batch`) under a directory or a URL that fsspec knows.
+    """Files by key (such as `id/in/000001`) in a directory or under a URL that fsspec knows.
 
-    What can fail raises StorageFull where there is no room left, and BatchesUnavailable where the storage cannot be
-    reached.
+    All methods raise StorageFull if there is no room left, and BatchesUnavailable if the storage cannot be reached.
     """
 
     def __init__(self, url: str) -> None:
-        """Connect to nothing yet, so that processes may fork.
+        """Create the directory, if `url` is one. It opens no connection, so processes may fork afterwards.
 
         Raises:
-            SettingsError: no package that is installed knows the URL, or the directory cannot be made.
+            SettingsError: no installed package supports the URL, or the directory cannot be created.
         """
         self._url = url
         try:
             kind = fsspec.get_filesystem_class(fsspec.core.split_protocol(url)[0] or "file")
         except ImportError as error:
-            raise SettingsError(f"VISAGE_BATCH_STORE is {url!r}, for which a package is missing: {error}") from None
+            raise SettingsError(f"VISAGE_BATCH_STORE is {url!r}, which needs a package: {error}") from None
         except ValueError as error:
             raise SettingsError(f"VISAGE_BATCH_STORE is {url!r}, which cannot be used: {error}") from None
         self._root = kind._strip_protocol(url)
@@ -47,73 +48,75 @@ class Store:
             _make_directory(Path(self._root))
 
     def ids(self) -> list[str]:
-        """The ids of all batches that have anything here."""
-        with self._told(), suppress(FileNotFoundError):
+        """Return the IDs of all batches that have files here, and the names of foreign files."""
+        with self._translated_errors(), suppress(FileNotFoundError):
             return [PurePosixPath(path).name for path in self._files.ls(self._root, detail=False)]
         return []
 
     def make(self, batch_id: str) -> None:
-        """Make room for a batch, where that has to be said: what is written later never brings a deleted one back."""
+        """Create the folders of a batch. Object storage has none.
+
+        `write` creates no folder, so a late result does not bring a deleted batch back.
+        """
         if self._local:
-            with self._told():
+            with self._translated_errors():
                 for part in ("in", "out"):
                     Path(self._path(f"{batch_id}/{part}")).mkdir(_PRIVATE, parents=True)
 
     def write(self, key: str, content: bytes) -> None:
-        """Put `content` in place as a whole; FileNotFoundError where the directory of its batch is gone."""
-        with self._told():
+        """Write a file completely or not at all; FileNotFoundError if the folder of its batch was deleted."""
+        with self._translated_errors():
             if self._local:
                 _write_file(Path(self._path(key)), content)
                 return
             try:
                 self._files.pipe_file(self._path(key), content)
             except FileNotFoundError as error:
-                # It is the bucket that is missing.
+                # The bucket does not exist.
                 raise OSError(str(error)) from error
 
     def read(self, key: str) -> bytes:
-        """The content; FileNotFoundError where there is none."""
-        with self._told():
+        """Return the content of a file; FileNotFoundError if there is none."""
+        with self._translated_errors():
             content: bytes = self._files.cat_file(self._path(key))
         return content
 
     def open(self, key: str) -> BinaryIO:
-        """The content as a file to be read; FileNotFoundError where there is none."""
-        with self._told():
+        """Open a file for reading; FileNotFoundError if there is none."""
+        with self._translated_errors():
             return cast(BinaryIO, self._files.open(self._path(key), "rb"))
 
     def has(self, key: str) -> bool:
-        """Whether there is such a content."""
-        with self._told():
-            return self._is_there(self._path(key))
+        """Whether a file exists."""
+        with self._translated_errors():
+            return self._exists(self._path(key))
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """The sizes in bytes of the contents right in `folder`, by key."""
-        with self._told(), suppress(FileNotFoundError):
+        """Return the sizes in bytes of the files in `folder`, without its subfolders, by key."""
+        with self._translated_errors(), suppress(FileNotFoundError):
             found = self._files.ls(self._path(folder), detail=True)
             return {f"{folder}/{PurePosixPath(info['name']).name}": int(info["size"]) for info in found}
         return {}
 
     def remove(self, key: str) -> None:
-        """Remove a content, if it is there."""
-        with self._told(), suppress(FileNotFoundError):
+        """Remove a file, if it exists."""
+        with self._translated_errors(), suppress(FileNotFoundError):
             self._files.rm_file(self._path(key))
 
     def remove_all(self, folder: str) -> None:
-        """Remove all contents whose keys begin with `folder/`; others may write or remove there meanwhile."""
+        """Remove a folder and everything in it. Other processes may write or remove there at the same time."""
         path = self._path(folder)
-        with self._told():
-            # The next try takes along what came meanwhile. What a bucket does not let go of, s3fs passes over in
-            # silence.
-            for _ in range(3):
+        with self._translated_errors():
+            # Each attempt checks whether the folder is gone: s3fs does not report a deletion that a bucket refuses.
+            for _ in range(_REMOVE_ATTEMPTS):
                 self._empty(path)
-                if not self._is_there(path):
+                if not self._exists(path):
                     return
             raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
 
     @property
     def _files(self) -> Any:
-        """The file system; fsspec keeps one a process and thread."""
+        """The file system; fsspec caches one per process and thread."""
         options = {} if self._local else {"use_listings_cache": False}
         return fsspec.core.url_to_fs(self._url, **options)[0]
 
@@ -127,8 +130,8 @@ class Store:
             with suppress(FileNotFoundError):
                 self._files.rm(path, recursive=True)
 
-    def _is_there(self, path: str) -> bool:
-        # fsspec's own `isfile` and `exists` say no as well where the storage cannot be asked.
+    def _exists(self, path: str) -> bool:
+        # fsspec's `isfile` and `exists` also return False if the storage cannot be reached.
         try:
             self._files.info(path)
         except FileNotFoundError:
@@ -136,8 +139,8 @@ class Store:
         return True
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Tell a full storage, and one that cannot be reached, as errors of ours."""
+    def _translated_errors(self) -> Iterator[None]:
+        """Raise StorageFull for a full storage, and BatchesUnavailable for one that cannot be reached."""
         try:
             yield
         except FileNotFoundError:
@@ -145,29 +148,29 @@ class Store:
         except Exception as error:
             if isinstance(error, OSError) and error.errno in DISK_FULL_ERRNOS:
                 raise StorageFull from error
-            # Clients of object storage have errors of their own besides.
+            # Clients of object storage raise other errors than OSError, too.
             if self._local and not isinstance(error, OSError):
                 raise
             raise BatchesUnavailable("Batches cannot be stored, read or deleted now; try again later.") from error
 
 
 def description_key(batch_id: str) -> str:
-    """Where it is written what a batch is: the first of it to come, and the last to go."""
+    """Return the key of a batch's description, the first of its files to be written and the last to be deleted."""
     return f"{batch_id}/batch.json"
 
 
 def outcome_key(batch_id: str) -> str:
-    """Where it is written what became of each file of a batch."""
+    """Return the key of the end of a batch and the result of each of its files."""
     return f"{batch_id}/outcome.json"
 
 
 def input_key(batch_id: str, number: int) -> str:
-    """Where a file that is to be worked on lies."""
+    """Return the key of a photo to process."""
     return f"{batch_id}/in/{number:06d}"
 
 
 def output_key(batch_id: str, number: int, attempt: int) -> str:
-    """Where a result lies: each attempt has a place of its own, so that a late one touches no other."""
+    """Return the key of a result. Each attempt has its own, so a late attempt cannot overwrite another one's."""
     return f"{batch_id}/out/{number:06d}.{attempt}"
 
 
@@ -175,31 +178,32 @@ def _make_directory(path: Path) -> None:
     try:
         path.mkdir(_PRIVATE, parents=True, exist_ok=True)
     except OSError as error:
-        raise SettingsError(f"The directory {path} for batches cannot be made: {error.strerror}.") from None
+        raise SettingsError(f"The directory {path} for batches cannot be created: {error.strerror}.") from None
 
 
 def _remove_directory(path: str) -> None:
-    """Remove it with all it has, but for what comes meanwhile; others may be removing it as well."""
-    for folder, _, names in os.walk(path, topdown=False, onerror=_raise_unless_passing):
+    """Remove a directory, except what another process writes meanwhile; another process may remove it, too."""
+    for folder, _, names in os.walk(path, topdown=False, onerror=_raise_unless_concurrent):
         for name in names:
             Path(folder, name).unlink(missing_ok=True)
         try:
             Path(folder).rmdir()
         except OSError as error:
-            _raise_unless_passing(error)
+            _raise_unless_concurrent(error)
 
 
-def _raise_unless_passing(error: OSError) -> None:
+def _raise_unless_concurrent(error: OSError) -> None:
+    """Ignore the errors that other processes cause by writing or removing in the same directory."""
     if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.ESTALE):
         raise error
 
 
 def _write_file(path: Path, content: bytes) -> None:
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
-        part.write_bytes(content)
-        part.replace(path)
+        temporary.write_bytes(content)
+        temporary.replace(path)
     except OSError:
         with suppress(OSError):
-            part.unlink()
+            temporary.unlink()
         raise
