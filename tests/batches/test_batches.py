@@ -26,24 +26,16 @@ from tests.support.redis_server import needs_redis, running_redis
 from tests.support.service import events, free_port
 from tests.support.tiny_pack import draw
 from tests.support.waiting import wait_for
-from tests.support.workshop import Clock, Workshop, codes, die_out, opened
+from tests.support.workshop import Clock, Workshop, codes, end_process_of, opened
 from visage.anonymize.masks import Mask, Method, Shape
 from visage.anonymize.options import AnonymizeOptions
 from visage.batches import Batches, open_batches
-from visage.batches.batch import (
-    Batch,
-    Done,
-    Entry,
-    Failure,
-    State,
-    batch_as_bytes,
-    batch_from_bytes,
-    new_id,
-)
-from visage.batches.consumer import NAMELESS_SECONDS, Caretaker
-from visage.batches.leases import SILENCE_SECONDS, Life
-from visage.batches.processing import FATAL, LOST, UNFORESEEN, Work
-from visage.batches.queue import MOST_ATTEMPTS, open_queue
+from visage.batches.batch import Batch, Entry, batch_from_json, batch_to_json, new_id
+from visage.batches.consumer import UNDESCRIBED_SECONDS, Sweeper
+from visage.batches.processing import FATAL, LOST, UNEXPECTED, Processor
+from visage.batches.queue import open_queue
+from visage.batches.results import Done, Failure
+from visage.batches.state_machine import EXPIRY_SECONDS, MAX_ATTEMPTS, LeaseOwner, State
 from visage.batches.store import Store, description_key, input_key, output_key
 from visage.errors import (
     BatchesUnavailable,
@@ -93,7 +85,7 @@ def test_a_batch_is_waiting_then_running_then_done(workshop: Workshop, tiny_png:
 
     states = [workshop.batches.progress(batch_id)]
     for _ in range(3):
-        workshop.take_turns(worker, most=1)
+        workshop.process(worker, most=1)
         states.append(workshop.batches.progress(batch_id))
 
     assert [(each.state.value, each.done) for each in states] == [
@@ -108,7 +100,7 @@ def test_a_batch_is_waiting_then_running_then_done(workshop: Workshop, tiny_png:
 def test_analyses_come_out_as_json_in_the_order_of_the_files(workshop: Workshop, tiny_png: bytes) -> None:
     batch_id = workshop.submit(tiny_png, GIF, tiny_png, options=Options(max_faces=2))
 
-    workshop.take_turns(workshop.worker())
+    workshop.process(workshop.worker())
 
     outputs = list(workshop.batches.outputs(batch_id))
     contents = [each.open().read() for each in outputs]
@@ -121,7 +113,7 @@ def test_anonymous_pictures_come_out_as_one_alone_would(workshop: Workshop, tiny
     options = AnonymizeOptions(mask=Mask(Method.SOLID, Shape.BOX, 1.5))
     batch_id = workshop.submit(tiny_png, options=options)
 
-    workshop.take_turns(workshop.worker())
+    workshop.process(workshop.worker())
 
     (output,) = workshop.batches.outputs(batch_id)
     assert output.open().read() == workshop.engine.anonymize(tiny_png, options).picture
@@ -130,7 +122,7 @@ def test_anonymous_pictures_come_out_as_one_alone_would(workshop: Workshop, tiny
 def test_a_file_that_fails_has_its_reason_and_no_output(workshop: Workshop, tiny_png: bytes) -> None:
     batch_id = workshop.submit(GIF, tiny_png)
 
-    workshop.take_turns(workshop.worker())
+    workshop.process(workshop.worker())
 
     failed, done = workshop.batches.status(batch_id).files
     assert (failed.state, failed.failure and failed.failure.code) == (State.FAILED, "unsupported_type")
@@ -145,7 +137,7 @@ def test_what_was_refused_on_arrival_has_its_place_among_the_results(workshop: W
         new.add("photo.png", tiny_png)
         batch_id = new.submit(Options()).id
 
-    workshop.take_turns(workshop.worker())
+    workshop.process(workshop.worker())
 
     progress = workshop.batches.progress(batch_id)
     assert (progress.total, progress.done, progress.failed) == (2, 1, 1)
@@ -158,7 +150,7 @@ def test_a_batch_of_which_everything_was_refused_is_done(workshop: Workshop) -> 
         new.add_failed("letter.pdf", UnsupportedType("PDF is not accepted."))
         batch_id = new.submit(Options()).id
 
-    workshop.take_turns(workshop.worker())
+    workshop.process(workshop.worker())
 
     assert workshop.batches.progress(batch_id).state is State.DONE
     assert list(workshop.batches.outputs(batch_id)) == []
@@ -166,16 +158,16 @@ def test_a_batch_of_which_everything_was_refused_is_done(workshop: Workshop) -> 
 
 def test_there_is_no_output_before_a_batch_is_done(local: Workshop, tiny_png: bytes) -> None:
     batch_id = local.submit(tiny_png, tiny_png)
-    local.take_turns(local.worker(), most=2)
+    local.process(local.worker(), most=2)
 
-    with pytest.raises(BatchNotDone, match="still being worked on"):
+    with pytest.raises(BatchNotDone, match="still being processed"):
         local.batches.outputs(batch_id)
 
 
 def test_a_photo_is_deleted_as_soon_as_it_has_its_result(local: Workshop, tiny_png: bytes) -> None:
     batch_id = local.submit(tiny_png, tiny_png)
 
-    local.take_turns(local.worker(), most=1)
+    local.process(local.worker(), most=1)
 
     assert [local.batches.store.has(input_key(batch_id, number)) for number in (1, 2)] == [False, True]
 
@@ -183,7 +175,7 @@ def test_a_photo_is_deleted_as_soon_as_it_has_its_result(local: Workshop, tiny_p
 def test_when_a_batch_is_done_the_queue_keeps_little_of_it(workshop: Workshop, tiny_png: bytes) -> None:
     batch_id = workshop.submit(*[tiny_png] * 5)
 
-    workshop.take_turns(workshop.worker())
+    workshop.process(workshop.worker())
 
     assert list(workshop.kept()[1]) == [f"{batch_id}.end", f"{batch_id}.counts"]
 
@@ -191,7 +183,7 @@ def test_when_a_batch_is_done_the_queue_keeps_little_of_it(workshop: Workshop, t
 def test_batches_advance_alike_whichever_came_first(local: Workshop, tiny_png: bytes) -> None:
     first, second = local.submit(*[tiny_png] * 6), local.submit(tiny_png, tiny_png)
 
-    turns = local.take_turns(local.worker(), most=4)
+    turns = local.process(local.worker(), most=4)
 
     assert turns == [first, second, first, second]
 
@@ -203,7 +195,7 @@ def test_no_name_of_a_client_becomes_a_path(local: Workshop, tiny_png: bytes) ->
             new.add(name, tiny_png)
         batch_id = new.submit(Options()).id
 
-    local.take_turns(local.worker())
+    local.process(local.worker())
 
     safe = ["escaped", "tmp/absolute", "drive", "nulbyte", "x" * 200, "unnamed"]
     assert [each.name for each in local.batches.status(batch_id).files] == safe
@@ -223,7 +215,7 @@ def test_progress_is_told_without_a_look_at_every_file(
     workshop: Workshop, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch_id = workshop.submit(*[tiny_png] * 200)
-    workshop.take_turns(workshop.worker(), most=3)
+    workshop.process(workshop.worker(), most=3)
     workshop.batches.progress(batch_id)
     asked: list[str] = []
     storage = workshop.batches.queue.huey.storage
@@ -252,7 +244,7 @@ def test_a_batch_is_read_as_it_was_written(options: Options | AnonymizeOptions) 
     entries = (Entry("été.png"), Entry("letter.pdf", Failure("PDF is not accepted.", "unsupported_type")))
     batch = Batch(new_id(), options, 12.5, entries)
 
-    assert batch_from_bytes(batch.id, batch_as_bytes(batch)) == batch
+    assert batch_from_json(batch.id, batch_to_json(batch)) == batch
 
 
 # Ids.
@@ -296,10 +288,10 @@ def test_ids_are_all_different_and_of_their_shape(local: Workshop) -> None:
 def test_of_a_batch_that_is_called_off_nothing_is_kept(workshop: Workshop, tiny_png: bytes) -> None:
     batch_id = workshop.submit(*[tiny_png] * 5)
     worker = workshop.worker()
-    workshop.take_turns(worker, most=2)
+    workshop.process(worker, most=2)
 
     workshop.batches.cancel(batch_id)
-    workshop.take_turns(worker)
+    workshop.process(worker)
 
     assert workshop.kept() == ([], {})
     with pytest.raises(BatchNotFound):
@@ -308,7 +300,7 @@ def test_of_a_batch_that_is_called_off_nothing_is_kept(workshop: Workshop, tiny_
 
 def test_of_a_batch_that_is_done_and_dropped_nothing_is_kept(workshop: Workshop, tiny_png: bytes) -> None:
     batch_id = workshop.submit(tiny_png)
-    workshop.take_turns(workshop.worker())
+    workshop.process(workshop.worker())
 
     workshop.batches.cancel(batch_id)
 
@@ -327,12 +319,12 @@ def unreachable(*_: object) -> Any:
     raise BatchesUnavailable("It cannot be reached.")
 
 
-class Intruding:
+class HookedEngine:
     """An engine in whose work something else happens first."""
 
-    def __init__(self, engine: Engine, happening: Callable[[bytes], object]) -> None:
+    def __init__(self, engine: Engine, hook: Callable[[bytes], object]) -> None:
         self._engine = engine
-        self._happening = happening
+        self._happening = hook
         self.pack = engine.pack
         self.leaks_memory = engine.leaks_memory
 
@@ -350,10 +342,11 @@ def test_what_is_in_hand_when_a_batch_is_called_off_leaves_nothing(
         with suppress(BatchNotFound):
             workshop.batches.cancel(batch_id)
 
-    worker = workshop.worker(engine=Intruding(workshop.engine, cancel))
-    worker.watcher = lambda result: pytest.fail(f"{result} was counted")
+    worker = workshop.worker(
+        engine=HookedEngine(workshop.engine, cancel), on_result=lambda result: pytest.fail(f"{result} was counted")
+    )
     with caplog.at_level(logging.INFO, logger.name):
-        workshop.take_turns(worker)
+        workshop.process(worker)
 
     assert workshop.kept() == ([], {})
     assert caplog.records == []
@@ -374,13 +367,13 @@ def test_a_batch_that_is_left_while_it_comes_in_is_not_kept(workshop: Workshop, 
 def test_a_batch_that_is_still_coming_in_is_not_found_and_not_begun(local: Workshop, tiny_png: bytes) -> None:
     new = local.batches.create()
     new.add("photo.png", tiny_png)
-    Caretaker(local.batches, local.clock).look()
-    local.take_turns(local.worker())
+    local.sweeper().sweep()
+    local.process(local.worker())
 
     with pytest.raises(BatchNotFound):
         local.batches.progress(new.id)
     new.submit(Options())
-    local.take_turns(local.worker())
+    local.process(local.worker())
     assert local.batches.progress(new.id).state is State.DONE
 
 
@@ -393,20 +386,20 @@ def test_an_empty_batch_is_not_taken(local: Workshop) -> None:
 
 @pytest.mark.parametrize("far", ["coming in", "waiting", "begun", "done"])
 def test_a_batch_expires_however_far_it_is(workshop: Workshop, tiny_png: bytes, far: str) -> None:
-    caretaker = Caretaker(workshop.batches, workshop.clock)
+    sweeper = workshop.sweeper()
     if far == "coming in":
         batch_id = workshop.batches.create().id
     else:
         batch_id = workshop.submit(tiny_png, tiny_png)
-        workshop.take_turns(workshop.worker(), most={"waiting": 0, "begun": 1, "done": 9}[far])
+        workshop.process(workshop.worker(), most={"waiting": 0, "begun": 1, "done": 9}[far])
     workshop.clock.now = 24 * HOUR - 1
-    caretaker.look()
+    sweeper.sweep()
     assert workshop.batches.exists(batch_id)
 
     workshop.clock.now = 24 * HOUR
     with pytest.raises(BatchNotFound):
         workshop.batches.progress(batch_id)
-    caretaker.look()
+    sweeper.sweep()
 
     assert workshop.kept() == ([], {})
 
@@ -416,13 +409,13 @@ def test_a_deletion_that_was_cut_short_is_brought_to_its_end(
 ) -> None:
     batch_id = local.submit(tiny_png, tiny_png)
     with monkeypatch.context() as patch:
-        patch.setattr(local.batches.queue, "forget_files", die)
+        patch.setattr(local.batches.states, "forget_files", die)
         with pytest.raises(Killed):
             local.batches.cancel(batch_id)
     with pytest.raises(BatchNotFound):
         local.batches.progress(batch_id)
 
-    Caretaker(local.batches, local.clock).look()
+    local.sweeper().sweep()
 
     assert local.kept() == ([], {})
 
@@ -458,10 +451,10 @@ def test_a_batch_that_cannot_be_read_keeps_no_other(
     local.clock.now = 24 * HOUR
 
     with caplog.at_level(logging.WARNING, logger.name):
-        Caretaker(local.batches, local.clock).look()
+        local.sweeper().sweep()
 
     assert local.batches.store.ids() == batches[:1]
-    assert [each.message for each in caplog.records] == ["batch_look_failed"]
+    assert [each.message for each in caplog.records] == ["batch_sweep_failed"]
 
 
 def test_a_batch_that_cannot_be_deleted_keeps_no_other_and_goes_when_it_can(
@@ -469,15 +462,15 @@ def test_a_batch_that_cannot_be_deleted_keeps_no_other_and_goes_when_it_can(
 ) -> None:
     batches = [workshop.submit(tiny_png) for _ in range(6)]
     workshop.clock.now = 24 * HOUR
-    caretaker = Caretaker(workshop.batches, workshop.clock)
+    sweeper = workshop.sweeper()
     with monkeypatch.context() as patch, caplog.at_level(logging.WARNING, logger.name):
         stuck(patch, batches[0])
-        caretaker.look()
+        sweeper.sweep()
 
     assert workshop.batches.store.ids() == batches[:1]
-    assert [each.message for each in caplog.records] == ["batch_look_failed"]
+    assert [each.message for each in caplog.records] == ["batch_sweep_failed"]
     assert batches[0] not in JsonFormatter().format(caplog.records[0])
-    caretaker.look()
+    sweeper.sweep()
     assert workshop.kept() == ([], {})
 
 
@@ -491,11 +484,11 @@ def test_a_deletion_that_fails_is_told_and_brought_to_its_end_later(
             workshop.batches.cancel(batch_id)
     # So far it came, but for the last step, which failed.
     workshop.batches.store.remove(description_key(batch_id))
-    caretaker = Caretaker(workshop.batches, workshop.clock)
-    caretaker.look()
-    workshop.clock.now += NAMELESS_SECONDS
+    sweeper = workshop.sweeper()
+    sweeper.sweep()
+    workshop.clock.now += UNDESCRIBED_SECONDS
 
-    caretaker.look()
+    sweeper.sweep()
 
     assert workshop.kept() == ([], {})
 
@@ -525,21 +518,21 @@ def test_a_batch_that_comes_in_and_cannot_be_dropped_hides_no_reason(
     assert [each.message for each in caplog.records] == ["batch_deletion_failed"]
 
     local.clock.now = 24 * HOUR
-    Caretaker(local.batches, local.clock).look()
+    local.sweeper().sweep()
     assert local.kept() == ([], {})
 
 
 def test_a_folder_in_which_nothing_says_what_it_is_goes_after_a_minute(local: Workshop) -> None:
     folder = local.settings.state_dir / "batches" / new_id()
     (folder / "out").mkdir(parents=True)
-    caretaker = Caretaker(local.batches, local.clock)
+    sweeper = local.sweeper()
 
-    caretaker.look()
-    local.clock.now = NAMELESS_SECONDS - 1
-    caretaker.look()
+    sweeper.sweep()
+    local.clock.now = UNDESCRIBED_SECONDS - 1
+    sweeper.sweep()
     assert folder.exists()
-    local.clock.now = NAMELESS_SECONDS
-    caretaker.look()
+    local.clock.now = UNDESCRIBED_SECONDS
+    sweeper.sweep()
 
     assert not folder.exists()
 
@@ -547,10 +540,10 @@ def test_a_folder_in_which_nothing_says_what_it_is_goes_after_a_minute(local: Wo
 def test_what_is_not_of_a_batch_is_left_alone(local: Workshop) -> None:
     foreign = local.settings.state_dir / "batches" / "lost+found"
     foreign.mkdir()
-    caretaker = Caretaker(local.batches, local.clock)
+    sweeper = local.sweeper()
 
     for _ in range(3):
-        caretaker.look()
+        sweeper.sweep()
 
     assert foreign.exists()
 
@@ -558,19 +551,19 @@ def test_what_is_not_of_a_batch_is_left_alone(local: Workshop) -> None:
 # Workers that die, and workers that come late.
 
 
-def begin_and_die(workshop: Workshop, life: Life) -> None:
+def begin_and_die(workshop: Workshop, owner: LeaseOwner) -> None:
     """Take a turn and end in the midst of the photo."""
     with pytest.raises(Killed):
-        workshop.take_turns(workshop.worker(life, Intruding(workshop.engine, die)))
+        workshop.process(workshop.worker(owner, HookedEngine(workshop.engine, die)))
 
 
 def test_a_file_whose_worker_died_here_is_taken_over_at_once(workshop: Workshop, tiny_png: bytes) -> None:
     batch_id = workshop.submit(tiny_png, tiny_png)
-    dead = workshop.life("machine")
+    dead = workshop.owner("machine")
     begin_and_die(workshop, dead)
-    die_out(dead)
+    end_process_of(dead)
 
-    workshop.take_turns(workshop.worker(workshop.life("machine")))
+    workshop.process(workshop.worker(workshop.owner("machine")))
 
     assert codes(workshop, batch_id) == ["done", "done"]
     assert sorted(each.size > 0 for each in workshop.batches.outputs(batch_id)) == [True, True]
@@ -578,49 +571,49 @@ def test_a_file_whose_worker_died_here_is_taken_over_at_once(workshop: Workshop,
 
 def test_a_file_whose_worker_died_elsewhere_is_taken_over_after_a_while(workshop: Workshop, tiny_png: bytes) -> None:
     batch_id = workshop.submit(tiny_png, tiny_png)
-    begin_and_die(workshop, workshop.life("elsewhere"))
-    worker = workshop.worker(workshop.life("here"))
-    workshop.take_turns(worker)
+    begin_and_die(workshop, workshop.owner("elsewhere"))
+    worker = workshop.worker(workshop.owner("here"))
+    workshop.process(worker)
     assert codes(workshop, batch_id) == ["waiting", "done"]
 
-    for workshop.clock.now in (SILENCE_SECONDS - 1, SILENCE_SECONDS):
-        workshop.batches.queue.ask(batch_id)
-        workshop.take_turns(worker)
+    for workshop.clock.now in (EXPIRY_SECONDS - 1, EXPIRY_SECONDS):
+        workshop.batches.queue.enqueue(batch_id)
+        workshop.process(worker)
 
     assert codes(workshop, batch_id) == ["done", "done"]
 
 
 def test_a_file_in_living_hands_is_left_there_however_long_it_takes(workshop: Workshop, tiny_png: bytes) -> None:
     batch_id = workshop.submit(tiny_png)
-    slow = workshop.life("elsewhere")
+    slow = workshop.owner("elsewhere")
     begin_and_die(workshop, slow)
-    worker = workshop.worker(workshop.life("here"))
+    worker = workshop.worker(workshop.owner("here"))
 
     for workshop.clock.now in range(0, 600, 10):
-        slow.beat()
-        workshop.batches.queue.ask(batch_id)
-        workshop.take_turns(worker)
+        slow.heartbeat()
+        workshop.batches.queue.enqueue(batch_id)
+        workshop.process(worker)
 
     assert codes(workshop, batch_id) == ["waiting"]
 
 
 def test_a_consumer_of_the_same_machine_that_lives_keeps_its_files(workshop: Workshop, tiny_png: bytes) -> None:
     batch_id = workshop.submit(tiny_png)
-    begin_and_die(workshop, workshop.life("machine"))
+    begin_and_die(workshop, workshop.owner("machine"))
 
-    workshop.take_turns(workshop.worker(workshop.life("machine")))
+    workshop.process(workshop.worker(workshop.owner("machine")))
 
     assert codes(workshop, batch_id) == ["waiting"]
 
 
 def test_what_a_consumer_leaves_at_its_end_is_free_at_once(workshop: Workshop, tiny_png: bytes) -> None:
     batch_id = workshop.submit(tiny_png)
-    leaving = workshop.life("elsewhere")
+    leaving = workshop.owner("elsewhere")
     begin_and_die(workshop, leaving)
 
-    leaving.end()
-    workshop.batches.queue.ask(batch_id)
-    workshop.take_turns(workshop.worker(workshop.life("here")))
+    leaving.close()
+    workshop.batches.queue.enqueue(batch_id)
+    workshop.process(workshop.worker(workshop.owner("here")))
 
     assert codes(workshop, batch_id) == ["done"]
 
@@ -634,11 +627,11 @@ def test_a_file_in_hands_of_this_process_is_left_there_though_no_sign_gets_throu
     def give_others_turns(photo: bytes) -> None:
         begun.append(photo)
         for workshop.clock.now in (1000, 2000, 3000):
-            workshop.batches.queue.ask(batch_id)
-            workshop.take_turns(worker)
+            workshop.batches.queue.enqueue(batch_id)
+            workshop.process(worker)
 
-    worker = workshop.worker(engine=Intruding(workshop.engine, give_others_turns))
-    workshop.take_turns(worker)
+    worker = workshop.worker(engine=HookedEngine(workshop.engine, give_others_turns))
+    workshop.process(worker)
 
     assert begun == [tiny_png]
     assert codes(workshop, batch_id) == ["done"]
@@ -651,12 +644,12 @@ def test_a_result_that_could_not_be_noted_is_made_again(
     batch_id = workshop.submit(tiny_png)
     worker = workshop.worker()
     with monkeypatch.context() as patch:
-        for name in ("record", "give_up"):
-            patch.setattr(workshop.batches.queue, name, unreachable)
-        workshop.take_turns(worker, most=1)
+        for name in ("record", "expire"):
+            patch.setattr(workshop.batches.states, name, unreachable)
+        workshop.process(worker, most=1)
 
-    Caretaker(workshop.batches, workshop.clock).look()
-    workshop.take_turns(worker)
+    workshop.sweeper().sweep()
+    workshop.process(worker)
 
     assert codes(workshop, batch_id) == ["done"]
     assert [output.open().read() for output in workshop.batches.outputs(batch_id)] != []
@@ -664,10 +657,10 @@ def test_a_result_that_could_not_be_noted_is_made_again(
 
 def test_a_file_that_has_its_result_is_not_begun_again(workshop: Workshop, tiny_png: bytes) -> None:
     batch_id = workshop.submit(tiny_png)
-    workshop.batches.queue.record(batch_id, 1, Done(99, 1))
+    workshop.batches.states.record(batch_id, 1, Done(99, 1))
     workshop.batches.store.write(output_key(batch_id, 1, 1), b"result")
 
-    workshop.take_turns(workshop.worker(engine=Intruding(workshop.engine, die)))
+    workshop.process(workshop.worker(engine=HookedEngine(workshop.engine, die)))
 
     assert [each.faces for each in workshop.batches.status(batch_id).files] == [99]
 
@@ -679,9 +672,9 @@ def test_a_result_that_comes_late_changes_nothing(workshop: Workshop, tiny_png: 
     def another_is_first(_photo: bytes) -> None:
         if isinstance(outcome, Done):
             workshop.batches.store.write(output_key(batch_id, 1, 2), b"another's")
-        assert workshop.batches.queue.record(batch_id, 1, outcome)
+        assert workshop.batches.states.record(batch_id, 1, outcome)
 
-    workshop.take_turns(workshop.worker(engine=Intruding(workshop.engine, another_is_first)))
+    workshop.process(workshop.worker(engine=HookedEngine(workshop.engine, another_is_first)))
 
     (file,) = workshop.batches.status(batch_id).files
     assert (file.faces, file.failure) == ((99, None) if isinstance(outcome, Done) else (None, outcome))
@@ -694,12 +687,12 @@ def test_a_result_that_comes_after_the_end_of_the_batch_changes_nothing(workshop
     batch_id = workshop.submit(tiny_png)
 
     def others_finish(_photo: bytes) -> None:
-        life = workshop.life("here")
-        workshop.batches.queue.bury(cut_off.owner)
-        workshop.take_turns(workshop.worker(life))
+        owner = workshop.owner("here")
+        workshop.batches.states.mark_dead(cut_off.id)
+        workshop.process(workshop.worker(owner))
 
-    cut_off = workshop.life("elsewhere")
-    workshop.take_turns(workshop.worker(cut_off, Intruding(workshop.engine, others_finish)))
+    cut_off = workshop.owner("elsewhere")
+    workshop.process(workshop.worker(cut_off, HookedEngine(workshop.engine, others_finish)))
 
     assert workshop.batches.progress(batch_id).state is State.DONE
     assert list(workshop.kept()[1]) == [f"{batch_id}.end", f"{batch_id}.counts"]
@@ -717,16 +710,16 @@ def test_a_photo_that_ends_every_process_is_left_out_and_costs_no_other(
             raise Killed
 
     for _ in range(10):
-        life = local.life()
-        Caretaker(local.batches, local.clock).look()
+        owner = local.owner()
+        local.sweeper().sweep()
         try:
-            local.take_turns(local.worker(life, Intruding(local.engine, die_of_it)))
+            local.process(local.worker(owner, HookedEngine(local.engine, die_of_it)))
         except Killed:
             deaths += 1
-        die_out(life)
+        end_process_of(owner)
 
     assert codes(local, batch_id) == ["done", FATAL.code, "done"]
-    assert deaths == MOST_ATTEMPTS
+    assert deaths == MAX_ATTEMPTS
 
 
 def test_a_photo_that_fails_as_nobody_foresaw_is_not_tried_again(
@@ -739,17 +732,17 @@ def test_a_photo_that_fails_as_nobody_foresaw_is_not_tried_again(
         for error in failures:
             raise error
 
-    workshop.take_turns(workshop.worker(engine=Intruding(workshop.engine, fail_once)))
+    workshop.process(workshop.worker(engine=HookedEngine(workshop.engine, fail_once)))
 
-    assert codes(workshop, batch_id) == [UNFORESEEN.code, "done"]
-    assert "batch_file_unforeseen" in caplog.messages
+    assert codes(workshop, batch_id) == [UNEXPECTED.code, "done"]
+    assert "batch_file_unexpected" in caplog.messages
 
 
 def test_a_photo_that_is_gone_is_told_as_lost(local: Workshop, tiny_png: bytes) -> None:
     batch_id = local.submit(tiny_png, tiny_png)
     local.batches.store.remove(input_key(batch_id, 1))
 
-    local.take_turns(local.worker())
+    local.process(local.worker())
 
     assert codes(local, batch_id) == [LOST.code, "done"]
 
@@ -762,11 +755,11 @@ def test_a_worker_that_died_between_two_steps_of_its_turn_loses_no_batch(
     assert workshop.batches.queue.huey.dequeue() is not None
     for _ in range(others):
         workshop.submit(tiny_png)
-    workshop.batches.queue.ask(batch_id)
-    assert batch_id not in workshop.batches.queue.waiting()
+    workshop.batches.queue.enqueue(batch_id)
+    assert batch_id not in workshop.batches.queue.queued()
 
-    Caretaker(workshop.batches, workshop.clock).look()
-    workshop.take_turns(workshop.worker())
+    workshop.sweeper().sweep()
+    workshop.process(workshop.worker())
 
     assert workshop.batches.progress(batch_id).state is State.DONE
 
@@ -774,24 +767,24 @@ def test_a_worker_that_died_between_two_steps_of_its_turn_loses_no_batch(
 def test_a_look_at_batches_that_wait_does_not_make_the_queue_longer(workshop: Workshop, tiny_png: bytes) -> None:
     for _ in range(3):
         workshop.submit(tiny_png)
-    caretaker = Caretaker(workshop.batches, workshop.clock)
+    sweeper = workshop.sweeper()
 
     for _ in range(5):
-        caretaker.look()
+        sweeper.sweep()
 
     assert workshop.batches.queue.huey.storage.queue_size() == 3
 
 
 def test_a_queue_that_lost_its_memory_begins_nothing_anew_that_is_done(workshop: Workshop, tiny_png: bytes) -> None:
     done = workshop.submit(tiny_png, GIF)
-    workshop.take_turns(workshop.worker())
+    workshop.process(workshop.worker())
     before = workshop.batches.status(done)
     workshop.batches.queue.huey.storage.flush_all()
 
     assert workshop.batches.status(done) == before
     workshop.batches.queue.huey.storage.flush_all()
-    Caretaker(workshop.batches, workshop.clock).look()
-    workshop.take_turns(workshop.worker())
+    workshop.sweeper().sweep()
+    workshop.process(workshop.worker())
 
     assert workshop.batches.status(done) == before
 
@@ -803,12 +796,12 @@ def test_threads_share_a_batch_and_each_file_is_worked_on_once(
     worker = workshop.worker()
 
     with caplog.at_level(logging.INFO, "visage"):
-        threads = [threading.Thread(target=workshop.take_turns, args=(worker,)) for _ in range(4)]
+        threads = [threading.Thread(target=workshop.process, args=(worker,)) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        workshop.take_turns(worker)
+        workshop.process(worker)
 
     fields = [getattr(record, "fields", {}) for record in caplog.records if record.message == "batch_file"]
     assert sorted(each["file"] for each in fields) == list(range(1, 41))
@@ -827,12 +820,12 @@ def test_no_room_for_a_result_fails_the_batch_with_a_reason_and_the_next_one_wor
 ) -> None:
     worker = workshop.worker()
     batch_id = workshop.submit(tiny_png, tiny_png, tiny_png)
-    workshop.take_turns(worker, most=1)
+    workshop.process(worker, most=1)
     with monkeypatch.context() as patch:
         patch.setattr(Store, "write", full)
-        workshop.take_turns(worker)
+        workshop.process(worker)
     following = workshop.submit(tiny_png)
-    workshop.take_turns(worker)
+    workshop.process(worker)
 
     failed = workshop.batches.progress(batch_id)
     assert (failed.state, failed.done, failed.reason) == (State.FAILED, 1, "There is no room.")
@@ -846,12 +839,12 @@ def test_no_room_for_the_state_is_made_by_the_photos_that_go(
     local: Workshop, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch_id = local.submit(tiny_png, tiny_png)
-    note = local.batches.queue.end
+    note = local.batches.states.end
 
     def note_if_there_is_room(*arguments: Any) -> Any:
         return full() if local.batches.store.sizes(f"{batch_id}/in") else note(*arguments)
 
-    monkeypatch.setattr(local.batches.queue, "end", note_if_there_is_room)
+    monkeypatch.setattr(local.batches.states, "end", note_if_there_is_room)
     local.batches.fail(batch_id, "There is no room.")
 
     assert local.batches.progress(batch_id).state is State.FAILED
@@ -911,10 +904,10 @@ def test_a_store_that_fails_for_a_moment_costs_no_file(
     with monkeypatch.context() as patch:
         workshop.batches.progress(batch_id)
         patch.setattr(Store, "read", unreachable)
-        workshop.take_turns(worker, most=2)
-    workshop.take_turns(worker)
-    Caretaker(workshop.batches, workshop.clock).look()
-    workshop.take_turns(worker)
+        workshop.process(worker, most=2)
+    workshop.process(worker)
+    workshop.sweeper().sweep()
+    workshop.process(worker)
 
     assert codes(workshop, batch_id) == ["done", "done"]
 
@@ -939,22 +932,21 @@ def test_a_store_that_cannot_be_asked_when_a_result_is_noted_deletes_no_batch(
 ) -> None:
     monkeypatch.setattr("visage.batches.processing.PAUSE_SECONDS", 0)
     batch_id = workshop.submit(tiny_png, tiny_png)
-    worker = workshop.worker()
     watched: list[Any] = []
-    worker.watcher = watched.append
+    worker = workshop.worker(on_result=watched.append)
     with monkeypatch.context() as patch:
-        record = workshop.batches.queue.record
+        record = workshop.batches.states.record
 
         def record_and_lose_the_store(*arguments: Any) -> bool:
             stale(patch, "batch.json")
             return record(*arguments)
 
-        patch.setattr(workshop.batches.queue, "record", record_and_lose_the_store)
+        patch.setattr(workshop.batches.states, "record", record_and_lose_the_store)
         with caplog.at_level(logging.WARNING, logger.name):
-            workshop.take_turns(worker, most=1)
+            workshop.process(worker, most=1)
 
     assert caplog.records == []
-    workshop.take_turns(worker)
+    workshop.process(worker)
 
     assert codes(workshop, batch_id) == ["done", "done"]
     assert len(list(workshop.batches.outputs(batch_id))) == len(watched) == 2
@@ -966,7 +958,7 @@ def test_a_store_that_denies_a_batch_once_loses_none(
     monkeypatch.setattr("visage.batches.processing.PAUSE_SECONDS", 0)
     batch_id = workshop.submit(*[tiny_png] * 3)
     worker = workshop.worker()
-    record = workshop.batches.queue.record
+    record = workshop.batches.states.record
 
     def record_and_be_denied(patch: pytest.MonkeyPatch, *arguments: Any) -> bool:
         patch.setattr(Store, "has", lambda *_: False)
@@ -974,10 +966,10 @@ def test_a_store_that_denies_a_batch_once_loses_none(
 
     for _ in range(3):
         with monkeypatch.context() as patch:
-            patch.setattr(workshop.batches.queue, "record", partial(record_and_be_denied, patch))
-            workshop.take_turns(worker, most=1)
-    Caretaker(workshop.batches, workshop.clock).look()
-    workshop.take_turns(worker)
+            patch.setattr(workshop.batches.states, "record", partial(record_and_be_denied, patch))
+            workshop.process(worker, most=1)
+    workshop.sweeper().sweep()
+    workshop.process(worker)
 
     assert codes(workshop, batch_id) == ["done", "done", "done"]
     assert len(list(workshop.batches.outputs(batch_id))) == 3
@@ -993,9 +985,9 @@ def test_a_store_that_fails_when_a_batch_is_done_deletes_nothing(
 ) -> None:
     batch_id = workshop.submit(tiny_png)
     worker = workshop.worker()
-    workshop.take_turns(worker, most=1)
+    workshop.process(worker, most=1)
     with monkeypatch.context() as patch, caplog.at_level(logging.WARNING, logger.name):
-        end = workshop.batches.queue.end
+        end = workshop.batches.states.end
 
         def end_and_lose_the_store(*arguments: Any) -> Any:
             if answer == "a no":
@@ -1004,8 +996,8 @@ def test_a_store_that_fails_when_a_batch_is_done_deletes_nothing(
                 stale(patch, "batch.json")
             return end(*arguments)
 
-        patch.setattr(workshop.batches.queue, "end", end_and_lose_the_store)
-        workshop.take_turns(worker)
+        patch.setattr(workshop.batches.states, "end", end_and_lose_the_store)
+        workshop.process(worker)
 
     assert caplog.records == []
     assert workshop.batches.progress(batch_id).state is State.DONE
@@ -1022,12 +1014,12 @@ def test_a_batch_is_done_when_its_photos_are_gone(
         for name in ("remove", "remove_all"):
             patch.setattr(Store, name, unreachable)
         for _ in range(2):
-            Caretaker(workshop.batches, workshop.clock).look()
-            workshop.take_turns(worker)
+            workshop.sweeper().sweep()
+            workshop.process(worker)
         assert workshop.batches.progress(batch_id).state is State.RUNNING
 
-    Caretaker(workshop.batches, workshop.clock).look()
-    workshop.take_turns(worker)
+    workshop.sweeper().sweep()
+    workshop.process(worker)
 
     assert codes(workshop, batch_id) == ["done"]
     assert not workshop.batches.store.has(input_key(batch_id, 1))
@@ -1037,7 +1029,7 @@ def test_a_store_that_cannot_be_asked_is_told_as_such_and_not_as_one_without_the
     local: Workshop, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch_id = local.submit(tiny_png)
-    local.take_turns(local.worker())
+    local.process(local.worker())
     for look, name in ((local.batches.progress, "batch.json"), (local.batches.outputs, "out")):
         with monkeypatch.context() as patch:
             looks = stale(patch, name)
@@ -1052,19 +1044,19 @@ def test_a_queue_that_lost_its_memory_begins_nothing_anew_while_the_store_cannot
     monkeypatch.setattr("visage.batches.processing.PAUSE_SECONDS", 0)
     batch_id = workshop.submit(tiny_png, tiny_png)
     worker = workshop.worker()
-    workshop.take_turns(worker)
+    workshop.process(worker)
     before = workshop.batches.status(batch_id)
     workshop.batches.queue.huey.storage.flush_all()
-    caretaker = Caretaker(workshop.batches, workshop.clock)
+    sweeper = workshop.sweeper()
     with monkeypatch.context() as patch:
         looks = stale(patch, "outcome.json")
         for _ in range(3):
-            caretaker.look()
-            workshop.take_turns(worker)
+            sweeper.sweep()
+            workshop.process(worker)
         assert looks
 
-    caretaker.look()
-    workshop.take_turns(worker)
+    sweeper.sweep()
+    workshop.process(worker)
 
     assert workshop.batches.status(batch_id) == before
 
@@ -1074,13 +1066,13 @@ def test_an_engine_that_cannot_be_had_costs_no_file(
 ) -> None:
     monkeypatch.setattr("visage.batches.processing.PAUSE_SECONDS", 0)
     batch_id = local.submit(tiny_png)
-    broken = Work(local.batches, local.life("machine"), lambda: (_ for _ in ()).throw(SettingsError("No pack.")))
-    for _ in range(MOST_ATTEMPTS + 1):
-        Caretaker(local.batches, local.clock).look()
-        local.take_turns(broken)
+    broken = Processor(local.batches, local.owner("machine"), lambda: (_ for _ in ()).throw(SettingsError("No pack.")))
+    for _ in range(MAX_ATTEMPTS + 1):
+        local.sweeper().sweep()
+        local.process(broken)
 
-    Caretaker(local.batches, local.clock).look()
-    local.take_turns(local.worker())
+    local.sweeper().sweep()
+    local.process(local.worker())
 
     assert codes(local, batch_id) == ["done"]
 
@@ -1097,7 +1089,7 @@ def test_processes_that_fork_after_the_start_use_the_same_batches(tmp_path: Path
         "            new.add_failed('photo', EmptyImage('It is empty.'))\n"
         "            new.submit(Options())\n"
         "        os._exit(0)\n"
-        "print([os.wait()[1] for _ in range(3)], len(batches.queue.waiting() & set(batches.store.ids())))"
+        "print([os.wait()[1] for _ in range(3)], len(batches.queue.queued() & set(batches.store.ids())))"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
 
@@ -1134,9 +1126,9 @@ def test_a_queue_in_redis_is_had_after_one_in_sqlite(redis_url: str, tmp_path: P
 
     queues = [open_queue(settings, 1), open_queue(replace(settings, batch_redis=redis_url), 1), open_queue(settings, 1)]
     for queue in queues:
-        queue.ask("a" * 32)
+        queue.enqueue("a" * 32)
 
-    assert [queue.waiting() for queue in queues] == [{"a" * 32}] * 3
+    assert [queue.queued() for queue in queues] == [{"a" * 32}] * 3
 
 
 def test_a_state_directory_that_cannot_be_made_is_told_with_its_setting(tmp_path: Path) -> None:
@@ -1213,9 +1205,9 @@ def remote(bucket: str, tmp_path: Path, engine: Engine) -> Iterator[Workshop]:
 
 def test_a_batch_in_object_storage_is_worked_on_fetched_and_deleted(remote: Workshop, tiny_png: bytes) -> None:
     batch_id = remote.submit(tiny_png, GIF, tiny_png, options=AnonymizeOptions())
-    Caretaker(remote.batches, remote.clock).look()
+    remote.sweeper().sweep()
 
-    remote.take_turns(remote.worker())
+    remote.process(remote.worker())
 
     assert codes(remote, batch_id) == ["done", "unsupported_type", "done"]
     outputs = list(remote.batches.outputs(batch_id))
@@ -1229,17 +1221,17 @@ def test_what_comes_into_object_storage_after_its_batch_was_deleted_goes_after_a
     remote: Workshop, tiny_png: bytes
 ) -> None:
     batch_id = remote.submit(tiny_png)
-    caretaker = Caretaker(remote.batches, remote.clock)
-    caretaker.look()
+    sweeper = remote.sweeper()
+    sweeper.sweep()
     remote.batches.cancel(batch_id)
-    remote.take_turns(remote.worker())
+    remote.process(remote.worker())
     remote.batches.store.write(output_key(batch_id, 1, 1), b"result")
     for _ in range(2):
-        caretaker.look()
+        sweeper.sweep()
     assert remote.batches.store.ids() == [batch_id]
-    remote.clock.now += NAMELESS_SECONDS
+    remote.clock.now += UNDESCRIBED_SECONDS
 
-    caretaker.look()
+    sweeper.sweep()
 
     assert remote.batches.store.ids() == []
     assert remote.kept()[1] == {}
@@ -1283,7 +1275,7 @@ def test_photos_that_object_storage_does_not_let_go_of_are_not_told_as_deleted(
             remote.batches.cancel(batch_id)
 
     assert remote.batches.store.ids() == [batch_id]
-    remote.batches.wipe(batch_id)
+    remote.batches.delete(batch_id)
     assert remote.batches.store.ids() == []
 
 
@@ -1296,7 +1288,7 @@ def test_what_is_in_hand_when_a_batch_is_called_off_leaves_nothing_in_object_sto
         with suppress(BatchNotFound):
             remote.batches.cancel(batch_id)
 
-    remote.take_turns(remote.worker(engine=Intruding(remote.engine, cancel)))
+    remote.process(remote.worker(engine=HookedEngine(remote.engine, cancel)))
 
     assert remote.batches.store.ids() == []
     assert remote.kept()[1] == {}
@@ -1310,13 +1302,13 @@ def test_a_batch_that_cannot_be_read_is_none_and_harms_no_other(
     local.batches.store.write(description_key(bad), content)
     fresh = open_batches(local.settings)
     clock = Clock(time.time() + 25 * HOUR)
-    later = Caretaker(fresh, clock)
+    later = Sweeper(fresh, clock)
 
     with pytest.raises(BatchNotFound):
         fresh.progress(bad)
-    later.look()
-    clock.now += NAMELESS_SECONDS
-    later.look()
+    later.sweep()
+    clock.now += UNDESCRIBED_SECONDS
+    later.sweep()
 
     assert fresh.store.ids() == []
     with pytest.raises(BatchNotFound):
@@ -1332,7 +1324,7 @@ def test_a_reason_in_the_log_has_no_id(
     photo.unlink()
     photo.mkdir()
 
-    local.worker().turn(batch_id)
+    local.worker().process_next(batch_id)
     logger.error("afterwards", exc_info=IsADirectoryError(21, "Is a directory", str(photo)))
 
     lines = [JsonFormatter().format(record) for record in caplog.records]

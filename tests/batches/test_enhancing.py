@@ -14,9 +14,8 @@ from tests.support.enhance_packs import write_luma_pack
 from tests.support.waiting import wait_for
 from tests.support.workshop import Workshop, codes, opened
 from visage.batches import open_batches
-from visage.batches.batch import State
 from visage.batches.consumer import consuming
-from visage.batches.queue import MOST_ATTEMPTS
+from visage.batches.state_machine import MAX_ATTEMPTS, State
 from visage.enhance.results import Enhanced, EnhanceOptions
 from visage.enhance.tiles import Progress
 from visage.faces.analyzer import Options
@@ -42,9 +41,9 @@ def workshop(settings: Settings) -> Iterator[Workshop]:
 class Interrupted:
     """An engine in which something happens after the first tile of every picture."""
 
-    def __init__(self, engine: Engine, happening: Callable[[], object]) -> None:
+    def __init__(self, engine: Engine, hook: Callable[[], object]) -> None:
         self._engine = engine
-        self._happening = happening
+        self._happening = hook
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
@@ -64,11 +63,11 @@ def test_while_a_picture_is_enlarged_other_batches_go_on(workshop: Workshop, tin
     seen: list[tuple[list[str], list[str]]] = []
 
     def give_others_turns() -> None:
-        workshop.take_turns(worker)
+        workshop.process(worker)
         seen.append((codes(workshop, enlarged), codes(workshop, analysed)))
 
     worker = workshop.worker(engine=Interrupted(workshop.engine, give_others_turns))
-    workshop.take_turns(worker)
+    workshop.process(worker)
 
     assert seen[0] == (["waiting", "waiting"], ["done", "done"])
     assert seen[1:] == [(["done", "waiting"], ["done", "done"])]
@@ -78,16 +77,16 @@ def test_while_a_picture_is_enlarged_other_batches_go_on(workshop: Workshop, tin
 
 def test_a_picture_that_is_given_up_is_done_by_the_next_and_the_attempt_does_not_count(workshop: Workshop) -> None:
     batch_id = workshop.submit(PICTURE, options=EnhanceOptions())
-    claims: list[tuple[int, str]] = []
+    attempts: list[int] = []
 
-    for _ in range(MOST_ATTEMPTS + 1):
+    for _ in range(MAX_ATTEMPTS + 1):
         worker = workshop.worker(engine=Interrupted(workshop.engine, lambda: worker.stop()))  # noqa: B023, PLW0108
-        workshop.take_turns(worker, most=1)
-        claims.append(workshop.batches.queue.last_claim(batch_id, 1))
+        workshop.process(worker, most=1)
+        attempts.append(workshop.batches.states.last_lease(batch_id, 1).attempt)
     between = codes(workshop, batch_id)
-    workshop.take_turns(workshop.worker())
+    workshop.process(workshop.worker())
 
-    assert [attempts for attempts, _ in claims] == [0] * (MOST_ATTEMPTS + 1)
+    assert attempts == [0] * (MAX_ATTEMPTS + 1)
     assert between == ["waiting"]
     assert codes(workshop, batch_id) == ["done"]
 
@@ -97,18 +96,18 @@ def test_while_a_picture_that_was_given_up_is_enlarged_other_batches_come_to_the
 ) -> None:
     workshop.submit(PICTURE, options=EnhanceOptions())
     first = workshop.worker(engine=Interrupted(workshop.engine, lambda: first.stop()))  # noqa: PLW0108
-    workshop.take_turns(first, most=1)
+    workshop.process(first, most=1)
     analysed = workshop.submit(tiny_png, options=Options())
     seen: list[State] = []
 
     def give_others_turns() -> None:
-        others = threading.Thread(target=workshop.take_turns, args=[second])
+        others = threading.Thread(target=workshop.process, args=[second])
         others.start()
         others.join(60)
         seen.append(workshop.batches.progress(analysed).state)
 
     second = workshop.worker(engine=Interrupted(workshop.engine, give_others_turns))
-    workshop.take_turns(second)
+    workshop.process(second)
 
     assert seen == [State.DONE]
 
@@ -119,10 +118,10 @@ def test_the_attempt_does_not_count_even_if_the_tile_never_ends(workshop: Worksh
 
     def stop_and_look() -> None:
         worker.stop()
-        counted.append(workshop.batches.queue.last_claim(batch_id, 1)[0])
+        counted.append(workshop.batches.states.last_lease(batch_id, 1).attempt)
 
     worker = workshop.worker(engine=Interrupted(workshop.engine, stop_and_look))
-    workshop.take_turns(worker, most=1)
+    workshop.process(worker, most=1)
 
     assert counted == [0]
 
@@ -133,10 +132,10 @@ def test_who_has_stopped_begins_no_picture(workshop: Workshop) -> None:
     worker = workshop.worker(engine=Interrupted(workshop.engine, lambda: begun.append("a tile")))
 
     worker.stop()
-    workshop.take_turns(worker, most=1)
+    workshop.process(worker, most=1)
 
     assert begun == []
-    assert workshop.batches.queue.last_claim(batch_id, 1)[0] == 0
+    assert workshop.batches.states.last_lease(batch_id, 1).attempt == 0
 
 
 def test_a_wish_to_stop_is_not_kept_waiting_by_a_large_picture(settings: Settings) -> None:
@@ -147,7 +146,7 @@ def test_a_wish_to_stop_is_not_kept_waiting_by_a_large_picture(settings: Setting
         batch_id = new.submit(EnhanceOptions()).id
 
     with consuming(replace(settings, tile=8, batch_jobs=1), batches):
-        assert wait_for(lambda: batches.queue.last_claim(batch_id, 1)[0] == 1)
+        assert wait_for(lambda: batches.states.last_lease(batch_id, 1).attempt == 1)
 
-    assert batches.queue.last_claim(batch_id, 1)[0] == 0
-    assert not batches.queue.has_result(batch_id, 1)
+    assert batches.states.last_lease(batch_id, 1).attempt == 0
+    assert not batches.states.has_result(batch_id, 1)

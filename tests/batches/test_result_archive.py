@@ -15,8 +15,8 @@ from tests.support.service import free_port
 from tests.support.workshop import opened
 from visage.anonymize.options import AnonymizeOptions
 from visage.batches import Batches, open_batches
-from visage.batches.batch import Done, Failure, Result
 from visage.batches.result_archive import result_archive
+from visage.batches.results import Done, Failure, Result
 from visage.batches.store import output_key
 from visage.errors import BatchesUnavailable, BatchNotDone, BatchNotFound, EmptyImage
 from visage.faces.analyzer import Options
@@ -156,7 +156,7 @@ def test_what_was_refused_on_arrival_is_among_the_failures(tmp_path: Path, engin
         with workshop.batches.create() as new:
             new.add_failed("letter.pdf", EmptyImage("It is empty."))
             batch_id = new.submit(AnonymizeOptions()).id
-        workshop.take_turns(workshop.worker())
+        workshop.process(workshop.worker())
 
         files = unpacked(workshop.batches, batch_id)
 
@@ -168,7 +168,7 @@ def test_what_was_refused_on_arrival_is_among_the_failures(tmp_path: Path, engin
 def test_what_the_workers_made_of_photos_comes_out_as_tables(tmp_path: Path, engine: Engine, tiny_png: bytes) -> None:
     with opened(Settings(state_dir=tmp_path), engine) as workshop:
         batch_id = workshop.submit(tiny_png, GIF, tiny_png)
-        workshop.take_turns(workshop.worker())
+        workshop.process(workshop.worker())
         faces = [json.loads(output.open().read())["faces"] for output in workshop.batches.outputs(batch_id)]
 
         files = unpacked(workshop.batches, batch_id)
@@ -185,7 +185,7 @@ def test_what_the_workers_made_of_photos_comes_out_as_tables(tmp_path: Path, eng
 def test_what_the_workers_made_of_photos_comes_out_as_pictures(tmp_path: Path, engine: Engine, tiny_png: bytes) -> None:
     with opened(Settings(state_dir=tmp_path), engine) as workshop:
         batch_id = workshop.submit(tiny_png, options=AnonymizeOptions())
-        workshop.take_turns(workshop.worker())
+        workshop.process(workshop.worker())
 
         files = unpacked(workshop.batches, batch_id)
 
@@ -278,7 +278,7 @@ def test_a_batch_that_is_deleted_meanwhile_breaks_the_stream(batches: Batches, f
     stream = result_archive(batches, batch_id)
     sent = [next(stream)]
 
-    batches.wipe(batch_id)
+    batches.delete(batch_id)
     with pytest.raises(FileNotFoundError):
         sent.extend(stream)
 

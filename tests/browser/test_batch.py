@@ -16,8 +16,8 @@ import requests
 from tests.support.service import Service, free_port, serving
 from tests.support.window import ASTRONAUT, Window, expect, new_window
 from visage.batches import open_batches
-from visage.batches.leases import Life
-from visage.batches.processing import Work
+from visage.batches.processing import Processor
+from visage.batches.state_machine import LeaseOwner
 from visage.runtime.engine import Engine
 from visage.settings import Settings
 
@@ -132,9 +132,9 @@ def test_what_the_service_says_of_a_bad_archive_is_shown(window: Window, tmp_pat
 def turns(settings: Settings) -> Iterator[Callable[[str], None]]:
     """What works on one photo of a batch."""
     batches, engine = open_batches(settings), Engine(settings)
-    life = Life(batches.queue, settings.state_dir / "consumers")
-    yield Work(batches, life, lambda: engine).turn
-    life.end()
+    owner = LeaseOwner(batches.states, settings.state_dir / "consumers")
+    yield Processor(batches, owner, lambda: engine).process_next
+    owner.close()
 
 
 @pytest.mark.parametrize("size", ["desktop", "phone"])

@@ -37,8 +37,8 @@ from tests.support.processes import complete, consumers, forget_peak, peak, resi
 from tests.support.service import Service, serving
 from tests.support.tiny_pack import draw
 from tests.support.waiting import wait_for
-from visage.batches.leases import Life
-from visage.batches.processing import Work
+from visage.batches.processing import Processor
+from visage.batches.state_machine import LeaseOwner
 from visage.settings import MAX_TRANSFERS, MAX_WATCHERS, Settings
 from visage.web import create_app
 
@@ -536,17 +536,17 @@ def test_progress_is_told_after_every_file(idle: FlaskClient, tmp_path: Path, ti
     batch_id = idle.post("/batches", data=data).get_json()["id"]
     extensions = idle.application.extensions
     batches, engine = extensions["batches"].get(), extensions["engine"]
-    life = Life(batches.queue, tmp_path / "consumers")
-    work = Work(batches, life, lambda: engine)
+    owner = LeaseOwner(batches.states, tmp_path / "consumers")
+    processor = Processor(batches, owner, lambda: engine)
     pieces = idle.get(f"/batches/{batch_id}/events", buffered=False).iter_encoded()
     assert b"retry: " in next(pieces)
 
     told = [told_in(next(pieces))]
     while told[-1] != ("done", 2, 1):
-        work.turn(batch_id)
+        processor.process_next(batch_id)
         told.append(told_in(next(pieces)))
 
-    life.end()
+    owner.close()
     assert told == [("waiting", 0, 0), ("running", 1, 0), ("running", 1, 1), ("running", 2, 1), ("done", 2, 1)]
 
 

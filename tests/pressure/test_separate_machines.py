@@ -27,7 +27,7 @@ from tests.support.tiny_pack import MAGENTA
 from tests.support.waiting import wait_for
 from visage.anonymize.options import AnonymizeOptions
 from visage.batches import Batches, open_batches
-from visage.batches.batch import State
+from visage.batches.state_machine import State
 from visage.runtime.engine import Engine
 from visage.settings import Settings
 

@@ -1,18 +1,18 @@
-"""Batches with workers that a test steps by hand."""
+"""Batches with workers that a test steps by hand, and what can go wrong in them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from visage.batches import Batches
-from visage.batches.batch import (
-    BatchOptions,
-)
-from visage.batches.leases import Life
-from visage.batches.processing import Work
+from visage.batches.batch import BatchOptions
+from visage.batches.consumer import Sweeper
+from visage.batches.processing import Processor, ignore_result
 from visage.batches.queue import open_queue
+from visage.batches.results import Result
+from visage.batches.state_machine import Counts, LeaseOwner
 from visage.batches.store import Store
 from visage.faces.analyzer import Options
 from visage.runtime.engine import Engine
@@ -29,30 +29,37 @@ class Clock:
 
 @dataclass
 class Workshop:
-    """Batches with the workers that a test gives turns to."""
+    """Batches whose workers run only when a test calls `process`."""
 
     batches: Batches
     settings: Settings
     engine: Engine
     clock: Clock
-    lives: list[Life] = field(default_factory=list)
+    owners: list[LeaseOwner] = field(default_factory=list)
     submitted: list[str] = field(default_factory=list)
 
-    def life(self, machine: str = "machine") -> Life:
-        self.lives.append(Life(self.batches.queue, self.settings.state_dir / machine, self.clock))
-        return self.lives[-1]
+    def owner(self, machine: str = "machine") -> LeaseOwner:
+        self.owners.append(LeaseOwner(self.batches.states, self.settings.state_dir / machine, self.clock))
+        return self.owners[-1]
 
-    def worker(self, life: Life | None = None, engine: Any = None) -> Work:
-        life = life or self.life()
-        return Work(self.batches, life, lambda: engine or self.engine)
+    def worker(
+        self,
+        owner: LeaseOwner | None = None,
+        engine: Any = None,
+        on_result: Callable[[Result], None] = ignore_result,
+    ) -> Processor:
+        return Processor(self.batches, owner or self.owner(), lambda: engine or self.engine, on_result)
 
-    def take_turns(self, worker: Work, most: int = 1000) -> list[str]:
-        """Give `worker` its turns until the queue is empty; the batches whose turns they were."""
-        taken: list[str] = []
-        while len(taken) < most and (task := self.batches.queue.huey.dequeue()):
-            taken.append(task.args[0])
-            worker.turn(task.args[0])
-        return taken
+    def process(self, worker: Processor, most: int = 1000) -> list[str]:
+        """Let `worker` process files until the queue is empty; return the IDs of the batches in that order."""
+        processed: list[str] = []
+        while len(processed) < most and (task := self.batches.queue.huey.dequeue()):
+            processed.append(task.args[0])
+            worker.process_next(task.args[0])
+        return processed
+
+    def sweeper(self) -> Sweeper:
+        return Sweeper(self.batches, self.clock)
 
     def submit(self, *photos: bytes, options: BatchOptions | None = None) -> str:
         with self.batches.create() as new:
@@ -62,34 +69,34 @@ class Workshop:
         return self.submitted[-1]
 
     def kept(self) -> tuple[list[Path], dict[str, Any]]:
-        """All that is kept of any batch in store and queue."""
+        """Return the paths in the store, and the keys and counters in the queue, of all batches."""
         folder = self.settings.state_dir / "batches"
-        noted: dict[str, Any] = self.batches.queue.huey.storage.result_items()
-        counted = {f"{batch_id}.counts": self.batches.queue.counts(batch_id) for batch_id in self.submitted}
-        return list(folder.rglob("*")), noted | {key: counts for key, counts in counted.items() if any(counts)}
+        keys: dict[str, Any] = self.batches.queue.huey.storage.result_items()
+        counters = {f"{batch_id}.counts": self.batches.states.counts(batch_id) for batch_id in self.submitted}
+        return list(folder.rglob("*")), keys | {key: counts for key, counts in counters.items() if counts != Counts()}
 
 
 @contextmanager
 def opened(settings: Settings, engine: Engine, store: str = "") -> Iterator[Workshop]:
     queue = open_queue(settings, patience=30)
     queue.huey.storage.flush_all()
-    # A turn that there is not must not be waited for.
+    # `dequeue` returns None for an empty queue, and does not wait.
     queue.huey.storage.blocking = False
     clock = Clock()
     batches = Batches(Store(store or str(settings.state_dir / "batches")), queue, settings.batch_hours, clock)
     workshop = Workshop(batches, settings, engine, clock)
     yield workshop
-    for life in workshop.lives:
-        die_out(life)
+    for owner in workshop.owners:
+        end_process_of(owner)
     queue.huey.storage.close()
 
 
-def die_out(life: Life) -> None:
-    """What the end of its process does to a consumer."""
-    life._file.close()
+def end_process_of(owner: LeaseOwner) -> None:
+    """Release the file lock of an owner, as the end of its process does."""
+    owner._file.close()
 
 
 def codes(workshop: Workshop, batch_id: str) -> list[str]:
-    """What became of each file: `done`, `waiting` or the code of its failure."""
+    """Return for each file its state, `done` or `waiting`, or the code of its failure."""
     files = workshop.batches.status(batch_id).files
     return [each.failure.code if each.failure else each.state.value for each in files]

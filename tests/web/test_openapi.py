@@ -17,7 +17,8 @@ from visage import __version__
 from visage.anonymize.masks import Method, Shape
 from visage.anonymize.options import AnonymizeOptions
 from visage.batches import Batches
-from visage.batches.batch import Done, Task
+from visage.batches.batch import Task
+from visage.batches.results import Done
 from visage.batches.store import output_key
 from visage.errors import BatchError, RequestError, UnsupportedType, VisageError
 from visage.faces.analyzer import Options

@@ -1,6 +1,6 @@
-"""Many photos at once: handed in as a batch, worked on by processes of their own, fetched when they are done.
+"""Batches: many photos in the background, submitted together and fetched as a ZIP when they are done.
 
-`python -m visage.batches` works on them.
+`python -m visage.batches` is the process that works on them.
 """
 
 from visage.batches.lifecycle import Batches, Output, open_batches

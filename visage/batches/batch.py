@@ -1,4 +1,4 @@
-"""What a batch is and what became of it, as data and as JSON."""
+"""A batch and its progress, as data; and a batch as the JSON in the store."""
 
 import json
 import re
@@ -11,77 +11,45 @@ from typing import Any
 
 from visage.anonymize.masks import Mask, Method, Shape
 from visage.anonymize.options import AnonymizeOptions
+from visage.batches.results import Failure, Result
+from visage.batches.state_machine import State
 from visage.enhance.results import EnhanceOptions
-from visage.errors import VisageError
 from visage.faces.analyzer import Options
 from visage.faces.search import Detail
 from visage.images.boxes import Box
 
-# 144 random bits: whoever knows an id may have the batch.
+# 144 random bits: anyone with the ID can access the batch, so nobody must be able to guess it.
 _ID_BYTES = 18
 _ID = re.compile(r"[A-Za-z0-9_-]{24}")
 
+# Characters of an ID in the log: enough to tell batches apart, too few to access one.
+_LABEL_LENGTH = 8
+
 
 class Task(Enum):
-    """What is done to each photo of a batch."""
+    """What happens to each photo of a batch."""
 
     ANONYMIZE = "anonymize"
     PREDICT = "predict"
     ENHANCE = "enhance"
 
 
-_TASKS = {AnonymizeOptions: Task.ANONYMIZE, Options: Task.PREDICT, EnhanceOptions: Task.ENHANCE}
-
-
-class State(Enum):
-    """How far a batch is, or one of its files: those are WAITING, DONE or FAILED."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a file has no result: a sentence, and a name that programs may rely on."""
-
-    error: str
-    code: str
-
-    @classmethod
-    def of(cls, error: VisageError) -> "Failure":
-        return cls(str(error), error.code)
-
-
-@dataclass(frozen=True)
-class Done:
-    """A file that was worked on: how many faces it has, if they were looked for, and which attempt's result is the one
-    that counts (from 1).
-    """
-
-    faces: int | None
-    attempt: int
-
-
-Result = Done | Failure
-
-# What is to be done to each photo, and how.
+# The type of the options determines the task.
 BatchOptions = Options | AnonymizeOptions | EnhanceOptions
+_TASKS = {AnonymizeOptions: Task.ANONYMIZE, Options: Task.PREDICT, EnhanceOptions: Task.ENHANCE}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of a batch by the name that its client gave it, with the reason if it was refused on arrival."""
+    """A file of a batch: its safe name, and the reason if it was rejected on arrival."""
 
     name: str
-    refused: Failure | None = None
+    rejected: Failure | None = None
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch as it was handed in. `created` is in UTC seconds; files have the numbers 1, 2, ... in this order."""
+    """A batch as it was submitted. `created` is in UTC seconds; the files have the numbers 1, 2, ... in this order."""
 
     id: str
     options: BatchOptions
@@ -94,28 +62,21 @@ class Batch:
 
     @cached_property
     def accepted(self) -> tuple[int, ...]:
-        """The numbers of the files that are to be worked on."""
-        return tuple(number for number, entry in enumerate(self.entries, 1) if entry.refused is None)
+        """The numbers of the files to process."""
+        return tuple(number for number, entry in enumerate(self.entries, 1) if entry.rejected is None)
 
     @cached_property
-    def refused(self) -> dict[int, Result]:
-        """The files that were refused on arrival, by number."""
-        return {number: entry.refused for number, entry in enumerate(self.entries, 1) if entry.refused is not None}
-
-
-@dataclass(frozen=True)
-class End:
-    """How a batch ended: all its files have a result (DONE), its client called it off, or it FAILED for a `reason`."""
-
-    state: State
-    done: int = 0
-    failed: int = 0
-    reason: str = ""
+    def rejected(self) -> dict[int, Result]:
+        """The files that were rejected on arrival, by number."""
+        return {number: entry.rejected for number, entry in enumerate(self.entries, 1) if entry.rejected is not None}
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a batch is; `created` and `expires` are in UTC seconds. `reason` says why a batch failed as a whole."""
+    """The state of a batch and the numbers of its files.
+
+    `created` and `expires` are in UTC seconds. `reason` says why a batch failed as a whole.
+    """
 
     id: str
     task: Task
@@ -130,7 +91,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class FileStatus:
-    """How far a file is: WAITING, DONE with `faces` if they were looked for, or FAILED with `failure`."""
+    """A file that is WAITING, DONE with the number of `faces` (None if the task does not count them), or FAILED."""
 
     number: int
     name: str
@@ -141,74 +102,60 @@ class FileStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """How far a batch is, and each of its files."""
+    """The progress of a batch, and the status of each of its files."""
 
     progress: Progress
     files: tuple[FileStatus, ...]
 
 
 def new_id() -> str:
-    """An id that nobody can guess."""
+    """Return an ID that nobody can guess."""
     return secrets.token_urlsafe(_ID_BYTES)
 
 
 def is_id(text: str) -> bool:
-    """Whether `text` has the shape of our ids, and so can be a part of a path."""
+    """Whether `text` has the form of an ID. If so, it is safe as a part of a path."""
     return _ID.fullmatch(text) is not None
 
 
 def label(batch_id: str) -> str:
-    """What the log has of an id: enough to tell batches apart, too little to fetch one."""
-    return batch_id[:8]
+    """Return the part of an ID that the log shows."""
+    return batch_id[:_LABEL_LENGTH]
 
 
-def batch_as_bytes(batch: Batch) -> bytes:
-    """`batch` as JSON."""
-    entries = [[entry.name] + ([asdict(entry.refused)] if entry.refused else []) for entry in batch.entries]
-    plain = {"task": batch.task.value, "options": _options_as_json(batch.options), "created": batch.created}
+def batch_to_json(batch: Batch) -> bytes:
+    """Return `batch`, without its ID, as JSON for the store."""
+    entries = [[entry.name] + ([asdict(entry.rejected)] if entry.rejected else []) for entry in batch.entries]
+    plain = {"task": batch.task.value, "options": _options_to_json(batch.options), "created": batch.created}
     return json.dumps(plain | {"files": entries}).encode()
 
 
-def batch_from_bytes(batch_id: str, content: bytes) -> Batch:
-    """What `batch_as_bytes` made JSON of; ValueError for anything else, such as that of another version."""
+def batch_from_json(batch_id: str, content: bytes) -> Batch:
+    """Return the batch that `batch_to_json` serialized; ValueError for anything else, also of another version."""
     try:
         plain = json.loads(content)
-        entries = tuple(Entry(name, *(Failure(**failure) for failure in refused)) for name, *refused in plain["files"])
+        entries = tuple(
+            Entry(name, *(Failure(**failure) for failure in rejected)) for name, *rejected in plain["files"]
+        )
         options = _options_from_json(Task(plain["task"]), plain["options"])
         return Batch(batch_id, options, plain["created"], entries)
     except (LookupError, TypeError) as error:
         raise ValueError("This is not a batch as this version writes it.") from error
 
 
-def created_from_bytes(content: bytes) -> float:
-    """When a batch was begun, in UTC seconds, whatever else is written of it; ValueError if that is not."""
+def created_from_json(content: bytes) -> float:
+    """Return when a batch was created, in UTC seconds, even if its other fields are of another version.
+
+    Raises:
+        ValueError: `content` has no such time.
+    """
     try:
         return float(json.loads(content)["created"])
     except (LookupError, TypeError) as error:
-        raise ValueError("This is no batch.") from error
+        raise ValueError("This is not a batch.") from error
 
 
-def result_as_json(result: Result) -> dict[str, Any]:
-    """The result of a file as plain data."""
-    return asdict(result)
-
-
-def result_from_json(plain: Mapping[str, Any]) -> Result:
-    """What `result_as_json` made plain."""
-    return Failure(**plain) if "code" in plain else Done(**plain)
-
-
-def end_as_json(end: End) -> dict[str, Any]:
-    """The end of a batch as plain data."""
-    return asdict(end) | {"state": end.state.value}
-
-
-def end_from_json(plain: Mapping[str, Any]) -> End:
-    """What `end_as_json` made plain."""
-    return End(**{**plain, "state": State(plain["state"])})
-
-
-def _options_as_json(options: BatchOptions) -> dict[str, Any]:
+def _options_to_json(options: BatchOptions) -> dict[str, Any]:
     plain: dict[str, Any] = json.loads(json.dumps(asdict(options), default=lambda each: each.value))
     return plain
 

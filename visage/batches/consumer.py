@@ -1,7 +1,7 @@
-"""The process that works on batches: threads that take files, and a look now and then at what was left or is too old.
+"""The batch process: threads that process files, and a sweep that enqueues lost batches and deletes expired ones.
 
-SIGTERM has it finish the files in hand, but for a picture that is being enlarged, and end; whenever else it ends, the
-next one goes on where it was.
+On SIGTERM or SIGINT it finishes the files in progress, except an enhancement, and ends. However it ends, the next batch
+process continues.
 """
 
 import logging.config
@@ -19,9 +19,10 @@ import cv2
 from huey.consumer import Consumer
 
 from visage.batches import Batches, open_batches
-from visage.batches.batch import State, is_id, label
-from visage.batches.leases import PULSE_SECONDS, Life
-from visage.batches.processing import Work
+from visage.batches.batch import is_id, label
+from visage.batches.processing import Processor, ignore_result
+from visage.batches.results import Result
+from visage.batches.state_machine import HEARTBEAT_SECONDS, LeaseOwner, State
 from visage.errors import BatchError, SettingsError, VisageError
 from visage.log_format import log_config
 from visage.logs import cause, logger
@@ -31,73 +32,74 @@ from visage.runtime.engine import Engine
 from visage.runtime.enhancer import find_enhance_pack
 from visage.settings import Settings
 
-LOOK_SECONDS = 10.0
+SWEEP_SECONDS = 10.0
 
-# A batch that is being made has no description for a moment, or, as another machine sees a shared directory, until that
-# looks anew: after 60 seconds at most (nfs(5), acdirmax).
-NAMELESS_SECONDS = 60.0
+# How long a batch may have no description. A new batch has none for a moment, and another machine may see the
+# description in a shared directory up to 60 seconds later (nfs(5), acdirmax).
+UNDESCRIBED_SECONDS = 60.0
 
-_WISHES_TO_STOP = (signal.SIGTERM, signal.SIGINT)
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-# How long an idle thread leaves the queue alone: at first, and at most.
-_SHORTEST_IDLE_SECONDS = 0.05
-_LONGEST_IDLE_SECONDS = 0.5
+# An idle thread polls the queue in intervals that grow from the first to the second.
+_MIN_POLL_SECONDS = 0.05
+_MAX_POLL_SECONDS = 0.5
 
 
-class Caretaker:
-    """Looks after batches that nobody asks for: those that a dead worker left, and those that are too old."""
+class Sweeper:
+    """Enqueues batches whose worker died while they were out of the queue, and deletes batches that have expired."""
 
     def __init__(self, batches: Batches, clock: Callable[[], float] = time.time) -> None:
+        """`clock` returns UTC seconds."""
         self._batches = batches
         self._clock = clock
-        # When each batch was begun; and of folders in which nothing says what they are, since when.
+        # By ID: when the batch was created, or since when it has had no description; both in UTC seconds.
         self._created: dict[str, float] = {}
-        self._nameless: dict[str, float] = {}
+        self._undescribed: dict[str, float] = {}
 
-    def look(self) -> None:
-        """Have every batch that has not ended stand in the queue, and delete what has expired or was called off."""
+    def sweep(self) -> None:
+        """Enqueue every batch that has not ended, and delete every batch that has expired or was cancelled."""
         ids = {batch_id for batch_id in self._batches.store.ids() if is_id(batch_id)}
         self._created = {batch_id: created for batch_id, created in self._created.items() if batch_id in ids}
-        self._nameless = {batch_id: since for batch_id, since in self._nameless.items() if batch_id in ids}
-        waiting = self._batches.queue.waiting()
+        self._undescribed = {batch_id: since for batch_id, since in self._undescribed.items() if batch_id in ids}
+        queued = self._batches.queue.queued()
         for batch_id in ids:
             try:
-                self._look_at(batch_id, waits=batch_id in waiting)
+                self._sweep_batch(batch_id, queued=batch_id in queued)
             except BatchError as error:
-                # The others' turn comes all the same, and this one's again.
+                # The next sweep tries this batch again.
                 fields = {"batch": label(batch_id), "error": cause(error)}
-                logger.warning("batch_look_failed", extra={"fields": fields})
+                logger.warning("batch_sweep_failed", extra={"fields": fields})
 
-    def _look_at(self, batch_id: str, *, waits: bool) -> None:
+    def _sweep_batch(self, batch_id: str, *, queued: bool) -> None:
         try:
             if batch_id not in self._created:
-                self._created[batch_id] = self._batches.created(batch_id)
+                self._created[batch_id] = self._batches.created_at(batch_id)
         except (FileNotFoundError, ValueError):
-            since = self._nameless.setdefault(batch_id, self._clock())
-            if self._clock() >= since + NAMELESS_SECONDS:
+            since = self._undescribed.setdefault(batch_id, self._clock())
+            if self._clock() >= since + UNDESCRIBED_SECONDS:
                 self._delete(batch_id, expired=False)
             return
-        end = self._batches.queue.ended(batch_id)
-        expired = self._clock() >= self._batches.expires(self._created[batch_id])
+        end = self._batches.states.end_of(batch_id)
+        expired = self._clock() >= self._batches.expires_at(self._created[batch_id])
         if expired or (end is not None and end.state is State.CANCELLED):
             self._delete(batch_id, expired=expired)
-        elif end is None and not waits:
+        elif end is None and not queued:
             if self._batches.exists(batch_id):
-                self._batches.queue.ask_anew(batch_id)
+                self._batches.queue.requeue(batch_id)
             else:
-                # It was deleted; what lies there came later, and goes like all that is nameless.
+                # The batch was deleted, but files arrived later. Later sweeps delete them as undescribed.
                 del self._created[batch_id]
 
     def _delete(self, batch_id: str, *, expired: bool) -> None:
-        self._batches.wipe(batch_id)
+        self._batches.delete(batch_id)
         logger.info("batch_deleted", extra={"fields": {"batch": label(batch_id), "expired": expired}})
 
 
 class LazyEngine:
-    """The engine, loaded when it is first asked for: a service without batches has no memory to spare for it."""
+    """An engine that is loaded at the first call, because a service without batches should not spend memory on it."""
 
     def __init__(self, settings: Settings) -> None:
-        # As many slots as threads, so that none ever waits for one. No photo of a batch comes twice.
+        # One slot per thread, so that no thread waits. No result cache: photos of a batch hardly repeat.
         self._settings = replace(settings, slots=settings.batch_jobs, cache_bytes=0)
         self._lock = threading.Lock()
 
@@ -106,7 +108,7 @@ class LazyEngine:
             return self._engine
 
     def release_idle_memory(self) -> None:
-        """What `Engine.release_idle_memory` does, where there is an engine."""
+        """Release unused memory of the engine, if it is loaded."""
         if "_engine" in vars(self):
             self._engine.release_idle_memory()
 
@@ -118,89 +120,92 @@ class LazyEngine:
 
 
 class _Consumer(Consumer):  # type: ignore[misc]
-    """huey's, without its signals: when to stop is for whoever started it."""
+    """huey's consumer without its signal handlers; the caller decides when to stop."""
 
     def _set_signal_handlers(self) -> None:
-        """None of its own."""
+        """Set none."""
 
 
 def main() -> None:
-    """Work on batches until a signal ends it; exit with one sentence if it cannot start."""
-    # Kept until they are asked for: whenever a wish to stop comes, what is in hand is finished.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _WISHES_TO_STOP)
+    """Process batches until a signal arrives; exit with one sentence if the process cannot start."""
+    # Blocked signals stay pending until `sigtimedwait`, so they never interrupt a file in progress.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     try:
         settings = Settings.from_environment()
         logging.config.dictConfig(log_config(settings.log_level))
-        # Found out now, not when the first batch comes.
+        # A missing pack must be reported now, not with the first batch.
         find_pack(settings.pack, settings.models_dir)
         find_enhance_pack(settings)
         if "OPENCV_LOG_LEVEL" not in os.environ:
-            # It would write lines of its own between the events, one for every damaged photo.
-            # In 4.14 the function has moved.
+            # OpenCV would write a line for every damaged photo between the events of the log.
+            # OpenCV 4.14 has moved the function.
             getattr(cv2.utils, "logging", cv2).setLogLevel(0)
         tune_allocator()
-        # Photos of batches and what is known of them are for nobody else on this machine.
+        # Other users of this machine must not read photos or results.
         os.umask(0o077)
-        with consuming(settings, open_batches(settings)) as work:
-            while not signal.sigtimedwait(_WISHES_TO_STOP, LOOK_SECONDS):
-                if work.worn_out:
+        with consuming(settings, open_batches(settings)) as processor:
+            while not signal.sigtimedwait(_STOP_SIGNALS, SWEEP_SECONDS):
+                if processor.should_recycle:
                     break
     except VisageError as error:
         sys.exit(f"visage.batches cannot start: {error}")
-    if work.worn_out:
-        # In place of this process, for whoever started it.
+    if processor.should_recycle:
+        # The new process keeps the process ID, so a supervisor notices nothing.
         os.execv(sys.executable, [sys.executable, "-m", "visage.batches"])  # noqa: S606
 
 
 @contextmanager
-def consuming(settings: Settings, batches: Batches) -> Iterator[Work]:
-    """Work on `batches`, with as many threads as `settings` say, until the block ends; what is in hand is finished.
+def consuming(
+    settings: Settings, batches: Batches, on_result: Callable[[Result], None] = ignore_result
+) -> Iterator[Processor]:
+    """Process `batches` in VISAGE_BATCH_JOBS threads until the block ends; call `on_result` with every new result.
 
-    But for a picture that is being enlarged, which can take minutes: that is left to the next who works on batches.
+    At the end of the block, files in progress are finished. An enhancement can take minutes, so it is stopped and left
+    to the next batch process.
 
     Raises:
-        SettingsError: there is nothing to be done here.
+        SettingsError: VISAGE_BATCH_JOBS is 0, or the state directory cannot be used.
         BatchesUnavailable, StorageFull: the queue cannot be used.
     """
     if not settings.batch_jobs:
-        raise SettingsError("VISAGE_BATCH_JOBS is 0: batches are for other machines to work on.")
-    life = Life(batches.queue, settings.state_dir / "consumers")
+        raise SettingsError("VISAGE_BATCH_JOBS is 0, so this machine does not process batches.")
+    owner = LeaseOwner(batches.states, settings.state_dir / "consumers")
     engine = LazyEngine(settings)
-    work = Work(batches, life, engine)
-    batches.queue.worker = work.turn
+    processor = Processor(batches, owner, engine, on_result)
+    batches.queue.process_next = processor.process_next
     consumer = _Consumer(
         batches.queue.huey,
         workers=settings.batch_jobs,
         periodic=False,
-        initial_delay=_SHORTEST_IDLE_SECONDS,
-        max_delay=_LONGEST_IDLE_SECONDS,
+        initial_delay=_MIN_POLL_SECONDS,
+        max_delay=_MAX_POLL_SECONDS,
     )
-    rounds = {
-        life.beat: PULSE_SECONDS,
-        Caretaker(batches).look: LOOK_SECONDS,
-        consumer.check_worker_health: LOOK_SECONDS,
-        engine.release_idle_memory: LOOK_SECONDS,
+    periodic_tasks = {
+        owner.heartbeat: HEARTBEAT_SECONDS,
+        Sweeper(batches).sweep: SWEEP_SECONDS,
+        consumer.check_worker_health: SWEEP_SECONDS,
+        engine.release_idle_memory: SWEEP_SECONDS,
     }
     consumer.start()
-    for action, seconds in rounds.items():
-        threading.Thread(target=_repeat, args=(action, seconds, consumer.stop_flag), daemon=True).start()
+    for task, seconds in periodic_tasks.items():
+        threading.Thread(target=_repeat, args=(task, seconds, consumer.stop_flag), daemon=True).start()
     logger.info("consumer_started", extra={"fields": {"jobs": settings.batch_jobs}})
     try:
-        yield work
+        yield processor
     finally:
         consumer.stop_flag.set()
-        work.stop()
+        processor.stop()
         consumer.stop(graceful=True)
-        life.end()
+        owner.close()
         logger.info("consumer_stopped")
 
 
-def _repeat(action: Callable[[], None], seconds: float, stopped: threading.Event) -> None:
-    """Do it every so many seconds; what fails is tried again the next time."""
+def _repeat(task: Callable[[], None], seconds: float, stopped: threading.Event) -> None:
+    """Run `task` every so many seconds until `stopped`; an error does not end the repetition."""
     while True:
         try:
-            action()
+            task()
         except Exception:
-            logger.exception("consumer_round_failed")
+            logger.exception("consumer_task_failed")
         if stopped.wait(seconds):
             return

@@ -1,8 +1,4 @@
-"""Many photos at once: handed in as a batch, worked on by processes of their own, fetched when they are done.
-
-What a batch is, and every file of it, lies in the store; who works on what stands in the queue. `python -m
-visage.batches` is what works on them.
-"""
+"""Batches from submission to deletion: the facade over the store (files) and the queue (states, leases, results)."""
 
 import json
 import time
@@ -14,37 +10,30 @@ from typing import Any, BinaryIO
 
 from visage.batches.batch import (
     Batch,
-    Done,
-    End,
-    Failure,
     FileStatus,
     Progress,
-    Result,
-    State,
     Status,
-    batch_from_bytes,
-    created_from_bytes,
-    end_as_json,
-    end_from_json,
+    batch_from_json,
+    created_from_json,
     is_id,
-    result_as_json,
-    result_from_json,
 )
 from visage.batches.new_batch import NewBatch
 from visage.batches.queue import Queue, open_queue
+from visage.batches.results import Done, Failure, Result, result_from_json, result_to_json
+from visage.batches.state_machine import End, State, StateMachine, end_from_json, end_to_json
 from visage.batches.store import Store, description_key, outcome_key, output_key
 from visage.errors import BatchNotDone, BatchNotFound, StorageFull
 from visage.settings import Settings
 
-# Batches whose lists of files are kept in memory: that of 10,000 files takes some megabytes.
+# The list of 10,000 files takes some megabytes.
 _BATCHES_IN_MEMORY = 8
 
 
 @dataclass(frozen=True)
 class Output:
-    """The result of a file, `size` bytes that `open` reads: a picture, or the analysis as JSON.
+    """The result of a file: an image, or the analysis as JSON.
 
-    `name` is the client's; `number` is that of the file in its batch, from 1.
+    `name` is the safe name of the file, `number` (from 1) its place in the batch. `open` reads `size` bytes.
     """
 
     name: str
@@ -54,49 +43,60 @@ class Output:
 
 
 class Batches:
-    """All batches there are. Any number of threads and processes may use the same, each with an object of its own.
+    """All batches. Any number of threads and processes may use the same store and queue, each with its own object.
 
-    Every method raises StorageFull or BatchesUnavailable where store or queue fail, and those that take an id raise
-    BatchNotFound for what is not, or no more, the id of a batch.
+    Every method raises StorageFull or BatchesUnavailable if store or queue fail. Methods that take an ID raise
+    BatchNotFound if there is no batch with it, or no longer.
     """
 
     def __init__(self, store: Store, queue: Queue, hours: float, clock: Callable[[], float] = time.time) -> None:
+        """Batches expire after `hours`; `clock` returns UTC seconds."""
         self.store = store
         self.queue = queue
+        self.states = StateMachine(queue)
         self._seconds = hours * 3600
         self._clock = clock
-        self._submitted = lru_cache(_BATCHES_IN_MEMORY)(self._read)
+        self._cached = lru_cache(_BATCHES_IN_MEMORY)(self._read)
 
     def create(self) -> NewBatch:
         """Begin a batch."""
         return NewBatch(self.store, self.queue, self._clock())
 
     def find(self, batch_id: str) -> Batch:
-        """The batch as it was handed in."""
+        """Return the batch as it was submitted."""
         if is_id(batch_id) and self.exists(batch_id):
-            batch = self._submitted(batch_id)
-            if self._clock() < self.expires(batch.created):
+            batch = self._cached(batch_id)
+            if self._clock() < self.expires_at(batch.created):
                 return batch
         raise _not_found()
 
     def exists(self, batch_id: str) -> bool:
-        """Whether anything may still be kept for a batch of this id, which has the shape of one."""
+        """Whether the store has a description of this batch. `batch_id` must have the form of an ID."""
         return self.store.has(description_key(batch_id))
 
-    def expires(self, created: float) -> float:
-        """When a batch of that time is deleted, in UTC seconds."""
+    def created_at(self, batch_id: str) -> float:
+        """Return when a batch was created, in UTC seconds, even if not all of its files have arrived.
+
+        Raises:
+            FileNotFoundError: the store has no description of it.
+            ValueError: the description cannot be read.
+        """
+        return created_from_json(self.store.read(description_key(batch_id)))
+
+    def expires_at(self, created: float) -> float:
+        """Return when a batch that was `created` then expires; both are in UTC seconds."""
         return created + self._seconds
 
     def progress(self, batch_id: str) -> Progress:
-        """How far a batch is, in a few numbers: cheap enough to be asked several times a second."""
+        """Return the progress of a batch. It is cheap enough to call several times a second."""
         return self._progress(self.find(batch_id))
 
-    def at_first(self, batch: Batch) -> Progress:
-        """How far a batch is that has just been handed in; nothing is looked up."""
-        return self._as_progress(batch, End(State.WAITING, 0, len(batch.refused)))
+    def initial_progress(self, batch: Batch) -> Progress:
+        """Return the progress of a batch that was just submitted, without a request to store or queue."""
+        return self._progress_of(batch, State.WAITING, 0, len(batch.rejected))
 
     def status(self, batch_id: str) -> Status:
-        """How far a batch is, and each of its files."""
+        """Return the progress of a batch and the status of each of its files."""
         batch = self.find(batch_id)
         progress = self._progress(batch)
         results = self._final_results(batch_id) if progress.state is State.DONE else self.results(batch)
@@ -104,15 +104,15 @@ class Batches:
         return Status(progress, tuple(files))
 
     def outputs(self, batch_id: str) -> tuple[Output, ...]:
-        """The results of a batch in the order of its files, without those that failed.
+        """Return the results of a batch in the order of its files, without the files that failed.
 
         Raises:
-            BatchNotDone: the batch has no result: not yet, or it failed as a whole.
+            BatchNotDone: the batch is not done yet, or it failed as a whole.
         """
         batch = self.find(batch_id)
         progress = self._progress(batch)
         if progress.state is not State.DONE:
-            reason = progress.reason or "it is still being worked on; ask for its state until that is done."
+            reason = progress.reason or "it is still being processed; try again when its state is done."
             raise BatchNotDone(f"The batch has no result: {reason}")
         results = self._final_results(batch_id)
         sizes = self.store.sizes(f"{batch_id}/out")
@@ -122,101 +122,100 @@ class Batches:
             if isinstance(result, Done):
                 key = output_key(batch_id, number, result.attempt)
                 if key not in sizes:
-                    # It is being deleted.
+                    # Another process is deleting the batch.
                     raise _not_found()
                 outputs.append(Output(entry.name, number, sizes[key], partial(self.store.open, key)))
         return tuple(outputs)
 
     def cancel(self, batch_id: str) -> None:
-        """Call a batch off, or drop one that is done: when this returns, nothing is kept of it."""
+        """Delete a batch in any state. When this returns, nothing is left of it."""
         self.find(batch_id)
-        self.wipe(batch_id)
+        self.delete(batch_id)
 
-    def wipe(self, batch_id: str) -> None:
-        """Delete all that is kept of a batch, wherever it stands; files in hand are dropped by who has them."""
-        # Without room even for this, what follows makes some.
+    def delete(self, batch_id: str) -> None:
+        """Delete everything in store and queue, even if the batch is incomplete or has expired.
+
+        A process that works on a file of it discards its result.
+        """
+        # A full disk must not prevent this: the deletion frees space.
         with suppress(StorageFull):
-            self.queue.cancel(batch_id)
+            self.states.end(batch_id, End(State.CANCELLED))
         try:
             count = len(self._read(batch_id).entries)
         except BatchNotFound:
             count = 0
-        # Its description goes last: whoever finds the batch half deleted knows how to go on.
-        self._drop_photos(batch_id)
-        self.queue.forget_files(batch_id, range(1, count + 1))
+        # The description goes last, so that a deletion that was interrupted can be continued.
+        self._delete_photos(batch_id)
+        self.states.forget_files(batch_id, range(1, count + 1))
         self.store.remove_all(batch_id)
-        self.queue.forget(batch_id)
+        self.states.forget(batch_id)
 
     def results(self, batch: Batch) -> dict[int, Result]:
-        """The results of a batch that is being worked on, by number, as far as there are any."""
-        return batch.refused | self.queue.results(batch.id, batch.accepted)
+        """Return the results so far of a batch that has not ended, by number."""
+        return batch.rejected | self.states.results(batch.id, batch.accepted)
 
-    def recall(self, batch: Batch) -> End | None:
-        """How a batch ended of which the queue, if it lost its memory, knows nothing: done is not begun anew."""
+    def restore_end(self, batch: Batch) -> End | None:
+        """If the store has the end of a batch, write it to the queue, which has lost its data, and return it."""
         if not self.store.has(outcome_key(batch.id)):
             return None
-        return self.queue.end(batch.id, end_from_json(self._outcome(batch.id)["end"]))
+        return self.states.end(batch.id, end_from_json(self._outcome(batch.id)["end"]))
 
     def finish(self, batch: Batch, results: dict[int, Result]) -> End:
-        """Note the results of a batch, one for each of its files; what was only needed on the way goes."""
+        """Make a batch DONE. `results` has a result for each of its files; photos and leases are deleted."""
         done = sum(isinstance(result, Done) for result in results.values())
         end = End(State.DONE, done, len(results) - done)
-        plain = {str(number): result_as_json(result) for number, result in sorted(results.items())}
-        self.store.write(outcome_key(batch.id), json.dumps({"end": end_as_json(end), "results": plain}).encode())
-        # Before it has ended: should this fail, it is tried again.
+        plain = {str(number): result_to_json(result) for number, result in sorted(results.items())}
+        self.store.write(outcome_key(batch.id), json.dumps({"end": end_to_json(end), "results": plain}).encode())
+        # Before the batch ends: if this fails, a worker finishes the batch again.
         self.store.remove_all(f"{batch.id}/in")
-        end = self.queue.end(batch.id, end)
-        self.queue.forget_files(batch.id, batch.accepted)
+        end = self.states.end(batch.id, end)
+        self.states.forget_files(batch.id, batch.accepted)
         return end
 
     def fail(self, batch_id: str, reason: str) -> End:
-        """Give a batch up as a whole if it has not ended; its photos and results go. How it ended comes back."""
+        """Make a batch FAILED if it has not ended, and delete its photos and results; return how it ended."""
         batch = self.find(batch_id)
-        end = self.queue.ended(batch_id)
+        end = self.states.end_of(batch_id)
         if end is None:
             try:
-                end = self._note_failed(batch, reason)
+                end = self._end_failed(batch, reason)
             except StorageFull:
-                self._drop_photos(batch_id)
-                end = self._note_failed(batch, reason)
+                self._delete_photos(batch_id)
+                end = self._end_failed(batch, reason)
         if end.state is State.FAILED:
-            self._drop_photos(batch_id)
+            self._delete_photos(batch_id)
         return end
 
-    def created(self, batch_id: str) -> float:
-        """When a batch was begun, in UTC seconds, even if not all of it has come.
-
-        FileNotFoundError if it was not, ValueError if that cannot be read.
-        """
-        return created_from_bytes(self.store.read(description_key(batch_id)))
-
     def _progress(self, batch: Batch) -> Progress:
-        end = self.queue.ended(batch.id)
-        if end is None:
-            handed_out, done, failed = self.queue.counts(batch.id)
-            state = State.RUNNING if handed_out else State.WAITING
-            end = (not handed_out and self.recall(batch)) or End(state, done, failed + len(batch.refused))
+        if end := self.states.end_of(batch.id):
+            return self._final_progress(batch, end)
+        counts = self.states.counts(batch.id)
+        if not counts.started and (end := self.restore_end(batch)):
+            return self._final_progress(batch, end)
+        state = State.RUNNING if counts.started else State.WAITING
+        return self._progress_of(batch, state, counts.done, counts.failed + len(batch.rejected))
+
+    def _final_progress(self, batch: Batch, end: End) -> Progress:
         if end.state is State.CANCELLED:
             raise _not_found()
-        return self._as_progress(batch, end)
+        return self._progress_of(batch, end.state, end.done, end.failed, end.reason)
 
-    def _as_progress(self, batch: Batch, end: End) -> Progress:
-        return Progress(
-            *(batch.id, batch.task, end.state, len(batch.entries), end.done, end.failed),
-            *(batch.created, self.expires(batch.created), end.reason),
-        )
+    def _progress_of(self, batch: Batch, state: State, done: int, failed: int, reason: str = "") -> Progress:
+        expires = self.expires_at(batch.created)
+        total = len(batch.entries)
+        return Progress(batch.id, batch.task, state, total, done, failed, batch.created, expires, reason)
 
-    def _note_failed(self, batch: Batch, reason: str) -> End:
-        _, done, failed = self.queue.counts(batch.id)
-        return self.queue.end(batch.id, End(State.FAILED, done, failed + len(batch.refused), reason))
+    def _end_failed(self, batch: Batch, reason: str) -> End:
+        counts = self.states.counts(batch.id)
+        return self.states.end(batch.id, End(State.FAILED, counts.done, counts.failed + len(batch.rejected), reason))
 
-    def _drop_photos(self, batch_id: str) -> None:
+    def _delete_photos(self, batch_id: str) -> None:
         for part in ("in", "out"):
             self.store.remove_all(f"{batch_id}/{part}")
 
     def _read(self, batch_id: str) -> Batch:
         try:
-            batch = batch_from_bytes(batch_id, self.store.read(description_key(batch_id)))
+            batch = batch_from_json(batch_id, self.store.read(description_key(batch_id)))
         except (FileNotFoundError, ValueError):
             raise _not_found() from None
         if not batch.entries:
@@ -235,9 +234,9 @@ class Batches:
 
 
 def open_batches(settings: Settings, patience: float = 30.0) -> Batches:
-    """The batches of the store and the queue that `settings` name. Processes may fork afterwards.
+    """Return the batches in the store and the queue that `settings` name. Processes may fork afterwards.
 
-    A queue that does not answer within `patience` seconds is unavailable.
+    A queue that does not respond within `patience` seconds is unavailable.
 
     Raises:
         SettingsError: the state directory or the store cannot be used, or a package for them is missing.

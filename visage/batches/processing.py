@@ -1,18 +1,18 @@
-"""What a worker does when a batch's turn has come: one file, from its claim to its result."""
+"""Process one file of a batch: from its lease to its result."""
 
 import itertools
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 
 from visage.anonymize.options import AnonymizeOptions
 from visage.batches import Batches
-from visage.batches.batch import Batch, Done, End, Failure, Result, label
-from visage.batches.enhancing import Claim, Enlarging, GivenUp
-from visage.batches.leases import Life
-from visage.batches.queue import MOST_ATTEMPTS
+from visage.batches.batch import Batch, label
+from visage.batches.enhancement import Enhancement, Stopped
+from visage.batches.results import Done, Failure, Result
+from visage.batches.state_machine import MAX_ATTEMPTS, End, Lease, LeaseOwner
 from visage.batches.store import input_key, output_key
 from visage.enhance.results import EnhanceOptions
 from visage.errors import BatchError, BatchesUnavailable, BatchNotFound, RequestError, StorageFull, VisageError
@@ -20,174 +20,179 @@ from visage.faces.analyzer import Options
 from visage.logs import cause, logger
 from visage.runtime.engine import RECYCLE_AFTER_PHOTOS, Engine
 
-LOST = Failure("The photo was lost here before it was worked on; send it again.", "file_lost")
-UNFORESEEN = Failure("The photo failed for a reason that was not foreseen.", VisageError.code)
-FATAL = Failure("The photo was begun several times and never came to an end; it is left out.", "file_fatal")
+LOST = Failure("The photo was lost before it was processed; send it again.", "file_lost")
+UNEXPECTED = Failure("The photo failed because of an unexpected error.", VisageError.code)
+FATAL = Failure("The photo was skipped: the process ended each time it processed the photo.", "file_fatal")
 
-# After a failure of store or queue, so that a short one does not use up every file's attempts.
+# After an error of store or queue, so that a short outage does not use up the attempts of all files.
 PAUSE_SECONDS = 1.0
 
 
-class Work:
-    """The work on batches, for as many threads as the engine has slots."""
+def ignore_result(_result: Result) -> None:
+    """The default for `on_result`."""
 
-    def __init__(self, batches: Batches, life: Life, engine: Callable[[], Engine]) -> None:
-        """`engine` is asked for when there is something to do; the first time, it may take seconds to come."""
+
+class Processor:
+    """Processes files of batches. As many threads may share it as the engine has slots."""
+
+    def __init__(
+        self,
+        batches: Batches,
+        owner: LeaseOwner,
+        engine: Callable[[], Engine],
+        on_result: Callable[[Result], None] = ignore_result,
+    ) -> None:
+        """`engine` is called for every file; the first call may take seconds. `on_result` gets every new result."""
         self._batches = batches
         self._queue = batches.queue
+        self._states = batches.states
         self._store = batches.store
-        self._life = life
+        self._owner = owner
         self._engine = engine
-        # What was begun before and has no result may have killed whoever began it. One at a time, so that of those
-        # which a process had in hand when it died only the guilty one is in hand every time.
-        self._suspects = threading.Lock()
+        self._on_result = on_result
+        # A file whose lease has expired may have killed its process. Such files are processed one at a time: if this
+        # process dies too, only one of them loses an attempt.
+        self._retrying = threading.Lock()
         self._finishing = threading.Lock()
-        self._enlarging = Enlarging(batches.queue)
-        # Batch and number of what this process works on now. What it claimed otherwise, it lost: the queue went away.
-        self._in_hand: set[tuple[str, int]] = set()
+        self._enhancement = Enhancement(batches.queue, batches.states)
+        # Batch and number of the files in progress. This process no longer works on its other leases: it lost them in
+        # an outage of the queue.
+        self._in_progress: set[tuple[str, int]] = set()
         self._lock = threading.Lock()
         self._photos = itertools.count()
-        # Told each result that is noted.
-        self.watcher: Callable[[Result], None] = lambda _result: None
-        # Whether this process has worked on so much that another should go on.
-        self.worn_out = False
+        # Whether a new process should replace this one, because the engine leaks memory.
+        self.should_recycle = False
 
-    def turn(self, batch_id: str) -> None:
-        """Work on one file of a batch; on none if it has ended or all are done or in hand. Nothing is raised."""
+    def process_next(self, batch_id: str) -> None:
+        """Process one file of a batch that has left the queue. Raises nothing.
+
+        Nothing happens if the batch has ended, or if other threads or processes work on all of its remaining files.
+        """
         try:
-            self._queue.taken_out(batch_id)
+            self._queue.dequeued(batch_id)
             batch = self._batches.find(batch_id)
-            with self._enlarging.turn_of(batch) as free:
-                if free and not self._queue.ended(batch_id) and self._work_on(batch):
-                    # Whoever is the last to have a result must see that all have one.
-                    self._queue.ask(batch_id)
+            with self._enhancement.admit(batch) as admitted:
+                if admitted and not self._states.end_of(batch_id) and self._process_file_of(batch):
+                    # Another file may be left, or the batch must be finished.
+                    self._queue.enqueue(batch_id)
         except (BatchNotFound, FileNotFoundError):
-            return  # it was deleted, before or meanwhile
+            return  # The batch was deleted.
         except StorageFull as error:
             self._fail(batch_id, str(error))
         except Exception as error:
-            logger.warning("batch_turn_failed", extra={"fields": {"batch": label(batch_id), "error": cause(error)}})
+            _warn_failed(batch_id, error)
             time.sleep(PAUSE_SECONDS)
 
     def stop(self) -> None:
-        """Give up what takes long; what else is in hand is finished."""
-        self._enlarging.stop()
+        """Stop an enhancement, which can take minutes; other files in progress are finished."""
+        self._enhancement.stop()
 
-    def _work_on(self, batch: Batch) -> bool:
-        """Work on a fresh file, or else on one that somebody left; whether there was any."""
-        # If it cannot be had, no file was begun.
+    def _process_file_of(self, batch: Batch) -> bool:
+        """Process a file that was never started, or else one whose lease has expired; return whether there was one."""
+        # Load the engine before a file is started: if that fails, no attempt counts.
         self._engine()
         numbers = batch.accepted
-        handed_out, _, _ = self._queue.counts(batch.id)
-        # Before a place is taken, because the store may not be there to be asked.
-        if not handed_out and self._batches.recall(batch):
+        # Also before a file is started: the store may be unavailable.
+        if not self._states.counts(batch.id).started and self._batches.restore_end(batch):
             return False
-        place = self._queue.next_place(batch.id)
-        if place >= len(numbers):
-            return self._work_on_rest(batch)
-        # Others may go on with the next file meanwhile.
-        self._queue.ask(batch.id)
-        self._try(batch, numbers[place], 1)
+        index = self._states.start_next(batch.id)
+        if index >= len(numbers):
+            return self._process_rest(batch)
+        # Other workers may process the next file meanwhile.
+        self._queue.enqueue(batch.id)
+        self._lease_and_process(batch, numbers[index], 1)
         return True
 
-    def _work_on_rest(self, batch: Batch) -> bool:
-        """Take over a file whose worker is dead; if every file has its result, finish the batch."""
+    def _process_rest(self, batch: Batch) -> bool:
+        """Process a file whose lease has expired; finish the batch if every file has its result."""
         results = self._batches.results(batch)
         missing = [number for number in batch.accepted if number not in results]
         if not missing:
             self._finish(batch, results)
         for number in missing:
-            attempts, owner = self._queue.last_claim(batch.id, number)
-            if attempts and self._is_held(batch.id, number, owner):
+            last = self._states.last_lease(batch.id, number)
+            if last.attempt and self._is_valid(last):
                 continue
-            if attempts == MOST_ATTEMPTS:
-                self._record(batch, number, FATAL, attempts)
+            if last.attempt == MAX_ATTEMPTS:
+                self._record(batch, last, FATAL)
                 return True
-            with self._suspects if attempts else nullcontext():
-                if self._try(batch, number, attempts + 1):
+            with self._retrying if last.attempt else nullcontext():
+                if self._lease_and_process(batch, number, last.attempt + 1):
                     return True
         return False
 
     def _finish(self, batch: Batch, results: dict[int, Result]) -> None:
         with self._finishing:
-            if self._queue.ended(batch.id):
+            if self._states.end_of(batch.id):
                 return
             _log_end(batch.id, self._batches.finish(batch, results))
             if self._is_deleted(batch.id):
-                self._forget(batch.id, [])
+                self._states.forget(batch.id)
 
-    def _is_held(self, batch_id: str, number: int, owner: str) -> bool:
-        if owner == self._life.owner:
-            return (batch_id, number) in self._in_hand
-        return self._life.lives(owner)
+    def _is_valid(self, lease: Lease) -> bool:
+        if lease.owner == self._owner.id:
+            return (lease.batch_id, lease.number) in self._in_progress
+        return not self._owner.expired(lease.owner)
 
-    def _try(self, batch: Batch, number: int, attempt: int) -> bool:
-        """Claim a file and give it its result; False where it has one or somebody is at it."""
+    def _lease_and_process(self, batch: Batch, number: int, attempt: int) -> bool:
+        """Lease a file and process it; False if the lease cannot be had."""
         file = batch.id, number
         with self._lock:
-            if file in self._in_hand:
+            if file in self._in_progress:
                 return False
-            self._in_hand.add(file)
+            self._in_progress.add(file)
         try:
-            claimed = self._claim(batch.id, number, attempt)
-            if claimed:
-                self._work_on_file(batch, number, attempt)
+            lease = Lease(batch.id, number, attempt, self._owner.id)
+            leased = self._states.lease(lease)
+            if leased:
+                self._process(batch, lease)
         finally:
-            self._in_hand.discard(file)
-        return claimed
+            self._in_progress.discard(file)
+        return leased
 
-    def _claim(self, batch_id: str, number: int, attempt: int) -> bool:
-        if not self._queue.claim(batch_id, number, attempt, self._life.owner):
-            return False
-        # Claims go with the result, or with the end: what was free may be free because it is done.
-        if self._queue.has_result(batch_id, number) or self._queue.ended(batch_id):
-            self._queue.unclaim(batch_id, number, attempt)
-            return False
-        return True
-
-    def _work_on_file(self, batch: Batch, number: int, attempt: int) -> None:
-        """Give a file that is claimed its result."""
+    def _process(self, batch: Batch, lease: Lease) -> None:
+        """Process a leased file; if that raises, its lease expires."""
         try:
-            self._settle(batch, number, attempt)
+            self._process_photo(batch, lease)
         except StorageFull:
             raise
         except Exception:
             with suppress(BatchError):
-                self._queue.give_up(batch.id, number, attempt)
+                self._states.expire(lease)
             raise
 
-    def _settle(self, batch: Batch, number: int, attempt: int) -> None:
+    def _process_photo(self, batch: Batch, lease: Lease) -> None:
         started = time.perf_counter()
         engine = self._engine()
-        self.worn_out = engine.leaks_memory and next(self._photos) >= RECYCLE_AFTER_PHOTOS
-        key = input_key(batch.id, number)
+        self.should_recycle = engine.leaks_memory and next(self._photos) >= RECYCLE_AFTER_PHOTOS
+        key = input_key(batch.id, lease.number)
         try:
-            result = self._result(engine, batch, self._store.read(key), number, attempt)
+            result = self._result(engine, batch, self._store.read(key), lease)
         except FileNotFoundError:
             result = LOST
-        except GivenUp:
+        except Stopped:
             return
-        if self._record(batch, number, result, attempt, time.perf_counter() - started):
+        if self._record(batch, lease, result, time.perf_counter() - started):
             self._store.remove(key)
         else:
-            self._store.remove(output_key(batch.id, number, attempt))
+            self._store.remove(output_key(batch.id, lease.number, lease.attempt))
 
-    def _result(self, engine: Engine, batch: Batch, photo: bytes, number: int, attempt: int) -> Result:
-        """Work on a photo and keep what comes of it; FileNotFoundError where the batch is gone meanwhile."""
+    def _result(self, engine: Engine, batch: Batch, photo: bytes, lease: Lease) -> Result:
+        """Process a photo and store its output; FileNotFoundError if the batch was deleted meanwhile."""
         try:
-            content, faces = self._worked_on(engine, photo, batch, (batch.id, number, attempt))
+            content, faces = self._output(engine, batch, photo, lease)
         except RequestError as error:
             return Failure.of(error)
-        except GivenUp:
+        except Stopped:
             raise
         except Exception as error:
-            logger.error("batch_file_unforeseen", exc_info=error, extra={"fields": {"batch": label(batch.id)}})
-            return UNFORESEEN
-        self._store.write(output_key(batch.id, number, attempt), content)
-        return Done(faces, attempt)
+            logger.error("batch_file_unexpected", exc_info=error, extra={"fields": {"batch": label(batch.id)}})
+            return UNEXPECTED
+        self._store.write(output_key(batch.id, lease.number, lease.attempt), content)
+        return Done(faces, lease.attempt)
 
-    def _worked_on(self, engine: Engine, photo: bytes, batch: Batch, claim: Claim) -> tuple[bytes, int | None]:
-        """The picture or the JSON that comes of a photo, and how many faces it has, if they were looked for."""
+    def _output(self, engine: Engine, batch: Batch, photo: bytes, lease: Lease) -> tuple[bytes, int | None]:
+        """Return the encoded image or the JSON, and the number of faces (None if the task does not count them)."""
         match batch.options:
             case AnonymizeOptions() as options:
                 anonymized = engine.anonymize(photo, options)
@@ -196,38 +201,36 @@ class Work:
                 analysis = engine.analyze(photo, options, annotated=False)
                 return json.dumps(analysis.as_json(engine.pack)).encode(), len(analysis.faces)
             case EnhanceOptions():
-                return self._enlarging.enlarge(engine, photo, claim), None
+                return self._enhancement.enhance(engine, photo, lease), None
 
-    def _record(self, batch: Batch, number: int, result: Result, attempt: int, seconds: float = 0.0) -> bool:
-        """Note a result if it is the first; whether it is."""
-        if self._queue.ended(batch.id) or not self._queue.record(batch.id, number, result):
+    def _record(self, batch: Batch, lease: Lease, result: Result, seconds: float = 0.0) -> bool:
+        """Record a result if the file has none and the batch has not ended; return whether it was recorded."""
+        if self._states.end_of(batch.id) or not self._states.record(batch.id, lease.number, result):
             return False
         if self._is_deleted(batch.id):
-            self._forget(batch.id, [number])
+            # Delete what was recorded after the deletion. The other files are deleted by whoever deletes the batch.
+            self._states.forget_files(batch.id, [lease.number])
+            self._states.forget(batch.id)
             return False
-        self.watcher(result)
-        self._queue.count(batch.id, "done" if isinstance(result, Done) else "failed")
+        self._on_result(result)
+        self._states.count(batch.id, result)
         outcome = {"faces": result.faces} if isinstance(result, Done) else {"code": result.code}
-        _log("batch_file", batch.id, file=number, attempt=attempt, milliseconds=round(seconds * 1000, 1), **outcome)
+        milliseconds = round(seconds * 1000, 1)
+        _log("batch_file", batch.id, file=lease.number, attempt=lease.attempt, milliseconds=milliseconds, **outcome)
         return True
 
     def _is_deleted(self, batch_id: str) -> bool:
-        """Whether a batch was deleted meanwhile, as far as can be found out: what is noted of any other counts."""
+        """Whether a batch was deleted; False if the store is unavailable, so that no result is lost."""
         try:
             return not self._batches.exists(batch_id)
         except BatchesUnavailable:
             return False
 
-    def _forget(self, batch_id: str, numbers: Sequence[int]) -> None:
-        """Forget what was noted of a batch that was deleted meanwhile; its files are for who deletes it."""
-        self._queue.forget_files(batch_id, numbers)
-        self._queue.forget(batch_id)
-
     def _fail(self, batch_id: str, reason: str) -> None:
         try:
             _log_end(batch_id, self._batches.fail(batch_id, reason))
         except Exception as error:
-            logger.warning("batch_turn_failed", extra={"fields": {"batch": label(batch_id), "error": cause(error)}})
+            _warn_failed(batch_id, error)
 
 
 def _log_end(batch_id: str, end: End) -> None:
@@ -237,3 +240,8 @@ def _log_end(batch_id: str, end: End) -> None:
 
 def _log(event: str, batch_id: str, **fields: object) -> None:
     logger.info(event, extra={"fields": {"batch": label(batch_id), **fields}})
+
+
+def _warn_failed(batch_id: str, error: Exception) -> None:
+    fields = {"batch": label(batch_id), "error": cause(error)}
+    logger.warning("batch_processing_failed", extra={"fields": fields})

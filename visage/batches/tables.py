@@ -1,41 +1,41 @@
-"""The results of a batch as tables in UTF-8: JSON Lines for programs, CSV for these and for spreadsheets."""
+"""The results of a batch as tables in UTF-8: JSON Lines for programs, CSV for spreadsheets."""
 
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from visage.batches.batch import Failure
+from visage.batches.results import Failure
 
 _CORNERS = ("x1", "y1", "x2", "y2")
 _ATTRIBUTES = ("confidence", "gender", "gender_confidence", "age", "age_confidence", "age_years")
 
-# OWASP, "CSV Injection".
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+# Text that a spreadsheet may take for a formula begins with these (OWASP, "CSV Injection").
+_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "\n")
 
-# Names of files, each with its analysis as `visage.faces.results.Analysis.as_json` makes it.
+# Pairs of a file name and its analysis, as `visage.faces.results.Analysis.as_json` returns it.
 Analyses = Iterable[tuple[str, Mapping[str, Any]]]
 
 
 def json_lines(analyses: Analyses) -> Iterator[bytes]:
-    """Yield a line a file: the name as `file`, and the analysis."""
+    """Yield one line per file: its name as `file`, and the fields of the analysis."""
     return (json.dumps({"file": name, **analysis}).encode() + b"\n" for name, analysis in analyses)
 
 
 def faces_table(analyses: Analyses) -> Iterator[bytes]:
-    """Yield a CSV with a row a face, numbered from 1 in each file; a file without any has one, with face 0.
+    """Yield a CSV with one row per face, numbered from 1 in each file; a file without faces has one row, with face 0.
 
-    Boxes are in pixels of the upright original. Text is written as `failures_table` does it.
+    Boxes are in pixels of the upright photo. Text is escaped as in `failures_table`.
     """
     rows = (row for name, analysis in analyses for row in _face_rows(name, analysis["faces"]))
     return _csv(("file", "face", *_CORNERS, *_ATTRIBUTES), rows)
 
 
 def failures_table(failures: Iterable[tuple[str, Failure]]) -> Iterator[bytes]:
-    """Yield a CSV with a row a failure: its file, its code and what is wrong.
+    """Yield a CSV with one row per failure: the file, the code, and the error as a sentence.
 
-    Text that begins with =, +, -, @, a tab or the end of a line has an apostrophe put before it, so that no spreadsheet
-    takes the name of a file for a formula and obeys it.
+    Text that begins with =, +, -, @, a tab or a line break gets an apostrophe in front, so that a spreadsheet does not
+    execute a file name as a formula.
     """
     rows = ({"file": name, "code": failure.code, "error": failure.error} for name, failure in failures)
     return _csv(("file", "code", "error"), rows)
@@ -48,19 +48,19 @@ def _face_rows(name: str, faces: list[Mapping[str, Any]]) -> Iterator[Mapping[st
         yield {"file": name, "face": 0}
 
 
-class _Line:
-    """What a csv writer writes to: it hands each row back."""
+class _Encoder:
+    """A file for `csv.writer`; `writerow` returns what `write` returns, the encoded row."""
 
     def write(self, line: str) -> bytes:
         return line.encode()
 
 
 def _csv(columns: Iterable[str], rows: Iterable[Mapping[str, object]]) -> Iterator[bytes]:
-    table = csv.DictWriter(_Line(), tuple(columns), extrasaction="ignore")
+    table = csv.DictWriter(_Encoder(), tuple(columns), extrasaction="ignore")
     yield table.writeheader()
     for row in rows:
-        yield table.writerow({column: _harmless(value) for column, value in row.items()})
+        yield table.writerow({column: _escaped(value) for column, value in row.items()})
 
 
-def _harmless(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+def _escaped(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_PREFIXES) else value

@@ -113,9 +113,8 @@ class ServiceWorker(BufferingWorker):
 
     def _process_batches(self) -> None:
         try:
-            with consuming(self._settings, open_batches(self._settings)) as work:
-                work.watcher = metrics.count_batch_file
-                while self._should_continue() and not work.worn_out:
+            with consuming(self._settings, open_batches(self._settings), metrics.count_batch_file) as processor:
+                while self._should_continue() and not processor.should_recycle:
                     time.sleep(_POLL_SECONDS)
                 self.alive = False
         except VisageError as error:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from visage.batches import Batches
-from visage.batches.batch import State
+from visage.batches.state_machine import State
 from visage.errors import BatchError, BatchNotFound
 from visage.web.batch_json import progress_as_json
 

@@ -20,7 +20,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from visage.batches.batch import Done, Result
+from visage.batches.results import Done, Result
 from visage.errors import VisageError
 from visage.logs import logger
 from visage.runtime.engine import Engine

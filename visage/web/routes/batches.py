@@ -67,7 +67,7 @@ def submit() -> Response:
         if not batch.files:
             raise NoImage(HOW_TO_SEND)
         submitted = batch.submit(read_batch_options(request.args, upload.fields))
-    response = jsonify(progress_as_json(_batches().at_first(submitted)))
+    response = jsonify(progress_as_json(_batches().initial_progress(submitted)))
     response.status_code = 202
     response.headers["Location"] = url_for("batches.show", batch_id=submitted.id)
     return response
