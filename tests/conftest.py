@@ -1,4 +1,4 @@
-"""The few fixtures: packs, the engine once a session, the client once a test, a real gunicorn once a session."""
+"""Shared fixtures: packs and photos, an engine, a Flask app with a client for each test, and real services."""
 
 import importlib.util
 import signal
@@ -22,13 +22,13 @@ from visage.web import create_app
 
 @pytest.fixture(scope="session")
 def tiny_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A pack of tiny nets that take coloured squares for faces."""
+    """A pack of tiny nets that detect coloured squares as faces."""
     return write_tiny_pack(tmp_path_factory.mktemp("packs") / "tiny")
 
 
 @pytest.fixture
 def plain_environment(monkeypatch: pytest.MonkeyPatch, tiny_pack: Path) -> None:
-    """No setting but the tiny pack, whoever runs the tests and wherever."""
+    """No setting except the tiny pack, whatever the environment of the tests is."""
     for row in rows():
         monkeypatch.delenv(row.name, raising=False)
     monkeypatch.setenv("VISAGE_PACK", str(tiny_pack))
@@ -36,7 +36,7 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch, tiny_pack: Path) -> None:
 
 @pytest.fixture
 def interrupts() -> Iterator[None]:
-    """Interrupts are obeyed, whatever started the tests said of them."""
+    """SIGINT raises KeyboardInterrupt, even if the parent process ignores it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -44,7 +44,7 @@ def interrupts() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny_photo() -> NDArray[np.uint8]:
-    """(384, 384, 3) BGR with the three squares of `TINY_FACES`."""
+    """`(384, 384, 3) uint8 BGR` with the three squares of `TINY_FACES`."""
     return draw(faces=TINY_FACES)
 
 
@@ -78,7 +78,7 @@ def client(app: Flask) -> FlaskClient:
 
 @pytest.fixture(scope="session")
 def astronaut_png() -> bytes:
-    """Eileen Collins, photographed by NASA (public domain), as scikit-image ships her: 512 x 512."""
+    """A PNG of 512 x 512: Eileen Collins, photographed by NASA (public domain), from scikit-image."""
     package = importlib.util.find_spec("skimage")
     assert package is not None
     assert package.submodule_search_locations is not None
@@ -87,25 +87,25 @@ def astronaut_png() -> bytes:
 
 @pytest.fixture(scope="session")
 def astronaut(astronaut_png: bytes) -> NDArray[np.uint8]:
-    """The same as (512, 512, 3) BGR pixels."""
+    """The same photo as `(512, 512, 3) uint8 BGR`."""
     return np.asarray(cv2.imdecode(np.frombuffer(astronaut_png, np.uint8), cv2.IMREAD_COLOR), np.uint8)
 
 
 @pytest.fixture(scope="session")
 def reference_pack() -> Path:
-    """The three real nets; tests that need them are skipped where they do not lie beside the repo."""
+    """A pack of real nets, beside the repo. Without it, tests that need it are skipped."""
     pack = SHARED / "packs" / "reference"
     if not pack.is_dir():
-        pytest.skip("needs real nets: there is no ../shared/packs/reference beside this repo")
+        pytest.skip("needs real nets in ../shared/packs/reference")
     return pack
 
 
 @pytest.fixture(scope="session")
 def photos() -> Path:
-    """The real photographs; tests that need them are skipped where they do not lie beside the repo."""
+    """Real photographs, beside the repo. Without them, tests that need them are skipped."""
     folder = SHARED / "photos"
     if not folder.is_dir():
-        pytest.skip("needs real photographs: there is no ../shared/photos beside this repo")
+        pytest.skip("needs real photographs in ../shared/photos")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""The shape of the code: imports run one way, and modules stay short enough to be read in one sitting."""
+"""Imports run one way, modules have at most 300 lines, and every folder of tests is run."""
 
 import ast
 import tomllib
@@ -12,8 +12,8 @@ PACKAGE = ROOT / "visage"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
-# From top to bottom: a room imports from itself and from the rows below its own, and knows nothing of the others.
-ROOMS = (
+# From top to bottom: a package imports from itself and from the rows below its own.
+LAYERS = (
     ("server",),
     ("web", "cli"),
     ("batches", "evaluation"),
@@ -24,7 +24,7 @@ ROOMS = (
     ("nets",),
     ("packs",),
     ("images",),
-    # The modules that lie in no room.
+    # The modules directly in `visage`.
     ("",),
 )
 
@@ -38,13 +38,13 @@ def imports(module: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            # Names that are taken out of a package may be modules of it.
+            # An imported name may be a module.
             found.update({node.module} | {f"{node.module}.{alias.name}" for alias in node.names})
     return found
 
 
-def room(name: str) -> str:
-    """The room of the module `visage.…` of that name; empty for those that lie in none."""
+def package_of(name: str) -> str:
+    """The package in `visage` that contains the module, or `""` for a module directly in `visage`."""
     first = name.split(".")[1] if "." in name else ""
     return first if (PACKAGE / first).is_dir() else ""
 
@@ -53,52 +53,52 @@ def name_of(module: Path) -> str:
     return ".".join(module.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def level(own: str) -> int:
-    return next(index for index, rooms in enumerate(ROOMS) if own in rooms)
+def level(package: str) -> int:
+    return next(index for index, layer in enumerate(LAYERS) if package in layer)
 
 
-def packages(module: Path) -> set[str]:
+def top_level_imports(module: Path) -> set[str]:
     return {name.split(".")[0] for name in imports(module)}
 
 
-def test_every_room_has_its_place_in_the_order() -> None:
-    rooms = {folder.name for folder in PACKAGE.iterdir() if any(folder.glob("*.py"))}
+def test_every_package_has_a_layer() -> None:
+    packages = {folder.name for folder in PACKAGE.iterdir() if any(folder.glob("*.py"))}
 
-    assert rooms | {""} == {each for rooms in ROOMS for each in rooms}
+    assert packages | {""} == {each for layer in LAYERS for each in layer}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
-def test_a_module_imports_from_its_own_room_and_from_rooms_below(module: Path) -> None:
-    own = room(name_of(module))
+def test_a_module_imports_only_from_its_own_package_and_lower_layers(module: Path) -> None:
+    own = package_of(name_of(module))
 
-    used = {room(name) for name in imports(module) if name.split(".")[0] == "visage"} - {own}
+    used = {package_of(name) for name in imports(module) if name.split(".")[0] == "visage"} - {own}
 
     assert {each for each in used if level(each) <= level(own)} == set()
 
 
-@pytest.mark.parametrize("module", [each for each in MODULES if room(name_of(each)) != "web"], ids=name_of)
-def test_nothing_but_the_web_imports_flask(module: Path) -> None:
-    assert packages(module) & FLASK == set()
+@pytest.mark.parametrize("module", [each for each in MODULES if package_of(name_of(each)) != "web"], ids=name_of)
+def test_only_the_web_package_imports_flask(module: Path) -> None:
+    assert top_level_imports(module) & FLASK == set()
 
 
-@pytest.mark.parametrize("module", [each for each in MODULES if room(name_of(each)) != "cli"], ids=name_of)
-def test_nothing_but_the_command_line_imports_click(module: Path) -> None:
-    assert "click" not in packages(module)
+@pytest.mark.parametrize("module", [each for each in MODULES if package_of(name_of(each)) != "cli"], ids=name_of)
+def test_only_the_command_line_imports_click(module: Path) -> None:
+    assert "click" not in top_level_imports(module)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
-def test_a_module_is_read_in_one_sitting(module: Path) -> None:
+def test_a_module_has_at_most_300_lines(module: Path) -> None:
     assert len(module.read_text().splitlines()) <= 300
 
 
 @pytest.mark.parametrize("module", TESTS, ids=name_of)
-def test_no_test_imports_another(module: Path) -> None:
+def test_no_test_imports_another_test(module: Path) -> None:
     parts = [name.split(".") for name in imports(module)]
 
     assert [name for name in parts if any(each.startswith("test_") or each == "conftest" for each in name)] == []
 
 
-def test_every_folder_of_tests_is_run_but_those_that_take_minutes() -> None:
+def test_every_folder_of_tests_is_run_except_the_pressure_tests() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         paths = tomllib.load(file)["tool"]["pytest"]["ini_options"]["testpaths"]
 

@@ -1,4 +1,4 @@
-"""Every event is a line of JSON, whatever it has to tell."""
+"""Every event is one line of ASCII JSON, whatever its fields contain."""
 
 import json
 import logging
@@ -14,14 +14,14 @@ def line(message: str, **fields: object) -> dict[str, object]:
     record = logging.LogRecord("visage", logging.INFO, "", 0, message, None, None)
     record.fields = fields
     written = JsonFormatter().format(record)
-    # Whatever the log's encoding, and whatever its readers take for the end of a line.
+    # ASCII is safe in every encoding, and has no other line ends.
     assert written.isascii()
     assert "\n" not in written
     event: dict[str, object] = json.loads(written)
     return event
 
 
-def test_fields_and_the_request_stand_beside_the_event() -> None:
+def test_fields_and_the_request_id_are_beside_the_event() -> None:
     token = request_id.set("7f3a")
     event = line("request", status=200, stages={"decode": 2.1})
     request_id.reset(token)
@@ -38,21 +38,21 @@ def test_fields_and_the_request_stand_beside_the_event() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param("two\nlines", id="a line end"),
-        pytest.param("Grüße", id="letters beyond ASCII"),
-        pytest.param("two\u2028lines", id="a line end of Unicode"),
-        pytest.param("caf\udce9.jpg", id="a name that is no UTF-8"),
+        pytest.param("two\nlines", id="a line feed"),
+        pytest.param("Grüße", id="non-ASCII letters"),
+        pytest.param("two\u2028lines", id="a Unicode line separator"),
+        pytest.param("caf\udce9.jpg", id="a file name that is invalid UTF-8"),
     ],
 )
-def test_no_text_is_too_strange_to_be_told(text: str) -> None:
+def test_any_text_can_be_logged(text: str) -> None:
     assert line("event", reason=text)["reason"] == text
 
 
-def test_a_number_that_is_too_large_for_a_register_is_told_whole() -> None:
+def test_an_integer_beyond_64_bits_is_logged_exactly() -> None:
     assert line("event", number=2**70)["number"] == 2**70
 
 
-def test_an_exception_has_its_traceback() -> None:
+def test_an_exception_is_logged_with_its_traceback() -> None:
     try:
         int("caf\udce9.jpg")
     except ValueError:

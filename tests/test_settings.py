@@ -1,4 +1,4 @@
-"""Settings: one table, read from the environment, documented where people look."""
+"""Settings are read from the environment, validated, and documented in docs/settings.md."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     assert (settings.max_body_bytes, settings.max_image_pixels, settings.body_seconds) == (10 * 2**20, 50_000_000, 10.0)
 
 
-def test_every_kind_of_value_is_read() -> None:
+def test_every_kind_of_value_is_parsed() -> None:
     settings = Settings.from_environment(
         {
             "VISAGE_PACK": "classic",
@@ -36,15 +36,15 @@ def test_every_kind_of_value_is_read() -> None:
     assert settings.log_level == "debug"
 
 
-def test_tile_and_overlap_are_chosen_unless_they_are_set() -> None:
-    chosen = Settings.from_environment({})
-    told = Settings.from_environment({"VISAGE_TILE": "200", "VISAGE_OVERLAP": "0", "VISAGE_SUPERRES_PACK": "edsr"})
+def test_tile_and_overlap_have_no_value_unless_they_are_set() -> None:
+    unset = Settings.from_environment({})
+    given = Settings.from_environment({"VISAGE_TILE": "200", "VISAGE_OVERLAP": "0", "VISAGE_SUPERRES_PACK": "edsr"})
 
-    assert (chosen.enhance_pack, chosen.tile, chosen.overlap) == ("compact", None, None)
-    assert (told.enhance_pack, told.tile, told.overlap) == ("edsr", 200, 0)
+    assert (unset.enhance_pack, unset.tile, unset.overlap) == ("compact", None, None)
+    assert (given.enhance_pack, given.tile, given.overlap) == ("edsr", 200, 0)
 
 
-def test_the_largest_enlargement_has_fifty_million_pixels() -> None:
+def test_the_largest_enhanced_image_has_at_most_fifty_million_pixels() -> None:
     assert 45_000_000 < 9 * Settings().max_enhance_pixels < 50_000_000
 
 
@@ -53,7 +53,7 @@ def test_an_empty_variable_counts_as_unset() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "wanted"),
+    ("variable", "value", "valid"),
     [
         ("VISAGE_SLOTS", "0", "a whole number from 1 to 64"),
         ("VISAGE_QUEUE", "many", "a whole number from 0 to 1000"),
@@ -65,27 +65,27 @@ def test_an_empty_variable_counts_as_unset() -> None:
         ("PORT", "http", "a whole number from 1 to 65535"),
     ],
 )
-def test_a_value_that_does_not_fit_is_named_with_what_fits(variable: str, value: str, wanted: str) -> None:
+def test_an_invalid_value_is_reported_with_what_is_valid(variable: str, value: str, valid: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.from_environment({variable: value})
 
-    assert str(caught.value) == f"{variable} is {value!r}; it must be {wanted}."
+    assert str(caught.value) == f"{variable} is {value!r}; it must be {valid}."
 
 
 @pytest.mark.parametrize(
     "origins", ["https://*.example.com", "*, https://a.example", "example.com", "https://a.example/path", "https://a.*"]
 )
-def test_an_origin_with_a_wildcard_inside_is_refused(origins: str) -> None:
+def test_invalid_origins_are_rejected(origins: str) -> None:
     with pytest.raises(SettingsError, match="without further wildcards"):
         Settings.from_environment({"VISAGE_CORS_ORIGINS": origins})
 
 
 @pytest.mark.parametrize("origins", ["*", "http://localhost:3000", "https://a.example,https://b.example:8443"])
-def test_plain_origins_are_taken(origins: str) -> None:
+def test_valid_origins_are_accepted(origins: str) -> None:
     assert Settings.from_environment({"VISAGE_CORS_ORIGINS": origins}).cors_origins == tuple(origins.split(","))
 
 
-def test_the_docs_list_exactly_the_settings_that_exist() -> None:
+def test_the_docs_list_exactly_the_existing_settings() -> None:
     page = (ROOT / "docs" / "settings.md").read_text()
 
     listed = [line for line in page.splitlines() if line.startswith(("| `VISAGE_", "| `WEB_CONCURRENCY", "| `PORT"))]

@@ -1,7 +1,7 @@
 """Every error that Visage raises on purpose, as one tree.
 
     VisageError                500 internal_error
-    ├── SetupError             (stops the start-up or the command; never reaches a client)
+    ├── SetupError             (stops the service's start or the command; never sent to a client)
     │   ├── SettingsError
     │   ├── PackError
     │   ├── FetchError
@@ -20,32 +20,34 @@
     │   ├── UnsupportedType    415 unsupported_type
     │   ├── UndecodableImage   422 undecodable_image
     │   └── HeadersTooLong     431 headers_too_long
-    ├── BatchError             (about a batch, never about a single photo's request)
+    ├── BatchError             (concerns a batch, never a request with a single photo)
     │   ├── BatchNotFound      404 batch_not_found
     │   ├── BatchNotDone       409 batch_not_done
     │   ├── ArchiveTooLarge    413 archive_too_large
     │   ├── BadArchive         422 bad_archive
     │   ├── BatchesUnavailable 503 batches_unavailable
     │   └── StorageFull        507 storage_full
-    └── BusyError              503 busy (carries retry_after)
+    └── BusyError              503 busy (has retry_after)
         ├── QueueFull          429 queue_full
         ├── WaitTimeout        503 wait_timeout
         └── NotReady           503 not_ready
 
-The message of an exception is a sentence for the person who reads it: what is wrong, and what to do.
+The message of an error is one sentence for its reader: what is wrong, and what to do.
 """
 
 import errno
 from typing import ClassVar
 
-# Of an OSError: there is no room, or none that is left to this user.
+# The `errno` of an OSError when the disk or the user's quota is full.
 DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class VisageError(Exception):
-    """Root of the tree.
+    """The base class.
 
-    `status` is the HTTP status that answers it, `code` the stable name that programs may rely on.
+    Attributes:
+        status: The HTTP status of the response.
+        code: The name of the error for programs. It never changes.
     """
 
     status: ClassVar[int] = 500
@@ -53,15 +55,15 @@ class VisageError(Exception):
 
 
 class SetupError(VisageError):
-    """The service or a command cannot start, or cannot do what its operator asked."""
+    """The service or a command cannot start, or cannot do what its operator asked for."""
 
 
 class SettingsError(SetupError):
-    """A setting in the environment has a value that cannot be used."""
+    """A setting is invalid or cannot be used here."""
 
 
 class PackError(SetupError):
-    """A model pack is missing, incomplete, altered or badly described."""
+    """A model pack is missing, incomplete or altered, or its manifest is invalid."""
 
 
 class FetchError(SetupError):
@@ -69,129 +71,159 @@ class FetchError(SetupError):
 
 
 class LabelsError(SetupError):
-    """A folder of labelled photos that a pack should be measured with cannot be used."""
+    """A folder of labelled photos for an evaluation cannot be used."""
 
 
 class RequestError(VisageError):
-    """What the caller sent cannot be answered as it is."""
+    """The request is invalid."""
 
     status = 400
     code = "bad_request"
 
 
 class NoImage(RequestError):
+    """The request contains no image."""
+
     code = "no_image"
 
 
 class EmptyImage(RequestError):
+    """The image has no bytes."""
+
     code = "empty_image"
 
 
 class BadParameter(RequestError):
+    """A parameter is unknown or has an invalid value."""
+
     code = "bad_parameter"
 
 
 class Unauthorized(RequestError):
+    """The bearer token is missing or wrong."""
+
     status = 401
     code = "unauthorized"
 
 
 class NotAcceptable(RequestError):
+    """The route has none of the media types in the Accept header."""
+
     status = 406
     code = "not_acceptable"
 
 
 class BodyTimeout(RequestError):
+    """The request arrived too slowly."""
+
     status = 408
     code = "body_timeout"
 
 
 class LengthRequired(RequestError):
+    """A raw body has no Content-Length."""
+
     status = 411
     code = "length_required"
 
 
 class BodyTooLarge(RequestError):
+    """The body has too many bytes."""
+
     status = 413
     code = "body_too_large"
 
 
 class ImageTooLarge(RequestError):
+    """The image has too many pixels or bytes."""
+
     status = 413
     code = "image_too_large"
 
 
 class AddressTooLong(RequestError):
+    """The request line is too long."""
+
     status = 414
     code = "address_too_long"
 
 
 class UnsupportedType(RequestError):
+    """The file is not in a format that Visage reads."""
+
     status = 415
     code = "unsupported_type"
 
 
 class UndecodableImage(RequestError):
+    """The image is damaged or incomplete."""
+
     status = 422
     code = "undecodable_image"
 
 
 class HeadersTooLong(RequestError):
+    """The headers are too long or too many."""
+
     status = 431
     code = "headers_too_long"
 
 
 class BatchError(VisageError):
-    """A batch cannot be taken in, shown or handed out."""
+    """A batch cannot be accepted, shown or downloaded."""
 
 
 class BatchNotFound(BatchError):
-    """There is no such batch: never was, was cancelled, or has expired."""
+    """The batch does not exist: it never did, was cancelled, or has expired."""
 
     status = 404
     code = "batch_not_found"
 
 
 class BatchNotDone(BatchError):
-    """The batch has no result: not yet, or it failed as a whole."""
+    """The batch has no result, because it is not done yet or has failed."""
 
     status = 409
     code = "batch_not_done"
 
 
 class ArchiveTooLarge(BatchError):
-    """There are too many files, or they unpack to too much."""
+    """The batch has too many files, or too many bytes when unpacked."""
 
     status = 413
     code = "archive_too_large"
 
 
 class BadArchive(BatchError):
-    """What was sent as a ZIP is none, is damaged, or is packed in a way that is not read."""
+    """The file is not a ZIP, is damaged, or uses a feature that is not supported."""
 
     status = 422
     code = "bad_archive"
 
 
 class BatchesUnavailable(BatchError):
-    """What keeps the batches (Redis, object storage, a database) cannot be reached now."""
+    """The store or the queue of batches is unreachable."""
 
     status = 503
     code = "batches_unavailable"
 
 
 class StorageFull(BatchError):
-    """There is no room left where batches are kept."""
+    """The storage of batches is full."""
 
     status = 507
     code = "storage_full"
 
-    def __init__(self, message: str = "There is no room left for batches; try again later.") -> None:
+    def __init__(self, message: str = "The storage for batches is full; try again later.") -> None:
         super().__init__(message)
 
 
 class BusyError(VisageError):
-    """The service cannot take the request now; `retry_after` says in how many seconds to come back."""
+    """The service cannot accept the request now.
+
+    Attributes:
+        retry_after: Seconds after which the client may try again.
+    """
 
     status = 503
     code = "busy"
@@ -202,13 +234,19 @@ class BusyError(VisageError):
 
 
 class QueueFull(BusyError):
+    """Too many requests wait already."""
+
     status = 429
     code = "queue_full"
 
 
 class WaitTimeout(BusyError):
+    """The request waited too long for a slot."""
+
     code = "wait_timeout"
 
 
 class NotReady(BusyError):
+    """The service is starting or stopping."""
+
     code = "not_ready"

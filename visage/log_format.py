@@ -1,4 +1,4 @@
-"""How the log is written: one event a line, as JSON."""
+"""The format of the log: one JSON object a line."""
 
 import json
 import logging
@@ -12,12 +12,12 @@ import orjson
 
 from visage.logs import request_id
 
-# In the path of a batch's file: who knows all of it may have the batch, so a log has its beginning.
+# A batch's ID in a path. Anyone with the whole ID can access the batch, so tracebacks keep only its beginning.
 _BATCH_ID = re.compile(r"(?<=/)([A-Za-z0-9_-]{8})[A-Za-z0-9_-]{16}(?=/|\b)")
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON; what was passed as `extra={"fields": {...}}` becomes fields of it."""
+    """Formats a record as one line of ASCII JSON. `extra={"fields": {...}}` adds fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         event: dict[str, Any] = {
@@ -34,18 +34,18 @@ class JsonFormatter(logging.Formatter):
             line = orjson.dumps(event)
             if line.isascii():
                 return line.decode()
-        # Not every log is UTF-8, and names of files need not be it either. It escapes what is not ASCII.
+        # json escapes everything but ASCII: a log may have another encoding, and file names may be invalid UTF-8.
         return json.dumps(event)
 
 
 def log_config(level: str) -> dict[str, Any]:
-    """A `logging.config` dictionary that writes Visage's and gunicorn's events to standard error."""
-    own = {"level": level.upper(), "handlers": ["standard_error"], "propagate": False}
+    """A `logging.config` dictionary. The events of Visage and gunicorn go to standard error."""
+    logger = {"level": level.upper(), "handlers": ["standard_error"], "propagate": False}
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": JsonFormatter}},
         "handlers": {"standard_error": {"class": "logging.StreamHandler", "formatter": "json"}},
-        "loggers": {"visage": own, "gunicorn.error": own},
+        "loggers": {"visage": logger, "gunicorn.error": logger},
         "root": {"level": "WARNING", "handlers": ["standard_error"]},
     }
