@@ -1,4 +1,4 @@
-"""A real gunicorn answers whatever the contract allows, and much that it does not, as the contract says."""
+"""A real gunicorn returns what the OpenAPI document describes, for valid and for invalid requests."""
 
 import io
 import os
@@ -25,8 +25,8 @@ from tests.support.pictures import GIF, animation, encode, gradient, png
 from tests.support.service import Service
 from tests.support.tiny_pack import TINY_FACES, draw
 
-# `make fuzz` asks for more of them, and for others each time. What breaks the contract need not be refused: an empty
-# value counts as none, the form's is not looked at beside the query's, and an unfit request id is replaced.
+# Cases for each operation; `make fuzz` sets more, which then are random. Some invalid requests are accepted: an empty
+# value counts as missing, the query overrides the form, and an invalid request ID is replaced.
 CASES = int(os.environ.get("VISAGE_CONTRACT_CASES", "0"))
 
 PHOTO = draw(faces=TINY_FACES)
@@ -72,7 +72,7 @@ contract = schemathesis.openapi.from_dict(CONTRACT)
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-def test_an_answer_is_one_of_those_described(case: Case[Any], service: Service) -> None:
+def test_every_response_matches_its_description(case: Case[Any], service: Service) -> None:
     case.call_and_validate(
         base_url=service.url,
         checks=[

@@ -1,4 +1,4 @@
-"""The contract as a page: whole, safe, and with examples that work when pasted from it."""
+"""The API documentation page: complete, safe, and with examples that work when pasted."""
 
 import html
 import json
@@ -37,7 +37,7 @@ def photo(tmp_path: Path, tiny_jpeg: bytes) -> Path:
 
 
 def paste(page: str, operation: str, language: str, photo: Path) -> str:
-    """Run an operation's example, as the page shows it, beside a photo; what it prints."""
+    """Run an example as the page shows it, in the folder of the photo, and return its output."""
     command = COMMANDS[language]
     if shutil.which(command[0]) is None or (language == "curl" and shutil.which("curl") is None):
         pytest.skip(f"needs the command {command[0]}")
@@ -63,7 +63,7 @@ def test_the_example_of_predict_works_when_pasted(page: str, photo: Path, langua
 @pytest.mark.parametrize(
     ("operation", "picture"), [("analyze", "faces.jpg"), ("anonymize", "anonymous.jpg"), ("enhance", "larger.jpg")]
 )
-def test_an_example_that_gives_a_picture_works_when_pasted(
+def test_an_example_that_writes_a_picture_works_when_pasted(
     page: str, photo: Path, operation: str, picture: str, language: str
 ) -> None:
     paste(page, operation, language, photo)
@@ -100,7 +100,7 @@ def test_every_error_code_of_the_contract_is_on_the_page(client: FlaskClient) ->
     assert [code for code in codes if f"<code>{code}</code>" not in page] == []
 
 
-def test_every_link_of_the_page_has_its_target(client: FlaskClient) -> None:
+def test_every_link_of_the_page_has_a_target(client: FlaskClient) -> None:
     page = client.get("/docs").text
 
     targets = set(re.findall(r'href="#([^"]+)"', page))
@@ -109,20 +109,20 @@ def test_every_link_of_the_page_has_its_target(client: FlaskClient) -> None:
     assert [target for target in targets if f'id="{target}"' not in page] == []
 
 
-def test_the_address_that_the_page_was_asked_at_is_shown_as_text(client: FlaskClient) -> None:
+def test_the_examples_have_the_url_of_the_request(client: FlaskClient) -> None:
     page = client.get("/docs", headers={"Host": "photos.example:81"}).text
 
     assert "http://photos.example:81/predict" in page
     assert "localhost" not in page
 
 
-def test_a_hosts_name_is_never_markup(client: FlaskClient) -> None:
+def test_the_host_name_is_escaped(client: FlaskClient) -> None:
     page = client.get("/docs", headers={"Host": "<script>alert(1)</script>"}).text
 
     assert "<script" not in page
 
 
-def test_the_page_is_no_more_than_100_kilobytes_and_has_no_script(client: FlaskClient) -> None:
+def test_the_page_is_smaller_than_90_kilobytes_and_has_no_script(client: FlaskClient) -> None:
     response = client.get("/docs")
 
     assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")

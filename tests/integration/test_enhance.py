@@ -1,4 +1,4 @@
-"""Pictures enlarged over HTTP, one by one and in batches, and what that costs photos that wait: next to nothing."""
+"""Enhancement over HTTP and in batches; photos are analyzed in between."""
 
 import base64
 import io
@@ -37,75 +37,75 @@ def small(astronaut: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "BMP"])
-def test_a_picture_comes_back_three_times_as_large_in_its_own_format(
+def test_a_picture_becomes_three_times_as_large_and_keeps_its_format(
     client: FlaskClient, small: NDArray[np.uint8], format: str
 ) -> None:
     picture = encode(small, format)
 
-    answer = client.post("/enhance", data={"image": (io.BytesIO(picture), "photo")})
+    response = client.post("/enhance", data={"image": (io.BytesIO(picture), "photo")})
 
-    assert answer.status_code == 200
-    header = read_header(answer.data)
+    assert response.status_code == 200
+    header = read_header(response.data)
     assert (header.format, header.width, header.height) == (read_header(picture).format, 240, 300)
-    assert answer.mimetype == f"image/{format.lower()}"
+    assert response.mimetype == f"image/{format.lower()}"
 
 
-def test_what_comes_out_is_nearer_to_the_original_than_bicubic_enlargement(
+def test_the_result_is_closer_to_the_original_than_bicubic_interpolation(
     client: FlaskClient, astronaut: NDArray[np.uint8]
 ) -> None:
     original = astronaut[:510, :510]
     shrunk = np.asarray(cv2.resize(original, (170, 170), interpolation=cv2.INTER_AREA), np.uint8)
     bicubic = cv2.resize(shrunk, (510, 510), interpolation=cv2.INTER_CUBIC)
 
-    answer = client.post("/enhance", data=encode(shrunk, "PNG"), content_type="image/png")
-    enlarged = cv2.imdecode(np.frombuffer(answer.data, np.uint8), cv2.IMREAD_COLOR)
+    response = client.post("/enhance", data=encode(shrunk, "PNG"), content_type="image/png")
+    enlarged = cv2.imdecode(np.frombuffer(response.data, np.uint8), cv2.IMREAD_COLOR)
 
     assert enlarged is not None
     assert cv2.PSNR(original, enlarged) > cv2.PSNR(original, bicubic)
 
 
-def test_the_picture_can_come_in_json_with_what_was_done(client: FlaskClient, small: NDArray[np.uint8]) -> None:
+def test_json_describes_the_result_and_can_include_the_picture(client: FlaskClient, small: NDArray[np.uint8]) -> None:
     picture = encode(small, "PNG")
 
     plain = client.post("/enhance", data=picture, content_type="image/png").data
-    answer = client.post("/enhance?format=json", data=picture, content_type="image/png").get_json()
+    response = client.post("/enhance?format=json", data=picture, content_type="image/png").get_json()
     bare = client.post("/enhance?format=json&picture=false", data=picture, content_type="image/png").get_json()
 
-    assert answer["image"] == {"width": 240, "height": 300, "format": "PNG"}
-    assert answer["scale"] == 3
-    assert answer["model"]["pack"] == "compact"
-    assert base64.b64decode(answer["picture"]) == plain
+    assert response["image"] == {"width": 240, "height": 300, "format": "PNG"}
+    assert response["scale"] == 3
+    assert response["model"]["pack"] == "compact"
+    assert base64.b64decode(response["picture"]) == plain
     assert "picture" not in bare
 
 
-def test_a_picture_that_would_become_too_large_is_refused(tiny_pack: Path, tmp_path: Path) -> None:
+def test_a_picture_over_the_limit_for_enhancement_is_rejected(tiny_pack: Path, tmp_path: Path) -> None:
     settings = Settings(pack=str(tiny_pack), state_dir=tmp_path, max_enhance_pixels=7999)
 
-    answer = (
+    response = (
         create_app(settings)
         .test_client()
         .post("/enhance", data=encode(np.zeros((100, 80, 3), np.uint8), "PNG"), content_type="image/png")
     )
 
-    assert (answer.status_code, answer.get_json()["code"]) == (413, "image_too_large")
-    assert "7,999" in answer.get_json()["error"]
+    assert (response.status_code, response.get_json()["code"]) == (413, "image_too_large")
+    assert "7,999" in response.get_json()["error"]
 
 
 @pytest.fixture(scope="module")
 def slow_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A net that takes a core about 20 seconds for a million pixels."""
-    return write_edsr_pack(tmp_path_factory.mktemp("superres") / "edsr", blocks=4, channels=128)
+    """A net that takes about 20 seconds on one core for a million pixels."""
+    return write_edsr_pack(tmp_path_factory.mktemp("enhance") / "edsr", blocks=4, channels=128)
 
 
 @pytest.fixture
 def slow(tiny_pack: Path, slow_pack: Path, tmp_path: Path) -> Iterator[Service]:
-    """A service of one worker that enlarges in tiles of a third of a second."""
+    """A service with one worker, whose tiles take a third of a second each."""
     settings = {"VISAGE_SUPERRES_PACK": str(slow_pack), "VISAGE_TILE": "128", "WEB_CONCURRENCY": "1"}
     with serving(tmp_path / "log", tiny_pack, VISAGE_BATCH_JOBS="0", **PATIENCE, **settings) as service:
         yield service
 
 
-# More than two minutes of the slow net.
+# The slow net takes more than two minutes for it.
 LARGE = encode(np.full((2300, 2300, 3), 127, np.uint8), "PNG")
 
 
@@ -114,14 +114,14 @@ def busy(service: Service) -> bool:
 
 
 def enhance_requests(service: Service) -> list[dict[str, object]]:
-    """What the log has of them."""
+    """Return the log lines of requests to /enhance."""
     lines = map(json.loads, service.log.read_text().splitlines())
     return [line for line in lines if line["event"] == "request" and line["route"] == "/enhance"]
 
 
 @contextmanager
-def begun(service: Service) -> Iterator[None]:
-    """While the large picture is enlarged, for a client that leaves at the end of the block."""
+def enhancement(service: Service) -> Iterator[None]:
+    """Keep the enhancement of the large picture running; the client disconnects at the end of the block."""
     with socket.create_connection(("127.0.0.1", int(service.url.rpartition(":")[2]))) as connection:
         head = b"POST /enhance HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
         connection.sendall(head % len(LARGE) + LARGE)
@@ -129,16 +129,16 @@ def begun(service: Service) -> Iterator[None]:
         yield
 
 
-def test_photos_are_answered_while_a_picture_is_enlarged_by_the_only_slot(slow: Service, tiny_png: bytes) -> None:
-    with begun(slow):
-        answers = [slow.post(tiny_png).status_code for _ in range(5)]
+def test_photos_are_analyzed_while_the_only_slot_enhances_a_picture(slow: Service, tiny_png: bytes) -> None:
+    with enhancement(slow):
+        responses = [slow.post(tiny_png).status_code for _ in range(5)]
 
-        assert answers == [200] * 5
+        assert responses == [200] * 5
         assert enhance_requests(slow) == []
 
 
-def test_when_the_client_has_gone_the_work_ends_at_the_next_tile(slow: Service, small: NDArray[np.uint8]) -> None:
-    with begun(slow):
+def test_a_disconnect_cancels_the_enhancement_at_the_next_tile(slow: Service, small: NDArray[np.uint8]) -> None:
+    with enhancement(slow):
         pass
 
     assert wait_for(lambda: enhance_requests(slow) != [])
@@ -148,38 +148,38 @@ def test_when_the_client_has_gone_the_work_ends_at_the_next_tile(slow: Service, 
     assert slow.post(encode(small, "PNG"), "/enhance").status_code == 200
 
 
-def test_what_cannot_end_in_time_after_a_wish_to_stop_is_told_so(slow: Service) -> None:
+def test_a_stop_cancels_an_enhancement_that_would_take_too_long(slow: Service) -> None:
     with ThreadPoolExecutor(1) as pool:
         call = pool.submit(slow.post, LARGE, "/enhance")
         assert wait_for(lambda: busy(slow))
 
         slow.process.send_signal(signal.SIGTERM)
-        answer = call.result()
+        response = call.result()
 
-    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
-    assert answer.headers["Retry-After"] == "1"
-    assert "is being stopped" in answer.json()["error"]
+    assert (response.status_code, response.json()["code"]) == (503, "not_ready")
+    assert response.headers["Retry-After"] == "1"
+    assert "is being stopped" in response.json()["error"]
     assert slow.process.wait(60) == 0
 
 
-def test_what_can_end_in_time_after_a_wish_to_stop_does(slow: Service) -> None:
-    # Two tiles.
+def test_a_stop_waits_for_an_enhancement_that_is_almost_done(slow: Service) -> None:
+    # Two tiles of 128 x 128 pixels, which take under a second.
     picture = encode(np.full((128, 200, 3), 127, np.uint8), "PNG")
     with ThreadPoolExecutor(1) as pool:
         call = pool.submit(slow.post, picture, "/enhance")
         assert wait_for(lambda: busy(slow) or call.done())
 
         slow.process.send_signal(signal.SIGTERM)
-        answer = call.result()
+        response = call.result()
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert slow.process.wait(60) == 0
 
 
 @pytest.mark.parametrize(
     ("sent", "closes", "left"), [(b"", False, False), (b"", True, True), (b"GET / HTTP/1.1", True, False)]
 )
-def test_who_has_left_is_who_closed_and_sent_nothing_more(sent: bytes, closes: bool, left: bool) -> None:
+def test_a_client_that_closes_and_sends_nothing_more_has_disconnected(sent: bytes, closes: bool, left: bool) -> None:
     ours, its = socket.socketpair()
     with ours, its:
         ours.settimeout(0)
@@ -190,7 +190,7 @@ def test_who_has_left_is_who_closed_and_sent_nothing_more(sent: bytes, closes: b
         assert ResponseBuffer(ours, time_limit=1).disconnected == left
 
 
-def test_pictures_are_enlarged_in_a_batch_too(service: Service, small: NDArray[np.uint8]) -> None:
+def test_pictures_are_enhanced_in_a_batch(service: Service, small: NDArray[np.uint8]) -> None:
     picture = encode(small, "PNG")
     batch_id = submit(service, ("face.png", picture), task="enhance")
 

@@ -1,4 +1,4 @@
-"""What goes wrong around a service: workers die, operators stop and reload it, disks are full or forbidden."""
+"""Faults around a service: killed workers, stops and reloads under load, full and read-only file systems."""
 
 import os
 import shutil
@@ -21,9 +21,7 @@ from tests.support.tiny_pack import write_tiny_pack
 from tests.support.waiting import wait_for
 
 
-def test_a_worker_that_is_killed_costs_only_what_it_was_doing(
-    tiny_pack: Path, tmp_path: Path, tiny_jpeg: bytes
-) -> None:
+def test_a_killed_worker_fails_only_its_own_requests(tiny_pack: Path, tmp_path: Path, tiny_jpeg: bytes) -> None:
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="2", **PATIENCE) as service:
         assert wait_for(lambda: complete(service, 2))
         with Clients(service, tiny_jpeg, 6, keep=False) as clients:
@@ -39,7 +37,7 @@ def test_a_worker_that_is_killed_costs_only_what_it_was_doing(
 
 
 @pytest.mark.parametrize("keep", [True, False], ids=["kept connections", "new connections"])
-def test_a_wish_to_stop_under_load_finishes_what_was_accepted(
+def test_a_stop_under_load_completes_the_accepted_requests(
     tiny_pack: Path, tmp_path: Path, tiny_jpeg: bytes, keep: bool
 ) -> None:
     with (
@@ -51,14 +49,14 @@ def test_a_wish_to_stop_under_load_finishes_what_was_accepted(
         status = service.process.wait(60)
 
     assert status == 0
-    # Who knocks in the instant in which the door is shut is cut off by the kernel; nobody had taken him in.
+    # The kernel resets connections that arrive between the last accept and the close.
     assert set(clients.outcomes) <= {200, "ConnectionResetError"}, clients.outcomes
     assert clients.outcomes["ConnectionResetError"] <= 6
     assert service.log.read_text().count('"route":"/predict","status":200') == clients.outcomes[200]
 
 
 @pytest.mark.parametrize("keep", [True, False], ids=["kept connections", "new connections"])
-def test_a_reload_under_load_fails_nobody(tiny_pack: Path, tmp_path: Path, tiny_jpeg: bytes, keep: bool) -> None:
+def test_a_reload_under_load_fails_no_request(tiny_pack: Path, tmp_path: Path, tiny_jpeg: bytes, keep: bool) -> None:
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="2", **PATIENCE) as service:
         assert wait_for(lambda: complete(service, 2))
         with Clients(service, tiny_jpeg, 6, keep=keep) as clients:
@@ -72,9 +70,7 @@ def test_a_reload_under_load_fails_nobody(tiny_pack: Path, tmp_path: Path, tiny_
     assert set(clients.outcomes) == {200}, clients.outcomes
 
 
-def test_a_pack_that_is_deleted_while_serving_changes_nothing_until_the_next_start(
-    tmp_path: Path, tiny_png: bytes
-) -> None:
+def test_a_deleted_pack_does_not_affect_a_running_service(tmp_path: Path, tiny_png: bytes) -> None:
     pack = write_tiny_pack(tmp_path / "pack")
     with serving(tmp_path / "log", pack, WEB_CONCURRENCY="1") as service:
         assert wait_for(lambda: complete(service, 1))
@@ -87,7 +83,7 @@ def test_a_pack_that_is_deleted_while_serving_changes_nothing_until_the_next_sta
         assert service.post(tiny_png).json()["faces"] == before
 
 
-def test_a_worker_that_cannot_begin_ends_the_service_instead_of_looping(tiny_pack: Path, tmp_path: Path) -> None:
+def test_a_worker_that_cannot_start_stops_the_service(tiny_pack: Path, tmp_path: Path) -> None:
     configuration = tmp_path / "broken.conf.py"
     configuration.write_text(
         f"exec(open({str(ROOT / 'gunicorn.conf.py')!r}).read())\n"
@@ -110,11 +106,11 @@ def test_a_worker_that_cannot_begin_ends_the_service_instead_of_looping(tiny_pac
 
 @contextmanager
 def confined(mounts: str, root: str = "/") -> Iterator[list[str]]:
-    """The start of a command that runs in a file system of its own, changed by `mounts`, with another `root`."""
+    """Yield the prefix of a command that runs in its own mount namespace, after `mounts`, in another `root`."""
     start = ["unshare", "--mount"]
     probe = subprocess.run([*start, "sh", "-c", mounts], capture_output=True, text=True, check=False)
     if probe.returncode != 0:
-        pytest.skip(f"needs a file system of its own: {probe.stderr.strip()}")
+        pytest.skip(f"needs a mount namespace of its own: {probe.stderr.strip()}")
     yield [*start, "sh", "-c", f'{mounts} && exec chroot {root} sh -c \'cd "$0" && exec "$@"\' {ROOT} "$@"', "sh"]
 
 
@@ -128,32 +124,32 @@ def assert_serves_confined(command: list[str], pack: Path, log: Path, photo: byt
     url = f"http://127.0.0.1:{port}"
     try:
 
-        def answers() -> bool:
+        def is_ready() -> bool:
             try:
                 return requests.get(url + "/readyz", timeout=5).ok
             except (requests.ConnectionError, requests.Timeout):
                 return False
 
-        assert wait_for(answers), log.read_text()
+        assert wait_for(is_ready), log.read_text()
         for _ in range(20):
-            answer = requests.post(url + "/predict", files={"image": photo}, timeout=60)
-            assert answer.status_code == 200, answer.text
-            assert len(answer.json()["faces"]) == 3
+            response = requests.post(url + "/predict", files={"image": photo}, timeout=60)
+            assert response.status_code == 200, response.text
+            assert len(response.json()["faces"]) == 3
         assert wait_for(lambda: "visage_faces_total 60.0" in requests.get(url + "/metrics", timeout=60).text)
     finally:
         process.terminate()
         assert process.wait(60) == 0, log.read_text()
 
 
-def test_a_read_only_file_system_is_enough(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
+def test_the_service_runs_on_a_read_only_file_system(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
     read_only = "mount --rbind / /mnt && mount -o remount,ro,bind /mnt && ! touch /mnt/tmp/x 2>/dev/null"
     with confined(read_only, root="/mnt") as command:
         assert_serves_confined(command, tiny_pack, tmp_path / "log", tiny_png)
 
 
-def test_a_full_directory_for_temporary_files_harms_nobody(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
+def test_the_service_runs_with_a_full_temporary_directory(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
     if ROOT.is_relative_to("/tmp") or Path(sys.executable).is_relative_to("/tmp"):
-        pytest.skip("needs a checkout outside of /tmp, over which an empty one is mounted")
+        pytest.skip("needs a checkout outside /tmp, because an empty /tmp is mounted")
     kept = tmp_path_outside(tiny_pack)
     try:
         full = "mount -t tmpfs -o size=64k tmpfs /tmp && ! head -c 1000000 /dev/zero > /tmp/filler 2>/dev/null"
@@ -164,5 +160,5 @@ def test_a_full_directory_for_temporary_files_harms_nobody(tiny_pack: Path, tmp_
 
 
 def tmp_path_outside(pack: Path) -> Path:
-    """A copy of `pack` where no test mounts anything and none looks."""
+    """Copy `pack` to a hidden folder in the checkout, over which no test mounts anything."""
     return Path(shutil.copytree(pack, Path(tempfile.mkdtemp(prefix=".of-a-test-", dir=ROOT)) / "tiny"))
