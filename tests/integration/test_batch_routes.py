@@ -248,10 +248,10 @@ def test_too_many_fields_beside_files_are_rejected(tiny_pack: Path, tmp_path: Pa
     few, many = ({f"field{number}": "x" for number in range(count)} for count in (31, 33))
 
     accepted = client.post("/batches", data={"files": (io.BytesIO(tiny_png), "a.png")} | few)
-    refused = client.post("/batches", data={"files": (io.BytesIO(tiny_png), "a.png")} | many)
+    rejected = client.post("/batches", data={"files": (io.BytesIO(tiny_png), "a.png")} | many)
 
     assert accepted.status_code == 202
-    assert (refused.status_code, refused.get_json()["code"]) == (413, "body_too_large")
+    assert (rejected.status_code, rejected.get_json()["code"]) == (413, "body_too_large")
 
 
 def test_the_limit_for_unpacked_bytes_applies_to_all_zips_together(tiny_pack: Path, tmp_path: Path) -> None:

@@ -177,9 +177,11 @@ def test_a_stop_waits_for_an_enhancement_that_is_almost_done(slow: Service) -> N
 
 
 @pytest.mark.parametrize(
-    ("sent", "closes", "left"), [(b"", False, False), (b"", True, True), (b"GET / HTTP/1.1", True, False)]
+    ("sent", "closes", "disconnected"), [(b"", False, False), (b"", True, True), (b"GET / HTTP/1.1", True, False)]
 )
-def test_a_client_that_closes_and_sends_nothing_more_has_disconnected(sent: bytes, closes: bool, left: bool) -> None:
+def test_a_client_that_closes_and_sends_nothing_more_has_disconnected(
+    sent: bytes, closes: bool, disconnected: bool
+) -> None:
     ours, its = socket.socketpair()
     with ours, its:
         ours.settimeout(0)
@@ -187,7 +189,7 @@ def test_a_client_that_closes_and_sends_nothing_more_has_disconnected(sent: byte
         if closes:
             its.shutdown(socket.SHUT_WR)
 
-        assert ResponseBuffer(ours, time_limit=1).disconnected == left
+        assert ResponseBuffer(ours, time_limit=1).disconnected == disconnected
 
 
 def test_pictures_are_enhanced_in_a_batch(service: Service, small: NDArray[np.uint8]) -> None:

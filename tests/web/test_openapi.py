@@ -96,7 +96,7 @@ def test_a_parameter_is_described_the_same_in_query_and_form(name: str) -> None:
     ("form", "parameter"),
     [
         (form, parameter["$ref"].rpartition("/")[2])
-        for form, path in (("GuardForm", "/anonymize"), ("BatchForm", "/batches"))
+        for form, path in (("AnonymizeForm", "/anonymize"), ("BatchForm", "/batches"))
         for parameter in CONTRACT["paths"][path]["post"]["parameters"]
     ],
 )
@@ -114,8 +114,8 @@ def test_described_defaults_of_anonymize_are_those_of_the_code() -> None:
 
     assert parameters["method"]["schema"] == described(Method, default.mask.method)
     assert parameters["shape"]["schema"] == described(Shape, default.mask.shape)
-    assert parameters["guard_detail"]["schema"] == described(Detail, default.detail)
-    assert parameters["guard_format"]["schema"]["enum"] == [each.value for each in PictureFormat]
+    assert parameters["anonymize_detail"]["schema"] == described(Detail, default.detail)
+    assert parameters["picture_format"]["schema"]["enum"] == [each.value for each in PictureFormat]
     assert parameters["mask_scale"]["schema"]["default"] == default.mask.scale
 
 

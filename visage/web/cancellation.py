@@ -1,4 +1,4 @@
-"""Cancels the enhancement of a picture that nobody waits for, or that would delay the end of the process."""
+"""Cancels an enhancement whose client has disconnected, or that would delay a stop of the service."""
 
 import time
 from threading import Event
@@ -9,8 +9,8 @@ from werkzeug.exceptions import ClientDisconnected
 from visage.errors import NotReady
 from visage.runtime.enhancer import Enhancer
 
-# Longest rest of an enhancement after a stop signal. gunicorn's graceful timeout is 30 s (gunicorn.conf.py). Encoding
-# takes up to 14 s of it (`python -m benchmarks.superres formats`), and the current tile comes first.
+# Longest remaining time of an enhancement after a stop signal. gunicorn's graceful timeout is 30 s (gunicorn.conf.py).
+# Encoding takes up to 14 s of it (`python -m benchmarks.superres formats`), and the current tile comes first.
 MAX_SECONDS_AFTER_STOP = 10.0
 
 
@@ -36,7 +36,7 @@ class Cancellation:
         """Raise to abort the enhancement after `done` of `tiles`.
 
         Raises:
-            ClientDisconnected: the client has left.
+            ClientDisconnected: the client has disconnected.
             NotReady: the worker stops, and the picture would take too long.
         """
         if self._client is not None and self._client.disconnected:

@@ -1,7 +1,7 @@
 import requests
 
 with open("photo.jpg", "rb") as photo:
-    answer = requests.post("http://localhost:8080/anonymize?method=mosaic", files={"image": photo}, timeout=60)
-answer.raise_for_status()
+    response = requests.post("http://localhost:8080/anonymize?method=mosaic", files={"image": photo}, timeout=60)
+response.raise_for_status()
 with open("anonymous.jpg", "wb") as picture:
-    picture.write(answer.content)
+    picture.write(response.content)

@@ -1,7 +1,7 @@
 import requests
 
 with open("photo.jpg", "rb") as photo:
-    answer = requests.post("http://localhost:8080/predict?annotated=false", files={"image": photo}, timeout=60)
-answer.raise_for_status()
-for face in answer.json()["faces"]:
+    response = requests.post("http://localhost:8080/predict?annotated=false", files={"image": photo}, timeout=60)
+response.raise_for_status()
+for face in response.json()["faces"]:
     print(face["bbox"], face["gender"], face["age"])

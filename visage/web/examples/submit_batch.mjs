@@ -3,9 +3,9 @@ import { readFile, writeFile } from "node:fs/promises";
 const form = new FormData();
 form.append("files", new Blob([await readFile("photo.jpg")]), "photo.jpg");
 form.append("method", "mosaic");
-const answer = await fetch("http://localhost:8080/batches", { method: "POST", body: form });
-let batch = await answer.json();
-if (!answer.ok) throw new Error(batch.error);
+const response = await fetch("http://localhost:8080/batches", { method: "POST", body: form });
+let batch = await response.json();
+if (!response.ok) throw new Error(batch.error);
 const address = `http://localhost:8080/batches/${batch.id}`;
 while (["waiting", "running"].includes(batch.state)) {
   await new Promise((resolve) => setTimeout(resolve, 1000));

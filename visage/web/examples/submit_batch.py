@@ -3,9 +3,9 @@ import time
 import requests
 
 with open("photo.jpg", "rb") as photo:
-    answer = requests.post("http://localhost:8080/batches?method=mosaic", files=[("files", photo)], timeout=600)
-answer.raise_for_status()
-batch = answer.json()
+    response = requests.post("http://localhost:8080/batches?method=mosaic", files=[("files", photo)], timeout=600)
+response.raise_for_status()
+batch = response.json()
 address = f"http://localhost:8080/batches/{batch['id']}"
 while batch["state"] in {"waiting", "running"}:
     time.sleep(1)
