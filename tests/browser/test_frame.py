@@ -152,7 +152,7 @@ def test_views_and_docs_lead_to_each_other(window: Window) -> None:
     page.get_by_role("link", name="Docs").click()
     page.get_by_role("link", name="POST /batches", exact=True).click()
     expect(page.get_by_role("heading", name="POST /batches", exact=True)).to_be_in_viewport()
-    page.get_by_role("link", name="Guard", exact=True).click()
+    page.get_by_role("link", name="Hide faces", exact=True).click()
 
     expect(page.get_by_role("heading", name="Cover faces")).to_be_visible()
     expect(page).to_have_title(re.compile("^Cover faces . Visage$"))

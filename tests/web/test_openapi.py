@@ -234,7 +234,7 @@ def done(batches: Batches) -> str:
         new.add_failed("b.gif", UnsupportedType("This is no photo."))
         batch = new.submit(AnonymizeOptions())
     batches.store.write(output_key(batch.id, 1, 1), b"picture")
-    batches.finish(batch, batch.refused | {1: Done(faces=3, attempt=1)})
+    batches.finish(batch, batch.rejected | {1: Done(faces=3, attempt=1)})
     return f"/batches/{batch.id}"
 
 
