@@ -1,4 +1,4 @@
-"""Names that clients choose, and what is made of them."""
+"""Safe names from the names that clients choose."""
 
 import time
 
@@ -22,7 +22,7 @@ def safe(name: str) -> str:
         ("./a/./b.jpg", "a/b.jpg"),
     ],
 )
-def test_a_name_that_climbs_out_stays_inside(name: str, expected: str) -> None:
+def test_a_name_cannot_leave_its_folder(name: str, expected: str) -> None:
     assert safe(name) == expected
 
 
@@ -32,7 +32,7 @@ def test_an_absolute_name_becomes_relative(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["C:\\a\\b.jpg", "c:/a/b.jpg", "C:a/b.jpg", "/C:/a/b.jpg"])
-def test_a_drive_letter_is_left_out(name: str) -> None:
+def test_a_drive_letter_is_removed(name: str) -> None:
     assert safe(name) == "a/b.jpg"
 
 
@@ -40,15 +40,15 @@ def test_characters_that_windows_reserves_become_underscores() -> None:
     assert safe('a<b>c:d"e|f?g*h.jpg') == "a_b_c_d_e_f_g_h.jpg"
 
 
-def test_control_characters_are_left_out() -> None:
+def test_control_characters_are_removed() -> None:
     assert safe("a\0b\r\nc\x1b[31m\x7f\x85.jpg") == "abc[31m.jpg"
 
 
-def test_marks_that_turn_the_direction_of_writing_are_left_out() -> None:
+def test_bidirectional_marks_are_removed() -> None:
     assert safe("photo\u202egpj.exe") == "photogpj.exe"
 
 
-def test_what_utf_8_cannot_hold_is_left_out() -> None:
+def test_code_points_that_utf_8_cannot_encode_are_removed() -> None:
     assert safe("a\udcff.jpg").encode() == b"a.jpg"
 
 
@@ -65,16 +65,16 @@ def test_what_utf_8_cannot_hold_is_left_out() -> None:
         ("com10.jpg", "com10.jpg"),
     ],
 )
-def test_a_device_of_windows_gets_an_underscore(name: str, expected: str) -> None:
+def test_the_name_of_a_windows_device_gets_an_underscore(name: str, expected: str) -> None:
     assert safe(name) == expected
 
 
-def test_parts_end_without_dots_and_spaces() -> None:
+def test_dots_and_spaces_at_the_end_of_a_part_are_removed() -> None:
     assert safe(" a. /b.jpg. . ") == "a/b.jpg"
 
 
 @pytest.mark.parametrize("name", ["", "/", "..", "C:\\", "\0", "...", " "])
-def test_a_name_without_anything_left_is_unnamed(name: str) -> None:
+def test_an_empty_name_becomes_unnamed(name: str) -> None:
     assert safe(name) == "unnamed"
 
 
@@ -86,7 +86,7 @@ def test_a_long_part_is_cut_between_characters() -> None:
     assert safe("ä" * 300) == "ä" * 100
 
 
-def test_of_a_deep_path_the_last_parts_are_kept() -> None:
+def test_the_last_parts_of_a_deep_path_are_kept() -> None:
     assert safe("/".join(map(str, range(1000)))) == "/".join(map(str, range(990, 1000)))
 
 
@@ -98,11 +98,11 @@ def test_accents_are_composed() -> None:
     assert safe("a\u0308.jpg") == "ä.jpg"
 
 
-def test_letters_that_grow_when_composed_are_cut_again() -> None:
+def test_a_part_that_grows_when_composed_is_cut_again() -> None:
     assert len(safe("\U0001d160" * 50).encode()) <= 200
 
 
-def test_very_many_accents_take_no_time() -> None:
+def test_very_many_accents_take_little_time() -> None:
     started = time.process_time()
 
     assert len(safe("a" + "\u0301\u0323" * 30_000).encode()) <= 200
@@ -120,7 +120,7 @@ def test_equal_names_are_numbered() -> None:
     ]
 
 
-def test_names_that_differ_in_case_or_only_before_cleaning_are_numbered() -> None:
+def test_names_that_are_equal_apart_from_case_or_after_cleaning_are_numbered() -> None:
     assert list(safe_names(["a.jpg", "A.JPG", "../a.jpg", "a\0.jpg"])) == [
         "a.jpg",
         "A (2).JPG",
@@ -129,7 +129,7 @@ def test_names_that_differ_in_case_or_only_before_cleaning_are_numbered() -> Non
     ]
 
 
-def test_a_number_that_a_client_gave_is_not_given_again() -> None:
+def test_a_number_in_a_name_of_the_client_is_not_used_again() -> None:
     assert list(safe_names(["a (2).jpg", "a.jpg", "a.jpg", "a (3).jpg"])) == [
         "a (2).jpg",
         "a.jpg",
@@ -138,14 +138,14 @@ def test_a_number_that_a_client_gave_is_not_given_again() -> None:
     ]
 
 
-def test_ten_thousand_equal_names_stay_apart() -> None:
+def test_ten_thousand_equal_names_become_unique() -> None:
     names = list(safe_names(["a.jpg"] * 10_000))
 
     assert len(set(names)) == 10_000
     assert names[-1] == "a (10000).jpg"
 
 
-def test_names_are_taken_one_at_a_time() -> None:
+def test_names_are_read_one_at_a_time() -> None:
     names = iter(["a.jpg", "b.jpg"])
 
     first = next(safe_names(names))

@@ -1,4 +1,4 @@
-"""The result of a batch as a ZIP: what is in it, under which names, and that a part is never taken for the whole."""
+"""The result of a batch as a ZIP: contents, names, and errors before and during the stream."""
 
 import csv
 import io
@@ -50,7 +50,7 @@ def batches(tmp_path: Path) -> Batches:
 
 
 def finished(batches: Batches, options: Options | AnonymizeOptions, *files: tuple[str, bytes | Failure]) -> str:
-    """A batch with these files, each with what came of it."""
+    """Create a done batch with these files and outcomes; return its ID."""
     with batches.create() as new:
         for name, _ in files:
             new.add(name, b"photo")
@@ -88,10 +88,10 @@ def lines(table: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in table.splitlines()]
 
 
-# What is in it.
+# Contents.
 
 
-def test_of_photos_that_were_anonymized_it_has_the_pictures(batches: Batches) -> None:
+def test_the_archive_of_anonymized_photos_has_the_images(batches: Batches) -> None:
     batch_id = anonymized(batches, ("b.png", b"first"), ("holiday/a.jpg", b"second"))
 
     files = unpacked(batches, batch_id)
@@ -99,13 +99,13 @@ def test_of_photos_that_were_anonymized_it_has_the_pictures(batches: Batches) ->
     assert list(files.items()) == [("b.png", b"first"), ("holiday/a.jpg", b"second")]
 
 
-def test_of_photos_that_were_analyzed_it_has_two_tables(batches: Batches) -> None:
+def test_the_archive_of_analyzed_photos_has_two_tables(batches: Batches) -> None:
     batch_id = analyzed(batches, ("a.jpg", analysis(1)))
 
     assert list(unpacked(batches, batch_id)) == ["results.jsonl", "results.csv"]
 
 
-def test_json_lines_have_each_file_and_its_analysis_in_the_order_of_the_batch(batches: Batches) -> None:
+def test_json_lines_has_every_file_with_its_analysis_in_the_order_of_the_batch(batches: Batches) -> None:
     batch_id = analyzed(batches, ("b.jpg", analysis(2)), ("a.jpg", analysis(0)))
 
     table = lines(unpacked(batches, batch_id)["results.jsonl"])
@@ -113,7 +113,7 @@ def test_json_lines_have_each_file_and_its_analysis_in_the_order_of_the_batch(ba
     assert table == [{"file": "b.jpg"} | json.loads(analysis(2)), {"file": "a.jpg"} | json.loads(analysis(0))]
 
 
-def test_the_table_of_faces_has_a_row_a_face_and_one_for_a_file_without_any(batches: Batches) -> None:
+def test_the_table_of_faces_has_a_row_per_face_and_one_for_a_file_without_faces(batches: Batches) -> None:
     batch_id = analyzed(batches, ("b.jpg", analysis(2)), ("a.jpg", analysis(0)), ("c.jpg", analysis(1)))
 
     table = rows(unpacked(batches, batch_id)["results.csv"])
@@ -128,8 +128,8 @@ def test_the_table_of_faces_has_a_row_a_face_and_one_for_a_file_without_any(batc
 
 
 @pytest.mark.parametrize(("finish", "output"), [(anonymized, b"picture"), (analyzed, analysis(1))])
-def test_failures_have_a_table_in_both_kinds_of_batch(batches: Batches, finish: Any, output: bytes) -> None:
-    failure = Failure('It is "empty", alas.', "empty_image")
+def test_failures_are_listed_in_a_table_for_every_task(batches: Batches, finish: Any, output: bytes) -> None:
+    failure = Failure('It is "empty", sorry.', "empty_image")
     batch_id = finish(batches, ("a.jpg", failure), ("b.jpg", output), ("c.jpg", failure))
 
     *_, (name, table) = unpacked(batches, batch_id).items()
@@ -137,12 +137,12 @@ def test_failures_have_a_table_in_both_kinds_of_batch(batches: Batches, finish: 
     assert name == "failures.csv"
     assert rows(table) == [
         ["file", "code", "error"],
-        ["a.jpg", "empty_image", 'It is "empty", alas.'],
-        ["c.jpg", "empty_image", 'It is "empty", alas.'],
+        ["a.jpg", "empty_image", 'It is "empty", sorry.'],
+        ["c.jpg", "empty_image", 'It is "empty", sorry.'],
     ]
 
 
-def test_what_failed_is_in_no_other_table(batches: Batches) -> None:
+def test_a_failed_file_is_in_no_other_table(batches: Batches) -> None:
     batch_id = analyzed(batches, ("a.jpg", Failure("It is empty.", "empty_image")), ("b.jpg", analysis(1)))
 
     files = unpacked(batches, batch_id)
@@ -151,7 +151,7 @@ def test_what_failed_is_in_no_other_table(batches: Batches) -> None:
     assert rows(files["results.csv"]) == [COLUMNS, ["b.jpg", "1", *FACE_CELLS]]
 
 
-def test_what_was_refused_on_arrival_is_among_the_failures(tmp_path: Path, engine: Engine, tiny_png: bytes) -> None:
+def test_a_file_rejected_on_arrival_is_among_the_failures(tmp_path: Path, engine: Engine, tiny_png: bytes) -> None:
     with opened(Settings(state_dir=tmp_path), engine) as workshop:
         with workshop.batches.create() as new:
             new.add_failed("letter.pdf", EmptyImage("It is empty."))
@@ -165,7 +165,7 @@ def test_what_was_refused_on_arrival_is_among_the_failures(tmp_path: Path, engin
     }
 
 
-def test_what_the_workers_made_of_photos_comes_out_as_tables(tmp_path: Path, engine: Engine, tiny_png: bytes) -> None:
+def test_the_tables_have_the_results_of_the_workers(tmp_path: Path, engine: Engine, tiny_png: bytes) -> None:
     with opened(Settings(state_dir=tmp_path), engine) as workshop:
         batch_id = workshop.submit(tiny_png, GIF, tiny_png)
         workshop.process(workshop.worker())
@@ -182,7 +182,7 @@ def test_what_the_workers_made_of_photos_comes_out_as_tables(tmp_path: Path, eng
     assert [row[:2] for row in rows(files["failures.csv"])[1:]] == [["photo2.png", "unsupported_type"]]
 
 
-def test_what_the_workers_made_of_photos_comes_out_as_pictures(tmp_path: Path, engine: Engine, tiny_png: bytes) -> None:
+def test_the_archive_has_the_images_of_the_workers(tmp_path: Path, engine: Engine, tiny_png: bytes) -> None:
     with opened(Settings(state_dir=tmp_path), engine) as workshop:
         batch_id = workshop.submit(tiny_png, options=AnonymizeOptions())
         workshop.process(workshop.worker())
@@ -195,14 +195,14 @@ def test_what_the_workers_made_of_photos_comes_out_as_pictures(tmp_path: Path, e
 # Names.
 
 
-def test_names_are_safe_and_each_only_once(batches: Batches) -> None:
+def test_names_are_safe_and_unique(batches: Batches) -> None:
     names = ["../../a.jpg", "C:\\A.JPG", "nul.png", "/etc/b\0.png", ""]
     batch_id = anonymized(batches, *[(name, b"picture") for name in names])
 
     assert list(unpacked(batches, batch_id)) == ["a.jpg", "A (2).JPG", "_nul.png", "etc/b.png", "unnamed"]
 
 
-def test_tables_name_files_as_the_archive_does(batches: Batches) -> None:
+def test_tables_use_the_names_of_the_archive(batches: Batches) -> None:
     failure = Failure("It is empty.", "empty_image")
     batch_id = anonymized(batches, ("a.jpg", b"picture"), ("./a.jpg", failure), ("b/../a.jpg", b"another"))
 
@@ -221,7 +221,7 @@ def test_tables_name_files_as_the_archive_does(batches: Batches) -> None:
         ("a/failures.csv", "a/failures.csv"),
     ],
 )
-def test_no_file_stands_in_the_way_of_the_table_of_failures(batches: Batches, name: str, expected: str) -> None:
+def test_no_file_conflicts_with_the_table_of_failures(batches: Batches, name: str, expected: str) -> None:
     batch_id = anonymized(batches, (name, b"picture"), ("b.jpg", Failure("It is empty.", "empty_image")))
 
     assert list(unpacked(batches, batch_id)) == [expected, "failures.csv"]
@@ -236,7 +236,7 @@ def test_no_name_is_a_formula_for_a_spreadsheet(batches: Batches, name: str, tab
     assert rows(unpacked(batches, batch_id)[table])[1][0] == f"'{name}"
 
 
-def test_programs_that_read_lines_get_names_as_they_are(batches: Batches) -> None:
+def test_json_lines_has_unescaped_names(batches: Batches) -> None:
     batch_id = analyzed(batches, ("=1, \u201cé\u201d.jpg", analysis(0)))
 
     (line,) = lines(unpacked(batches, batch_id)["results.jsonl"])
@@ -244,18 +244,16 @@ def test_programs_that_read_lines_get_names_as_they_are(batches: Batches) -> Non
     assert line["file"] == "=1, \u201cé\u201d.jpg"
 
 
-# What cannot be had, and what breaks.
+# Errors.
 
 
 @pytest.mark.parametrize("batch_id", ["A" * 24, "../../etc/passwd"])
-def test_a_batch_that_there_is_not_is_told_before_anything_is_asked_of_the_stream(
-    batches: Batches, batch_id: str
-) -> None:
+def test_an_unknown_batch_raises_before_the_stream_begins(batches: Batches, batch_id: str) -> None:
     with pytest.raises(BatchNotFound):
         result_archive(batches, batch_id)
 
 
-def test_a_batch_that_is_not_done_is_told_before_anything_is_asked_of_the_stream(batches: Batches) -> None:
+def test_a_batch_that_is_not_done_raises_before_the_stream_begins(batches: Batches) -> None:
     with batches.create() as new:
         new.add("a.jpg", b"photo")
         batch_id = new.submit(Options()).id
@@ -264,7 +262,7 @@ def test_a_batch_that_is_not_done_is_told_before_anything_is_asked_of_the_stream
         result_archive(batches, batch_id)
 
 
-def test_a_queue_that_is_down_is_told_before_anything_is_asked_of_the_stream(tmp_path: Path, batches: Batches) -> None:
+def test_an_unavailable_queue_raises_before_the_stream_begins(tmp_path: Path, batches: Batches) -> None:
     batch_id = analyzed(batches, ("a.jpg", analysis(1)))
     elsewhere = open_batches(Settings(state_dir=tmp_path, batch_redis=f"redis://127.0.0.1:{free_port()}/0"))
 
@@ -273,7 +271,7 @@ def test_a_queue_that_is_down_is_told_before_anything_is_asked_of_the_stream(tmp
 
 
 @pytest.mark.parametrize("finish", [anonymized, analyzed])
-def test_a_batch_that_is_deleted_meanwhile_breaks_the_stream(batches: Batches, finish: Any) -> None:
+def test_a_deletion_of_the_batch_breaks_the_stream(batches: Batches, finish: Any) -> None:
     batch_id = finish(batches, *[(f"{number}.jpg", analysis(1)) for number in range(200)])
     stream = result_archive(batches, batch_id)
     sent = [next(stream)]
@@ -289,7 +287,7 @@ def test_a_batch_that_is_deleted_meanwhile_breaks_the_stream(batches: Batches, f
 @pytest.mark.parametrize(
     ("finish", "output"), [(anonymized, bytes(10_000)), (analyzed, analysis(5))], ids=["pictures", "tables"]
 )
-def test_memory_stays_flat_however_much_there_is(batches: Batches, finish: Any, output: bytes) -> None:
+def test_memory_does_not_grow_with_the_number_of_files(batches: Batches, finish: Any, output: bytes) -> None:
     batch_id = finish(batches, *[(f"{number}.jpg", output) for number in range(3000)])
     stream = result_archive(batches, batch_id)
 

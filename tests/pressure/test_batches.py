@@ -1,4 +1,4 @@
-"""Batches of a real service whose workers are killed, that is started again, and that has no room on its disk."""
+"""Batches of a real service: its processes are killed, it is restarted, and its disk is full."""
 
 import csv
 import io
@@ -39,20 +39,20 @@ JOBS = 2
 
 @pytest.fixture(params=["sqlite", pytest.param("redis", marks=needs_redis)])
 def redis_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a Redis, or nothing for SQLite."""
+    """The URL of a Redis; empty for SQLite."""
     with ExitStack() as stack:
         folder = tmp_path_factory.mktemp("redis")
         yield stack.enter_context(running_redis(folder)) if request.param == "redis" else ""
 
 
 def broken() -> list[bytes]:
-    """Ten files that cannot be answered, each for another reason or of another kind."""
+    """Return ten files that fail, each for another reason or of another format."""
     photo = encode(draw(96, 96), "JPEG")
     return [GIF, HEIC, AVIF, SVG, PDF, ZIP, b"", photo[: len(photo) // 2], broken_animation(), many_scans_jpeg(2000)]
 
 
 def photo(number: int) -> bytes:
-    """A small photo with a face, which no other number has."""
+    """Return a small photo with a face, different for each number."""
     pixels = draw(112, 96, {(24, 24, 60, 60): (MAGENTA, REDDISH, BLUISH)[number % 3]})
     pixels[100:, :, 0] = number % 256
     pixels[100:, :, 1] = number // 256
@@ -60,7 +60,7 @@ def photo(number: int) -> bytes:
 
 
 def thousand() -> dict[str, bytes]:
-    """A thousand files by name, of which every twentieth is broken."""
+    """Return a thousand files by name; every twentieth is broken."""
     bad = broken()
     return {
         f"photo{number}": bad[number // 20 % len(bad)] if number % 20 == 7 else photo(number) for number in range(FILES)
@@ -68,19 +68,19 @@ def thousand() -> dict[str, bytes]:
 
 
 def expected(engine: Engine, files: Mapping[str, bytes]) -> dict[str, bytes | str]:
-    """Of each file by name the picture that comes out, or the code of the reason why none does."""
-    due: dict[str, bytes | str] = {}
+    """Return the anonymized image or the error code of each file, by name."""
+    outcomes: dict[str, bytes | str] = {}
     for name, content in files.items():
         try:
-            due[name] = engine.anonymize(content).picture
+            outcomes[name] = engine.anonymize(content).picture
         except RequestError as error:
-            due[name] = error.code
-    return due
+            outcomes[name] = error.code
+    return outcomes
 
 
 @dataclass(frozen=True)
 class Seen:
-    """An event of a batch, of this `kind`, and when it came in UTC seconds."""
+    """An event of a batch, its `kind`, and when it arrived, in UTC seconds."""
 
     kind: str
     content: dict[str, Any]
@@ -88,18 +88,17 @@ class Seen:
 
     @property
     def count(self) -> int:
-        """How many files are worked on."""
+        """The number of processed files."""
         count: int = self.content["done"] + self.content["failed"]
         return count
 
 
 class Watcher:
-    """A client that watches a batch as browsers do: when the events break off it comes again, until their last."""
+    """A client that follows a batch as browsers do: it reconnects until it gets the last event."""
 
     def __init__(self, url: str) -> None:
         self.events: list[Seen] = []
-        # How often it was let in.
-        self.visits = 0
+        self.connections = 0
         self._url = url
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch)
@@ -119,13 +118,13 @@ class Watcher:
     def _watch(self) -> None:
         while not self.has_seen_the_end and not self._stopped.wait(0.1):
             with suppress(requests.RequestException):
-                self._visit()
+                self._connect()
 
-    def _visit(self) -> None:
+    def _connect(self) -> None:
         kind = ""
         with requests.get(self._url, stream=True, timeout=60) as answer:
             answer.raise_for_status()
-            self.visits += 1
+            self.connections += 1
             for line in answer.iter_lines(chunk_size=1, decode_unicode=True):
                 name, _, value = line.partition(": ")
                 if name == "event":
@@ -138,7 +137,7 @@ class Watcher:
 
 @contextmanager
 def started(log: Path, port: int, pack: Path, environment: Mapping[str, str]) -> Iterator[Service]:
-    """The service at a port that stays the same when it is started again."""
+    """Start the service at a given port, which a second start can use again."""
     own = {"VISAGE_PACK": str(pack), "PORT": str(port), "VISAGE_HOST": "127.0.0.1", "WEB_CONCURRENCY": "2"}
     with starting(log, port, ["app.py"], {**own, **environment}) as service:
 
@@ -152,14 +151,14 @@ def started(log: Path, port: int, pack: Path, environment: Mapping[str, str]) ->
 
 
 def count(url: str) -> int:
-    """How many files of the batch at `url` are worked on."""
+    """Return the number of processed files of the batch at `url`."""
     progress = requests.get(f"{url}?files=false", timeout=60).json()
-    worked_on: int = progress["done"] + progress["failed"]
-    return worked_on
+    processed: int = progress["done"] + progress["failed"]
+    return processed
 
 
 def fetched(url: str) -> dict[str, bytes | str]:
-    """The result of a batch as `expected` has it; no file is there twice."""
+    """Return the result of a batch in the form of `expected`; no file occurs twice."""
     answer = requests.get(f"{url}/result.zip", timeout=60)
     assert answer.status_code == 200, answer.text
     with ZipFile(io.BytesIO(answer.content)) as archive:
@@ -173,12 +172,12 @@ def fetched(url: str) -> dict[str, bytes | str]:
 
 
 def batch_files(*logs: Path) -> list[dict[str, Any]]:
-    """What is logged of the files of batches."""
+    """Return the log lines about files of batches."""
     lines = (line for log in logs for line in log.read_text().splitlines())
     return [json.loads(line) for line in lines if '"event":"batch_file"' in line]
 
 
-def test_a_thousand_photos_survive_two_killed_workers_and_a_new_start(
+def test_a_thousand_photos_survive_two_killed_processes_and_a_restart(
     tiny_pack: Path, tmp_path: Path, redis_url: str, engine: Engine
 ) -> None:
     files, state, port = thousand(), tmp_path / "state", free_port()
@@ -203,30 +202,30 @@ def test_a_thousand_photos_survive_two_killed_workers_and_a_new_start(
             kept = list((state / "batches").glob("*/in/*"))
             assert requests.delete(url, timeout=60).status_code == 204
             queue = open_batches(Settings(state_dir=state, batch_redis=redis_url)).queue.huey.storage
-            # A last turn that was asked for is still to be taken.
+            # The batch may still be in the queue.
             assert wait_for(lambda: queue.result_items() == {})
 
-    due = expected(engine, files)
-    assert Counter(isinstance(each, bytes) for each in due.values()) == {True: 950, False: 50}
-    assert result == due
+    wanted = expected(engine, files)
+    assert Counter(isinstance(each, bytes) for each in wanted.values()) == {True: 950, False: 50}
+    assert result == wanted
     assert [file["name"] for file in status["files"]] == list(files)
     assert {file["name"]: file["code"] for file in status["files"] if file["state"] == "failed"} == {
-        name: code for name, code in due.items() if isinstance(code, str)
+        name: code for name, code in wanted.items() if isinstance(code, str)
     }
 
     last = watcher.events[-1]
     assert (last.content["state"], last.content["done"], last.content["failed"]) == ("done", 950, 50)
     counts = [event.count for event in watcher.events]
     assert counts == sorted(counts)
-    assert watcher.visits >= 2
+    assert watcher.connections >= 2
     lines = batch_files(*logs)
     first_done = next(datetime.fromisoformat(line["time"]).timestamp() for line in lines if "faces" in line)
     assert next(event.time for event in watcher.events if event.content["done"]) - first_done < 1
 
-    # Only what was in hand when they were killed was begun again, and only that may lack its line.
+    # Only files in progress were started again when the processes were killed, and only these may have no log line.
     assert set(Counter(line["file"] for line in lines).values()) == {1}
-    refused_on_arrival = sum(content == ZIP for content in files.values())
-    assert len(lines) >= FILES - refused_on_arrival - 2 * JOBS
+    rejected_on_arrival = sum(content == ZIP for content in files.values())
+    assert len(lines) >= FILES - rejected_on_arrival - 2 * JOBS
     assert sum(line["attempt"] - 1 for line in lines) <= 2 * JOBS
     assert kept == []
     assert list((state / "batches").iterdir()) == []
@@ -234,14 +233,14 @@ def test_a_thousand_photos_survive_two_killed_workers_and_a_new_start(
 
 @pytest.fixture(scope="module")
 def full_disk(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
-    """What was seen of a service on a disk that was full and then was not."""
+    """The report of `full_disk`: a service whose disk is full, and then is not."""
     folder = tmp_path_factory.mktemp("full_disk")
     disk = folder / "disk"
     disk.mkdir()
     start = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs -o size=8m tmpfs {disk} && exec "$@"', "sh"]
     probe = subprocess.run([*start, "true"], capture_output=True, text=True, check=False)
     if probe.returncode != 0:
-        pytest.skip(f"needs a file system of its own: {probe.stderr.strip()}")
+        pytest.skip(f"needs its own file system: {probe.stderr.strip()}")
 
     command = [*start, sys.executable, "-m", "tests.pressure.full_disk", str(tiny_pack), str(disk), str(folder)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -252,7 +251,7 @@ def full_disk(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapp
 
 
 @pytest.mark.parametrize("way", ["while it comes", "in chunks", "unpacked"])
-def test_a_batch_for_which_there_is_no_room_is_refused_as_such_and_nothing_is_kept(
+def test_a_batch_without_room_is_rejected_as_storage_full_and_nothing_is_kept(
     full_disk: Mapping[str, Any], way: str
 ) -> None:
     assert full_disk["refused"][way] == {"status": 507, "code": "storage_full"}
@@ -267,5 +266,5 @@ def test_a_full_disk_fails_one_batch_and_no_other(full_disk: Mapping[str, Any]) 
     assert full_disk["consumer_lives"]
 
 
-def test_photos_are_answered_on_a_full_disk(full_disk: Mapping[str, Any]) -> None:
+def test_single_photos_are_processed_on_a_full_disk(full_disk: Mapping[str, Any]) -> None:
     assert full_disk["photos"] == [200, 200]

@@ -1,6 +1,6 @@
-"""Two machines work on the same batch, and one of them is cut off.
+"""Two machines process the same batch, and one of them loses its network.
 
-Each is a network namespace with a cable of its own to the namespace of the test, where Redis and the bucket are.
+Each is a network namespace with a virtual cable to the namespace of the test, where Redis and the bucket are.
 """
 
 import os
@@ -31,8 +31,8 @@ from visage.batches.state_machine import State
 from visage.runtime.engine import Engine
 from visage.settings import Settings
 
-# Where the test is for the machines, and these for it (RFC 2544: for networks that are tested). Hardly ever the
-# same: the namespaces of a run that was killed are still there, and answers would go to them.
+# Addresses of the test and of the machines (RFC 2544, for tests of networks). They are random, because the namespaces
+# of a killed run still exist and would receive the responses.
 NETWORK = f"198.{secrets.choice((18, 19))}.{secrets.randbelow(256)}"
 HERE = f"{NETWORK}.1"
 ADDRESSES = (f"{NETWORK}.2", f"{NETWORK}.3")
@@ -43,7 +43,7 @@ FILES = 60
 
 @dataclass(frozen=True)
 class Machine:
-    """A network namespace, and the end of its cable that is here; both have the same name."""
+    """A network namespace, and the near end of its cable; both have the same name."""
 
     name: str
     folder: Path
@@ -52,12 +52,12 @@ class Machine:
     def log(self) -> Path:
         return self.folder / "log"
 
-    def worked_on(self, batch_id: str) -> list[dict[str, Any]]:
-        """What it has logged of the files of a batch."""
+    def processed(self, batch_id: str) -> list[dict[str, Any]]:
+        """Return its log lines about the files of a batch."""
         files = (line for line in events(self.log) if line["event"] == "batch_file")
         return [line for line in files if batch_id.startswith(line["batch"])]
 
-    def cut_off(self) -> None:
+    def disconnect(self) -> None:
         ip("link", "set", self.name, "down")
 
     def connect(self) -> None:
@@ -65,7 +65,7 @@ class Machine:
 
     @contextmanager
     def consuming(self, pack: Path, redis: str, store: str) -> Iterator["subprocess.Popen[bytes]"]:
-        """A consumer of batches on this machine, which is dead at the end of the block."""
+        """Run a batch process on this machine, and kill it at the end of the block."""
         own = {
             "VISAGE_PACK": str(pack),
             "VISAGE_STATE_DIR": str(self.folder / "state"),
@@ -97,7 +97,7 @@ def machines(tmp_path: Path) -> Iterator[tuple[Machine, Machine]]:
 
 @contextmanager
 def connected(name: str, address: str, folder: Path) -> Iterator[Machine]:
-    """A machine of this `name` at `address`."""
+    """Create a machine of this `name` at `address`."""
     folder.mkdir()
     try:
         ip("netns", "add", name)
@@ -129,7 +129,7 @@ def listens(port: int) -> bool:
 
 @pytest.fixture
 def redis(machines: tuple[Machine, Machine]) -> Iterator[str]:
-    """The URL of a Redis that both machines reach."""
+    """The URL of a Redis that both machines can reach."""
     assert REDIS_SERVER is not None
     port = free_port()
     process = subprocess.Popen(
@@ -151,7 +151,7 @@ def store(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[str]:
-    """Where both machines find the photos. Who is cut off still reaches the folder, and not the bucket."""
+    """The store of both machines. A disconnected machine still reaches the folder, but not the bucket."""
     if request.param == "a shared folder":
         yield str(tmp_path / "shared")
         return
@@ -170,7 +170,7 @@ def store(
 
 
 def photos() -> list[bytes]:
-    """Large ones with a face, so that whoever is cut off has some in hand."""
+    """Return large photos with a face, so that a disconnected machine has some in progress."""
     noise = np.random.default_rng(1)
     pictures = noise.integers(0, 256, (FILES, 900, 900, 3), np.uint8)
     pictures[:, 200:600, 200:600] = MAGENTA
@@ -189,45 +189,45 @@ def is_done(batches: Batches, batch_id: str) -> bool:
 
 
 def fetched(batches: Batches, batch_id: str) -> list[tuple[int, bytes]]:
-    """The results of a batch with the numbers of their files."""
+    """Return the results of a batch with the numbers of their files."""
     return [(output.number, output.open().read()) for output in batches.outputs(batch_id)]
 
 
 @needs_redis
-def test_a_machine_that_is_cut_off_and_comes_back_loses_and_harms_nothing(
+def test_a_disconnected_machine_loses_no_file_and_repeats_none(
     machines: tuple[Machine, Machine], redis: str, store: str, tiny_pack: Path, tmp_path: Path, engine: Engine
 ) -> None:
     one, other = machines
     files = photos()
     batches = open_batches(Settings(state_dir=tmp_path / "web", batch_redis=redis, batch_store=store))
 
-    def both_take_part() -> bool:
+    def both_process_files() -> bool:
         batch_id = submit(batches, files[: 2 * JOBS])
         assert wait_for(lambda: is_done(batches, batch_id), 60)
-        return all(machine.worked_on(batch_id) for machine in machines)
+        return all(machine.processed(batch_id) for machine in machines)
 
     with one.consuming(tiny_pack, redis, store) as lonely, other.consuming(tiny_pack, redis, store) as steady:
-        assert wait_for(both_take_part, 60)
+        assert wait_for(both_process_files, 60)
         batch_id = submit(batches, files)
-        assert wait_for(lambda: one.worked_on(batch_id) and other.worked_on(batch_id), 60)
-        one.cut_off()
+        assert wait_for(lambda: one.processed(batch_id) and other.processed(batch_id), 60)
+        one.disconnect()
         assert not is_done(batches, batch_id)
         assert wait_for(lambda: is_done(batches, batch_id), 300)
         meanwhile = fetched(batches, batch_id)
         steady.send_signal(signal.SIGTERM)
         assert steady.wait(60) == 0
-        # What comes now can only be done by the one that was cut off.
+        # Only the machine that was disconnected can process this batch.
         one.connect()
         next_id = submit(batches, files[:JOBS])
         assert wait_for(lambda: is_done(batches, next_id), 300)
         lonely.send_signal(signal.SIGTERM)
         assert lonely.wait(120) == 0
 
-    due = [(number, engine.anonymize(content).picture) for number, content in enumerate(files, 1)]
-    assert meanwhile == due
-    assert fetched(batches, batch_id) == due
-    assert fetched(batches, next_id) == due[:JOBS]
-    lines = one.worked_on(batch_id) + other.worked_on(batch_id)
-    # What was in hand when the cable went, if anything was, was done by the other, once.
+    wanted = [(number, engine.anonymize(content).picture) for number, content in enumerate(files, 1)]
+    assert meanwhile == wanted
+    assert fetched(batches, batch_id) == wanted
+    assert fetched(batches, next_id) == wanted[:JOBS]
+    lines = one.processed(batch_id) + other.processed(batch_id)
+    # The other machine processed the files that were in progress, each once.
     assert len({line["file"] for line in lines}) == len(lines) >= FILES - JOBS
     assert sum(line["attempt"] - 1 for line in lines) <= JOBS

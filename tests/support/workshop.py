@@ -1,10 +1,14 @@
 """Batches with workers that a test steps by hand, and what can go wrong in them."""
 
+import errno
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from visage.batches import Batches
 from visage.batches.batch import BatchOptions
@@ -14,9 +18,12 @@ from visage.batches.queue import open_queue
 from visage.batches.results import Result
 from visage.batches.state_machine import Counts, LeaseOwner
 from visage.batches.store import Store
+from visage.errors import BatchesUnavailable, StorageFull
 from visage.faces.analyzer import Options
 from visage.runtime.engine import Engine
 from visage.settings import Settings
+
+HOUR = 3600
 
 
 @dataclass
@@ -100,3 +107,63 @@ def codes(workshop: Workshop, batch_id: str) -> list[str]:
     """Return for each file its state, `done` or `waiting`, or the code of its failure."""
     files = workshop.batches.status(batch_id).files
     return [each.failure.code if each.failure else each.state.value for each in files]
+
+
+class Killed(BaseException):
+    """The sudden end of a process."""
+
+
+def die(*_: object) -> None:
+    raise Killed
+
+
+def unreachable(*_: object) -> Any:
+    raise BatchesUnavailable("It cannot be reached.")
+
+
+def full(*_: object) -> None:
+    raise StorageFull("There is no room.")
+
+
+class HookedEngine:
+    """An engine that calls a function with each photo before it processes the photo."""
+
+    def __init__(self, engine: Engine, hook: Callable[[bytes], object]) -> None:
+        self._engine = engine
+        self._happening = hook
+        self.pack = engine.pack
+        self.leaks_memory = engine.leaks_memory
+
+    def analyze(self, photo: bytes, *arguments: Any, **named: Any) -> Any:
+        self._happening(photo)
+        return self._engine.analyze(photo, *arguments, **named)
+
+
+def stuck(monkeypatch: pytest.MonkeyPatch, batch_id: str) -> None:
+    """Let the removal of the directories of a batch fail."""
+    rmdir = Path.rmdir
+
+    def refuse(path: Path) -> None:
+        if batch_id in path.parts:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+        rmdir(path)
+
+    monkeypatch.setattr(Path, "rmdir", refuse)
+
+
+def stale(monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
+    """Let every `stat` of a file of this `name` fail, as in a network file system whose server is down.
+
+    Returns a list that collects the paths.
+    """
+    stats: list[str] = []
+    stat = os.stat
+
+    def fail(path: Any, *arguments: Any, **named: Any) -> os.stat_result:
+        if str(path).endswith(name):
+            stats.append(str(path))
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return stat(path, *arguments, **named)
+
+    monkeypatch.setattr(os, "stat", fail)
+    return stats

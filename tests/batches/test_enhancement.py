@@ -1,4 +1,4 @@
-"""Batches of pictures to be enlarged: they keep no other batch waiting, and a restart costs no attempt."""
+"""Enhancement in batches: it delays no other batch, and a restart costs no attempt."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -22,8 +22,8 @@ from visage.faces.analyzer import Options
 from visage.runtime.engine import Engine
 from visage.settings import Settings
 
-# Four tiles.
-PICTURE = cv2.imencode(".png", np.full((60, 60, 3), 127, np.uint8))[1].tobytes()
+# Four tiles of 32 pixels.
+IMAGE = cv2.imencode(".png", np.full((60, 60, 3), 127, np.uint8))[1].tobytes()
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def workshop(settings: Settings) -> Iterator[Workshop]:
         yield workshop
 
 
-class Interrupted:
-    """An engine in which something happens after the first tile of every picture."""
+class TileHookedEngine:
+    """An engine that calls a function after the first tile of every image."""
 
     def __init__(self, engine: Engine, hook: Callable[[], object]) -> None:
         self._engine = engine
@@ -48,39 +48,39 @@ class Interrupted:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def enhance(self, picture: bytes, progress: Progress) -> Enhanced:
-        def interrupt(done: int, tiles: int) -> None:
+    def enhance(self, image: bytes, progress: Progress) -> Enhanced:
+        def report(done: int, tiles: int) -> None:
             if done == 1:
                 self._happening()
             progress(done, tiles)
 
-        return self._engine.enhance(picture, interrupt)
+        return self._engine.enhance(image, report)
 
 
-def test_while_a_picture_is_enlarged_other_batches_go_on(workshop: Workshop, tiny_png: bytes) -> None:
-    enlarged = workshop.submit(PICTURE, PICTURE, options=EnhanceOptions())
-    analysed = workshop.submit(tiny_png, tiny_png, options=Options())
+def test_other_batches_continue_during_an_enhancement(workshop: Workshop, tiny_png: bytes) -> None:
+    enhanced = workshop.submit(IMAGE, IMAGE, options=EnhanceOptions())
+    analyzed = workshop.submit(tiny_png, tiny_png, options=Options())
     seen: list[tuple[list[str], list[str]]] = []
 
-    def give_others_turns() -> None:
+    def process_other_batches() -> None:
         workshop.process(worker)
-        seen.append((codes(workshop, enlarged), codes(workshop, analysed)))
+        seen.append((codes(workshop, enhanced), codes(workshop, analyzed)))
 
-    worker = workshop.worker(engine=Interrupted(workshop.engine, give_others_turns))
+    worker = workshop.worker(engine=TileHookedEngine(workshop.engine, process_other_batches))
     workshop.process(worker)
 
     assert seen[0] == (["waiting", "waiting"], ["done", "done"])
     assert seen[1:] == [(["done", "waiting"], ["done", "done"])]
-    assert codes(workshop, enlarged) == ["done", "done"]
-    assert workshop.batches.progress(enlarged).state is State.DONE
+    assert codes(workshop, enhanced) == ["done", "done"]
+    assert workshop.batches.progress(enhanced).state is State.DONE
 
 
-def test_a_picture_that_is_given_up_is_done_by_the_next_and_the_attempt_does_not_count(workshop: Workshop) -> None:
-    batch_id = workshop.submit(PICTURE, options=EnhanceOptions())
+def test_a_stopped_image_is_enhanced_by_the_next_process_and_its_attempt_does_not_count(workshop: Workshop) -> None:
+    batch_id = workshop.submit(IMAGE, options=EnhanceOptions())
     attempts: list[int] = []
 
     for _ in range(MAX_ATTEMPTS + 1):
-        worker = workshop.worker(engine=Interrupted(workshop.engine, lambda: worker.stop()))  # noqa: B023, PLW0108
+        worker = workshop.worker(engine=TileHookedEngine(workshop.engine, lambda: worker.stop()))  # noqa: B023, PLW0108
         workshop.process(worker, most=1)
         attempts.append(workshop.batches.states.last_lease(batch_id, 1).attempt)
     between = codes(workshop, batch_id)
@@ -91,54 +91,54 @@ def test_a_picture_that_is_given_up_is_done_by_the_next_and_the_attempt_does_not
     assert codes(workshop, batch_id) == ["done"]
 
 
-def test_while_a_picture_that_was_given_up_is_enlarged_other_batches_come_to_their_end(
+def test_other_batches_are_finished_while_a_stopped_image_is_enhanced_again(
     workshop: Workshop, tiny_png: bytes
 ) -> None:
-    workshop.submit(PICTURE, options=EnhanceOptions())
-    first = workshop.worker(engine=Interrupted(workshop.engine, lambda: first.stop()))  # noqa: PLW0108
+    workshop.submit(IMAGE, options=EnhanceOptions())
+    first = workshop.worker(engine=TileHookedEngine(workshop.engine, lambda: first.stop()))  # noqa: PLW0108
     workshop.process(first, most=1)
-    analysed = workshop.submit(tiny_png, options=Options())
+    analyzed = workshop.submit(tiny_png, options=Options())
     seen: list[State] = []
 
-    def give_others_turns() -> None:
+    def process_other_batches() -> None:
         others = threading.Thread(target=workshop.process, args=[second])
         others.start()
         others.join(60)
-        seen.append(workshop.batches.progress(analysed).state)
+        seen.append(workshop.batches.progress(analyzed).state)
 
-    second = workshop.worker(engine=Interrupted(workshop.engine, give_others_turns))
+    second = workshop.worker(engine=TileHookedEngine(workshop.engine, process_other_batches))
     workshop.process(second)
 
     assert seen == [State.DONE]
 
 
 def test_the_attempt_does_not_count_even_if_the_tile_never_ends(workshop: Workshop) -> None:
-    batch_id = workshop.submit(PICTURE, options=EnhanceOptions())
+    batch_id = workshop.submit(IMAGE, options=EnhanceOptions())
     counted: list[int] = []
 
-    def stop_and_look() -> None:
+    def stop_and_count() -> None:
         worker.stop()
         counted.append(workshop.batches.states.last_lease(batch_id, 1).attempt)
 
-    worker = workshop.worker(engine=Interrupted(workshop.engine, stop_and_look))
+    worker = workshop.worker(engine=TileHookedEngine(workshop.engine, stop_and_count))
     workshop.process(worker, most=1)
 
     assert counted == [0]
 
 
-def test_who_has_stopped_begins_no_picture(workshop: Workshop) -> None:
-    batch_id = workshop.submit(PICTURE, options=EnhanceOptions())
-    begun: list[str] = []
-    worker = workshop.worker(engine=Interrupted(workshop.engine, lambda: begun.append("a tile")))
+def test_a_stopped_worker_starts_no_image(workshop: Workshop) -> None:
+    batch_id = workshop.submit(IMAGE, options=EnhanceOptions())
+    started: list[str] = []
+    worker = workshop.worker(engine=TileHookedEngine(workshop.engine, lambda: started.append("a tile")))
 
     worker.stop()
     workshop.process(worker, most=1)
 
-    assert begun == []
+    assert started == []
     assert workshop.batches.states.last_lease(batch_id, 1).attempt == 0
 
 
-def test_a_wish_to_stop_is_not_kept_waiting_by_a_large_picture(settings: Settings) -> None:
+def test_a_large_image_does_not_delay_the_stop(settings: Settings) -> None:
     large = cv2.imencode(".png", np.full((1200, 2000, 3), 127, np.uint8))[1].tobytes()
     batches = open_batches(settings)
     with batches.create() as new:
