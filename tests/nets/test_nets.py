@@ -1,4 +1,4 @@
-"""Nets: what goes in, what comes out, and what is mended on the way."""
+"""Detector and classifiers: preprocessing, postprocessing, and the correction of prior steps."""
 
 import re
 from dataclasses import replace
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tests.support.tiny_pack import MAGENTA, TINY_FACES, draw
 from visage.errors import PackError
-from visage.nets.classifier import CROPS_HELD, Classifier, classify_by_all
+from visage.nets.classifier import CROPS_PER_BATCH, Classifier, classify_by_all
 from visage.nets.crops import square_crop
 from visage.nets.detector import FaceDetector, correct_prior_steps
 from visage.packs.pack import read_pack
@@ -35,15 +35,15 @@ def gender(tiny_pack: Path) -> Classifier:
     return Classifier(read_pack(tiny_pack).gender)
 
 
-def test_the_detector_gives_boxes_in_pixels_of_the_picture(detector: FaceDetector) -> None:
+def test_the_detector_returns_boxes_in_pixels_of_the_image(detector: FaceDetector) -> None:
     found = detector.detect(draw(faces=TINY_FACES), (96, 96))
 
-    sure = found.boxes[found.confidences > 0.5]
+    confident = found.boxes[found.confidences > 0.5]
 
-    assert sorted(map(tuple, sure.round().tolist())) == sorted(TINY_FACES)
+    assert sorted(map(tuple, confident.round().tolist())) == sorted(TINY_FACES)
 
 
-def test_boxes_are_clamped_to_the_picture(detector: FaceDetector) -> None:
+def test_boxes_are_clamped_to_the_image(detector: FaceDetector) -> None:
     corner = draw(faces={(0, 0, 64, 64): MAGENTA})
 
     found = detector.detect(corner, (96, 96))
@@ -61,7 +61,7 @@ def test_degenerate_boxes_are_dropped(detector: FaceDetector) -> None:
     assert found.boxes.shape == (0, 4)
 
 
-def test_a_strip_is_padded_and_its_faces_found_where_they_are(detector: FaceDetector) -> None:
+def test_faces_in_a_padded_strip_are_found_at_their_position(detector: FaceDetector) -> None:
     strip = draw(960, 120, {(360, 0, 480, 120): MAGENTA})
 
     found = detector.detect(strip, (128, 16))
@@ -71,14 +71,14 @@ def test_a_strip_is_padded_and_its_faces_found_where_they_are(detector: FaceDete
     np.testing.assert_allclose(best, [330, 0, 510, 120], atol=1)
 
 
-def test_no_face_is_an_empty_array(detector: FaceDetector) -> None:
+def test_an_image_without_a_face_gives_empty_arrays(detector: FaceDetector) -> None:
     found = detector.detect(draw(), (96, 96))
 
     assert found.boxes.shape == (0, 4)
     assert found.confidences.shape == (0,)
 
 
-def test_a_detection_leaves_the_pixels_alone(detector: FaceDetector) -> None:
+def test_detecting_does_not_change_the_pixels(detector: FaceDetector) -> None:
     pixels = draw(faces=TINY_FACES)
     before = pixels.copy()
 
@@ -87,17 +87,17 @@ def test_a_detection_leaves_the_pixels_alone(detector: FaceDetector) -> None:
     np.testing.assert_array_equal(pixels, before)
 
 
-def test_a_check_leaves_the_detector_as_it_was(astronaut: NDArray[np.uint8]) -> None:
+def test_a_check_does_not_change_later_detections(astronaut: NDArray[np.uint8]) -> None:
     compact = read_pack(BUNDLED_MODELS / "compact").face
     fresh, checked = FaceDetector(compact), FaceDetector(compact)
 
     checked.check()
 
-    # To the last bit: layers that are laid out in another way, and take half as long again, differ in it.
+    # Bit by bit: layers without Winograd's transform, which take half as long again, give slightly different boxes.
     assert np.array_equal(checked.detect(astronaut, (480, 480)).boxes, fresh.detect(astronaut, (480, 480)).boxes)
 
 
-def test_a_classifier_gives_each_face_its_probabilities(gender: Classifier) -> None:
+def test_a_classifier_returns_probabilities_for_each_face(gender: Classifier) -> None:
     boxes = np.array(list(TINY_FACES), np.float32)
 
     probabilities = gender.classify(draw(faces=TINY_FACES), boxes)
@@ -106,27 +106,25 @@ def test_a_classifier_gives_each_face_its_probabilities(gender: Classifier) -> N
     np.testing.assert_allclose(probabilities[:, 0], [0.5, 0.0047, 0.9953], atol=1e-3)
 
 
-def test_no_box_gives_no_probabilities(gender: Classifier) -> None:
+def test_without_boxes_there_are_no_probabilities(gender: Classifier) -> None:
     assert gender.classify(draw(), np.empty((0, 4), np.float32)).shape == (0, 2)
 
 
 @pytest.mark.parametrize(("width", "height"), [(384, 384), (387, 391), (1537, 769), (1536, 770)])
-def test_boxes_lie_where_the_faces_are_however_large_the_picture(
-    detector: FaceDetector, width: int, height: int
-) -> None:
-    """The tiny net's prior at one of its cells covers 60 to 84 of its 96 pixels."""
+def test_boxes_are_at_the_faces_whatever_the_size_of_the_image(detector: FaceDetector, width: int, height: int) -> None:
+    """One prior of the tiny net covers the pixels 60 to 84 of 96."""
     first, last = 60 / 96, 84 / 96
     face = (round(first * width), round(first * height), round(last * width), round(last * height))
 
     found = detector.detect(draw(width, height, {face: MAGENTA}), (96, 96))
 
     best = found.boxes[found.confidences.argmax()]
-    # The prior does not follow the face, which lies up to 3 pixels off it where odd rows were left out.
+    # The tiny net returns its prior as the box. The face is up to 3 pixels off where odd rows were dropped.
     np.testing.assert_allclose(best, face, atol=3.5)
 
 
-@pytest.mark.parametrize("count", [2, CROPS_HELD, CROPS_HELD + 1, 3 * CROPS_HELD])
-def test_faces_together_are_answered_as_alone(gender: Classifier, count: int) -> None:
+@pytest.mark.parametrize("count", [2, CROPS_PER_BATCH, CROPS_PER_BATCH + 1, 3 * CROPS_PER_BATCH])
+def test_faces_are_classified_together_as_separately(gender: Classifier, count: int) -> None:
     random = np.random.default_rng(count)
     pixels = random.integers(0, 256, (200, 200, 3), np.uint8)
     corners = random.uniform(0, 150, (count, 2))
@@ -138,17 +136,17 @@ def test_faces_together_are_answered_as_alone(gender: Classifier, count: int) ->
     np.testing.assert_array_equal(together, alone)
 
 
-def test_a_net_sees_one_face_at_a_time_so_that_it_is_never_laid_out_anew(
+def test_a_net_gets_one_face_at_a_time_so_that_its_input_size_never_changes(
     gender: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches: list[int] = []
     infer = Classifier._infer
 
-    def note(self: Classifier, blob: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def record(self: Classifier, blob: NDArray[np.uint8]) -> NDArray[np.float32]:
         batches.append(len(blob))
         return infer(self, blob)
 
-    monkeypatch.setattr(Classifier, "_infer", note)
+    monkeypatch.setattr(Classifier, "_infer", record)
 
     gender.classify(draw(faces=TINY_FACES), np.array(list(TINY_FACES), np.float32))
 
@@ -156,24 +154,24 @@ def test_a_net_sees_one_face_at_a_time_so_that_it_is_never_laid_out_anew(
 
 
 @pytest.mark.parametrize("swap_rb", [False, True])
-def test_a_net_sees_the_values_that_its_manifest_says(tiny_pack: Path, swap_rb: bool) -> None:
+def test_the_input_of_a_net_is_scaled_as_its_manifest_says(tiny_pack: Path, swap_rb: bool) -> None:
     spec = replace(read_pack(tiny_pack).gender, mean=(104.5, 117.25, 123.0), scale=0.017, swap_rb=swap_rb)
     pixels = np.random.default_rng(0).integers(0, 256, (*spec.input, 3), np.uint8)
     classifier = Classifier(spec)
 
-    answer = classifier.classify(pixels, box(0, 0, *spec.input)[None])
+    result = classifier.classify(pixels, box(0, 0, *spec.input)[None])
 
     crop = square_crop(pixels, box(0, 0, *spec.input), spec.crop_scale, spec.input)
     channels = (crop[..., ::-1] if swap_rb else crop).astype(np.float32)
     classifier._net.setInput(
         ((channels - np.array(spec.mean, np.float32)) * np.float32(spec.scale)).transpose(2, 0, 1)[None]
     )
-    np.testing.assert_allclose(answer, classifier._net.forward().reshape(1, -1), rtol=1e-5)
+    np.testing.assert_allclose(result, classifier._net.forward().reshape(1, -1), rtol=1e-5)
 
 
 @pytest.mark.parametrize("crop_scale", [1.0, 1.5])
-def test_nets_that_are_asked_together_answer_as_they_do_alone(tiny_pack: Path, crop_scale: float) -> None:
-    """At the same crop scale the tiny gender and age nets are fed alike, at another they are not."""
+def test_classifiers_give_the_same_results_together_as_separately(tiny_pack: Path, crop_scale: float) -> None:
+    """With equal crop scales the tiny gender and age nets share their preprocessing, with others they do not."""
     pack = read_pack(tiny_pack)
     gender, age = Classifier(pack.gender), Classifier(replace(pack.age, crop_scale=crop_scale))
     pixels, boxes = draw(faces=TINY_FACES), np.array(list(TINY_FACES), np.float32)
@@ -185,7 +183,7 @@ def test_nets_that_are_asked_together_answer_as_they_do_alone(tiny_pack: Path, c
 
 
 @pytest.mark.parametrize(("crop_scale", "cuts"), [(1.0, 3), (1.5, 6)])
-def test_a_crop_is_cut_once_for_nets_that_are_fed_alike(
+def test_nets_with_the_same_preprocessing_share_crops(
     tiny_pack: Path, monkeypatch: pytest.MonkeyPatch, crop_scale: float, cuts: int
 ) -> None:
     pack = read_pack(tiny_pack)
@@ -198,7 +196,7 @@ def test_a_crop_is_cut_once_for_nets_that_are_fed_alike(
     assert cut.call_count == cuts
 
 
-def test_an_earlier_answer_is_not_overwritten_by_the_next(gender: Classifier) -> None:
+def test_a_result_is_not_overwritten_by_the_next(gender: Classifier) -> None:
     pixels = draw(faces=TINY_FACES)
     boxes = np.array(list(TINY_FACES), np.float32)
     first = gender.classify(pixels, boxes[1:2])
@@ -209,14 +207,14 @@ def test_an_earlier_answer_is_not_overwritten_by_the_next(gender: Classifier) ->
     np.testing.assert_array_equal(first, copy)
 
 
-def test_labels_that_do_not_fit_the_net_are_refused(tiny_pack: Path) -> None:
+def test_a_wrong_number_of_labels_is_an_error(tiny_pack: Path) -> None:
     spec = replace(read_pack(tiny_pack).gender, labels=("Male", "Female", "Other"))
 
     with pytest.raises(PackError, match=r"gives 2 values a face, but its manifest names 3 labels"):
         Classifier(spec).classify(draw(), np.array([[0, 0, 9, 9]], np.float32))
 
 
-def test_a_net_that_is_no_detector_is_refused(tiny_pack: Path) -> None:
+def test_a_net_that_is_no_ssd_is_an_error(tiny_pack: Path) -> None:
     pack = read_pack(tiny_pack)
     spec = replace(pack.face, prototxt=pack.gender.prototxt, weights=pack.gender.weights, input=(16, 16))
 
@@ -224,7 +222,7 @@ def test_a_net_that_is_no_detector_is_refused(tiny_pack: Path) -> None:
         FaceDetector(spec).detect(draw(), (16, 16))
 
 
-def test_files_that_opencv_cannot_read_are_refused_by_name(tiny_pack: Path) -> None:
+def test_the_error_names_files_that_opencv_cannot_read(tiny_pack: Path) -> None:
     pack = read_pack(tiny_pack)
     spec = replace(pack.gender, weights=pack.face.prototxt)
 
@@ -232,7 +230,7 @@ def test_files_that_opencv_cannot_read_are_refused_by_name(tiny_pack: Path) -> N
         Classifier(spec)
 
 
-def test_prior_steps_that_are_true_strides_stay() -> None:
+def test_prior_steps_that_are_true_strides_are_kept() -> None:
     prototxt = b"prior_box_param { step: 8 } prior_box_param { step: 16.0 } prior_box_param {\n step: 64\n}"
 
     assert correct_prior_steps(prototxt) == prototxt
@@ -258,7 +256,7 @@ def test_a_crop_is_the_scaled_square_around_the_box() -> None:
     np.testing.assert_array_equal(crop, np.full((40, 40, 3), MAGENTA, np.uint8))
 
 
-def test_a_crop_beyond_the_edge_repeats_the_edge() -> None:
+def test_a_crop_beyond_the_edge_repeats_the_pixels_at_the_edge() -> None:
     pixels = np.tile(np.arange(100, dtype=np.uint8)[None, :, None], (100, 1, 3))
 
     crop = square_crop(pixels, box(80, 40, 120, 80), 1.0, (40, 40))
@@ -271,13 +269,13 @@ def test_a_crop_beyond_the_edge_repeats_the_edge() -> None:
 @pytest.mark.parametrize(
     "edges", [(0, 0, 1, 1), (-50, -50, -10, -10), (99, 99, 100, 100), (0, 0, 100, 3), (-1000, -1000, 1000, 1000)]
 )
-def test_a_crop_always_has_the_size_of_the_net(edges: tuple[float, ...]) -> None:
+def test_a_crop_always_has_the_input_size_of_the_net(edges: tuple[float, ...]) -> None:
     pixels = draw(100, 100)
 
     assert square_crop(pixels, box(*edges), 1.5, (16, 24)).shape == (24, 16, 3)
 
 
-def test_pixels_reach_the_net_in_the_manifest_s_order(tiny_pack: Path) -> None:
+def test_a_net_gets_channels_in_the_order_of_its_manifest(tiny_pack: Path) -> None:
     spec = read_pack(tiny_pack).gender
     boxes = np.array([[0, 0, 50, 50]], np.float32)
     red = np.full((50, 50, 3), (0, 0, 255), np.uint8)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tests.support.tiny_pack import BLUISH, MAGENTA, TINY_FACES, draw
 from visage.errors import EmptyImage, ImageTooLarge, PackError, QueueFull
-from visage.faces.analyzer import ENOUGH_SIDE, Options, original_box
+from visage.faces.analyzer import MIN_DECODED_SIDE, Options, original_box
 from visage.faces.face import Face
 from visage.faces.search import Detail
 from visage.images.boxes import Box
@@ -120,13 +120,13 @@ def test_a_large_photo_is_decoded_smaller_and_its_boxes_refer_to_the_original(en
     analysis = engine.analyze(photo)
 
     assert (analysis.width, analysis.height, analysis.annotated_scale) == (6144, 6144, 0.25)
-    assert 6144 * analysis.annotated_scale >= ENOUGH_SIDE
+    assert 6144 * analysis.annotated_scale >= MIN_DECODED_SIDE
     found = sorted(map(edges, analysis.faces))
     np.testing.assert_allclose(found, sorted(faces), atol=16)
 
 
 def test_all_detail_keeps_a_large_photo_at_full_size(engine: Engine) -> None:
-    photo = cv2.imencode(".jpg", draw(2 * ENOUGH_SIDE, 100))[1].tobytes()
+    photo = cv2.imencode(".jpg", draw(2 * MIN_DECODED_SIDE, 100))[1].tobytes()
 
     assert engine.analyze(photo, Options(detail=Detail.AUTO)).annotated_scale == 0.5
     assert engine.analyze(photo, Options(detail=Detail.HIGH)).annotated_scale == 1

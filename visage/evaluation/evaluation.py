@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from visage.errors import LabelsError, RequestError
 from visage.evaluation.labels import LabelledFace, LabelledPhoto
-from visage.faces.analyzer import ENOUGH_SIDE, Analyzer, Options
+from visage.faces.analyzer import Analyzer, Options, decode_for
 from visage.faces.face import Face
 from visage.faces.search import Detail
 from visage.images.boxes import intersection_over_union
-from visage.images.decoding import Photo, decode, inspect
+from visage.images.decoding import Photo, inspect
 from visage.images.headers import ImageHeader
 from visage.nets.detector import Detections
 from visage.packs.pack import Pack
@@ -226,7 +226,7 @@ def _decode(path: Path, detail: Detail) -> Photo:
     """The photo, decoded at the size that the service uses for `detail`."""
     data, header = _read(path)
     try:
-        return decode(data, header, None if detail is Detail.HIGH else ENOUGH_SIDE)
+        return decode_for(detail, data, header)
     except RequestError as error:
         raise LabelsError(f"{path}: {error}") from None
 

@@ -1,4 +1,4 @@
-"""A photo's pixels to a list of faces."""
+"""Analysis of one photo: detect faces, classify gender and age."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,26 +15,27 @@ from visage.errors import PackError
 from visage.faces.face import Face
 from visage.faces.search import Detail, find_faces, first_pass_size
 from visage.images.boxes import Box
-from visage.images.decoding import Photo
+from visage.images.decoding import Photo, decode
+from visage.images.headers import ImageHeader
 from visage.nets.classifier import Classifier, classify_by_all
 from visage.nets.detector import Detections, FaceDetector
 from visage.packs.enhance_spec import EnhanceSpec
 from visage.packs.pack import Pack
 from visage.timings import Timings
 
-# A photo whose longer side is at least twice this is decoded at 1/2, 1/4 or 1/8 unless every detail is wanted. Of 281
-# faces in mosaics of 2520 and 2880 pixels `auto` finds 209 as they are and 209 at half their size; faces of 27 pixels
-# width are as often told right as those of 78 (benchmarks/README.md).
-ENOUGH_SIDE = 1500
+# Unless `detail` is `high`, large photos are decoded at 1/2, 1/4 or 1/8, as long as the longer side keeps this many
+# pixels. Of 281 faces in mosaics of 2520 and 2880 pixels `auto` finds 209 both at full and at half size. Gender and age
+# are as often correct for faces 27 pixels wide as for 78 (docs/decisions.md).
+MIN_DECODED_SIDE = 1500
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the caller wants of an analysis.
+    """The options of an analysis.
 
-    `min_confidence` (0..1; the pack's own where None) is what a box needs to be a face, `max_faces` keeps the largest,
-    `min_face_size` is the least shorter side of a box in pixels of the original. With `enhance_faces` small faces are
-    enlarged by a net before gender and age are told.
+    `min_confidence` is the confidence threshold for faces (0..1); None stands for that of the pack. `max_faces` limits
+    the result to the largest faces. `min_face_size` is the smallest accepted shorter side of a box, in pixels of the
+    original. With `enhance_faces` the super-resolution net enlarges small faces before they are classified.
     """
 
     min_confidence: float | None = None
@@ -45,12 +46,15 @@ class Options:
 
 
 class Analyzer:
-    """Nets of its own; one photo at a time, by one thread at a time."""
+    """The nets of one slot. They analyze one photo at a time, in one thread at a time."""
 
     def __init__(self, pack: Pack, enhance_spec: EnhanceSpec | None = None, *, eager: bool = True) -> None:
-        """Read the nets of `pack`; those for gender and age, unless `eager`, when they are first asked for.
+        """Read the detector of `pack`, and its classifiers if `eager`; otherwise they are read on first use.
 
-        The one that enlarges small faces always is read then.
+        The net of `enhance_spec`, which enlarges small faces, is always read on first use.
+
+        Raises:
+            PackError: a file is missing or altered, or OpenCV cannot read it.
         """
         self.pack = pack
         self._enhance_spec = enhance_spec
@@ -59,7 +63,7 @@ class Analyzer:
             _ = self._classifiers
 
     def analyze(self, photo: Photo, options: Options, timings: Timings) -> tuple[Face, ...]:
-        """The faces of `photo`, largest first; `timings` gets the stages `detect` and `attributes`."""
+        """Return the faces in `photo`, largest first; record the stages `detect` and `attributes` in `timings`."""
         found = find_faces(self.detector, self.pack.face, photo.pixels, options.detail)
         chosen = self.choose(found, photo, options)
         timings.record("detect")
@@ -68,16 +72,13 @@ class Analyzer:
         return faces
 
     def describe(self, photo: Photo, found: Detections, *, enhanced: bool = False) -> tuple[Face, ...]:
-        """What the gender and age nets say of the faces that were `found` in `photo`, in their order.
-
-        Small ones are looked at as they are, or `enhanced`.
-        """
+        """Classify the faces `found` in `photo`, in their order; with `enhanced`, enlarge small ones first."""
         classifiers = self._classifiers
         small = are_small(found.boxes) if enhanced else np.zeros(len(found.boxes), bool)
         genders, ages = (np.empty((len(small), len(each.labels)), np.float32) for each in classifiers)
         genders[~small], ages[~small] = classify_by_all(classifiers, photo.pixels, found.boxes[~small])
         for index in np.flatnonzero(small):
-            around, box = self._enlarger.enhance_face(photo.pixels, found.boxes[index])
+            around, box = self._face_enhancer.enhance_face(photo.pixels, found.boxes[index])
             genders[index : index + 1], ages[index : index + 1] = classify_by_all(classifiers, around, box[None])
         return tuple(
             self._face(box, float(confidence), gender, age, photo)
@@ -86,44 +87,44 @@ class Analyzer:
 
     @cached_property
     def _classifiers(self) -> tuple[Classifier, Classifier]:
-        """Of gender and age."""
+        """The classifiers of gender and age."""
         return Classifier(self.pack.gender), Classifier(self.pack.age)
 
     @cached_property
-    def _enlarger(self) -> FaceEnhancer:
+    def _face_enhancer(self) -> FaceEnhancer:
         if self._enhance_spec is None:
             raise PackError(f"The pack in {self.pack.folder} has no net that enlarges faces.")
         crop_scale = max(self.pack.gender.crop_scale, self.pack.age.crop_scale)
         return FaceEnhancer(EnhanceNet(self._enhance_spec), crop_scale)
 
     def check(self) -> None:
-        """Run every net once, on as little as it takes. How gender and age nets are laid out for it serves photos too.
+        """Run every net once on a minimal input. The classifiers keep the memory of this run for photos.
 
         Raises:
             PackError: the nets do not run as their manifest says.
         """
         grey = np.full((2, 2, 3), 127, np.uint8)
-        with self._fitting():
+        with self._opencv_errors_as_pack_errors():
             self.detector.check()
             classify_by_all(self._classifiers, grey, np.array([[0, 0, 2, 2]], np.float32))
 
     def warm_up(self) -> None:
-        """Run every net as an ordinary photo does, so that the first ordinary photo is not slow.
+        """Run every net as for an ordinary photo, so that the first one is not slow.
 
-        Closer looks find their memory when a photo needs them: to have it ready would cost 5 to 60 MB for good.
+        Only the first detection pass runs. Memory for the finer passes, 5 to 60 MB, is allocated when a photo needs it.
 
         Raises:
             PackError: the nets do not run as their manifest says.
         """
         side = max(self.pack.face.input)
         grey = np.full((2 * side, 3 * side, 3), 127, np.uint8)
-        with self._fitting():
+        with self._opencv_errors_as_pack_errors():
             self.detector.detect(grey, first_pass_size(self.pack.face))
             classify_by_all(self._classifiers, grey, np.array([[0, 0, side, side]], np.float32))
 
     @contextmanager
-    def _fitting(self) -> Iterator[None]:
-        """Tell in one sentence what OpenCV has against the nets."""
+    def _opencv_errors_as_pack_errors(self) -> Iterator[None]:
+        """Raise OpenCV's errors as PackError, with the first line of their message."""
         try:
             yield
         except cv2.error as error:
@@ -131,15 +132,15 @@ class Analyzer:
             raise PackError(f"The nets in {self.pack.folder} do not fit their manifest: {reason}.") from None
 
     def choose(self, found: Detections, photo: Photo, options: Options) -> Detections:
-        """The boxes that the caller wants, largest first."""
-        least = self.pack.face.min_confidence if options.min_confidence is None else options.min_confidence
-        # Judged as they are answered, in whole pixels of the original.
-        sure = np.flatnonzero(found.confidences >= least).tolist()
-        boxes = {index: original_box(found.boxes[index], photo) for index in sure}
-        wanted = [index for index in sure if min(boxes[index].width, boxes[index].height) >= options.min_face_size]
-        # A stable sort: of equally large faces the more confident comes first.
-        wanted = sorted(wanted, key=lambda index: -boxes[index].area)[: options.max_faces]
-        return Detections(found.boxes[wanted], found.confidences[wanted])
+        """Apply the confidence threshold, `min_face_size` and `max_faces` of `options`; sort, largest first."""
+        threshold = self.pack.face.min_confidence if options.min_confidence is None else options.min_confidence
+        confident = found.select(found.confidences >= threshold)
+        # Sizes are those that the response shows, in whole pixels of the original.
+        boxes = [original_box(box, photo) for box in confident.boxes]
+        large = [index for index, box in enumerate(boxes) if min(box.width, box.height) >= options.min_face_size]
+        # The sort is stable, so the more confident of equally large faces comes first.
+        chosen = sorted(large, key=lambda index: -boxes[index].area)[: options.max_faces]
+        return confident.select(np.array(chosen, int))
 
     def _face(
         self,
@@ -150,19 +151,31 @@ class Analyzer:
         photo: Photo,
     ) -> Face:
         ranges = self.pack.age.ranges
-        middles = [(first + last) / 2 for first, last in ranges]
+        means = [(first + last) / 2 for first, last in ranges]
         return Face(
             box=original_box(box, photo),
             confidence=confidence,
             gender_probabilities=_by_label(self.pack.gender.labels, gender),
             age_probabilities=_by_label(self.pack.age.labels, age),
             age_range=ranges[int(age.argmax())],
-            age_years=float(np.dot(age, middles) / age.sum()),
+            age_years=float(np.dot(age, means) / age.sum()),
         )
 
 
+def decode_for(detail: Detail, data: bytes, header: ImageHeader) -> Photo:
+    """Decode the image `data`, whose header was inspected, at the size that `detail` needs.
+
+    Raises:
+        UndecodableImage: the image is cut short or damaged.
+    """
+    return decode(data, header, None if detail is Detail.HIGH else MIN_DECODED_SIDE)
+
+
 def original_box(box: NDArray[np.float32], photo: Photo) -> Box:
-    """A box (4,) in decoded pixels as whole pixels of the upright original, at least 1 x 1 and inside it."""
+    """Convert `box` (4,), in pixels of the decoded photo, to whole pixels of the upright original.
+
+    The result is inside the original and at least 1 x 1.
+    """
     x1, y1, x2, y2 = (float(edge) / photo.scale for edge in box)
     left, top = min(max(0, round(x1)), photo.width - 1), min(max(0, round(y1)), photo.height - 1)
     right, bottom = min(max(left + 1, round(x2)), photo.width), min(max(top + 1, round(y2)), photo.height)

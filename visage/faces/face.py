@@ -1,4 +1,4 @@
-"""What is known of a face: plain data, the same for the library, the service and the command line."""
+"""A face with its attributes, as the library, the service and the command line return it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from visage.images.boxes import Box
 class Face:
     """A face and its attributes.
 
-    `confidence` (0..1) is the detector's. The probabilities (0..1, summing to 1) are keyed by the pack's labels, in
-    the manifest's order. `age_range` holds the inclusive years of the likeliest group; `age_years` is the expectation
-    over the groups' middles.
+    `box` is in pixels of the upright original. `confidence` (0..1) is the detector's. The probabilities (0..1, sum 1)
+    have the labels of the pack as keys, in the order of its manifest. `age_range` are the first and last year of the
+    most probable group. `age_years` is the expected age: the mean of the groups' means, weighted by probability.
     """
 
     box: Box
@@ -25,8 +25,8 @@ class Face:
 
     @cached_property
     def gender(self) -> str:
-        """The likelier label, such as `Female`."""
-        return _likeliest(self.gender_probabilities)
+        """The most probable label, such as `Female`."""
+        return _most_probable(self.gender_probabilities)
 
     @property
     def gender_confidence(self) -> float:
@@ -34,13 +34,13 @@ class Face:
 
     @cached_property
     def age(self) -> str:
-        """The label of the likeliest group, such as `(25-32)`."""
-        return _likeliest(self.age_probabilities)
+        """The label of the most probable group, such as `(25-32)`."""
+        return _most_probable(self.age_probabilities)
 
     @property
     def age_confidence(self) -> float:
         return self.age_probabilities[self.age]
 
 
-def _likeliest(probabilities: Mapping[str, float]) -> str:
+def _most_probable(probabilities: Mapping[str, float]) -> str:
     return max(probabilities, key=probabilities.__getitem__)

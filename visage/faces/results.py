@@ -1,4 +1,4 @@
-"""The answer to one photo, and the same as plain data: alike in every answer and on the command line."""
+"""The result of an analysis, and its JSON for the service and the command line."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from visage.packs.pack import Pack
 
 @dataclass(frozen=True)
 class Analysis:
-    """The answer to one photo.
+    """The faces in a photo.
 
-    `width` and `height` are those of the upright original, to which the faces' boxes refer. `annotated` is a JPEG at
-    `annotated_scale` of the original's size, or None where it was not asked for. `seconds` tells where the time went:
-    `wait`, `decode`, `detect`, `attributes`, `annotate`, `encode`; before them `cache`, where there is one. An answer
-    that it knew is `cached`, and `cache` is all that it took.
+    `width` and `height` are the size of the upright original in pixels. `faces` are sorted by size, largest first.
+    `annotated` is a JPEG with the faces marked, or None if it was not requested; `annotated_scale` is its size over
+    that of the original. `seconds` are the timings of the stages `wait`, `decode`, `detect`, `attributes`, `annotate`
+    and `encode`, with a cache also `cache`. A result from the cache is `cached` and has the stage `cache` only.
     """
 
     width: int
@@ -38,7 +38,7 @@ class Analysis:
 
 
 def face_as_json(face: Face) -> dict[str, Any]:
-    """One face as plain data; probabilities with four decimals, more than the nets are worth."""
+    """Return a face as JSON types. Probabilities have four decimals, which is finer than the accuracy of the nets."""
     return {
         "bbox": list(face.box.corners),
         "confidence": round(face.confidence, 4),

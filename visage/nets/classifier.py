@@ -1,6 +1,6 @@
-"""One wrapper for a classifier of face crops: preprocess, infer, postprocess.
+"""Classifiers of face crops: preprocess and infer.
 
-A `cv2.dnn.Net` keeps the blobs of its last forward, so a wrapper belongs to one thread at a time.
+A `cv2.dnn.Net` keeps the blobs of its last forward pass, so each classifier belongs to one thread at a time.
 """
 
 from collections.abc import Sequence
@@ -13,18 +13,17 @@ from visage.nets.crops import square_crop
 from visage.nets.net import read_net, set_input, to_blob
 from visage.packs.pack import ClassifierSpec
 
-# Faces whose crops are held at a time: what one net works on before the next one does, so that its weights stay in the
-# processor's cache meanwhile.
-CROPS_HELD = 16
+# Number of crops that one net classifies before the next does, so that its weights stay in the processor's cache.
+CROPS_PER_BATCH = 16
 
 
 class Classifier:
-    """A net that gives a probability to each label of its manifest, for every crop of a batch."""
+    """A net that returns a probability for each label of its manifest."""
 
     def __init__(self, spec: ClassifierSpec) -> None:
         self._spec = spec
         self._net = read_net(spec, spec.prototxt.read())
-        # Winograd's transform of the weights takes up to seven times their memory and gains these small inputs nothing.
+        # Winograd's transform takes up to seven times the memory of the weights, and small inputs gain nothing.
         self._net.enableWinograd(useWinograd=False)
 
     @property
@@ -33,12 +32,18 @@ class Classifier:
 
     @property
     def preprocessing(self) -> tuple[object, ...]:
-        """What makes a crop's values: nets of which this is equal may share them."""
+        """The values that preprocessing depends on. Nets with equal values can share blobs."""
         spec = self._spec
         return spec.input, spec.mean, spec.scale, spec.swap_rb, spec.crop_scale
 
     def classify(self, pixels: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities (n, labels) in 0..1 for the faces in `boxes` (n, 4) of (h, w, 3) uint8 BGR `pixels`."""
+        """Return probabilities (n, labels) float32 in 0..1 for the faces in (h, w, 3) uint8 BGR `pixels`.
+
+        `boxes` are (n, 4) float32, x1 y1 x2 y2 in pixels.
+
+        Raises:
+            PackError: the net has another number of outputs than its manifest has labels.
+        """
         return classify_by_all([self], pixels, boxes)[0]
 
     def _preprocess(self, pixels: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -46,7 +51,7 @@ class Classifier:
 
     def _infer(self, blob: NDArray[np.uint8]) -> NDArray[np.float32]:
         set_input(self._net, blob, self._spec)
-        # A copy, because the net writes its next answer over this one.
+        # A copy, because the next forward pass overwrites the output.
         output: NDArray[np.float32] = self._net.forward().reshape(-1).copy()  # type: ignore[assignment]
         if len(output) != len(self.labels):
             raise PackError(
@@ -59,18 +64,23 @@ class Classifier:
 def classify_by_all(
     classifiers: Sequence[Classifier], pixels: NDArray[np.uint8], boxes: NDArray[np.float32]
 ) -> list[NDArray[np.float32]]:
-    """What each of `classifiers` says of the faces, as `Classifier.classify` does.
+    """Return what `Classifier.classify` returns, for each of `classifiers`.
 
-    Crops are cut once for all nets that are fed alike. Faces go through a net one by one: a batch saves no time, but
-    every other number of faces would have OpenCV lay out its memory and its weights anew (benchmarks/README.md).
+    Nets with the same preprocessing share their blobs. A net classifies one face at a time: a batch saves no time, and
+    OpenCV would allocate memory and rearrange weights whenever the number of faces changes.
+
+    Raises:
+        PackError: a net has another number of outputs than its manifest has labels.
     """
-    answers: list[NDArray[np.float32]] = [np.empty((len(boxes), len(each.labels)), np.float32) for each in classifiers]
-    for start in range(0, len(boxes), CROPS_HELD):
+    probabilities: list[NDArray[np.float32]] = [
+        np.empty((len(boxes), len(each.labels)), np.float32) for each in classifiers
+    ]
+    for start in range(0, len(boxes), CROPS_PER_BATCH):
         blobs: dict[object, list[NDArray[np.uint8]]] = {}
-        for classifier, answer in zip(classifiers, answers, strict=True):
-            fed = classifier.preprocessing
-            if fed not in blobs:
-                blobs[fed] = [classifier._preprocess(pixels, box) for box in boxes[start : start + CROPS_HELD]]
-            for index, blob in enumerate(blobs[fed], start):
-                answer[index] = classifier._infer(blob)
-    return answers
+        for classifier, rows in zip(classifiers, probabilities, strict=True):
+            key = classifier.preprocessing
+            if key not in blobs:
+                blobs[key] = [classifier._preprocess(pixels, box) for box in boxes[start : start + CROPS_PER_BATCH]]
+            for index, blob in enumerate(blobs[key], start):
+                rows[index] = classifier._infer(blob)
+    return probabilities

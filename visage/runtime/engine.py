@@ -20,11 +20,10 @@ from visage.anonymize.plan import plan_redaction
 from visage.anonymize.results import Anonymized
 from visage.enhance.results import Enhanced
 from visage.enhance.tiles import Progress, no_progress
-from visage.faces.analyzer import ENOUGH_SIDE, Analyzer, Options
+from visage.faces.analyzer import Analyzer, Options, decode_for
 from visage.faces.annotation import annotate
 from visage.faces.face import Face
 from visage.faces.results import Analysis
-from visage.faces.search import Detail
 from visage.images.decoding import Photo, decode, inspect
 from visage.images.encoding import encode_as, encode_jpeg
 from visage.images.headers import ImageHeader
@@ -179,7 +178,7 @@ class Engine:
         """Answer a photo in a slot."""
         with self._slot() as (analyzer, waited):
             timings = Timings()
-            photo = decode(data, header, None if options.detail is Detail.HIGH else ENOUGH_SIDE)
+            photo = decode_for(options.detail, data, header)
             timings.record("decode")
             faces = analyzer.analyze(photo, options, timings)
             picture = self._annotate(photo, faces, timings) if annotated else None
