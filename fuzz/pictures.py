@@ -27,7 +27,7 @@ from visage.images.decoding import decode, inspect
 MOST_PIXELS = 4_000_000
 
 # So little that most are reduced as far as can be.
-ENOUGH_SIDE = 8
+MIN_SIDE = 8
 
 _PHOTO = gradient(41, 67)
 _GREY = _PHOTO[..., 0].copy()
@@ -90,9 +90,9 @@ def check(data: bytes) -> None:
     except RequestError:
         return
     assert header.width * header.height <= MOST_PIXELS, header
-    for enough_side in (None, ENOUGH_SIDE):
+    for min_side in (None, MIN_SIDE):
         try:
-            photo = decode(data, header, enough_side)
+            photo = decode(data, header, min_side)
         except RequestError:
             continue
         height, width, channels = photo.pixels.shape

@@ -25,11 +25,11 @@ def broken(folder: Path, tiny_png: bytes, tiny_jpeg: bytes) -> dict[str, str]:
     """Twelve broken files in a tree, and the reason that must be listed for each."""
     bmp = b"BM" + bytes(12) + struct.pack("<IiiHH", 40, 60_000, 60_000, 1, 24) + bytes(24)
     contents: dict[str, tuple[bytes, str]] = {
-        "empty.jpg": (b"", "The picture is empty"),
+        "empty.jpg": (b"", "The image is empty"),
         "text.jpg": (b"no picture", "This kind of file is not accepted"),
         "cut.jpg": (tiny_jpeg[: len(tiny_jpeg) // 2], "cut short or damaged"),
         "sub/cut.png": (tiny_png[: len(tiny_png) // 2], "The PNG is cut short"),
-        "sub/head.jpg": (tiny_jpeg[:10], "The picture ends within its header"),
+        "sub/head.jpg": (tiny_jpeg[:10], "The image ends within its header"),
         "sub/damaged.png": (tiny_png[:60] + bytes(60) + tiny_png[120:], "The PNG is"),
         "sub/clip.mp4": (b"\0\0\0\x18ftypisom" + bytes(100), "This kind of file is not accepted"),
         "phone.heic": (b"\0\0\0\x18ftypheic" + bytes(100), "HEIC is not accepted"),

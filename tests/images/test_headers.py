@@ -1,4 +1,4 @@
-"""What a picture's first bytes tell, on good, odd, damaged and hostile files."""
+"""Image headers of valid, unusual, damaged and hostile files."""
 
 import struct
 import time
@@ -32,7 +32,7 @@ from visage.errors import UndecodableImage, UnsupportedType
 from visage.images.headers import ImageHeader, read_header
 
 PHOTO = gradient(21, 34)
-SEE_THROUGH = np.dstack([PHOTO, PHOTO[..., 0]])
+TRANSPARENT = np.dstack([PHOTO, PHOTO[..., 0]])
 BARE_JPEG = b"\xff\xd8" + jpeg_frame(21, 34) + b"\xff\xd9"
 
 SAMPLES = {
@@ -40,12 +40,12 @@ SAMPLES = {
     "progressive jpeg": encode(PHOTO, "JPEG", progressive=True),
     "jpeg with exif": encode(PHOTO, "JPEG", exif=b"Exif\0\0" + exif(6)),
     "png": encode(PHOTO, "PNG"),
-    "png with alpha and exif": encode(SEE_THROUGH, "PNG", exif=exif(6, ">")),
+    "png with alpha and exif": encode(TRANSPARENT, "PNG", exif=exif(6, ">")),
     "palette png": encode(PHOTO, "PNG", "P"),
     "animated png": animation("PNG", PHOTO, PHOTO[::-1]),
     "webp": encode(PHOTO, "WEBP"),
-    "webp without loss": encode(SEE_THROUGH, "WEBP", lossless=True),
-    "webp with alpha and exif": encode(SEE_THROUGH, "WEBP", exif=exif(6)),
+    "webp without loss": encode(TRANSPARENT, "WEBP", lossless=True),
+    "webp with alpha and exif": encode(TRANSPARENT, "WEBP", exif=exif(6)),
     "animated webp": animation("WEBP", PHOTO, PHOTO[::-1]),
     "bmp": encode(PHOTO, "BMP"),
 }
@@ -68,14 +68,14 @@ SAMPLES = {
         ("bmp", ImageHeader("BMP", 34, 21)),
     ],
 )
-def test_a_header_tells_type_size_orientation_and_transparency(name: str, header: ImageHeader) -> None:
+def test_a_header_has_type_size_orientation_and_transparency(name: str, header: ImageHeader) -> None:
     assert read_header(SAMPLES[name]) == header
 
 
 @pytest.mark.parametrize(
     ("orientation", "size"), [(1, (3, 2)), (2, (3, 2)), (4, (3, 2)), (5, (2, 3)), (6, (2, 3)), (8, (2, 3))]
 )
-def test_the_upright_size_swaps_what_lies_on_its_side(orientation: int, size: tuple[int, int]) -> None:
+def test_the_upright_size_swaps_sides_for_rotated_images(orientation: int, size: tuple[int, int]) -> None:
     assert ImageHeader("JPEG", 3, 2, orientation).upright_size == size
 
 
@@ -106,7 +106,7 @@ def test_the_upright_size_swaps_what_lies_on_its_side(orientation: int, size: tu
         ("This kind of file", b"\xff"),
     ],
 )
-def test_a_refused_type_is_called_by_its_name(name: str, content: bytes) -> None:
+def test_the_error_names_the_rejected_type(name: str, content: bytes) -> None:
     with pytest.raises(UnsupportedType, match=f"^{name} is not accepted; send the photo as JPEG, PNG, WebP or BMP.$"):
         read_header(content)
 
@@ -137,18 +137,18 @@ def test_the_orientation_is_read_in_either_byte_order(orientation: int, order: s
         pytest.param(b"II*\0\x08\0\0\0" + struct.pack("<H", 0) + exif(6)[10:], id="no entries"),
     ],
 )
-def test_an_orientation_that_makes_no_sense_is_upright(tiff: bytes) -> None:
+def test_an_invalid_orientation_is_upright(tiff: bytes) -> None:
     assert read_header(with_exif(BARE_JPEG, tiff)) == ImageHeader("JPEG", 34, 21, 1)
 
 
-def test_the_orientation_may_stand_behind_other_entries() -> None:
+def test_the_orientation_may_follow_other_entries() -> None:
     other = struct.pack("<HHII", 0x010F, 2, 4, 0x41414141)
     tiff = b"II*\0\x08\0\0\0" + struct.pack("<H", 2) + other + exif(3)[10:]
 
     assert read_header(with_exif(BARE_JPEG, tiff)).orientation == 3
 
 
-def test_another_segment_of_the_same_number_is_no_exif() -> None:
+def test_another_segment_with_the_same_marker_is_no_exif() -> None:
     xmp = jpeg_segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + exif(6))
 
     assert read_header(b"\xff\xd8" + xmp + BARE_JPEG[2:]).orientation == 1
@@ -161,12 +161,12 @@ def test_fill_bytes_may_precede_a_marker() -> None:
 
 
 @pytest.mark.parametrize("marker", [0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA])
-def test_every_kind_of_frame_tells_its_size(marker: int) -> None:
+def test_every_kind_of_frame_gives_the_size(marker: int) -> None:
     assert read_header(b"\xff\xd8" + jpeg_frame(21, 34, marker) + b"\xff\xd9") == ImageHeader("JPEG", 34, 21)
 
 
 @pytest.mark.parametrize("marker", [0xC4, 0xC8, 0xCC])
-def test_tables_are_not_taken_for_frames(marker: int) -> None:
+def test_tables_are_not_read_as_frames(marker: int) -> None:
     tables = jpeg_segment(marker, struct.pack(">BHH", 8, 9999, 9999))
 
     assert read_header(b"\xff\xd8" + tables + BARE_JPEG[2:]) == ImageHeader("JPEG", 34, 21)
@@ -174,7 +174,7 @@ def test_tables_are_not_taken_for_frames(marker: int) -> None:
 
 @pytest.mark.parametrize("marker", [0x00, 0x01, 0xD0, 0xD7, 0xD8])
 def test_a_size_cannot_hide_behind_a_marker_without_a_length(marker: int) -> None:
-    # Decoders see the large frame, whoever skips it as the content of a segment sees the small one.
+    # Decoders find the large frame. A reader that skips it as the content of a segment finds the small one.
     hidden = jpeg_segment(marker, jpeg_frame(20000, 20000))
 
     with pytest.raises(UndecodableImage):
@@ -197,7 +197,7 @@ def test_a_size_cannot_hide_behind_a_marker_without_a_length(marker: int) -> Non
         pytest.param(b"\xff\xd8" + jpeg_frame(21, 0), id="no width"),
     ],
 )
-def test_a_jpeg_without_a_sound_header_is_refused(content: bytes) -> None:
+def test_a_jpeg_with_a_damaged_header_is_rejected(content: bytes) -> None:
     with pytest.raises(UndecodableImage):
         read_header(content)
 
@@ -216,12 +216,12 @@ def test_a_jpeg_without_a_sound_header_is_refused(content: bytes) -> None:
         pytest.param(png(1, 1, 8, 2, b"")[:33] + 10**5 * png_chunk(b"tEXt", b""), id="empty chunks to the end"),
     ],
 )
-def test_a_png_without_a_sound_header_is_refused(content: bytes) -> None:
+def test_a_png_with_a_damaged_header_is_rejected(content: bytes) -> None:
     with pytest.raises(UndecodableImage):
         read_header(content)
 
 
-def test_a_transparent_colour_of_a_png_is_seen() -> None:
+def test_a_transparent_colour_of_a_png_counts_as_alpha() -> None:
     with_key = png(1, 1, 8, 2, b"\0\1\2\3", png_chunk(b"tRNS", bytes(6)))
 
     assert read_header(with_key).has_alpha
@@ -238,12 +238,12 @@ def test_a_transparent_colour_of_a_png_is_seen() -> None:
         pytest.param(b"RIFF\0\0\0\0WEBPVP8 \x0a\0\0\0\0\0\0\x9d\x01\x2a\0\0\0\0", id="no pixels"),
     ],
 )
-def test_a_webp_without_a_sound_header_is_refused(content: bytes) -> None:
+def test_a_webp_with_a_damaged_header_is_rejected(content: bytes) -> None:
     with pytest.raises(UndecodableImage):
         read_header(content)
 
 
-def test_empty_chunks_to_the_end_of_a_webp_are_passed_over() -> None:
+def test_empty_chunks_to_the_end_of_a_webp_are_skipped() -> None:
     canvas = struct.pack("<I3s3s", 0, (33).to_bytes(3, "little"), (20).to_bytes(3, "little"))
 
     header = read_header(b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0" + canvas + bytes(10**6))
@@ -274,7 +274,7 @@ def test_both_kinds_of_bmp_headers_are_read(content: bytes, header: ImageHeader)
         pytest.param(b"BM", id="magic bytes alone"),
     ],
 )
-def test_a_bmp_without_a_sound_header_is_refused(content: bytes) -> None:
+def test_a_bmp_with_a_damaged_header_is_rejected(content: bytes) -> None:
     with pytest.raises(UndecodableImage):
         read_header(content)
 
@@ -283,57 +283,59 @@ def test_a_jpeg_may_have_a_hundred_scans() -> None:
     assert read_header(many_scans_jpeg(100)) == ImageHeader("JPEG", 8, 8)
 
 
-def test_a_jpeg_of_more_scans_is_refused() -> None:
+def test_a_jpeg_with_more_scans_is_rejected() -> None:
     with pytest.raises(UndecodableImage, match="more than 100 scans"):
         read_header(many_scans_jpeg(101))
 
 
 @pytest.mark.parametrize("hidden", [b"\xff\xd9", b"\xff\xff\xd9", b"\xff"])
-def test_scans_do_not_hide_behind_a_comment_that_looks_like_the_end(hidden: bytes) -> None:
+def test_scans_after_a_comment_that_looks_like_the_end_are_counted(hidden: bytes) -> None:
     with pytest.raises(UndecodableImage, match="more than 100 scans"):
         read_header(many_scans_jpeg(101, jpeg_segment(0xFE, hidden)))
 
 
-def test_what_looks_like_scans_inside_a_segment_or_behind_the_picture_does_not_count() -> None:
+def test_bytes_like_scans_in_a_segment_or_after_the_image_do_not_count() -> None:
     many = 1000 * b"\xff\xda"
 
     assert read_header(many_scans_jpeg(10, jpeg_segment(0xE2, many)) + many) == ImageHeader("JPEG", 8, 8)
 
 
-@pytest.mark.parametrize(("scanned", "judged"), [(1, "more than 100 scans"), (3, None)])
-def test_scans_of_a_baseline_jpeg_count_unless_the_first_has_every_colour(scanned: int, judged: str | None) -> None:
+@pytest.mark.parametrize(("components", "error"), [(1, "more than 100 scans"), (3, None)])
+def test_scans_of_a_baseline_jpeg_count_unless_the_first_has_every_component(
+    components: int, error: str | None
+) -> None:
     frame = jpeg_segment(0xC0, struct.pack(">BHHB9B", 8, 8, 8, 3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0))
-    colours = bytes(value for colour in range(1, scanned + 1) for value in (colour, 0))
-    scan = jpeg_segment(0xDA, bytes([scanned]) + colours + bytes([0, 63, 0]))
+    selectors = bytes(value for component in range(1, components + 1) for value in (component, 0))
+    scan = jpeg_segment(0xDA, bytes([components]) + selectors + bytes([0, 63, 0]))
     picture = b"\xff\xd8" + frame + 101 * scan + b"\xff\xd9"
 
-    if judged:
-        with pytest.raises(UndecodableImage, match=judged):
+    if error:
+        with pytest.raises(UndecodableImage, match=error):
             read_header(picture)
     else:
         assert read_header(picture) == ImageHeader("JPEG", 8, 8)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_every_prefix_has_a_header_or_is_refused(name: str) -> None:
+def test_every_prefix_has_a_header_or_is_rejected(name: str) -> None:
     whole = SAMPLES[name]
 
-    neither = [length for length in range(len(whole) + 1) if not has_header_or_is_refused(whole[:length])]
+    neither = [length for length in range(len(whole) + 1) if not has_header_or_is_rejected(whole[:length])]
 
     assert neither == []
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_every_mutation_has_a_header_or_is_refused(name: str) -> None:
+def test_every_mutation_has_a_header_or_is_rejected(name: str) -> None:
     others = list(SAMPLES.values())
     seeds = [f"header of {name}, {number}" for number in range(5000 // len(SAMPLES) + 1)]
 
-    neither = [seed for seed in seeds if not has_header_or_is_refused(mutated(Random(seed), SAMPLES[name], others))]
+    neither = [seed for seed in seeds if not has_header_or_is_rejected(mutated(Random(seed), SAMPLES[name], others))]
 
     assert neither == []
 
 
-def has_header_or_is_refused(content: bytes) -> bool:
+def has_header_or_is_rejected(content: bytes) -> bool:
     try:
         header = read_header(content)
     except (UnsupportedType, UndecodableImage) as error:
@@ -353,10 +355,10 @@ def has_header_or_is_refused(content: bytes) -> bool:
         pytest.param(b"<?xml" + 10 * 2**20 * b" ", id="XML without an end"),
     ],
 )
-def test_ten_megabytes_made_to_be_slow_are_judged_within_seconds(content: bytes) -> None:
+def test_ten_megabytes_designed_to_be_slow_take_only_seconds(content: bytes) -> None:
     started = time.process_time()
 
-    judged = has_header_or_is_refused(content)
+    valid = has_header_or_is_rejected(content)
 
-    assert judged
+    assert valid
     assert time.process_time() - started < 5

@@ -1,4 +1,4 @@
-"""Bytes to pixels: every kind of picture that is taken, upright and on white; damaged ones show nothing of others."""
+"""Decoding: every accepted kind of image, orientation, transparency; damaged images show no pixels of others."""
 
 import resource
 import struct
@@ -38,9 +38,9 @@ LIMIT = 50_000_000
 
 PHOTO = gradient(61, 83)
 GREY = PHOTO[..., 0].copy()
-# Transparency from none to full, across the gradients.
-SEE_THROUGH = np.dstack([PHOTO, np.tile(np.linspace(0, 255, 61).astype(np.uint8)[:, None], 83)])
-SEE_THROUGH_GREY = np.dstack([GREY, GREY, GREY, SEE_THROUGH[..., 3]])
+# Alpha from 0 to 255.
+TRANSPARENT = np.dstack([PHOTO, np.tile(np.linspace(0, 255, 61).astype(np.uint8)[:, None], 83)])
+TRANSPARENT_GREY = np.dstack([GREY, GREY, GREY, TRANSPARENT[..., 3]])
 
 RED, GREEN, BLUE = (0, 0, 255), (0, 255, 0), (255, 0, 0)
 
@@ -48,12 +48,12 @@ RED, GREEN, BLUE = (0, 0, 255), (0, 255, 0), (255, 0, 0)
 PALETTE = bytes([*RED, 0, *GREEN, 0, 30, 20, 10, 0, *BLUE, 0]) + bytes(4 * 252)
 
 
-def read(data: bytes, enough_side: int | None = None) -> Photo:
-    return decode(data, inspect(data, LIMIT), enough_side)
+def read(data: bytes, min_side: int | None = None) -> Photo:
+    return decode(data, inspect(data, LIMIT), min_side)
 
 
 def on_white(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """What a (h, w, 4) picture looks like on white paper, by the book."""
+    """Blend a (h, w, 4) image with white in 64-bit floats."""
     opaque = pixels[..., 3:] / 255
     mixed: NDArray[np.float64] = pixels[..., :3] * opaque + 255 * (1 - opaque)
     return mixed.round().astype(np.uint8)
@@ -64,23 +64,23 @@ def assert_alike(pixels: NDArray[np.uint8], wanted: NDArray[np.uint8], tolerance
     np.testing.assert_allclose(pixels.astype(int), wanted.astype(int), atol=tolerance)
 
 
-def test_no_bytes_are_an_empty_picture() -> None:
+def test_no_bytes_are_an_empty_image() -> None:
     with pytest.raises(EmptyImage):
         inspect(b"", LIMIT)
 
 
-def test_a_picture_is_judged_by_the_limit_before_it_is_decoded() -> None:
+def test_the_limit_of_pixels_is_checked_before_decoding() -> None:
     huge = png(50_000, 50_000, 8, 2, b"")
 
     with pytest.raises(ImageTooLarge, match="50000 x 50000 pixels; at most 50,000,000 in all"):
         inspect(huge, LIMIT)
 
 
-def test_a_picture_of_exactly_the_limit_is_taken() -> None:
+def test_an_image_of_exactly_the_limit_is_accepted() -> None:
     assert inspect(encode(PHOTO, "PNG"), 61 * 83).width == 83
 
 
-def test_a_picture_of_a_pixel_more_is_not() -> None:
+def test_an_image_above_the_limit_is_rejected() -> None:
     with pytest.raises(ImageTooLarge):
         inspect(encode(PHOTO, "PNG"), 61 * 83 - 1)
 
@@ -102,7 +102,7 @@ def test_a_picture_of_a_pixel_more_is_not() -> None:
         pytest.param(encode(PHOTO, "BMP"), 0, id="BMP"),
     ],
 )
-def test_a_coloured_picture_keeps_its_colours(picture: bytes, tolerance: int) -> None:
+def test_a_colour_image_keeps_its_colours(picture: bytes, tolerance: int) -> None:
     assert_alike(read(picture).pixels, PHOTO, tolerance)
 
 
@@ -116,7 +116,7 @@ def test_a_coloured_picture_keeps_its_colours(picture: bytes, tolerance: int) ->
         pytest.param(encode(GREY, "WEBP", lossless=True), 0, id="WebP"),
     ],
 )
-def test_a_grey_picture_becomes_three_equal_channels(picture: bytes, tolerance: int) -> None:
+def test_a_grey_image_gets_three_equal_channels(picture: bytes, tolerance: int) -> None:
     assert_alike(read(picture).pixels, np.dstack([GREY] * 3), tolerance)
 
 
@@ -131,7 +131,7 @@ def test_a_grey_picture_becomes_three_equal_channels(picture: bytes, tolerance: 
         pytest.param(bmp(3, 1, 4, 0, b"\x20\x10\0\0", PALETTE[:64]), id="4-bit BMP"),
     ],
 )
-def test_a_palette_is_looked_up(picture: bytes) -> None:
+def test_a_palette_is_applied(picture: bytes) -> None:
     assert read(picture).pixels.tolist() == [[[30, 20, 10], list(RED), list(GREEN)]]
 
 
@@ -145,13 +145,13 @@ def test_one_bit_is_black_or_white(kind: str) -> None:
 
 
 @pytest.mark.parametrize(("depth", "row", "wanted"), [(2, 0b00011011, [0, 85, 170, 255]), (4, 0xF1, [255, 17])])
-def test_fewer_bits_are_spread_over_the_whole_range(depth: int, row: int, wanted: list[int]) -> None:
+def test_values_of_fewer_bits_are_scaled_to_the_whole_range(depth: int, row: int, wanted: list[int]) -> None:
     photo = read(png(len(wanted), 1, depth, 0, bytes([0, row])))
 
     assert photo.pixels[0].tolist() == [[value] * 3 for value in wanted]
 
 
-def test_an_interlaced_png_is_put_together() -> None:
+def test_an_interlaced_png_is_decoded() -> None:
     values = np.arange(64, dtype=np.uint8).reshape(8, 8)
     # Adam7: first row, step down, first column, step right of each pass (PNG, 8.2).
     passes = [(0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4), (2, 4, 0, 2), (0, 2, 1, 2), (1, 2, 0, 1)]
@@ -172,21 +172,21 @@ def test_an_interlaced_png_is_put_together() -> None:
         pytest.param(bmp(4, 1, 8, 1, bytes([1, 3, 3, 0, 0, 1]), PALETTE), id="run lengths"),
     ],
 )
-def test_every_kind_of_bmp_is_read(picture: bytes) -> None:
+def test_every_kind_of_bmp_is_decoded(picture: bytes) -> None:
     assert read(picture).pixels.tolist() == [[list(BLUE), list(RED), list(RED), list(RED)]]
 
 
 @pytest.mark.parametrize(
     ("picture", "stored", "tolerance"),
     [
-        pytest.param(encode(SEE_THROUGH, "PNG"), SEE_THROUGH, 1, id="PNG"),
-        pytest.param(encode_16_bit(SEE_THROUGH), SEE_THROUGH, 1, id="16-bit PNG"),
-        pytest.param(encode(SEE_THROUGH_GREY, "PNG", "LA"), SEE_THROUGH_GREY, 2, id="grey PNG"),
-        pytest.param(encode(SEE_THROUGH, "WEBP", lossless=True, exact=True), SEE_THROUGH, 1, id="WebP without loss"),
-        pytest.param(encode(SEE_THROUGH, "WEBP", quality=100, exact=True), SEE_THROUGH, 14, id="WebP"),
+        pytest.param(encode(TRANSPARENT, "PNG"), TRANSPARENT, 1, id="PNG"),
+        pytest.param(encode_16_bit(TRANSPARENT), TRANSPARENT, 1, id="16-bit PNG"),
+        pytest.param(encode(TRANSPARENT_GREY, "PNG", "LA"), TRANSPARENT_GREY, 2, id="grey PNG"),
+        pytest.param(encode(TRANSPARENT, "WEBP", lossless=True, exact=True), TRANSPARENT, 1, id="WebP without loss"),
+        pytest.param(encode(TRANSPARENT, "WEBP", quality=100, exact=True), TRANSPARENT, 14, id="WebP"),
     ],
 )
-def test_transparency_is_laid_on_white(picture: bytes, stored: NDArray[np.uint8], tolerance: int) -> None:
+def test_transparency_is_blended_with_white(picture: bytes, stored: NDArray[np.uint8], tolerance: int) -> None:
     assert_alike(read(picture).pixels, on_white(stored), tolerance)
 
 
@@ -210,7 +210,7 @@ def test_transparency_is_laid_on_white(picture: bytes, stored: NDArray[np.uint8]
         ),
     ],
 )
-def test_rarer_transparency_is_laid_on_white(picture: bytes, wanted: list[list[int]]) -> None:
+def test_rare_kinds_of_transparency_are_blended_with_white(picture: bytes, wanted: list[list[int]]) -> None:
     assert_alike(read(picture).pixels[0], np.array(wanted, np.uint8), 1)
 
 
@@ -221,11 +221,11 @@ def test_rarer_transparency_is_laid_on_white(picture: bytes, wanted: list[list[i
         pytest.param(png(1, 1, 8, 2, b"\0\x32\x32\x32", png_chunk(b"tRNS", b"\0")), id="colour of too few bytes"),
     ],
 )
-def test_transparency_that_opencv_does_not_see_is_opaque(picture: bytes) -> None:
+def test_transparency_that_opencv_does_not_support_is_opaque(picture: bytes) -> None:
     assert read(picture).pixels.tolist() == [[[50, 50, 50]]]
 
 
-def test_transparency_is_laid_on_white_over_many_strips() -> None:
+def test_transparency_is_blended_with_white_in_all_strips() -> None:
     tall = np.full((1000, 3, 4), 100, np.uint8)
     tall[:, :, 3] = np.arange(1000)[:, None] % 256
 
@@ -237,7 +237,7 @@ def test_transparency_is_laid_on_white_over_many_strips() -> None:
     [("JPEG", {"quality": 95, "subsampling": 0}), ("PNG", {}), ("WEBP", {"lossless": True})],
 )
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_turned_picture_becomes_upright(orientation: int, kind: str, options: dict[str, Any]) -> None:
+def test_a_rotated_image_becomes_upright(orientation: int, kind: str, options: dict[str, Any]) -> None:
     stored = encode(as_stored(PHOTO, orientation), kind, exif=b"Exif\0\0" + exif(orientation), **options)
 
     photo = read(stored)
@@ -247,15 +247,15 @@ def test_a_turned_picture_becomes_upright(orientation: int, kind: str, options: 
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
-def test_a_turned_picture_with_transparency_becomes_upright(kind: str) -> None:
-    stored = encode(as_stored(SEE_THROUGH, 6), kind, exif=b"Exif\0\0" + exif(6), lossless=True, exact=True)
+def test_a_rotated_image_with_transparency_becomes_upright(kind: str) -> None:
+    stored = encode(as_stored(TRANSPARENT, 6), kind, exif=b"Exif\0\0" + exif(6), lossless=True, exact=True)
 
-    assert_alike(read(stored).pixels, on_white(SEE_THROUGH), 1)
+    assert_alike(read(stored).pixels, on_white(TRANSPARENT), 1)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP"])
 @pytest.mark.parametrize(
-    ("longer", "enough_side", "reduction"),
+    ("longer", "min_side", "reduction"),
     [
         (799, None, 1),
         (799, 800, 1),
@@ -268,10 +268,10 @@ def test_a_turned_picture_with_transparency_becomes_upright(kind: str) -> None:
         (7000, 400, 8),
     ],
 )
-def test_the_greatest_reduction_that_leaves_enough_is_chosen(
-    longer: int, enough_side: int | None, reduction: int, kind: str
+def test_the_smallest_size_with_enough_pixels_is_chosen(
+    longer: int, min_side: int | None, reduction: int, kind: str
 ) -> None:
-    photo = read(encode(plain(16, longer, BLUE), kind), enough_side)
+    photo = read(encode(plain(16, longer, BLUE), kind), min_side)
 
     assert (photo.width, photo.height) == (longer, 16)
     # Decoders round up or down.
@@ -282,7 +282,7 @@ def test_the_greatest_reduction_that_leaves_enough_is_chosen(
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_turned_picture_is_reduced_by_its_longer_side_too(orientation: int, kind: str) -> None:
+def test_a_rotated_image_is_reduced_by_its_longer_side_too(orientation: int, kind: str) -> None:
     upright = gradient(333, 501)
     stored = encode(as_stored(upright, orientation), kind, exif=b"Exif\0\0" + exif(orientation))
 
@@ -296,7 +296,7 @@ def test_a_turned_picture_is_reduced_by_its_longer_side_too(orientation: int, ki
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP"])
 @pytest.mark.parametrize(("width", "height"), [(1, 20000), (20000, 1), (3, 20000), (20000, 7)])
-def test_a_reduction_leaves_at_least_a_pixel(width: int, height: int, kind: str) -> None:
+def test_a_reduction_leaves_at_least_one_pixel(width: int, height: int, kind: str) -> None:
     photo = read(encode(np.zeros((height, width, 3), np.uint8), kind), 1000)
 
     assert min(photo.pixels.shape[:2]) >= 1
@@ -304,18 +304,18 @@ def test_a_reduction_leaves_at_least_a_pixel(width: int, height: int, kind: str)
     assert (photo.width, photo.height) == (width, height)
 
 
-def test_a_picture_wider_than_opencv_can_is_refused() -> None:
+def test_an_image_too_wide_for_opencv_is_rejected() -> None:
     data = png(2**20 + 1, 1, 8, 0, bytes(2**20 + 2))
 
     with pytest.raises(UndecodableImage):
         decode(data, read_header(data))
 
 
-def test_a_picture_with_transparency_is_not_reduced() -> None:
-    assert read(encode(SEE_THROUGH, "PNG"), 10).scale == 1
+def test_an_image_with_transparency_is_not_reduced() -> None:
+    assert read(encode(TRANSPARENT, "PNG"), 10).scale == 1
 
 
-def test_an_encoded_jpeg_holds_pixels_and_nothing_else() -> None:
+def test_an_encoded_jpeg_has_no_metadata() -> None:
     upload = encode(PHOTO, "JPEG", quality=95, exif=b"Exif\0\0" + exif(1), comment=b"at home", icc_profile=b"profile")
 
     encoded = encode_jpeg(read(upload).pixels, 95)
@@ -326,14 +326,14 @@ def test_an_encoded_jpeg_holds_pixels_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(("quality", "tolerance"), [(50, 40), (95, 8)])
-def test_an_encoded_jpeg_is_the_picture(quality: int, tolerance: int) -> None:
+def test_an_encoded_jpeg_decodes_to_the_same_image(quality: int, tolerance: int) -> None:
     encoded = encode_jpeg(PHOTO, quality)
 
     assert_alike(read(encoded).pixels, PHOTO, tolerance)
 
 
-# Memory that a red picture has left must not show in the damaged ones that are read after it. They are of the same
-# size, so that they get the same memory.
+# Damaged images must not show memory that red images used before. All have the same size, so that they get the same
+# memory.
 SIZE = (120, 160)
 FORMATS: dict[str, Callable[[tuple[int, int, int]], bytes]] = {
     "JPEG": lambda colour: encode(plain(*SIZE, colour), "JPEG", quality=90),
@@ -349,7 +349,7 @@ FORMATS: dict[str, Callable[[tuple[int, int, int]], bytes]] = {
 }
 BLUES = {name: make(BLUE) for name, make in FORMATS.items()}
 
-# Parts of the file that are left, then bytes that are missing at the end.
+# Where a file is cut: shares of its length, then bytes from its end.
 CUTS = [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, -64, -16, -13, -12, -9, -5, -3, -2, -1]
 
 
@@ -363,30 +363,30 @@ def red_pixels(pixels: NDArray[np.uint8]) -> int:
 
 @pytest.fixture
 def after_red() -> None:
-    """Leave red in as much memory as a picture of `SIZE` may get."""
+    """Fill the memory that an image of `SIZE` may get with red."""
     red = encode(plain(*SIZE, RED), "PNG")
     for photo in [read(red) for _ in range(4)]:
         assert red_pixels(photo.pixels) == photo.width * photo.height
 
 
 @pytest.mark.usefixtures("after_red")
-@pytest.mark.parametrize("enough_side", [None, 20])
+@pytest.mark.parametrize("min_side", [None, 20])
 @pytest.mark.parametrize("where", CUTS)
 @pytest.mark.parametrize("name", BLUES)
-def test_a_picture_that_is_cut_short_is_refused(name: str, where: float, enough_side: int | None) -> None:
+def test_an_image_that_is_cut_short_is_rejected(name: str, where: float, min_side: int | None) -> None:
     damaged = cut(BLUES[name], where)
 
     with pytest.raises(UndecodableImage):
-        read(damaged, enough_side)
+        read(damaged, min_side)
 
 
 @pytest.mark.parametrize("name", ["JPEG", "progressive JPEG", "PNG", "WebP", "BMP"])
-def test_the_service_refuses_a_picture_that_is_cut_short(service: Service, name: str) -> None:
+def test_the_service_rejects_an_image_that_is_cut_short(service: Service, name: str) -> None:
     red = FORMATS[name](RED)
-    answers = [service.post(picture) for where in CUTS for picture in (red, red, cut(BLUES[name], where))]
+    responses = [service.post(picture) for where in CUTS for picture in (red, red, cut(BLUES[name], where))]
 
-    assert [answer.status_code for answer in answers] == [200, 200, 422] * len(CUTS)
-    assert {answer.json()["code"] for answer in answers[2::3]} == {"undecodable_image"}
+    assert [response.status_code for response in responses] == [200, 200, 422] * len(CUTS)
+    assert {response.json()["code"] for response in responses[2::3]} == {"undecodable_image"}
 
 
 DAMAGES: dict[str, Callable[[bytes, int], bytes]] = {
@@ -403,25 +403,25 @@ DAMAGED_JPEGS = {
 
 
 @pytest.mark.usefixtures("after_red")
-@pytest.mark.parametrize("enough_side", [None, 20])
+@pytest.mark.parametrize("min_side", [None, 20])
 @pytest.mark.parametrize("name", DAMAGED_JPEGS)
-def test_a_jpeg_damaged_in_the_middle_shows_nothing_of_the_picture_before(name: str, enough_side: int | None) -> None:
-    photo = read(DAMAGED_JPEGS[name], enough_side)
+def test_a_jpeg_damaged_in_the_middle_shows_no_pixels_of_earlier_images(name: str, min_side: int | None) -> None:
+    photo = read(DAMAGED_JPEGS[name], min_side)
 
     assert red_pixels(photo.pixels) == 0
 
 
 @pytest.mark.parametrize("name", DAMAGED_JPEGS)
-def test_the_service_shows_nothing_of_the_picture_before_a_damaged_jpeg(service: Service, name: str) -> None:
+def test_the_service_shows_no_pixels_of_earlier_images_for_a_damaged_jpeg(service: Service, name: str) -> None:
     red = FORMATS["JPEG"](RED)
-    # No face is large enough to be drawn: the answer is the picture as it was decoded.
-    plainly = {"format": "jpeg", "min_face_size": "100000"}
-    before = [service.post(red, **plainly) for _ in range(4)]
+    # No face is that large, so the response is the image as it was decoded.
+    options = {"format": "jpeg", "min_face_size": "100000"}
+    before = [service.post(red, **options) for _ in range(4)]
 
-    answer = service.post(DAMAGED_JPEGS[name], **plainly)
+    response = service.post(DAMAGED_JPEGS[name], **options)
 
     assert red_pixels(read(before[0].content).pixels) == SIZE[0] * SIZE[1]
-    assert red_pixels(read(answer.content).pixels) == 0
+    assert red_pixels(read(response.content).pixels) == 0
 
 
 @pytest.mark.usefixtures("after_red")
@@ -433,21 +433,21 @@ def test_the_service_shows_nothing_of_the_picture_before_a_damaged_jpeg(service:
         pytest.param(bmp(160, 120, 8, 1, b"\0\2\xff\xff\0\1", bytes([*BLUE, 0]) * 256), id="a jump beyond the end"),
     ],
 )
-def test_a_bmp_that_leaves_pixels_out_shows_nothing_of_the_picture_before(picture: bytes) -> None:
+def test_a_bmp_with_missing_pixels_shows_no_pixels_of_earlier_images(picture: bytes) -> None:
     assert red_pixels(read(picture).pixels) == 0
 
 
 @pytest.mark.parametrize("name", BLUES)
-def test_what_a_damaged_picture_gives_depends_on_nothing_but_its_bytes(name: str) -> None:
+def test_the_result_for_a_damaged_image_depends_on_its_bytes_only(name: str) -> None:
     seeds = [f"pixels of {name}, {number}" for number in range(100)]
 
-    differing = [seed for seed in seeds if gist(seed, name, RED) != gist(seed, name, GREEN)]
+    differing = [seed for seed in seeds if decoded(seed, name, RED) != decoded(seed, name, GREEN)]
 
     assert differing == []
 
 
-def gist(seed: str, name: str, before: tuple[int, int, int]) -> bytes:
-    """The pixels that the mutation with this seed gives after pictures of the colour `before`, or why it does not."""
+def decoded(seed: str, name: str, before: tuple[int, int, int]) -> bytes:
+    """Return the pixels of the mutation with this seed, decoded after images of the colour `before`, or its error."""
     damaged = mutated(Random(seed), BLUES[name], list(BLUES.values()))
     colour = encode(plain(*SIZE, before), "BMP")
     for _ in [read(colour) for _ in range(2)]:
@@ -458,12 +458,12 @@ def gist(seed: str, name: str, before: tuple[int, int, int]) -> bytes:
         return str(error).encode()
 
 
-def test_a_damaged_animation_is_refused() -> None:
+def test_a_damaged_animation_is_rejected() -> None:
     with pytest.raises(UndecodableImage):
         read(broken_animation())
 
 
-def test_a_chunk_that_claims_two_gigabytes_takes_none_of_them() -> None:
+def test_a_chunk_with_a_length_of_two_gigabytes_allocates_nothing() -> None:
     whole = png(1, 1, 8, 2, b"\0\1\2\3")
     greedy_end = whole[:-12] + b"\x7f\xff\xff\0IDAT" + whole[-12:]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -480,8 +480,8 @@ def test_a_jpeg_with_as_many_scans_as_allowed_is_decoded() -> None:
     assert read(many_scans_jpeg(100)).pixels.shape == (8, 8, 3)
 
 
-def test_no_webp_is_larger_than_one_can_be() -> None:
-    # The canvas of an animation says what it likes.
+def test_a_webp_larger_than_the_format_allows_is_rejected() -> None:
+    # The canvas of an animation may have any size.
     picture = bytearray(animation("WEBP", gradient(40, 60), gradient(40, 60)[::-1]))
     at = picture.index(b"VP8X") + 12
     picture[at : at + 3] = (16_384 - 1).to_bytes(3, "little")

@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from visage.errors import ImageTooLarge, SetupError, UndecodableImage, UnsupportedType
-from visage.images.headers import is_picture, read_header
+from visage.images.headers import is_image, read_header
 
 # Bytes. Every accepted type is recognized by fewer.
 _HEAD_BYTES = 2048
@@ -57,7 +57,7 @@ def begins_as_picture(path: str) -> bool:
         OSError: it cannot be read.
     """
     with Path(path).open("rb") as file:
-        return is_picture(file.read(_HEAD_BYTES))
+        return is_image(file.read(_HEAD_BYTES))
 
 
 def file_identity(path: str | Path) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""Bytes to pixels and back."""
+"""Decode images to pixels, and encode pixels."""
 
 from visage.images.boxes import Box
 from visage.images.decoding import Photo, Pixels, decode, inspect

@@ -1,4 +1,4 @@
-"""Pixels to the bytes of a picture, without metadata."""
+"""Encode pixels as image files without metadata."""
 
 import cv2
 
@@ -6,8 +6,7 @@ from visage.images.decoding import Pixels
 
 MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WebP": "image/webp", "BMP": "image/bmp"}
 
-# A photo that takes the place of the original: 95 is what libjpeg's and libwebp's own tools call the best that is worth
-# its bytes.
+# The result replaces the original, so quality is high: usage.txt of libjpeg advises against more than about 95.
 _ENCODERS: dict[str, tuple[str, list[int]]] = {
     "JPEG": (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 95]),
     "PNG": (".png", []),
@@ -17,13 +16,13 @@ _ENCODERS: dict[str, tuple[str, list[int]]] = {
 
 
 def encode_jpeg(pixels: Pixels, quality: int) -> bytes:
-    """JPEG of (h, w, 3) uint8 BGR pixels, `quality` 1..100: nothing but pixels, so no metadata of the input."""
+    """Encode (h, w, 3) uint8 BGR `pixels` as JPEG of `quality` 1..100."""
     _, buffer = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return buffer.tobytes()
 
 
 def encode_as(format: str, pixels: Pixels) -> bytes:
-    """A file of one of the accepted formats of (h, w, 3) uint8 BGR pixels: nothing but pixels, as `encode_jpeg`."""
+    """Encode (h, w, 3) uint8 BGR `pixels` in `format`, a key of `MEDIA_TYPES`."""
     extension, parameters = _ENCODERS[format]
     _, buffer = cv2.imencode(extension, pixels, parameters)
     return buffer.tobytes()

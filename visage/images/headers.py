@@ -1,7 +1,7 @@
-"""What a picture says of itself before any decoder runs: type, size, orientation, transparency.
+"""Image headers: type, size, orientation and transparency, read before any decoder runs.
 
-Only the bytes count, never a file name or a declared type. Everything here reads a few header bytes and slices of the
-input; nothing is decoded, so a picture of 50,000 x 50,000 pixels costs no more to judge than a small one.
+File names and declared types are ignored. Nothing is decoded, so an image of 50,000 x 50,000 pixels costs no more than
+a small one.
 """
 
 import re
@@ -13,8 +13,8 @@ from visage.errors import UndecodableImage, UnsupportedType
 
 ACCEPTED = "JPEG, PNG, WebP or BMP"
 
-# Magic bytes of what people send by mistake, so that the refusal can name it.
-_REFUSED: tuple[tuple[str, re.Pattern[bytes]], ...] = (
+# Magic bytes of types that users send by mistake, so that the error can name the type.
+_REJECTED: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     ("GIF", re.compile(rb"GIF8[79]a")),
     ("TIFF", re.compile(rb"II\*\0|MM\0\*|II\+\0|MM\0\+")),
     ("HEIC", re.compile(rb"(?s:....)ftyp(?:hei[cxms]|hev[cxm]|mif1|msf1)")),
@@ -26,28 +26,32 @@ _REFUSED: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     ("ZIP", re.compile(rb"PK\x03\x04")),
 )
 
-_NO_PICTURES = ("PDF", "ZIP")
+_NOT_IMAGES = ("PDF", "ZIP")
 
-# libjpeg goes over the whole picture once a scan, and scans can be tiny: 10 MB of them, of 74 bytes each, would have
-# kept it busy for a quarter of an hour. Encoders write about ten.
+# libjpeg processes the whole image for each scan, and a scan may have only 74 bytes: 10 MB of scans would take it 15
+# minutes. Encoders write about ten scans.
 _MAX_SCANS = 100
 
-# Segments before the picture. Cameras write about twenty; an ICC profile or XMP of 10 MB takes 160 of them.
+# Segments before the first scan. Cameras write about twenty; an ICC profile or XMP of 10 MB takes 160.
 _MAX_SEGMENTS = 5000
 
 _FILL = re.compile(rb"\xff+")
 
-# A marker with a length behind it, or the end: not 00 (a stuffed FF), not TEM (01), not a restart (D0 to D7), which
-# stand alone (ITU T.81, table B.1).
+# A marker with a length, or the end of the image. 00 (a stuffed FF), TEM (01) and restarts (D0 to D7) have no length
+# (ITU T.81, table B.1).
 _MARKER = re.compile(rb"\xff+([\x02-\xcf\xd8-\xfe])")
 
-# Sizes of the BMP information header that name a version of it (Windows SDK, wingdi.h; OS/2 1.x is 12).
+# Sizes of the BMP information header, one for each version (Windows SDK, wingdi.h; 12 is OS/2 1.x).
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """`width` and `height` in pixels as stored; `orientation` is EXIF's, 1 to 8, 1 being upright."""
+    """The header of an image.
+
+    `format` is JPEG, PNG, WebP or BMP. `width` and `height` are in pixels as stored. `orientation` is that of EXIF, 1
+    to 8; 1 is upright.
+    """
 
     format: str
     width: int
@@ -57,38 +61,38 @@ class ImageHeader:
 
     @property
     def upright_size(self) -> tuple[int, int]:
-        """Width and height once the orientation is applied: 5 to 8 lie on their side."""
+        """Width and height after the orientation is applied; 5 to 8 swap them."""
         return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
 
 
 def read_header(data: bytes) -> ImageHeader:
-    """Judge a picture by its first bytes.
+    """Read the header of an image.
 
     Raises:
-        UnsupportedType: not one of the accepted types.
-        UndecodableImage: one of them, but its header is damaged.
+        UnsupportedType: the type is not accepted.
+        UndecodableImage: the header is damaged.
     """
     for magic, read in _READERS:
         if magic.match(data):
             try:
                 header = read(data)
             except (struct.error, IndexError):
-                raise UndecodableImage("The picture ends within its header; send the whole file.") from None
+                raise UndecodableImage("The image ends within its header; send the whole file.") from None
             if header.width < 1 or header.height < 1:
-                raise UndecodableImage("The picture says that it has no pixels; send another file.")
+                raise UndecodableImage("The image has no pixels; send another file.")
             return header
-    named = next((name for name, magic in _REFUSED if magic.match(data)), "This kind of file")
+    named = next((name for name, magic in _REJECTED if magic.match(data)), "This kind of file")
     raise UnsupportedType(f"{named} is not accepted; send the photo as {ACCEPTED}.")
 
 
-def is_picture(data: bytes) -> bool:
-    """Whether a file is a picture by its first bytes, accepted or not."""
+def is_image(data: bytes) -> bool:
+    """Whether a file is an image by its first bytes, of an accepted type or not."""
     try:
         read_header(data)
     except UndecodableImage:
         return True
     except UnsupportedType:
-        return any(magic.match(data) for name, magic in _REFUSED if name not in _NO_PICTURES)
+        return any(magic.match(data) for name, magic in _REJECTED if name not in _NOT_IMAGES)
     return True
 
 
@@ -100,11 +104,11 @@ def _read_jpeg(data: bytes) -> ImageHeader:
         # SOF0 to SOF15, without DHT (C4), JPG (C8) and DAC (CC), which share the range (ITU T.81, table B.1).
         elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             frame = (marker, *struct.unpack_from(">HHB", data, start + 1))
-        # Most pictures are baseline and have all their colours in the first scan: libjpeg then reads no other.
+        # Most images are baseline with all components in the first scan; libjpeg then reads no other scan.
         elif marker == 0xDA and frame and (frame[0] > 0xC1 or data[start] < frame[3]):
             _limit_scans(data)
     if not frame:
-        raise UndecodableImage("The JPEG has no picture in it; send the whole file.")
+        raise UndecodableImage("The JPEG contains no image; send the whole file.")
     _, height, width, _ = frame
     return ImageHeader("JPEG", width, height, orientation)
 
@@ -121,7 +125,7 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         marker = data[at]
         if marker == 0xD9:
             return
-        # These have no length: a decoder would read on where we skip, and might find another size there.
+        # These have no length. A decoder would read what we skip, and might find another size there.
         if marker < 0x02 or 0xD0 <= marker <= 0xD8:
             break
         (length,) = struct.unpack_from(">H", data, at + 1)
@@ -132,7 +136,7 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             return
         at += 1 + length
     else:
-        raise UndecodableImage("The JPEG has too many parts before its picture; save it anew and send that.")
+        raise UndecodableImage("The JPEG has too many segments before its image; save it again and send that.")
     if at >= len(data):
         raise IndexError
     raise UndecodableImage("The JPEG is damaged in its header; send the original file.")
@@ -141,12 +145,12 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 def _limit_scans(data: bytes) -> None:
     if data.count(b"\xff\xda") <= _MAX_SCANS:
         return
-    # So many that some may lie in thumbnails, or behind the picture: follow the markers as libjpeg does.
+    # Some may be in thumbnails or after the image, so follow the markers as libjpeg does.
     scans, at = 0, 2
     while (found := _MARKER.search(data, at)) and found[1] != b"\xd9":
         scans += found[1] == b"\xda"
         if scans > _MAX_SCANS:
-            raise UndecodableImage(f"The JPEG has more than {_MAX_SCANS} scans; save it anew and send that.")
+            raise UndecodableImage(f"The JPEG has more than {_MAX_SCANS} scans; save it again and send that.")
         at = found.end() + int.from_bytes(data[found.end() : found.end() + 2])
 
 
@@ -167,10 +171,10 @@ def _read_png(data: bytes) -> ImageHeader:
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the kind of each chunk up to IEND, where it starts and where it ends, its length and checksum included.
+    """Yield kind, start and end of each chunk up to IEND; start and end include the chunk's length and checksum.
 
     Raises:
-        UndecodableImage: a chunk is longer than what is left.
+        UndecodableImage: a chunk is longer than the rest of the data.
     """
     kind, end = b"", 8
     while kind != b"IEND":
@@ -213,12 +217,12 @@ def _read_bmp(data: bytes) -> ImageHeader:
     if header_size not in _BMP_HEADERS:
         raise UnsupportedType(f"This kind of file is not accepted; send the photo as {ACCEPTED}.")
     width, height = struct.unpack_from("<HH" if header_size == 12 else "<ii", data, 18)
-    # A negative height says that the rows run from the top (Windows SDK, BITMAPINFOHEADER).
+    # A negative height means that the first row is the top one (Windows SDK, BITMAPINFOHEADER).
     return ImageHeader("BMP", width, abs(height))
 
 
 def _exif_orientation(tiff: bytes) -> int:
-    """Tag 0x0112 of the first directory of an EXIF block; 1 where it is absent or makes no sense (EXIF 2.3, 4.6.4)."""
+    """Return tag 0x0112 of the first directory of an EXIF block; 1 if it is missing or invalid (EXIF 2.3, 4.6.4)."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
     if order is None:
         return 1

@@ -9,7 +9,7 @@ from werkzeug.datastructures import MultiDict
 
 from visage.errors import BadParameter
 from visage.images.boxes import Box
-from visage.images.decoding import LONGEST_SIDE
+from visage.images.decoding import MAX_SIDE
 
 Member = TypeVar("Member", bound=Enum)
 
@@ -93,7 +93,7 @@ class ParameterValues:
 def _is_box(value: Any) -> TypeGuard[list[int]]:
     if not isinstance(value, list) or len(value) != 4:
         return False
-    if not all(isinstance(each, int) and not isinstance(each, bool) and 0 <= each <= LONGEST_SIDE for each in value):
+    if not all(isinstance(each, int) and not isinstance(each, bool) and 0 <= each <= MAX_SIDE for each in value):
         return False
     x1, y1, x2, y2 = value
     return bool(x1 < x2 and y1 < y2)
