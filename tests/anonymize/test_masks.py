@@ -237,7 +237,7 @@ def test_each_channel_is_averaged_separately(mask: Mask) -> None:
 @pytest.mark.parametrize("method", [Method.BLUR, Method.MOSAIC])
 def test_a_cut_face_is_averaged_as_coarsely_as_a_whole_one(method: Method) -> None:
     """A part of a face must not get as many averages as a whole face."""
-    # 800 pixels wide and high, of which 400 are in the picture.
+    # 800 pixels wide and high, of which 400 are in the image.
     redacted = redact(patchwork(400), [Box(0, 150, 100, 250)], Mask(method, Shape.BOX, 8))
 
     assert rank(redacted[..., 0]) <= np.ceil(cells_of(480) / 2)

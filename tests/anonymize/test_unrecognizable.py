@@ -176,8 +176,8 @@ def test_the_matcher_recognizes_no_redacted_person_from_another_photo(
 def distances(finder: Finder, matcher: "Matcher", photos: Path, person: int, mask: Mask | None) -> NDArray[np.float64]:
     """Return how far the portraits of Biden and Obama are from one of them in a photo of both, redacted by `mask`."""
     both, faces = faces_of(photos, "obama_and_biden", finder)
-    seen = both if mask is None else redact(both, faces, mask)
-    described = matcher.describe(seen, matcher.align(both, faces[person]))
+    shown = both if mask is None else redact(both, faces, mask)
+    described = matcher.describe(shown, matcher.align(both, faces[person]))
     portraits = [faces_of(photos, name, finder) for name in ("biden", "obama")]
     known = [matcher.describe(pixels, matcher.align(pixels, face)) for pixels, (face,) in portraits]
     return np.asarray(np.linalg.norm(np.array(known) - described, axis=1))
@@ -193,7 +193,7 @@ def test_the_matcher_finds_redacted_people_no_more_often_than_a_random_choice(
     matcher: "Matcher", chips: list[Pixels], known: NDArray[np.float64], mask: Mask
 ) -> None:
     """The photos that the matcher compares are the originals of the redacted ones."""
-    seen = [matcher.describe(redact(chip, [CHIP], mask), matcher.align(chip, CHIP)) for chip in chips]
+    descriptors = [matcher.describe(redact(chip, [CHIP], mask), matcher.align(chip, CHIP)) for chip in chips]
 
-    nearest = np.linalg.norm(np.array(seen)[:, None] - known, axis=2).argmin(axis=1)
+    nearest = np.linalg.norm(np.array(descriptors)[:, None] - known, axis=2).argmin(axis=1)
     assert (nearest == np.arange(PEOPLE)).sum() <= MAX_RANDOM_HITS

@@ -307,13 +307,13 @@ def test_scans_of_a_baseline_jpeg_count_unless_the_first_has_every_component(
     frame = jpeg_segment(0xC0, struct.pack(">BHHB9B", 8, 8, 8, 3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0))
     selectors = bytes(value for component in range(1, components + 1) for value in (component, 0))
     scan = jpeg_segment(0xDA, bytes([components]) + selectors + bytes([0, 63, 0]))
-    picture = b"\xff\xd8" + frame + 101 * scan + b"\xff\xd9"
+    data = b"\xff\xd8" + frame + 101 * scan + b"\xff\xd9"
 
     if error:
         with pytest.raises(UndecodableImage, match=error):
-            read_header(picture)
+            read_header(data)
     else:
-        assert read_header(picture) == ImageHeader("JPEG", 8, 8)
+        assert read_header(data) == ImageHeader("JPEG", 8, 8)
 
 
 @pytest.mark.parametrize("name", SAMPLES)

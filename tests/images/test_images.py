@@ -59,9 +59,9 @@ def on_white(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return mixed.round().astype(np.uint8)
 
 
-def assert_alike(pixels: NDArray[np.uint8], wanted: NDArray[np.uint8], tolerance: int) -> None:
+def assert_alike(pixels: NDArray[np.uint8], expected: NDArray[np.uint8], tolerance: int) -> None:
     assert pixels.dtype == np.uint8
-    np.testing.assert_allclose(pixels.astype(int), wanted.astype(int), atol=tolerance)
+    np.testing.assert_allclose(pixels.astype(int), expected.astype(int), atol=tolerance)
 
 
 def test_no_bytes_are_an_empty_image() -> None:
@@ -86,7 +86,7 @@ def test_an_image_above_the_limit_is_rejected() -> None:
 
 
 @pytest.mark.parametrize(
-    ("picture", "tolerance"),
+    ("data", "tolerance"),
     [
         pytest.param(encode(PHOTO, "JPEG", quality=95), 8, id="JPEG"),
         pytest.param(encode(PHOTO, "JPEG", quality=95, progressive=True), 8, id="progressive JPEG"),
@@ -102,12 +102,12 @@ def test_an_image_above_the_limit_is_rejected() -> None:
         pytest.param(encode(PHOTO, "BMP"), 0, id="BMP"),
     ],
 )
-def test_a_colour_image_keeps_its_colours(picture: bytes, tolerance: int) -> None:
-    assert_alike(read(picture).pixels, PHOTO, tolerance)
+def test_a_colour_image_keeps_its_colours(data: bytes, tolerance: int) -> None:
+    assert_alike(read(data).pixels, PHOTO, tolerance)
 
 
 @pytest.mark.parametrize(
-    ("picture", "tolerance"),
+    ("data", "tolerance"),
     [
         pytest.param(encode(GREY, "JPEG", quality=95), 4, id="JPEG"),
         pytest.param(encode(GREY, "PNG"), 0, id="PNG"),
@@ -116,12 +116,12 @@ def test_a_colour_image_keeps_its_colours(picture: bytes, tolerance: int) -> Non
         pytest.param(encode(GREY, "WEBP", lossless=True), 0, id="WebP"),
     ],
 )
-def test_a_grey_image_gets_three_equal_channels(picture: bytes, tolerance: int) -> None:
-    assert_alike(read(picture).pixels, np.dstack([GREY] * 3), tolerance)
+def test_a_grey_image_gets_three_equal_channels(data: bytes, tolerance: int) -> None:
+    assert_alike(read(data).pixels, np.dstack([GREY] * 3), tolerance)
 
 
 @pytest.mark.parametrize(
-    "picture",
+    "data",
     [
         pytest.param(png(3, 1, 8, 3, b"\0\2\0\1", png_chunk(b"PLTE", b"\xff\0\0\0\xff\0\x0a\x14\x1e")), id="PNG"),
         pytest.param(
@@ -131,8 +131,8 @@ def test_a_grey_image_gets_three_equal_channels(picture: bytes, tolerance: int) 
         pytest.param(bmp(3, 1, 4, 0, b"\x20\x10\0\0", PALETTE[:64]), id="4-bit BMP"),
     ],
 )
-def test_a_palette_is_applied(picture: bytes) -> None:
-    assert read(picture).pixels.tolist() == [[[30, 20, 10], list(RED), list(GREEN)]]
+def test_a_palette_is_applied(data: bytes) -> None:
+    assert read(data).pixels.tolist() == [[[30, 20, 10], list(RED), list(GREEN)]]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP"])
@@ -144,11 +144,11 @@ def test_one_bit_is_black_or_white(kind: str) -> None:
     np.testing.assert_array_equal(photo.pixels, np.dstack([halves] * 3))
 
 
-@pytest.mark.parametrize(("depth", "row", "wanted"), [(2, 0b00011011, [0, 85, 170, 255]), (4, 0xF1, [255, 17])])
-def test_values_of_fewer_bits_are_scaled_to_the_whole_range(depth: int, row: int, wanted: list[int]) -> None:
-    photo = read(png(len(wanted), 1, depth, 0, bytes([0, row])))
+@pytest.mark.parametrize(("depth", "row", "expected"), [(2, 0b00011011, [0, 85, 170, 255]), (4, 0xF1, [255, 17])])
+def test_values_of_fewer_bits_are_scaled_to_the_whole_range(depth: int, row: int, expected: list[int]) -> None:
+    photo = read(png(len(expected), 1, depth, 0, bytes([0, row])))
 
-    assert photo.pixels[0].tolist() == [[value] * 3 for value in wanted]
+    assert photo.pixels[0].tolist() == [[value] * 3 for value in expected]
 
 
 def test_an_interlaced_png_is_decoded() -> None:
@@ -165,19 +165,19 @@ def test_an_interlaced_png_is_decoded() -> None:
 
 
 @pytest.mark.parametrize(
-    "picture",
+    "data",
     [
         pytest.param(bmp(4, -1, 24, 0, bytes([*BLUE, *RED, *RED, *RED])), id="rows from the top"),
         pytest.param(bmp(4, 1, 32, 0, bytes([*BLUE, 0, *RED, 0, *RED, 0, *RED, 0])), id="32 bits"),
         pytest.param(bmp(4, 1, 8, 1, bytes([1, 3, 3, 0, 0, 1]), PALETTE), id="run lengths"),
     ],
 )
-def test_every_kind_of_bmp_is_decoded(picture: bytes) -> None:
-    assert read(picture).pixels.tolist() == [[list(BLUE), list(RED), list(RED), list(RED)]]
+def test_every_kind_of_bmp_is_decoded(data: bytes) -> None:
+    assert read(data).pixels.tolist() == [[list(BLUE), list(RED), list(RED), list(RED)]]
 
 
 @pytest.mark.parametrize(
-    ("picture", "stored", "tolerance"),
+    ("data", "stored", "tolerance"),
     [
         pytest.param(encode(TRANSPARENT, "PNG"), TRANSPARENT, 1, id="PNG"),
         pytest.param(encode_16_bit(TRANSPARENT), TRANSPARENT, 1, id="16-bit PNG"),
@@ -186,12 +186,12 @@ def test_every_kind_of_bmp_is_decoded(picture: bytes) -> None:
         pytest.param(encode(TRANSPARENT, "WEBP", quality=100, exact=True), TRANSPARENT, 14, id="WebP"),
     ],
 )
-def test_transparency_is_blended_with_white(picture: bytes, stored: NDArray[np.uint8], tolerance: int) -> None:
-    assert_alike(read(picture).pixels, on_white(stored), tolerance)
+def test_transparency_is_blended_with_white(data: bytes, stored: NDArray[np.uint8], tolerance: int) -> None:
+    assert_alike(read(data).pixels, on_white(stored), tolerance)
 
 
 @pytest.mark.parametrize(
-    ("picture", "wanted"),
+    ("data", "expected"),
     [
         pytest.param(
             png(2, 1, 8, 3, b"\0\0\1", png_chunk(b"PLTE", b"\x1e\x14\x0a\3\2\1"), png_chunk(b"tRNS", b"\x80")),
@@ -210,19 +210,19 @@ def test_transparency_is_blended_with_white(picture: bytes, stored: NDArray[np.u
         ),
     ],
 )
-def test_rare_kinds_of_transparency_are_blended_with_white(picture: bytes, wanted: list[list[int]]) -> None:
-    assert_alike(read(picture).pixels[0], np.array(wanted, np.uint8), 1)
+def test_rare_kinds_of_transparency_are_blended_with_white(data: bytes, expected: list[list[int]]) -> None:
+    assert_alike(read(data).pixels[0], np.array(expected, np.uint8), 1)
 
 
 @pytest.mark.parametrize(
-    "picture",
+    "data",
     [
         pytest.param(png(1, 1, 8, 0, b"\0\x32", png_chunk(b"tRNS", b"\0\x32")), id="grey that means transparent"),
         pytest.param(png(1, 1, 8, 2, b"\0\x32\x32\x32", png_chunk(b"tRNS", b"\0")), id="colour of too few bytes"),
     ],
 )
-def test_transparency_that_opencv_does_not_support_is_opaque(picture: bytes) -> None:
-    assert read(picture).pixels.tolist() == [[[50, 50, 50]]]
+def test_transparency_that_opencv_does_not_support_is_opaque(data: bytes) -> None:
+    assert read(data).pixels.tolist() == [[[50, 50, 50]]]
 
 
 def test_transparency_is_blended_with_white_in_all_strips() -> None:
@@ -353,8 +353,8 @@ BLUES = {name: make(BLUE) for name, make in FORMATS.items()}
 CUTS = [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, -64, -16, -13, -12, -9, -5, -3, -2, -1]
 
 
-def cut(picture: bytes, where: float) -> bytes:
-    return picture[: round(len(picture) * where) if where > 0 else int(where)]
+def cut(data: bytes, where: float) -> bytes:
+    return data[: round(len(data) * where) if where > 0 else int(where)]
 
 
 def red_pixels(pixels: NDArray[np.uint8]) -> int:
@@ -383,16 +383,16 @@ def test_an_image_that_is_cut_short_is_rejected(name: str, where: float, min_sid
 @pytest.mark.parametrize("name", ["JPEG", "progressive JPEG", "PNG", "WebP", "BMP"])
 def test_the_service_rejects_an_image_that_is_cut_short(service: Service, name: str) -> None:
     red = FORMATS[name](RED)
-    responses = [service.post(picture) for where in CUTS for picture in (red, red, cut(BLUES[name], where))]
+    responses = [service.post(data) for where in CUTS for data in (red, red, cut(BLUES[name], where))]
 
     assert [response.status_code for response in responses] == [200, 200, 422] * len(CUTS)
     assert {response.json()["code"] for response in responses[2::3]} == {"undecodable_image"}
 
 
 DAMAGES: dict[str, Callable[[bytes, int], bytes]] = {
-    "hole": lambda picture, at: picture[:at] + picture[at + 300 :],
-    "zeros": lambda picture, at: picture[:at] + bytes(300) + picture[at + 300 :],
-    "early end": lambda picture, at: picture[:at] + b"\xff\xd9",
+    "hole": lambda data, at: data[:at] + data[at + 300 :],
+    "zeros": lambda data, at: data[:at] + bytes(300) + data[at + 300 :],
+    "early end": lambda data, at: data[:at] + b"\xff\xd9",
 }
 DAMAGED_JPEGS = {
     f"{name}, {damage} at {where}": make(BLUES[name], round(len(BLUES[name]) * where))
@@ -426,15 +426,15 @@ def test_the_service_shows_no_pixels_of_earlier_images_for_a_damaged_jpeg(servic
 
 @pytest.mark.usefixtures("after_red")
 @pytest.mark.parametrize(
-    "picture",
+    "data",
     [
         pytest.param(bmp(160, 120, 8, 1, b"\0\1", bytes([*BLUE, 0]) * 256), id="no runs"),
         pytest.param(bmp(160, 120, 8, 1, 120 * b"\0\0" + b"\0\1", bytes([*BLUE, 0]) * 256), id="empty rows"),
         pytest.param(bmp(160, 120, 8, 1, b"\0\2\xff\xff\0\1", bytes([*BLUE, 0]) * 256), id="a jump beyond the end"),
     ],
 )
-def test_a_bmp_with_missing_pixels_shows_no_pixels_of_earlier_images(picture: bytes) -> None:
-    assert red_pixels(read(picture).pixels) == 0
+def test_a_bmp_with_missing_pixels_shows_no_pixels_of_earlier_images(data: bytes) -> None:
+    assert red_pixels(read(data).pixels) == 0
 
 
 @pytest.mark.parametrize("name", BLUES)
@@ -482,9 +482,9 @@ def test_a_jpeg_with_as_many_scans_as_allowed_is_decoded() -> None:
 
 def test_a_webp_larger_than_the_format_allows_is_rejected() -> None:
     # The canvas of an animation may have any size.
-    picture = bytearray(animation("WEBP", gradient(40, 60), gradient(40, 60)[::-1]))
-    at = picture.index(b"VP8X") + 12
-    picture[at : at + 3] = (16_384 - 1).to_bytes(3, "little")
+    data = bytearray(animation("WEBP", gradient(40, 60), gradient(40, 60)[::-1]))
+    at = data.index(b"VP8X") + 12
+    data[at : at + 3] = (16_384 - 1).to_bytes(3, "little")
 
     with pytest.raises(ImageTooLarge, match="no side may be longer than 16,383"):
-        inspect(bytes(picture), 10**9)
+        inspect(bytes(data), 10**9)
