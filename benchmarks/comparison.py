@@ -1,7 +1,7 @@
-"""Visage against the service of the usual tutorials: `make bench` runs this first.
+"""Shows Visage against the service that tutorials build; `make bench` runs it.
 
-The same photo, machine and OpenCV; the services take turns over several rounds. Full-size nets for the tutorial and for
-Visage, then Visage with the pack that it comes with. Writes results/comparison.md and .svg.
+Both have the same photo, machine and OpenCV, and take turns over several rounds: full-size nets for the tutorial and
+for Visage, then Visage with its own pack. Writes results/comparison.md and .svg.
 """
 
 import argparse
@@ -16,11 +16,11 @@ from pathlib import Path
 
 import requests
 
-from benchmarks import photos
-from benchmarks.charts import bar_chart
-from benchmarks.fullsize import write_pack
-from benchmarks.load import Load, post, put_under_load
-from benchmarks.report import RESULTS, circumstances, table
+from benchmarks.support import photos
+from benchmarks.support.charts import bar_chart
+from benchmarks.support.full_size_nets import write_pack
+from benchmarks.support.load import Load, post, put_under_load
+from benchmarks.support.report import RESULTS, heading, table
 from tests.support.processes import consumers, pss, pss_of, settled_pss
 from tests.support.service import Service, free_port, serving, starting
 
@@ -30,7 +30,7 @@ WORKERS = 2
 
 @dataclass
 class Figures:
-    """What was measured of one service, a value a round."""
+    """The measurements of one service, one value per round."""
 
     name: str
     ready: list[float] = field(default_factory=list)
@@ -40,11 +40,11 @@ class Figures:
     loads: dict[int, list[Load]] = field(default_factory=lambda: {connections: [] for connections in CONNECTIONS})
 
     def rate(self, connections: int) -> float:
-        """Good answers a second."""
+        """Correct responses per second."""
         return statistics.median(load.rate for load in self.loads[connections])
 
     def milliseconds(self, connections: int, percent: float) -> float:
-        """Within which that part of the good answers came."""
+        """The latency of that percentage of the responses with status 200."""
         return 1000 * statistics.median(load.percentile(percent) for load in self.loads[connections])
 
 
@@ -64,31 +64,29 @@ def main() -> None:
         }
         figures = [Figures(name) for name in candidates]
         for _ in range(arguments.rounds):
-            for start, found in zip(candidates.values(), figures, strict=True):
-                measure(start, photo, arguments.seconds, found)
-        memory = after_many(log, photo)
+            for start, each in zip(candidates.values(), figures, strict=True):
+                measure(start, photo, arguments.seconds, each)
+        memory = measure_memory(log, photo)
     text = report(figures, memory)
     print(text)
-    (RESULTS / "comparison.md").write_text(
-        f"{circumstances('Visage against the service of the usual tutorials')}\n{text}"
-    )
+    (RESULTS / "comparison.md").write_text(f"{heading('Visage against the service that tutorials build')}\n{text}")
     draw(figures, RESULTS / "comparison.svg")
 
 
 @contextmanager
 def tutorial(log: Path, nets: Path) -> Iterator[Service]:
-    """The tutorial's service, as its readers start it."""
+    """Start the tutorial's service as its readers do."""
     port = free_port()
-    # Without Visage's own settings, which gunicorn would find in the current folder.
+    # gunicorn would read Visage's configuration from the current folder.
     options = ["--config", os.devnull, "--workers", str(WORKERS), "--bind", f"127.0.0.1:{port}"]
     paths = {"MODEL_DIR": str(nets), "OUTPUT_DIR": str(log.parent)}
-    with starting(log, port, ["-m", "gunicorn", *options, "benchmarks.tutorial:app"], paths) as service:
-        wait_for_answer(service)
+    with starting(log, port, ["-m", "gunicorn", *options, "benchmarks.support.tutorial:app"], paths) as service:
+        wait_until_ready(service)
         yield service
 
 
-def wait_for_answer(service: Service) -> None:
-    """Until a worker answers at all: the tutorial's service has no route that tells."""
+def wait_until_ready(service: Service) -> None:
+    """Wait for the first response of any status: the tutorial's service has no readiness route."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and service.process.poll() is None:
         try:
@@ -102,25 +100,27 @@ def wait_for_answer(service: Service) -> None:
 
 @contextmanager
 def visage(log: Path, pack: str) -> Iterator[Service]:
-    """Visage as it comes, but for a queue and patience that let all of 16 connections wait their turn."""
-    patience = {"WEB_CONCURRENCY": str(WORKERS), "VISAGE_QUEUE": "16", "VISAGE_WAIT_SECONDS": "60"}
-    with serving(log, pack, **patience) as service:
+    """Start Visage with its defaults, except a queue and a waiting time that suffice for 16 connections."""
+    settings = {"WEB_CONCURRENCY": str(WORKERS), "VISAGE_QUEUE": "16", "VISAGE_WAIT_SECONDS": "60"}
+    with serving(log, pack, **settings) as service:
         yield service
 
 
-def measure(start: Callable[[], AbstractContextManager[Service]], photo: bytes, seconds: float, found: Figures) -> None:
-    """One round of one service."""
+def measure(
+    start: Callable[[], AbstractContextManager[Service]], photo: bytes, seconds: float, figures: Figures
+) -> None:
+    """Measure one round of one service."""
     with start() as service:
-        found.idle.append(settled_pss(service))
+        figures.idle.append(settled_pss(service))
     began = time.perf_counter()
     with start() as service:
-        found.ready.append(time.perf_counter() - began)
+        figures.ready.append(time.perf_counter() - began)
         url = f"{service.url}/predict"
         times = [timed(url, photo) for _ in range(15)]
-        found.first_over_median.append(times[0] / statistics.median(times[5:]))
+        figures.first_over_median.append(times[0] / statistics.median(times[5:]))
         for connections in CONNECTIONS:
-            found.loads[connections].append(put_under_load(url, photo, connections, seconds))
-        found.loaded.append(pss(service))
+            figures.loads[connections].append(put_under_load(url, photo, connections, seconds))
+        figures.loaded.append(pss(service))
 
 
 def timed(url: str, photo: bytes) -> float:
@@ -131,24 +131,24 @@ def timed(url: str, photo: bytes) -> float:
 
 @dataclass(frozen=True)
 class Memory:
-    """Megabytes (PSS) of all processes at once after much work, of the one for batches among them, and of all later."""
+    """PSS in megabytes after many requests: of all processes, of the batch process, and of all some seconds later."""
 
-    at_once: float
-    of_batches: float
+    total: float
+    batches: float
     settled: float
 
 
-def after_many(log: Path, photo: bytes) -> Memory:
-    """PSS of Visage with its own pack after 2,000 requests at 8 connections: at once, and some seconds later."""
+def measure_memory(log: Path, photo: bytes) -> Memory:
+    """Measure Visage with its own pack after 2,000 requests at 8 connections."""
     with visage(log, "compact") as service:
         url, sent = f"{service.url}/predict", 0
         while sent < 2000:
-            sent += sum(put_under_load(url, photo, 8, 5).answers.values())
+            sent += sum(put_under_load(url, photo, 8, 5).responses.values())
         return Memory(pss(service), pss_of(consumers(service)), settled_pss(service))
 
 
 def report(figures: list[Figures], memory: Memory) -> str:
-    """The table, with what Visage gains as ratios to the tutorial's service."""
+    """A Markdown table with the ratios of Visage to the tutorial's service."""
     rows: list[tuple[str, list[float], str]] = []
     for at in CONNECTIONS:
         name = f"{at} connection{'s' if at > 1 else ''}"
@@ -167,25 +167,25 @@ def report(figures: list[Figures], memory: Memory) -> str:
         [name, *(format(value, form) for value in values), *(f"{value / values[0]:.2f}" for value in values[1:])]
         for name, values, form in rows
     ]
-    body.append(["answers that were broken or none", *(faults(each) for each in figures), "", ""])
+    body.append(["corrupt or failed responses", *(count_failures(each) for each in figures), "", ""])
     names = [each.name for each in figures]
     head = ["", *names, *(f"{name} / tutorial" for name in names[1:])]
     after = (
-        f"{memory.at_once:.0f} MB at once, of which {memory.of_batches:.0f} are the process that works on batches; "
+        f"{memory.total:.0f} MB immediately, of which {memory.batches:.0f} are the batch process; "
         f"{memory.settled:.0f} MB some seconds later"
     )
     return f"{table(head, body)}\nPSS of visage, compact, after 2,000 requests at 8 connections: {after}.\n"
 
 
-def faults(figures: Figures) -> str:
-    """How many answers were not 200, and how many were but differed from what a quiet call got."""
+def count_failures(figures: Figures) -> str:
+    """The number of responses that were not 200 or differed from that of a request before the load."""
     loads = [load for each in figures.loads.values() for load in each]
-    failed = sum(count for load in loads for status, count in load.answers.items() if status != 200)
-    return str(failed + sum(load.broken for load in loads))
+    failed = sum(count for load in loads for status, count in load.responses.items() if status != 200)
+    return str(failed + sum(load.corrupt for load in loads))
 
 
 def draw(figures: list[Figures], path: Path) -> None:
-    """Requests a second and memory as multiples of the tutorial's."""
+    """Draw requests per second and memory as multiples of the tutorial's."""
     groups = {f"requests/s,\n{at} connections": [each.rate(at) for each in figures] for at in CONNECTIONS}
     groups["memory,\nidle"] = [statistics.median(each.idle) for each in figures]
     groups["memory,\nloaded"] = [statistics.median(each.loaded) for each in figures]

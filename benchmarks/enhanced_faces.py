@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.report import table
+from benchmarks.support.report import table
 from visage.enhance import small_faces
 from visage.evaluation.evaluation import FaceResult, compare
 from visage.evaluation.labels import LabelledFace, LabelledPhoto, read_labels

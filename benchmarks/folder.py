@@ -1,9 +1,8 @@
-"""A folder of photos through `visage anonymize`, with one job and with two: `python -m benchmarks.folder`.
+"""Shows files per second and memory of `visage anonymize` with one and with two jobs: `python -m benchmarks.folder`.
 
-Beside them two processes of one job each, which share nothing: more than these do two cores cannot do at the moment.
-All three take turns of some seconds: the others are stopped (SIGSTOP) meanwhile, because the machine's speed changes by
-a third within minutes. Prints a Markdown table: files a second, and the most memory held before and after the 20th
-file.
+Two processes of one job each, which share nothing, show the most that two cores can do. All three take turns of some
+seconds, in which the others are stopped (SIGSTOP), because the machine's speed changes by a third within minutes. It
+prints a Markdown table with the peak of memory up to the 20th file and after it.
 """
 
 import argparse
@@ -17,18 +16,17 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import photos
+from benchmarks.support import photos
 from tests.support.paths import ROOT
 from tests.support.processes import resident
 
-# Memory is to be flat from here on.
+# Files after which memory must no longer grow.
 SETTLED_FILES = 20
 
-
-# Turns, so that all come to their end at about the same time.
+# Seconds of a turn, chosen so that all runs end at about the same time.
 TURN_SECONDS = {"one job": 9.0, "two jobs": 5.0, "two processes": 5.0}
 
-_LOOK_SECONDS = 0.2
+_SAMPLE_SECONDS = 0.2
 
 
 def main() -> None:
@@ -37,7 +35,7 @@ def main() -> None:
     parser.add_argument("--megapixels", type=float, default=2)
     parser.add_argument("--rounds", type=int, default=1)
     arguments = parser.parse_args()
-    print("| | files/s | over one job | memory until the 20th file, MB | and after it |\n|---|--:|--:|--:|--:|")
+    print("| | files/s | over one job | peak up to the 20th file, MB | peak after it, MB |\n|---|--:|--:|--:|--:|")
     with tempfile.TemporaryDirectory() as folder:
         inputs = Path(folder, "photos")
         write_photos(inputs, arguments.files, arguments.megapixels)
@@ -50,15 +48,15 @@ def main() -> None:
             }
             while not all(run.ended for run in runs.values()):
                 for name, run in runs.items():
-                    run.go_on(TURN_SECONDS[name])
+                    run.take_turn(TURN_SECONDS[name])
             for name, run in runs.items():
                 rate, ratio = arguments.files / run.seconds, runs["one job"].seconds / run.seconds
-                settling, settled = run.most_megabytes[False], run.most_megabytes[True]
+                settling, settled = run.peak_megabytes[False], run.peak_megabytes[True]
                 print(f"| {name} | {rate:.2f} | {ratio:.2f} | {settling:.0f} | {settled:.0f} |", flush=True)
 
 
 def write_photos(folder: Path, files: int, megapixels: float) -> None:
-    """The same scene, moved a little each time: no two files are equal."""
+    """Write the same scene, shifted a little each time, so that no two files are equal."""
     folder.mkdir()
     scene = photos.scene(megapixels)
     for number in range(files):
@@ -70,7 +68,7 @@ def halves(photos: list[Path]) -> list[list[Path]]:
 
 
 class Run:
-    """The command, once for each of `parts`, all at the same time, and watched; it stands still but for its turns."""
+    """A process for each of `parts`, all stopped except in their turns, with their time and memory measured."""
 
     def __init__(self, parts: list[list[Path]], output: Path, jobs: int) -> None:
         self._output = output
@@ -79,24 +77,24 @@ class Run:
             for index, part in enumerate(parts)
         ]
         self._signal(signal.SIGSTOP)
-        # What the turns so far have taken.
+        # The sum of all turns.
         self.seconds = 0.0
-        # Until the 20th file, and after it.
-        self.most_megabytes = {False: 0.0, True: 0.0}
+        # By whether the 20th file is written.
+        self.peak_megabytes = {False: 0.0, True: 0.0}
 
     @property
     def ended(self) -> bool:
         return all(process.poll() is not None for process in self._processes)
 
-    def go_on(self, seconds: float) -> None:
-        """Give it a turn, if there is more to do."""
+    def take_turn(self, seconds: float) -> None:
+        """Run for some seconds, unless the run has ended."""
         if self.ended:
             return
         started = time.perf_counter()
         self._signal(signal.SIGCONT)
         while not self.ended and time.perf_counter() < started + seconds:
-            self._look()
-            time.sleep(_LOOK_SECONDS)
+            self._sample()
+            time.sleep(_SAMPLE_SECONDS)
         self._signal(signal.SIGSTOP)
         self.seconds += time.perf_counter() - started
         for process in self._processes:
@@ -108,12 +106,12 @@ class Run:
             if process.poll() is None:
                 process.send_signal(number)
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         settled = sum(1 for _ in self._output.glob("*/*.jpg")) >= SETTLED_FILES
-        # One that has just ended holds nothing any more.
+        # A process that has just ended has no memory.
         with suppress(StopIteration):
             held = sum([resident(process.pid) for process in self._processes if process.poll() is None])
-            self.most_megabytes[settled] = max(self.most_megabytes[settled], held)
+            self.peak_megabytes[settled] = max(self.peak_megabytes[settled], held)
 
 
 def start(*arguments: str) -> "subprocess.Popen[bytes]":

@@ -1,10 +1,10 @@
-"""The size of the image, file by file, without an engine: `python -m benchmarks.image`; writes results/image.md.
+"""Shows the size of the container image, file by file, without an engine; writes results/image.md.
 
-The packages are those that pip would install on Alpine, without what the Dockerfile deletes of them; the app is what it
-copies. `--compiled` names the wheels that docker/build-opencv.sh and docker/build-numpy.sh have made, `--base` a folder
-with the files of the Python image, such as `docker export` gives. In its place `--python` names the folder where
-docker/musl.sh has put CPython and jemalloc. What is missing the report says. Bytecode is made by the Python that runs
-this, which is a little older than the image's.
+The packages are those that pip would install on Alpine, without what the Dockerfile deletes; the app is what it copies.
+`--compiled` names the wheels that docker/build-opencv.sh and docker/build-numpy.sh make. `--base` is a folder with the
+files of the Python image, such as `docker export` gives; `--python` is the folder in which docker/musl.sh puts CPython
+and jemalloc, in its place. The report names what is missing. Bytecode is compiled by the Python that runs this, which
+is a little older than that of the image.
 """
 
 import argparse
@@ -23,28 +23,29 @@ from pathlib import Path, PurePosixPath
 
 from packaging.requirements import Requirement
 
-from benchmarks.dockerfile import checkout, context, copied, stages
-from benchmarks.report import RESULTS, circumstances, table
+from benchmarks.support.dockerfile import checkout, context, copied, stages
+from benchmarks.support.report import RESULTS, heading, table
 from tests.support.paths import ROOT
 
-# Bytes; what the project has set itself.
-MOST = 150_000_000
+# Bytes. The project's own limit.
+MAX_BYTES = 150_000_000
 
+# Files listed in the report.
 LARGEST = 25
 
-# By the scripts in docker/.
+# Packages that the scripts in docker/ compile.
 COMPILED = {"numpy", "opencv-python-headless"}
 
-# What the official image deletes of Python when that is installed, and what is in the image from Alpine, if at all.
+# Files that the official image deletes from Python, or takes from Alpine.
 _NOT_INSTALLED = ("*/test/*", "*/tests/*", "*/idle_test/*", "*.pyc", "*.a", "*.la", "lib/cmake/*", "lib/pkgconfig/*")
 
-# Before its code, a file of bytecode has 16 bytes (PEP 552).
-_BYTECODE_HEAD = 16
+# Bytes of the header of a bytecode file (PEP 552).
+_BYTECODE_HEADER = 16
 
 
 @dataclass(frozen=True)
 class File:
-    """A file of the image, or its bytecode: the part that it belongs to, its path there, its bytes."""
+    """A file of the image, or its bytecode: the part that it belongs to, its path in it, and its size in bytes."""
 
     part: str
     path: str
@@ -58,7 +59,7 @@ def main() -> None:
     parser.add_argument("--compiled", type=Path, nargs="*", default=[], help="the wheels of OpenCV and numpy")
     base = parser.add_mutually_exclusive_group()
     base.add_argument("--base", type=Path, help="a folder with the files of the Python image")
-    base.add_argument("--python", type=Path, help="a folder where CPython is installed, which stands for the image's")
+    base.add_argument("--python", type=Path, help="a folder where CPython is installed, in place of that of the image")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         wheels = fetch(Path(folder), arguments.processor)
@@ -77,7 +78,7 @@ def main() -> None:
 
 
 def fetch(folder: Path, processor: str) -> list[Path]:
-    """The wheels that pip takes for the image's Python on musl, but for those that are compiled."""
+    """Download the wheels for the image's Python on musl, except those that are compiled."""
     python = image_python()
     asked = [str(each) for each in required(python, processor) if each.name not in COMPILED]
     platforms = [word for version in (1, 2) for word in ("--platform", f"musllinux_1_{version}_{processor}")]
@@ -94,7 +95,7 @@ def image_python() -> str:
 
 
 def required(python: str, processor: str) -> Iterator[Requirement]:
-    """What the image's Python installs, pinned."""
+    """The pinned requirements of the image's Python."""
     marks = {"python_version": python, "python_full_version": f"{python}.0", "platform_machine": processor}
     for name in ("requirements.txt", "docker/requirements.txt"):
         for line in (ROOT / name).read_text().splitlines():
@@ -106,7 +107,7 @@ def required(python: str, processor: str) -> Iterator[Requirement]:
 
 
 def files_of_wheel(wheel: Path) -> Iterator[File]:
-    """Each file of a wheel, and the bytecode that pip makes of it."""
+    """Each file of a wheel, and its bytecode."""
     part = wheel.name.split("-")[0].replace("_", "-")
     with zipfile.ZipFile(wheel) as archive:
         for entry in archive.infolist():
@@ -114,7 +115,7 @@ def files_of_wheel(wheel: Path) -> Iterator[File]:
 
 
 def files_of_app() -> Iterator[File]:
-    """Each file that the last stage copies from the repo."""
+    """Each file that the last stage copies from the repository."""
     files = context(ROOT, checkout(ROOT))
     for copy in [each for each in stages(ROOT / "Dockerfile")[""] if each.word == "COPY" and not each.stage]:
         for file in sorted(file for source in copy.sources for file in copied(source, files)):
@@ -123,10 +124,12 @@ def files_of_app() -> Iterator[File]:
 
 
 def bytecode_of_library() -> Iterator[File]:
-    """What the Dockerfile has compiled of Python's own library: all that serving loads."""
+    """The bytecode of the standard library that the Dockerfile compiles: the modules that the service loads."""
     (loads,) = re.findall(r" python -c '(.+?)'", run_in(""))
-    told = "; import sys; print(*(getattr(each, '__file__', None) for each in sys.modules.values()), sep='\\n')"
-    printed = subprocess.run([sys.executable, "-c", loads + told], cwd=ROOT, capture_output=True, text=True, check=True)
+    print_files = "; import sys; print(*(getattr(each, '__file__', None) for each in sys.modules.values()), sep='\\n')"
+    printed = subprocess.run(
+        [sys.executable, "-c", loads + print_files], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     library = Path(sysconfig.get_path("stdlib"))
     for path in sorted({Path(line) for line in printed.stdout.splitlines() if line.endswith(".py")}):
         if path.is_relative_to(library) and "site-packages" not in path.parts:
@@ -135,14 +138,14 @@ def bytecode_of_library() -> Iterator[File]:
 
 
 def files_of_base(folder: Path) -> Iterator[File]:
-    """Each file of the image that ours begins with."""
+    """Each file of the base image."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink():
             yield File("Python's image", str(path.relative_to(folder)), path.stat().st_size)
 
 
 def files_of_python(folder: Path) -> Iterator[File]:
-    """Each file of an installed CPython as the official image would have it, and of jemalloc beside it."""
+    """Each file of an installed CPython that the official image would have, and of jemalloc."""
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
         foreign = name.startswith("include/") and not name.startswith("include/python")
@@ -153,7 +156,7 @@ def files_of_python(folder: Path) -> Iterator[File]:
 
 @cache
 def run_in(stage: str) -> str:
-    """What a stage of the Dockerfile runs."""
+    """The commands that a stage of the Dockerfile runs."""
     return " ".join(each.rest for each in stages(ROOT / "Dockerfile")[stage] if each.word == "RUN")
 
 
@@ -166,7 +169,7 @@ def is_deleted(path: str) -> bool:
 
 
 def report(files: list[File], missing: list[str], notes: list[str], processor: str) -> str:
-    """The written result."""
+    """The report in Markdown."""
     kept = [file for file in files if not file.deleted]
     total = sum(file.size for file in kept)
     parts = sorted({file.part for file in files}, key=lambda part: -_bytes(kept, part))
@@ -179,13 +182,13 @@ def report(files: list[File], missing: list[str], notes: list[str], processor: s
         )
         for part in parts
     ]
-    rows.append(("in all", str(len(kept)), _megabytes(total), _megabytes(sum(file.size for file in files) - total)))
+    rows.append(("in total", str(len(kept)), _megabytes(total), _megabytes(sum(file.size for file in files) - total)))
     largest = sorted(kept, key=lambda file: -file.size)[:LARGEST]
     if missing:
-        notes = [*notes, f"Not in it: {' and '.join(missing)}, for which {_megabytes(MOST - total)} MB are left."]
+        notes = [*notes, f"Missing: {' and '.join(missing)}, for which {_megabytes(MAX_BYTES - total)} MB are left."]
     return (
-        f"{circumstances(f'The size of the image, {processor}')}\n"
-        f"{' '.join([f'Python {image_python()} on musl, unpacked; at most {MOST // 10**6} MB.', *notes])}\n\n"
+        f"{heading(f'The size of the image, {processor}')}\n"
+        f"{' '.join([f'Python {image_python()} on musl, unpacked; at most {MAX_BYTES // 10**6} MB.', *notes])}\n\n"
         f"{table(['part', 'files', 'MB', 'MB deleted'], rows)}\n"
         f"## The largest files\n\n"
         f"{table(['file', 'MB'], [(f'{file.part}: {file.path}', _megabytes(file.size)) for file in largest])}"
@@ -198,13 +201,13 @@ def _with_bytecode(part: str, path: str, content: bytes, *, deleted: bool = Fals
         try:
             code = compile(content, path, "exec", dont_inherit=True)
         except SyntaxError:
-            # For a Python that is newer, or as a test of what is none.
+            # It is for a newer Python, or test data that is not Python.
             return
-        yield File(part, f"{path}c", _BYTECODE_HEAD + len(marshal.dumps(code)), deleted)
+        yield File(part, f"{path}c", _BYTECODE_HEADER + len(marshal.dumps(code)), deleted)
 
 
 def _stripped(path: Path) -> int:
-    """Bytes of a file, of programs and libraries without what only debuggers read."""
+    """The size of a file in bytes; of programs and libraries without debug symbols."""
     with path.open("rb") as file:
         if file.read(4) != b"\x7fELF":
             return path.stat().st_size

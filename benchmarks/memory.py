@@ -1,6 +1,7 @@
-"""Memory of the service: `python -m benchmarks.memory PHOTO...`. PSS of all processes: idle, after requests, at rest.
+"""Shows the memory of the service when idle, after requests and at rest: `python -m benchmarks.memory PHOTO...`.
 
-PSS counts a page that several processes share once, so the sum is what the machine really gives (Linux only).
+It prints the PSS of all processes (Linux only). PSS counts a page that several processes share once, so the sum is the
+memory that the machine provides.
 """
 
 import argparse
@@ -10,11 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 from pathlib import Path
 
-from tests.support.paths import ROOT
+from tests.support.paths import SHARED
 from tests.support.processes import pss, settled_pss
 from tests.support.service import serving
-
-SHARED = ROOT.parent / "shared"
 
 
 def main() -> None:
@@ -26,21 +25,21 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=16)
     arguments = parser.parse_args()
     photos = [path.read_bytes() for path in arguments.photos]
-    patience = {
+    settings = {
         "WEB_CONCURRENCY": str(arguments.workers),
         "VISAGE_QUEUE": str(arguments.connections),
         "VISAGE_WAIT_SECONDS": "60",
     }
-    with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "log", arguments.pack, **patience) as service:
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "log", arguments.pack, **settings) as service:
         print(f"pack {arguments.pack}, {arguments.workers} workers\n\n| | PSS, MB |\n|---|--:|")
         print(f"| idle | {settled_pss(service):.0f} |")
         started = time.perf_counter()
         with ThreadPoolExecutor(arguments.connections) as pool:
-            for answer in pool.map(service.post, islice(cycle(photos), arguments.requests)):
-                answer.raise_for_status()
+            for response in pool.map(service.post, islice(cycle(photos), arguments.requests)):
+                response.raise_for_status()
         rate = arguments.requests / (time.perf_counter() - started)
         name = f"after {arguments.requests} requests at {arguments.connections} connections"
-        print(f"| {name} ({rate:.0f} a second) | {pss(service):.0f} |")
+        print(f"| {name} ({rate:.0f} per second) | {pss(service):.0f} |")
         print(f"| some seconds later | {settled_pss(service):.0f} |")
 
 

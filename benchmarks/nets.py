@@ -1,7 +1,7 @@
-"""Milliseconds a forward of one pack's nets against another's: `python -m benchmarks.nets --against PACK`.
+"""Shows milliseconds per forward pass of one pack against another: `python -m benchmarks.nets --against PACK`.
 
-The nets take turns on one thread, so that each meets the same machine; medians, to be read as ratios. The face net is
-fed a photo of 4 to 3 at its own longer side, the other pack's the square of its input, as its paper does.
+The packs take turns on one thread; medians, to be read as ratios. The detector gets a photo of 4 to 3 at its longest
+side, that of the other pack the square of its input.
 """
 
 import argparse
@@ -14,18 +14,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.support.paths import ROOT
+from tests.support.paths import SHARED
 from visage.nets.classifier import Classifier, classify_by_all
 from visage.nets.detector import FaceDetector
 from visage.packs.pack import Pack, find_pack
-
-SHARED = ROOT.parent / "shared"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pack", default="compact", help="name or path of a model pack")
-    parser.add_argument("--against", default=str(SHARED / "packs" / "reference"), help="name or path of another")
+    parser.add_argument("--against", default=str(SHARED / "packs" / "reference"), help="name or path of the other pack")
     parser.add_argument("--rounds", type=int, default=60)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
@@ -36,20 +34,20 @@ def main() -> None:
     photo = np.random.default_rng(0).integers(0, 256, (720, 960, 3), np.uint8)
     detectors = FaceDetector(ours.face), FaceDetector(theirs.face)
     runs = [partial(net.detect, photo, size) for net, size in zip(detectors, sizes, strict=True)]
-    print(row(f"face, {sizes[0][0]} x {sizes[0][1]} against {sizes[1][0]} x {sizes[1][1]}", runs, arguments.rounds))
+    print(row(f"detector, {sizes[0][0]} x {sizes[0][1]} against {sizes[1][0]} x {sizes[1][1]}", runs, arguments.rounds))
     attributes = [attribute_run(pack, photo) for pack in (ours, theirs)]
-    print(row("gender and age, one face, its crops included", attributes, arguments.rounds))
+    print(row("gender and age, one face, with its crops", attributes, arguments.rounds))
 
 
 def attribute_run(pack: Pack, photo: NDArray[np.uint8]) -> Callable[[], object]:
-    """What the service does for one face."""
+    """A function that classifies one face as the service does."""
     nets = Classifier(pack.gender), Classifier(pack.age)
     box = np.array([[300, 200, 420, 350]], np.float32)
     return partial(classify_by_all, nets, photo, box)
 
 
 def row(name: str, runs: Sequence[Callable[[], object]], rounds: int) -> str:
-    """One row of the table."""
+    """A row of the table."""
     seconds: list[list[float]] = [[] for _ in runs]
     for _ in range(rounds + 3):
         for run, times in zip(runs, seconds, strict=True):

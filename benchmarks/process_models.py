@@ -1,19 +1,16 @@
-"""Workers, slots and OpenCV's threads against each other: `python -m benchmarks.process_models`.
-
-All get the same load; every picture is compared with that of a quiet call.
-"""
+"""Shows how workers, slots and OpenCV threads change throughput: `python -m benchmarks.process_models`."""
 
 import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import photos
-from benchmarks.load import post, put_under_load
-from benchmarks.report import table
+from benchmarks.support import photos
+from benchmarks.support.load import post, put_under_load
+from benchmarks.support.report import table
 from tests.support.processes import pss
 from tests.support.service import serving
 
-# Workers, slots a worker, OpenCV threads a slot.
+# Workers, slots per worker, OpenCV threads per slot.
 MODELS = ((1, 1, 1), (1, 1, 2), (1, 2, 1), (2, 1, 1), (2, 1, 2), (2, 2, 1), (3, 1, 1), (4, 1, 1))
 
 

@@ -1,6 +1,6 @@
-"""How the service starts: `python -m benchmarks.start PHOTO`. Start to ready, and the first photo against the tenth.
+"""Shows the time from start to ready, and of the first photo against the tenth: `python -m benchmarks.start PHOTO`.
 
-One worker, so that the first photo is that of its worker; a new service for every round.
+Each round starts a new service with one worker.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def main() -> None:
                 tenths.append(times[9])
     ratios = [first / tenth for first, tenth in zip(firsts, tenths, strict=True)]
     print(f"pack {arguments.pack}, {arguments.photo.name}, {arguments.rounds} starts of one worker\n")
-    print("| | median | least | most |\n|---|--:|--:|--:|")
+    print("| | median | minimum | maximum |\n|---|--:|--:|--:|")
     print(row("start to ready, seconds", starts))
     print(row("first photo, seconds", firsts))
     print(row("tenth photo, seconds", tenths))

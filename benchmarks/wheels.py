@@ -1,9 +1,9 @@
-"""The nets of packs in several wheels of OpenCV: `python -m benchmarks.wheels 4.12.0.88 4.14.0.94 dist/ours.whl`.
+"""Shows the nets of packs in several wheels of OpenCV: `python -m benchmarks.wheels 4.12.0.88 4.14.0.94 dist/ours.whl`.
 
-A wheel is a version on PyPI, or a file, such as docker/build-opencv.sh makes; of one with several modules, each is
-timed that runs on this processor. Each wheel gets an environment of its own under --environments; they take turns, so
-that all of them meet the machine's good and bad minutes. Times are milliseconds of processor time a forward, on one
-thread: the least, which other work disturbs least. Behind them stands how many times as fast as the first that is.
+A wheel is a version on PyPI, or a file such as docker/build-opencv.sh makes. Of a file with several modules, each one
+that runs on this processor is timed. Each wheel gets an environment of its own under --environments; they take turns,
+so that a change of the machine's speed affects all of them. Times are the minimum milliseconds of processor time per
+forward pass, on one thread. The number in parentheses is the speed relative to the first wheel.
 """
 
 import argparse
@@ -18,8 +18,8 @@ from pathlib import Path
 from visage.packs.enhance_spec import EnhanceSpec
 from visage.packs.pack import NetSpec, Pack, find_pack
 
-# Runs inside each environment, with nothing but OpenCV and numpy.
-TIMED = """
+# Runs in each environment, which has OpenCV and numpy only.
+TIMING_PROGRAM = """
 import json, sys, time
 import cv2, numpy as np
 cv2.setNumThreads(1)
@@ -38,13 +38,13 @@ for name, prototxt, weights, channels, width, height in json.loads(sys.argv[1]):
 print(json.dumps(results))
 """
 
-# Where cv2 comes from, beside how fast it is.
-FOUND = "import cv2, pathlib; print(pathlib.Path(cv2.__file__).parent)"
+# Prints the folder of cv2.
+LOCATION_PROGRAM = "import cv2, pathlib; print(pathlib.Path(cv2.__file__).parent)"
 
 
 @dataclass(frozen=True)
 class Module:
-    """A `cv2` to be timed: the interpreter that has it, and the folder that it is in where it has several."""
+    """A `cv2` to time: its interpreter, and its folder where the wheel has several."""
 
     name: str
     python: Path
@@ -56,7 +56,7 @@ class Module:
         return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | own)
 
     def times(self, task: str) -> dict[str, float]:
-        done = self.run(TIMED, task)
+        done = self.run(TIMING_PROGRAM, task)
         done.check_returncode()
         found: dict[str, float] = json.loads(done.stdout)
         return found
@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def nets_of(pack: Pack) -> list[tuple[str | int, ...]]:
-    """The nets of a pack as the timed program is told of them, and of what they are fed."""
+    """The nets of a pack with their input sizes, as arguments of the timing program."""
     width, height = pack.face.input
     nets = [
         net(f"{pack.name}, face, {width} x {height}", pack.face, 3, width, height),
@@ -92,34 +92,34 @@ def nets_of(pack: Pack) -> list[tuple[str | int, ...]]:
     ]
     if pack.enhancement and pack.enhancement.tile and pack.enhancement.prototxt:
         side = pack.enhancement.tile + 2 * pack.enhancement.overlap
-        name = f"{pack.name}, superres, {side} x {side}"
+        name = f"{pack.name}, enhance, {side} x {side}"
         nets.append(net(name, pack.enhancement, len(pack.enhancement.mean), side, side))
     return nets
 
 
 def net(name: str, spec: NetSpec | EnhanceSpec, channels: int, width: int, height: int) -> tuple[str | int, ...]:
-    """What the timed program has to know of a net and of what it is fed."""
+    """The arguments of the timing program for one net."""
     assert spec.prototxt is not None
     return name, str(spec.prototxt.path), str(spec.weights.path), channels, width, height
 
 
 def modules(environments: Path, wheel: str) -> list[Module]:
-    """The `cv2` of a wheel, or all of them that run here."""
+    """The `cv2` of a wheel, or those of its several that run on this processor."""
     name = "compiled" if wheel.endswith(".whl") else wheel
     python = environment(environments, wheel)
     whole = Module(name, python)
-    folder = Path(whole.run(FOUND).stdout.strip()).parent
+    folder = Path(whole.run(LOCATION_PROGRAM).stdout.strip()).parent
     parts = [Module(f"{name}, {each.parent.name}", python, each.parent) for each in sorted(folder.glob("*/cv2*.so"))]
-    return [part for part in parts if part.run(FOUND).returncode == 0] if len(parts) > 1 else [whole]
+    return [part for part in parts if part.run(LOCATION_PROGRAM).returncode == 0] if len(parts) > 1 else [whole]
 
 
 def environment(folder: Path, wheel: str) -> Path:
-    """The interpreter of an environment below `folder` that has this wheel; made where it is missing."""
+    """The interpreter of an environment below `folder` with this wheel, which is made if it is missing."""
     own = folder / Path(wheel).stem if wheel.endswith(".whl") else folder / wheel
     python = own / "bin" / "python"
     if not python.exists():
         venv.create(own, with_pip=True)
-    # A file may have been made anew since, and pip would take its version for that.
+    # pip would not install a rebuilt file of the same version.
     asked = ["--force-reinstall", wheel] if wheel.endswith(".whl") else [f"opencv-python-headless=={wheel}"]
     subprocess.run([python, "-m", "pip", "install", "--quiet", *asked], check=True, stdout=sys.stderr)
     return python

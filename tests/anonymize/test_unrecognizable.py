@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.photos import portrait
+from benchmarks.support.photos import portrait
 from tests.support.paths import SHARED
 from training.faces import FACE_BOX, read_faces
 from visage.anonymize.masks import Mask, Method, Shape, redact

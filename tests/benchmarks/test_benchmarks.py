@@ -1,4 +1,4 @@
-"""What the benchmarks measure with: a load generator that notices wrong answers, nets that find two faces."""
+"""The tools of the benchmarks: a load generator that notices corrupt responses, nets, photos and tables."""
 
 import itertools
 import math
@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import photos
-from benchmarks.fullsize import write_pack
-from benchmarks.load import put_under_load
-from benchmarks.report import table
+from benchmarks.support import photos
+from benchmarks.support.full_size_nets import write_pack
+from benchmarks.support.load import put_under_load
+from benchmarks.support.report import table
 from tests.support import processes
 from tests.support.processes import complete, consumers, workers
 from tests.support.service import Service
@@ -24,14 +24,14 @@ from visage.settings import Settings
 
 
 class Scripted(BaseHTTPRequestHandler):
-    """Answers each request with the next of `answers`."""
+    """Responds to each request with the next of `responses`."""
 
-    answers: Iterator[tuple[int, bytes]]
+    responses: Iterator[tuple[int, bytes]]
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        status, content = next(self.answers)
+        status, content = next(self.responses)
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -50,43 +50,43 @@ def scripted() -> Iterator[str]:
     server.server_close()
 
 
-def test_equal_answers_are_good_ones(scripted: str) -> None:
-    Scripted.answers = itertools.repeat((200, b"picture"))
+def test_equal_responses_are_correct(scripted: str) -> None:
+    Scripted.responses = itertools.repeat((200, b"picture"))
 
     load = put_under_load(scripted, b"photo", connections=2, seconds=0.3)
 
-    assert load.answers.keys() == {200}
-    assert load.broken == 0
-    assert load.rate * load.seconds == pytest.approx(load.answers[200])
+    assert load.responses.keys() == {200}
+    assert load.corrupt == 0
+    assert load.rate * load.seconds == pytest.approx(load.responses[200])
 
 
-def test_an_answer_that_differs_from_the_quiet_one_is_broken(scripted: str) -> None:
-    Scripted.answers = itertools.chain([(200, b"picture")], itertools.repeat((200, b"pict")))
+def test_a_response_that_differs_from_the_first_is_corrupt(scripted: str) -> None:
+    Scripted.responses = itertools.chain([(200, b"picture")], itertools.repeat((200, b"pict")))
 
     load = put_under_load(scripted, b"photo", connections=1, seconds=0.3)
 
-    assert load.broken == load.answers[200] > 0
+    assert load.corrupt == load.responses[200] > 0
     assert load.rate == 0
 
 
-def test_refusals_are_no_answers(scripted: str) -> None:
-    Scripted.answers = itertools.chain([(200, b"picture")], itertools.repeat((503, b"")))
+def test_rejected_requests_do_not_count_as_responses(scripted: str) -> None:
+    Scripted.responses = itertools.chain([(200, b"picture")], itertools.repeat((503, b"")))
 
     load = put_under_load(scripted, b"photo", connections=1, seconds=0.3)
 
-    assert load.answers.keys() == {503}
+    assert load.responses.keys() == {503}
     assert load.rate == 0
     assert math.isnan(load.percentile(50))
 
 
-def test_parallel_pictures_of_the_service_are_those_of_a_quiet_call(service: Service, tiny_jpeg: bytes) -> None:
+def test_images_under_load_equal_that_of_a_single_request(service: Service, tiny_jpeg: bytes) -> None:
     load = put_under_load(f"{service.url}/predict", tiny_jpeg, connections=4, seconds=1)
 
-    assert load.broken == 0
-    assert load.answers[200] >= 4
+    assert load.corrupt == 0
+    assert load.responses[200] >= 4
 
 
-def test_a_process_that_ends_while_it_is_looked_at_neither_serves_nor_works_on_batches(
+def test_a_process_that_ends_during_the_search_is_neither_a_worker_nor_a_consumer(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert wait_for(lambda: complete(service, 2))
@@ -111,7 +111,7 @@ def test_full_size_nets_find_the_same_two_faces_in_every_photo(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("faces", [1, 9, 100])
-def test_crowds_have_as_many_faces_as_asked_for(faces: int) -> None:
+def test_a_crowd_has_the_requested_number_of_faces(faces: int) -> None:
     engine = Engine(Settings())
 
     analysis = engine.analyze(photos.jpeg(photos.crowd(faces)), annotated=False)
@@ -120,7 +120,7 @@ def test_crowds_have_as_many_faces_as_asked_for(faces: int) -> None:
 
 
 @pytest.mark.parametrize("megapixels", [0.3, 2])
-def test_scenes_have_as_many_pixels_as_asked_for_and_no_more(megapixels: float) -> None:
+def test_a_scene_has_at_most_the_requested_number_of_pixels(megapixels: float) -> None:
     height, width = photos.scene(megapixels).shape[:2]
 
     assert 0.99 * megapixels * 1e6 < height * width <= megapixels * 1e6
@@ -130,8 +130,8 @@ def test_tables_are_markdown() -> None:
     assert table(["", "ms"], [["net", "3"]]) == "|  | ms |\n| --- | --: |\n| net | 3 |\n"
 
 
-def test_a_pack_once_written_is_used_again(tmp_path: Path) -> None:
-    (tmp_path / "pack.toml").write_text("there already")
+def test_an_existing_pack_is_not_written_again(tmp_path: Path) -> None:
+    (tmp_path / "pack.toml").write_text("existing")
 
     assert write_pack(tmp_path) == tmp_path
-    assert (tmp_path / "pack.toml").read_text() == "there already"
+    assert (tmp_path / "pack.toml").read_text() == "existing"

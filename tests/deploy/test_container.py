@@ -14,7 +14,7 @@ import pytest
 import requests
 import yaml
 
-from benchmarks.dockerfile import Instruction, checkout, context, copied, stages, values
+from benchmarks.support.dockerfile import Instruction, checkout, context, copied, stages, values
 from tests.support.deployment import USER, needs, tool
 from tests.support.paths import ROOT
 from tests.support.service import Service, free_port

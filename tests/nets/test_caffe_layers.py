@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks import photos
+from benchmarks.support import photos
 from tests.support.paths import ROOT
 from training.caffe import CaffeNet, Level, add_detection
 from visage.faces.analyzer import Analyzer, Options

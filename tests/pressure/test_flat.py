@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import photos
+from benchmarks.support import photos
 from tests.pressure.exchange import Request, ask, connect, form
 from tests.support.pictures import GIF, encode
 from tests.support.processes import resident, workers

@@ -19,8 +19,8 @@ from statistics import fmean
 
 import pytest
 
-from benchmarks import photos
-from benchmarks.load import put_under_load
+from benchmarks.support import photos
+from benchmarks.support.load import put_under_load
 from tests.pressure.exchange import Request, ask, connect, form
 from tests.support.service import Service, serving
 from visage.settings import Settings

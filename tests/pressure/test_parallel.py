@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks import photos
+from benchmarks.support import photos
 from tests.pressure.exchange import Answer, Request, ask, connect, form
 from tests.support.pictures import (
     GIF,

@@ -4,7 +4,7 @@ import http.client
 import threading
 from collections import Counter
 
-from benchmarks.load import multipart
+from benchmarks.support.load import multipart
 from tests.support.service import Service
 
 # On a machine that stalls, photos may wait for longer than most callers would.

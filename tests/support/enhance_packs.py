@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import edsr
+from benchmarks.support import edsr
 from training.caffe import CaffeNet
 
 MANIFEST = """\

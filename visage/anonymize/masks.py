@@ -15,7 +15,7 @@ from visage.images.boxes import Box
 from visage.images.decoding import Pixels
 
 # Cells (averages) across the shorter side of a mask. With 5, our detector still finds a third of the blurred faces.
-# With 2 it finds few more than of black ones, which have nothing but an outline (`python -m benchmarks.guard`).
+# With 2 it finds few more than of black ones, which have nothing but an outline (`python -m benchmarks.anonymize`).
 _CELLS = 2
 
 # Smallest side of a cell in pixels. At the edge of an image a face may be a strip of one or two pixels.

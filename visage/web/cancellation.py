@@ -10,7 +10,7 @@ from visage.errors import NotReady
 from visage.runtime.enhancer import Enhancer
 
 # Longest remaining time of an enhancement after a stop signal. gunicorn's graceful timeout is 30 s (gunicorn.conf.py).
-# Encoding takes up to 14 s of it (`python -m benchmarks.superres formats`), and the current tile comes first.
+# Encoding takes up to 14 s of it (`python -m benchmarks.enhance formats`), and the current tile comes first.
 MAX_SECONDS_AFTER_STOP = 10.0
 
 

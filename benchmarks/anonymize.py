@@ -1,11 +1,10 @@
-"""How many faces the privacy guard finds, in which time: `python -m benchmarks.guard`.
+"""Shows how many faces the search of `/anonymize` finds, and how many redacted ones: `python -m benchmarks.anonymize`.
 
-First the labelled scenes of benchmarks.detection at every detail and several confidences, then crowds of 24 megapixels:
-faces of FairFace of one height, pasted onto scenes without faces. Faces are found and boxes are false as `visage
-evaluate` counts them. Times are milliseconds a photo on one thread, means, to be read as ratios. Last, how many of the
-faces that were covered in the scene photos are found again (boxes share 0.3 of their union), for every mask.
-
-Whether a covered face can still be recognised: `python -m benchmarks.recognition`.
+The first table has the scenes of benchmarks.detection at every detail and several confidence thresholds, then crowds of
+24 megapixels: faces of FairFace of one height, pasted onto scenes without faces. Faces and false positives are counted
+as `visage evaluate` does. Times are means in milliseconds per photo on one thread, to be read as ratios. The second
+table has the redacted faces of the scene photos that the detector finds again (intersection over union above 0.3), for
+each mask. benchmarks.recognition shows whether a redacted face can be recognized.
 """
 
 import argparse
@@ -20,9 +19,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.detection import SHARED
-from benchmarks.report import table
-from benchmarks.scenes import CELL, SceneSet, load_sets, mosaic
+from benchmarks.support.report import table
+from benchmarks.support.scenes import CELL, SceneSet, load_sets, mosaic
+from tests.support.paths import SHARED
 from training.faces import CHIP, FACE_BOX, read_faces
 from training.scenes import Scene, paste_mask
 from visage.anonymize import masks
@@ -36,35 +35,39 @@ from visage.packs.pack import FaceSpec, find_pack
 
 CONFIDENCES = (0.5, 0.35, 0.25, 0.15, 0.1)
 
-# 24 megapixels, a face in each of 20 x 10 fields.
-CROWD_WIDTH, CROWD_HEIGHT, FIELD_WIDTH, FIELD_HEIGHT = 6000, 4000, 300, 400
+# Pixels: 24 megapixels, with a face in each of 20 x 10 cells.
+CROWD_WIDTH, CROWD_HEIGHT, CELL_WIDTH, CELL_HEIGHT = 6000, 4000, 300, 400
 FACE_HEIGHTS = (80, 60, 40, 30, 20)
 
-CELLS, FOUND_AGAIN = (1, 2, 3, 4, 5), 0.3
+# Cells across the shorter side of a face.
+CELLS = (1, 2, 3, 4, 5)
+
+# A redacted face is found again if its intersection over union with a detection is higher.
+FOUND_AGAIN_IOU = 0.3
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=Path, default=SHARED / "data" / "scenes")
     parser.add_argument("--faces", type=Path, default=SHARED / "data" / "fairface")
-    parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="where decoded faces are kept")
+    parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="folder for decoded faces")
     parser.add_argument("--pack", default="compact", help="name or path of a model pack")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     spec = find_pack(arguments.pack).face
-    print(f"OpenCV {cv2.__version__}, pack {arguments.pack}; faces found / false boxes\n")
+    print(f"OpenCV {cv2.__version__}, pack {arguments.pack}; faces found / false positives\n")
     sets = list(load_sets(arguments.scenes))
     chips = read_faces(arguments.faces, "val", arguments.cache).chips
     empty = next(each for each in sets if not each.face_count).scenes
-    head = ["pictures", "detail", "faces", *(f"from {confidence}" for confidence in CONFIDENCES), "ms"]
+    head = ["images", "detail", "faces", *(f"from {confidence}" for confidence in CONFIDENCES), "ms"]
     print(
         table(head, [row for scene_set in itertools.chain(sets, crowds(empty, chips)) for row in rows(scene_set, spec)])
     )
-    print(table(["mask", "averages", "covered", *head[3:-1]], list(found_again(sets[0], spec))))
+    print(table(["mask", "cells", "redacted", *head[3:-1]], list(found_again(sets[0], spec))))
 
 
 def rows(scene_set: SceneSet, spec: FaceSpec) -> Iterator[list[str]]:
-    """What each detail finds in a set."""
+    """A row for each detail: what it finds in a set."""
     detector = FaceDetector(spec)
     for detail in Detail:
         counts, seconds = np.zeros((len(CONFIDENCES), 2), int), []
@@ -83,14 +86,14 @@ def rows(scene_set: SceneSet, spec: FaceSpec) -> Iterator[list[str]]:
 
 
 def count(boxes: NDArray[np.float32], scene: Scene) -> tuple[int, int]:
-    """How many faces of `scene` the `boxes` (n, 4) find, and how many of them are false."""
+    """The number of faces of `scene` that `boxes` (n, 4) find, and of false positives."""
     faces = np.concatenate([scene.faces, scene.perhaps])
     pairs, wrong = match(boxes, faces, np.arange(len(faces)) >= len(scene.faces))
     return sum(face < len(scene.faces) for face in pairs), wrong
 
 
 def crowds(empty: Sequence[Scene], chips: NDArray[np.uint8]) -> Iterator[SceneSet]:
-    """One crowd for each height of faces."""
+    """One crowd for each height of the faces."""
     columns = -(-CROWD_WIDTH // CELL)
     background = mosaic(list(itertools.islice(itertools.cycle(empty), columns**2))).pixels
     for height in FACE_HEIGHTS:
@@ -98,17 +101,17 @@ def crowds(empty: Sequence[Scene], chips: NDArray[np.uint8]) -> Iterator[SceneSe
 
 
 def crowd(background: NDArray[np.uint8], chips: NDArray[np.uint8], height: int) -> Scene:
-    """A photo with a face of `height` pixels somewhere in every field of it."""
+    """A photo with a face of `height` pixels at a random place in every cell."""
     rng = np.random.default_rng(height)
     pixels = background[:CROWD_HEIGHT, :CROWD_WIDTH].copy()
     scale = height / (FACE_BOX[3] - FACE_BOX[1])
     side = round(scale * CHIP)
     corners = itertools.product(
-        range(0, CROWD_WIDTH - FIELD_WIDTH + 1, FIELD_WIDTH), range(0, CROWD_HEIGHT - FIELD_HEIGHT + 1, FIELD_HEIGHT)
+        range(0, CROWD_WIDTH - CELL_WIDTH + 1, CELL_WIDTH), range(0, CROWD_HEIGHT - CELL_HEIGHT + 1, CELL_HEIGHT)
     )
     faces = []
     for (left, top), chip in zip(corners, chips, strict=False):
-        x, y = left + rng.integers(FIELD_WIDTH - side), top + rng.integers(FIELD_HEIGHT - side)
+        x, y = left + rng.integers(CELL_WIDTH - side), top + rng.integers(CELL_HEIGHT - side)
         small, outline = (
             cv2.resize(each, (side, side), interpolation=cv2.INTER_AREA) for each in (chip, paste_mask(rng))
         )
@@ -120,29 +123,29 @@ def crowd(background: NDArray[np.uint8], chips: NDArray[np.uint8], height: int) 
 
 
 def found_again(scene_set: SceneSet, spec: FaceSpec) -> Iterator[list[str]]:
-    """How many of the faces that the guard covers it finds in the covered photos, for every mask."""
+    """A row for each mask: how many redacted faces the detector finds again."""
     detector = FaceDetector(spec)
 
-    def look(pixels: NDArray[np.uint8]) -> Detections:
+    def search(pixels: NDArray[np.uint8]) -> Detections:
         return merge(find_candidates(detector, spec, pixels, Detail.HIGH))
 
-    photos = [(scene.pixels, guarded(look(scene.pixels), spec)) for scene in scene_set.scenes]
+    photos = [(scene.pixels, redacted_boxes(search(scene.pixels), spec)) for scene in scene_set.scenes]
     for method, shape, cells in itertools.product(Method, Shape, CELLS):
         if method is Method.SOLID and cells != CELLS[0]:
             continue
         best: list[float] = []
         with patch.object(masks, "_CELLS", cells):
             for pixels, boxes in photos:
-                found = look(redact(pixels, [Box(*map(int, box)) for box in boxes], Mask(method, shape)))
-                near = intersection_over_union(boxes, found.boxes) > FOUND_AGAIN
+                found = search(redact(pixels, [Box(*map(int, box)) for box in boxes], Mask(method, shape)))
+                near = intersection_over_union(boxes, found.boxes) > FOUND_AGAIN_IOU
                 best += (near * found.confidences).max(axis=1, initial=0).tolist()
         counts = [sum(each >= confidence for each in best) for confidence in CONFIDENCES]
         number = "" if method is Method.SOLID else str(cells)
         yield [f"{method.value} {shape.value}", number, str(len(best)), *map(str, counts)]
 
 
-def guarded(found: Detections, spec: FaceSpec) -> NDArray[np.float32]:
-    """The boxes (n, 4), in whole pixels, that the guard covers."""
+def redacted_boxes(found: Detections, spec: FaceSpec) -> NDArray[np.float32]:
+    """The boxes (n, 4), in whole pixels, that `/anonymize` redacts."""
     boxes = np.round(found.boxes[found.confidences >= spec.guard_confidence])
     return boxes[(boxes[:, 2:] > boxes[:, :2]).all(axis=1)]
 

@@ -1,4 +1,4 @@
-"""Reads a Dockerfile and a .dockerignore as far as ours go, so that what an engine would do can be done without."""
+"""Reads a Dockerfile and a .dockerignore, as far as ours need, to calculate without an engine what it would copy."""
 
 import json
 import os
@@ -10,30 +10,30 @@ from pathlib import Path, PurePosixPath
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction: its word in capitals, and the rest of it in one line."""
+    """One instruction: its keyword in capitals, and its arguments in one line."""
 
     word: str
     rest: str
 
     @property
     def sources(self) -> list[str]:
-        """Of a COPY, what is copied."""
+        """The sources of a COPY."""
         return self._operands[:-1]
 
     @property
     def target(self) -> str:
-        """Of a COPY, where to."""
+        """The target of a COPY."""
         return self._operands[-1]
 
     @property
     def stage(self) -> str | None:
-        """Of a COPY, the stage that it copies from; None is the repo."""
+        """The stage that a COPY copies from; None is the repository."""
         found = re.match(r"--from=(\S+)", self.rest)
         return found and found[1]
 
     @property
     def listed(self) -> list[str]:
-        """Of CMD and the like in exec form, its words."""
+        """The words of an instruction in exec form, such as CMD."""
         words: list[str] = json.loads(self.rest[self.rest.index("[") :])
         return words
 
@@ -43,7 +43,7 @@ class Instruction:
 
 
 def stages(dockerfile: Path) -> dict[str, list[Instruction]]:
-    """The instructions of each stage by its name, which of the last one is empty; in order."""
+    """The instructions of each stage in order, by the stage's name. That of the last stage is empty."""
     found: dict[str, list[Instruction]] = {}
     for instruction in _instructions(dockerfile.read_text()):
         if instruction.word == "FROM":
@@ -60,7 +60,7 @@ def values(instructions: list[Instruction], word: str) -> dict[str, str]:
 
 
 def checkout(root: Path) -> list[str]:
-    """All files that lie below `root`, tracked or not, but for git's own and the environment's."""
+    """All files below `root`, tracked or not, except those of git and of the environment."""
     found = []
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if name not in {".git", ".venv"}]
@@ -69,13 +69,13 @@ def checkout(root: Path) -> list[str]:
 
 
 def context(root: Path, files: list[str]) -> set[str]:
-    """Those of `files`, paths below `root`, that its .dockerignore lets through."""
+    """The `files`, paths relative to `root`, that its .dockerignore does not exclude."""
     rules = [line for line in (root / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     return {file for file in files if not _is_ignored(file, rules)}
 
 
 def copied(source: str, files: set[str]) -> set[str]:
-    """Those of `files` that a COPY of `source`, a file or a folder, takes."""
+    """The `files` that a COPY of `source`, a file or a folder, copies."""
     return {file for file in files if file == source or file.startswith(f"{source}/")}
 
 
@@ -88,7 +88,7 @@ def _instructions(text: str) -> Iterator[Instruction]:
 
 
 def _is_ignored(file: str, rules: list[str]) -> bool:
-    """The last rule that names the file or a folder above it decides."""
+    """Whether the last rule that matches the file or a folder above it excludes it."""
     ignored = False
     paths = [file, *(str(parent) for parent in PurePosixPath(file).parents)]
     for rule in rules:

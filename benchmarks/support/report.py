@@ -1,4 +1,4 @@
-"""What every written result says of itself, and tables in Markdown."""
+"""Markdown tables, and the heading of a written result."""
 
 import os
 import platform
@@ -14,14 +14,14 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, its first column flush left, the others flush right."""
+    """A Markdown table with the first column aligned left and the others right."""
     lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def circumstances(title: str) -> str:
-    """The head of a written result: its title, at which commit it was measured and on which machine."""
-    # One command after the other writes results: those are no changes to what is measured.
+def heading(title: str) -> str:
+    """The heading of a written result: its title, the commit and the machine."""
+    # Results of an earlier command do not change what is measured.
     changed = _git("status", "--porcelain", "--", ".", ":!benchmarks/results")
     commit = _git("rev-parse", "--short", "HEAD") + (" and changes" if changed else "")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9

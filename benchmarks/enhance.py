@@ -1,13 +1,13 @@
-"""Super-resolution's time and memory: `python -m benchmarks.superres` prints what it must reach; takes ten minutes.
+"""Shows time and memory of `/enhance` against its limits, in ten minutes: `python -m benchmarks.enhance`.
 
-    python -m benchmarks.superres [--width 1000 --height 800]
-    python -m benchmarks.superres tiles [--pack compact]
-    python -m benchmarks.superres overlaps --pack PACK
-    python -m benchmarks.superres formats
+    python -m benchmarks.enhance [--width 1000 --height 800]
+    python -m benchmarks.enhance tiles [--pack compact]
+    python -m benchmarks.enhance overlaps --pack PACK
+    python -m benchmarks.enhance formats
 
-`tiles` tells time and memory by the side of a tile, `overlaps` by how many grey levels an enlargement in tiles differs
-from one at once, by overlap; `formats` what the largest picture that is enlarged by default costs in each format.
-Every run is a process of its own, on one thread; time is the processor's.
+`tiles` prints time and memory by the side of a tile. `overlaps` prints by how many grey levels an image enhanced in
+tiles differs from one enhanced at once, by overlap. `formats` prints the cost of the largest image that is enhanced by
+default in each format. Every run is a process of its own, on one thread; time is processor time.
 """
 
 import argparse
@@ -27,8 +27,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import edsr, photos
-from benchmarks.report import table
+from benchmarks.support import edsr, photos
+from benchmarks.support.report import table
 from tests.support.paths import ROOT
 from tests.support.processes import forget_peak, peak, resident
 from visage.runtime.allocator import tune_allocator
@@ -36,7 +36,7 @@ from visage.runtime.engine import Engine
 from visage.runtime.enhancer import Enhancer
 from visage.settings import Settings
 
-# More than any picture here has on a side.
+# Pixels: more than any image here has on a side.
 UNTILED = 8000
 
 SIDES = (48, 64, 96, 128, 160, 180, 256, 384, 512, UNTILED)
@@ -44,7 +44,7 @@ OVERLAPS = (0, 1, 2, 4, 6, 7, 8, 12, 16, 24)
 
 FORMATS = ("jpg", "png", "webp", "bmp")
 
-# Just below `VISAGE_MAX_ENHANCE_PIXELS`.
+# Just below the default of `VISAGE_MAX_ENHANCE_PIXELS`.
 LARGEST = ("--width", "2700", "--height", "2037")
 
 
@@ -56,9 +56,9 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=800)
     parser.add_argument("--tile", type=int)
     parser.add_argument("--overlap", type=int)
-    parser.add_argument("--format", choices=FORMATS, default="jpg", help="of the picture")
-    parser.add_argument("--at-once", type=int, default=0, help="pictures that come at once to an engine with two slots")
-    parser.add_argument("--out", type=Path, help="where the enlargement is written")
+    parser.add_argument("--format", choices=FORMATS, default="jpg", help="format of the image")
+    parser.add_argument("--at-once", type=int, default=0, help="images enhanced at once, on two slots")
+    parser.add_argument("--out", type=Path, help="file for the enhanced image")
     arguments = parser.parse_args()
     match arguments.what:
         case "run":
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def limits(width: int, height: int) -> str:
-    """What super-resolution must reach, and what it does."""
+    """The figures and their limits."""
     size = ("--width", str(width), "--height", str(height))
     with tempfile.TemporaryDirectory() as folder:
         pack = str(edsr.write_pack(Path(folder, "edsr")))
@@ -82,8 +82,8 @@ def limits(width: int, height: int) -> str:
         tiled = measure("--pack", pack, "--out", str(files[0]), *size)
         untiled = measure("--pack", pack, "--tile", str(UNTILED), "--out", str(files[1]), *size)
         levels = difference(*(cv2.imread(str(file)) for file in files))  # type: ignore[arg-type]
-    alone = measure(*size)
-    # Their peaks are equal but for chance: the least of three each.
+    compact = measure(*size)
+    # The minimum of three runs each, because peaks vary.
     two, four = (min(measure("--at-once", str(count), *size)["peak"] for _ in range(3)) for count in (2, 4))
     shape = f"EDSR's shape, {width} x {height}"
     return table(
@@ -94,8 +94,8 @@ def limits(width: int, height: int) -> str:
             [f"{shape}: peak memory, tiled over untiled", f"{tiled['peak'] / untiled['peak']:.2f}", "0.45"],
             [f"{shape}: time, tiled over untiled", f"{tiled['seconds'] / untiled['seconds']:.2f}", "1.10"],
             [f"{shape}: grey levels between the two", str(levels), "1"],
-            [f"compact, {width} x {height}: MB of the whole process", f"{alone['peak']:.0f}", "200"],
-            [f"compact, {width} x {height}: seconds", f"{alone['seconds']:.2f}", ""],
+            [f"compact, {width} x {height}: MB of the whole process", f"{compact['peak']:.0f}", "200"],
+            [f"compact, {width} x {height}: seconds", f"{compact['seconds']:.2f}", ""],
             ["four at once on two slots, MB", f"{four:.0f}", f"{two:.0f} (two at once)"],
         ],
     )
@@ -106,14 +106,14 @@ def tiles(arguments: argparse.Namespace) -> str:
     size = ("--pack", arguments.pack, "--width", str(arguments.width), "--height", str(arguments.height))
     rows = []
     for side in SIDES:
-        found = measure(*size, "--tile", str(side))
+        result = measure(*size, "--tile", str(side))
         name = "at once" if side == UNTILED else str(side)
-        rows.append([name, str(found["tiles"]), f"{found['seconds']:.2f}", f"{found['peak']:.0f}"])
+        rows.append([name, str(result["tiles"]), f"{result['seconds']:.2f}", f"{result['peak']:.0f}"])
     return table(["side", "tiles", "seconds", "peak, MB"], rows)
 
 
 def overlaps(arguments: argparse.Namespace) -> str:
-    """Grey levels by which two halves of a photo differ from the whole, by overlap."""
+    """The grey levels by which an image in two tiles differs from one tile, by overlap."""
     settings = replace(Settings(), enhance_pack=arguments.pack)
     picture = png(photos.portrait()[60:156, 150:310])
     whole = pixels_of(Enhancer(replace(settings, tile=UNTILED)).enhance(picture).picture)
@@ -125,26 +125,26 @@ def overlaps(arguments: argparse.Namespace) -> str:
 
 
 def formats() -> str:
-    """What the largest picture takes beside the engine, and how long its encoder."""
+    """The memory of the largest image beside that of the engine, and the seconds of its encoder."""
     rows = []
     for name in FORMATS:
-        found = measure(*LARGEST, "--format", name)
-        rows.append([name, f"{found['peak'] - found['before']:.0f}", f"{found['encode']:.1f}"])
+        result = measure(*LARGEST, "--format", name)
+        rows.append([name, f"{result['peak'] - result['before']:.0f}", f"{result['encode']:.1f}"])
     return table(["format", "peak over before, MB", "encoder, seconds"], rows)
 
 
 def measure(*arguments: str) -> dict[str, Any]:
-    """What `run` tells of a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.superres", "run", *arguments]
+    """The result of `run` in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.enhance", "run", *arguments]
     found: dict[str, Any] = json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout)
     return found
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Enlarge a photo: the tiles, the processor's seconds and those of the encoder, and the megabytes that this process
-    held before and at most.
+    """Enhance a photo with the engine of a service, which has loaded all its nets.
 
-    The engine of a service does it, with all its nets; it is a second old by then.
+    Returns the number of tiles, the seconds of the processor and of the encoder, and the megabytes of this process
+    before and at the peak.
     """
     tune_allocator()
     slots = 2 if arguments.at_once else 1
@@ -154,31 +154,33 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     pixels = cv2.resize(photos.two_faces(), (arguments.width, arguments.height)).astype(np.uint8)
     photo = photos.jpeg(pixels) if arguments.format == "jpg" else encode(pixels, arguments.format)
     del pixels
-    told: list[int] = []
+    tile_counts: list[int] = []
     before, encoder = resident(os.getpid()), 0.0
     forget_peak(os.getpid())
     began = time.process_time()
     if arguments.at_once:
-        enlarge_at_once(engine, [photo] * arguments.at_once)
+        enhance_at_once(engine, [photo] * arguments.at_once)
     else:
-        enhanced = engine.enhance(png(pixels_of(photo)) if arguments.out else photo, lambda _, of: told.append(of))
+        enhanced = engine.enhance(
+            png(pixels_of(photo)) if arguments.out else photo, lambda _, of: tile_counts.append(of)
+        )
         encoder = enhanced.seconds["encode"]
         if arguments.out:
             arguments.out.write_bytes(enhanced.picture)
     seconds = time.process_time() - began
-    found = {"tiles": max(told, default=0), "seconds": seconds, "encode": encoder}
+    found = {"tiles": max(tile_counts, default=0), "seconds": seconds, "encode": encoder}
     return found | {"before": before, "peak": peak(os.getpid())}
 
 
-def enlarge_at_once(engine: Engine, pictures: Sequence[bytes]) -> None:
-    """Every one is answered, or the first failure is raised; no answer is kept."""
+def enhance_at_once(engine: Engine, pictures: Sequence[bytes]) -> None:
+    """Enhance all images in parallel and raise the first failure. Results are not kept, to save memory."""
     with ThreadPoolExecutor(len(pictures)) as pool:
         for call in [pool.submit(lambda photo: engine.enhance(photo).width, photo) for photo in pictures]:
             call.result()
 
 
 def difference(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> int:
-    """The most grey levels between two pictures."""
+    """The largest difference between two images, in grey levels."""
     return int(np.abs(first.astype(np.int16) - second).max())
 
 

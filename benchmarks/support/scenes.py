@@ -1,7 +1,7 @@
-"""Labelled pictures for measuring a face detector: scene photos as they are, and mosaics of them.
+"""Labelled images for measuring a face detector: scene photos, and mosaics of them.
 
-None of them was trained on. Their boxes are opinions of two detectors, not of people. A mosaic stands for a larger
-photo with smaller faces: its parts are real, its faces as many as in all of them together.
+No image was used for training. The boxes come from two detectors, not from people. A mosaic stands for a larger photo
+with smaller faces.
 """
 
 import random
@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 
 from training.scenes import Scene, read_scenes, split
 
+# Pixels of the side of a mosaic's cell.
 CELL = 360
 
 
 @dataclass(frozen=True)
 class SceneSet:
+    """Scenes that are measured together."""
+
     name: str
     scenes: list[Scene]
 
@@ -29,7 +32,7 @@ class SceneSet:
 
 
 def load_sets(folder: Path, seed: int = 3) -> Iterator[SceneSet]:
-    """The sets, in order of falling face size; the same for the same seed."""
+    """The sets, from large to small faces; the same for the same seed."""
     _, unseen = split(read_scenes(folder))
     people = [scene for scene in unseen["photo"] + unseen["group"] if len(scene.faces)]
     empty = [
@@ -42,15 +45,15 @@ def load_sets(folder: Path, seed: int = 3) -> Iterator[SceneSet]:
     random.Random(seed).shuffle(empty)
     yield SceneSet("scene photos, 360 px", [mosaic([scene]) for scene in people])
     for side in (2, 3, 5):
-        parts = side * side
-        chosen = [people[start : start + parts] for start in range(0, len(people) - parts + 1, parts)]
-        yield SceneSet(f"mosaics, {side * CELL} px", [mosaic(scenes) for scenes in chosen])
+        cells = side * side
+        groups = [people[start : start + cells] for start in range(0, len(people) - cells + 1, cells)]
+        yield SceneSet(f"mosaics, {side * CELL} px", [mosaic(scenes) for scenes in groups])
     yield SceneSet("no face, 360 px", [mosaic([scene]) for scene in empty])
     yield SceneSet("no face, 1080 px", [mosaic(empty[start : start + 9]) for start in range(0, len(empty) - 8, 9)])
 
 
 def mosaic(scenes: Sequence[Scene]) -> Scene:
-    """A square of photos, each scaled into a cell; one photo alone is not padded."""
+    """A square of photos, each scaled into a cell. A single photo is not padded."""
     columns = round(len(scenes) ** 0.5)
     canvas = np.full((columns * CELL, columns * CELL, 3), 127, np.uint8)
     boxes: dict[str, list[NDArray[np.float32]]] = {"faces": [], "perhaps": [], "decoys": []}

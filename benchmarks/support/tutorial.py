@@ -1,7 +1,8 @@
-"""The service of the usual tutorials, to be beaten: `MODEL_DIR=NETS gunicorn --workers 2 benchmarks.tutorial:app`.
+"""The service that tutorials build, for comparison.
 
-Flask around three nets of cv2.dnn, with what such articles have in common: nets that every request shares, a crop a
-net, the detector's means on all of them, a threshold of 0.7 and one file through which every answer goes.
+`MODEL_DIR=NETS gunicorn --workers 2 benchmarks.support.tutorial:app` starts it. It is Flask around three nets of
+cv2.dnn, with what such articles have in common: all requests share the nets, each net has its own crop, all nets use
+the mean of the detector, the confidence threshold is 0.7, and all responses go through one file.
 """
 
 import os

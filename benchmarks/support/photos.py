@@ -1,4 +1,4 @@
-"""Photos for measuring, all made of the one in `docs/`, so that a clone has them."""
+"""Photos for measuring, made from `docs/astronaut.jpg`. Pixels are (h, w, 3) uint8 BGR."""
 
 import cv2
 import numpy as np
@@ -8,6 +8,7 @@ from tests.support.paths import ROOT
 
 Pixels = NDArray[np.uint8]
 
+# JPEG quality, 0..100.
 QUALITY = 90
 
 
@@ -26,7 +27,7 @@ def two_faces() -> Pixels:
 
 
 def crowd(faces: int) -> Pixels:
-    """1600 x 1600: the astronaut's head so many times, in a grid; what is left of it is grey."""
+    """1600 x 1600: a grid with the astronaut's head `faces` times; empty cells are grey."""
     columns = int(np.ceil(np.sqrt(faces)))
     side = 1600 // columns
     head = cv2.resize(portrait()[0:260, 90:350], (side, side), interpolation=cv2.INTER_AREA)
@@ -38,7 +39,7 @@ def crowd(faces: int) -> Pixels:
 
 
 def scene(megapixels: float) -> Pixels:
-    """3 to 2, so many million pixels: two faces, and grain, without which an enlarged photo would decode too easily."""
+    """A photo of 3 to 2 with two faces and grain. Without grain, an enlarged photo would decode too fast."""
     height = int((megapixels * 1e6 / 1.5) ** 0.5)
     pixels = cv2.resize(two_faces(), (int(1.5 * height), height), interpolation=cv2.INTER_CUBIC)
     grain = np.empty(pixels.shape, np.int8)
@@ -48,5 +49,5 @@ def scene(megapixels: float) -> Pixels:
 
 
 def jpeg(pixels: Pixels, quality: int = QUALITY) -> bytes:
-    """The file that is posted."""
+    """The pixels as a JPEG file."""
     return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()

@@ -1,10 +1,9 @@
-"""Nets of the literature's size with random weights: `python -m benchmarks.fullsize FOLDER` writes them as a pack.
+"""A pack with nets of the usual size and random weights: right for speed and memory, meaningless as results.
 
-The shapes are those of res10 (10 MB) and of the age and gender nets of Levi and Hassner (2015; 44 MB each). Right for
-speed and memory, meaningless as answers: the detector finds the same two faces in every picture.
+The shapes are those of res10 (10 MB) and of the age and gender nets of Levi and Hassner (2015; 44 MB each). The
+detector finds the same two faces in every image.
 """
 
-import argparse
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,14 +37,8 @@ swap_rb = false
 FACE_MEAN, CROP_MEAN = [104.0, 177.0, 123.0], [78.4263377603, 87.7689143744, 114.895847746]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    print(write_pack(parser.parse_args().folder))
-
-
 def write_pack(folder: Path) -> Path:
-    """Write the three nets and their manifest into `folder` and return it; nothing is done where they lie already."""
+    """Write the three nets and their manifest into `folder`, unless they exist, and return `folder`."""
     manifest = folder / "pack.toml"
     if manifest.exists():
         return folder
@@ -53,7 +46,7 @@ def write_pack(folder: Path) -> Path:
     tables = [table(folder, "face", 300, FACE_MEAN, "min_confidence = 0.7")]
     for seed, (role, labels) in enumerate({"gender": ["Male", "Female"], "age": list(AGES)}.items()):
         write(folder, role, classifier(role, len(labels), seed), half=False)
-        # A list of strings is written alike in Python and TOML, but for the quotation marks.
+        # Lists of strings in Python and TOML differ only in their quotation marks.
         rest = f"crop_scale = 1.4\nlabels = {labels}".replace("'", '"')
         tables.append(table(folder, role, 227, CROP_MEAN, rest))
     ranges = [[int(year) for year in age.strip("()").split("-")] for age in AGES]
@@ -62,7 +55,7 @@ def write_pack(folder: Path) -> Path:
 
 
 def table(folder: Path, role: str, side: int, mean: list[float], rest: str) -> str:
-    """What the manifest says of one net."""
+    """The table of one net in the manifest."""
     weights, prototxt = (
         hashlib.sha256((folder / f"{role}.{kind}").read_bytes()).hexdigest() for kind in ("caffemodel", "prototxt")
     )
@@ -70,7 +63,7 @@ def table(folder: Path, role: str, side: int, mean: list[float], rest: str) -> s
 
 
 class Builder:
-    """A net that grows layer by layer, its weights seeded so that values neither vanish nor explode."""
+    """A net, built layer by layer. Random weights are scaled so that values neither vanish nor explode."""
 
     def __init__(self, name: str, side: int, seed: int) -> None:
         self.net = CaffeNet(name, (side, side))
@@ -93,7 +86,7 @@ class Builder:
         return self.net.add("Convolution", name, [bottom], parameters, blobs)
 
     def norm(self, name: str, bottom: str, channels: int) -> str:
-        """A batch norm that does nothing, its scale, and a ReLU."""
+        """A batch norm that changes nothing, its scale, and a ReLU."""
         ones, zeros = np.ones(channels, np.float32), np.zeros(channels, np.float32)
         normed = self.net.add("BatchNorm", f"{name}_bn", [bottom], "", [zeros, ones, np.ones(1, np.float32)])
         scaled = self.net.add("Scale", f"{name}_scale", [normed], "scale_param { bias_term: true }", [ones, zeros])
@@ -111,7 +104,7 @@ class Builder:
 
 
 def classifier(role: str, outputs: int, seed: int) -> CaffeNet:
-    """Levi and Hassner's net: three convolutions with LRN, two wide linear layers."""
+    """Levi and Hassner's net: three convolutions with LRN, and two linear layers of 512."""
     build = Builder(f"fullsize_{role}", 227, seed)
     lrn = "lrn_param { local_size: 5 alpha: 0.0001 beta: 0.75 }"
     top = "data"
@@ -128,7 +121,7 @@ def classifier(role: str, outputs: int, seed: int) -> CaffeNet:
 
 
 def detector() -> CaffeNet:
-    """res10: a residual net of ten layers under the six levels of an SSD."""
+    """res10: a residual net of ten layers with an SSD head of six levels."""
     build = Builder("fullsize_face", 300, 9)
     top = build.norm("data", "data", 3)
     top = build.norm("conv1", build.convolution("conv1", top, (32, 3, 7), 2, pad=3), 32)
@@ -161,23 +154,23 @@ def add(build: Builder, name: str, *bottoms: str) -> str:
 
 
 def residual(build: Builder, name: str, top: str, widths: tuple[int, int, int], stride: int) -> tuple[str, str]:
-    """A block that normalises first (He et al., 2016); its sum, and what it normalised."""
+    """A pre-activation block (He et al., 2016). Returns its sum and its normalized input."""
     inputs, middle, outputs = widths
     normed = build.norm(name, top, inputs)
     first = build.norm(
         f"{name}_1", build.convolution(f"{name}_conv1", normed, (middle, inputs, 3), stride, pad=1), middle
     )
-    # The last block reaches as far as a stride would, without one.
+    # The last block has a dilation in place of a stride, with the same receptive field.
     reach = 2 if stride == 1 else 1
     second = build.convolution(f"{name}_conv2", first, (outputs, middle, 3), pad=reach, dilation=reach)
     return add(build, name, second, build.convolution(f"{name}_expand", normed, (outputs, inputs, 1), stride)), normed
 
 
 def add_boxes(build: Builder, levels: Sequence[tuple[str, int, int, tuple[int, int], int]]) -> None:
-    """The heads of the SSD. Only the last level believes in anything, and the best two of its boxes are given."""
+    """Add the heads of the SSD. Only the last level has confident priors, and its best two boxes are kept."""
     heads = []
     for number, (top, channels, priors, (least, most), step) in enumerate(levels):
-        # A fifth of the prior's size, a little right of and below it: the variances are 0.1 and 0.2.
+        # A box of a fifth to a quarter of the prior's size, a little right of and below its centre.
         offsets = np.tile([1, 1, np.log(0.2) / 0.2, np.log(0.25) / 0.2], priors)
         classes = np.tile([8, 0], priors)
         if number == len(levels) - 1:
@@ -190,7 +183,3 @@ def add_boxes(build: Builder, levels: Sequence[tuple[str, int, int, tuple[int, i
         level = f"level{number}"
         heads.append(Level(f"{level}_priors", f"{level}_classes", f"{level}_offsets", shapes, step))
     add_detection(build.net, heads, keep=2)
-
-
-if __name__ == "__main__":
-    main()

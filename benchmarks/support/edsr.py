@@ -1,11 +1,9 @@
-"""EDSR's shape with random weights: `python -m benchmarks.edsr FOLDER` writes it as a pack.
+"""A pack with a net of EDSR's shape and random weights: right for time and memory, meaningless as an image.
 
 The graph is that of the official `EDSR_x3.pb`, node by node as TensorFlow froze it: 32 residual blocks of 128 channels
-(Lim et al., 2017), 9.6 million weights, BGR in 0..255 less the mean, DepthToSpace at the end. Right for time and
-memory, meaningless as a picture.
+(Lim et al., 2017), 9.6 million weights, BGR in 0..255 less the mean, DepthToSpace at the end.
 """
 
-import argparse
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +17,7 @@ from visage.settings import BUNDLED_MODELS
 
 BLOCKS, CHANNELS, SCALE = 32, 128, 3
 
-# What a residual block adds is scaled by this (Lim et al., 2017).
+# Factor of the output of a residual block (Lim et al., 2017).
 RESIDUAL_SCALE = 0.1
 
 # Field numbers of TensorFlow's graph.proto, node_def.proto, attr_value.proto and tensor.proto.
@@ -32,7 +30,7 @@ _FLOAT, _INT32 = 1, 3
 
 @dataclass
 class Graph:
-    """A frozen graph that grows node by node; each method returns the name of the node that it adds."""
+    """A frozen graph, built node by node. Each method adds a node and returns its name."""
 
     nodes: list[bytes] = field(default_factory=list)
 
@@ -56,7 +54,7 @@ class Graph:
         return self.add("Const", name, dtype=number(_TYPE, kind), value=message(_TENSOR, tensor))
 
     def convolve(self, name: str, maps: str, kernel: NDArray[np.float32]) -> str:
-        """A convolution of stride 1 by a kernel (height, width, inputs, outputs), and a bias of zeros."""
+        """A convolution of stride 1 with a kernel (height, width, inputs, outputs) and a bias of zeros."""
         convolved = self.add(
             "Conv2D",
             name,
@@ -69,20 +67,12 @@ class Graph:
         return self.add("Add", f"{name}/add", [convolved, bias])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--strength", type=float, default=1, help="of what the blocks add, over that before training")
-    arguments = parser.parse_args()
-    print(write_pack(arguments.folder, arguments.strength))
-
-
-def write_pack(folder: Path, strength: float = 1) -> Path:
-    """Write the graph and a manifest like that of `edsr` into `folder` and return it, unless they lie there."""
+def write_pack(folder: Path) -> Path:
+    """Write the graph and a manifest like that of `edsr` into `folder`, unless they exist, and return `folder`."""
     manifest = folder / "pack.toml"
     if not manifest.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        content = graph(kernels(BLOCKS, CHANNELS, strength))
+        content = graph(kernels(BLOCKS, CHANNELS))
         (folder / "EDSR_x3.pb").write_bytes(content)
         official = (BUNDLED_MODELS / "edsr" / "pack.toml").read_text().split("[superres.source]")[0]
         checksum = f'sha256 = "{hashlib.sha256(content).hexdigest()}"\n'
@@ -90,11 +80,8 @@ def write_pack(folder: Path, strength: float = 1) -> Path:
     return folder
 
 
-def kernels(blocks: int, channels: int, strength: float = 1) -> dict[str, NDArray[np.float32]]:
-    """Random kernels (3, 3, inputs, outputs) as they are before training (Glorot and Bengio, 2010), in order.
-
-    With `strength` those of the blocks are so many times as large, and what comes out of them all is made less again.
-    """
+def kernels(blocks: int, channels: int) -> dict[str, NDArray[np.float32]]:
+    """Random kernels (3, 3, inputs, outputs) by name, initialized as Glorot and Bengio (2010) do."""
     rng = np.random.default_rng(0)
     shapes = {"first": (3, channels)}
     shapes |= {f"block{block}/{part}": (channels, channels) for block in range(blocks) for part in ("one", "two")}
@@ -102,13 +89,12 @@ def kernels(blocks: int, channels: int, strength: float = 1) -> dict[str, NDArra
     made = {}
     for name, (inputs, outputs) in shapes.items():
         limit = np.sqrt(6 / (9 * (inputs + outputs)))
-        factor = strength if name.startswith("block") else strength**-4 if name == "third" else 1
-        made[name] = factor * rng.uniform(-limit, limit, (3, 3, inputs, outputs)).astype(np.float32)
+        made[name] = rng.uniform(-limit, limit, (3, 3, inputs, outputs)).astype(np.float32)
     return made
 
 
 def graph(weights: Mapping[str, NDArray[np.float32]]) -> bytes:
-    """The frozen graph of an EDSR with these kernels."""
+    """The bytes of the frozen graph of an EDSR with these kernels."""
     net = Graph()
     net.add("Placeholder", "IteratorGetNext", dtype=number(_TYPE, _FLOAT))
     scale = net.constant("residual_scale", np.array(RESIDUAL_SCALE, np.float32))
@@ -132,7 +118,3 @@ def graph(weights: Mapping[str, NDArray[np.float32]]) -> bytes:
 
 def _entry(key: str, value: bytes) -> bytes:
     return message(1, key.encode()) + message(2, value)
-
-
-if __name__ == "__main__":
-    main()
