@@ -1,6 +1,6 @@
-"""One browser and one service a session; a window a test, in both sizes.
+"""Fixtures: one browser and one service per session, one window per test in both sizes.
 
-Nothing of the browser is imported before a test asks for it: where there is none, tests are skipped, this file is not.
+Fixtures import `tests.support.window` themselves: without a browser that import skips a test, but fails a conftest.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def photo_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A real gunicorn with one worker for photos, one photo of batches at a time, and the nets of the repo."""
+    """A real service with one worker, one batch job, a queue of one photo, and the pack `compact`."""
     log = tmp_path_factory.mktemp("photo_service") / "log"
     with serving(log, "compact", WEB_CONCURRENCY="1", VISAGE_BATCH_JOBS="1", VISAGE_QUEUE="1") as service:
         yield service
@@ -41,7 +41,7 @@ def window(request: pytest.FixtureRequest, browser: Any, photo_service: Service)
 
 @pytest.fixture
 def desktop(browser: Any, photo_service: Service) -> Iterator["Window"]:
-    """A window for what has nothing to do with its size."""
+    """A desktop window, for tests that do not depend on its size."""
     from tests.support.window import new_window  # noqa: PLC0415
 
     yield from new_window(browser, photo_service.url, "desktop")

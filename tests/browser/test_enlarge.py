@@ -1,4 +1,4 @@
-"""Enlarging a photo: before and after, the download, and what goes wrong."""
+"""The view that enlarges a photo: comparison, download and errors."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def test_the_sample_is_shown_before_and_after(window: Window) -> None:
     assert window.violations() == []
 
 
-def test_the_slider_uncovers_what_came_out(window: Window) -> None:
+def test_the_slider_moves_the_divider_between_before_and_after(window: Window) -> None:
     page = window.open("enlarge")
     page.get_by_label("Choose a photo", exact=True).set_input_files(ASTRONAUT)
     page.get_by_role("slider", name="Before and after").fill("20")
@@ -30,12 +30,12 @@ def test_the_slider_uncovers_what_came_out(window: Window) -> None:
     assert clip == "inset(0px 80% 0px 0px)"
 
 
-def test_the_pictures_are_compared_by_dragging_over_them_and_not_dragged_away(desktop: Window) -> None:
+def test_dragging_over_the_photo_moves_the_divider_and_not_the_image(desktop: Window) -> None:
     page = desktop.open("enlarge")
     page.get_by_label("Choose a photo", exact=True).set_input_files(ASTRONAUT)
     expect(page.locator("#enlarge-result")).to_be_visible()
-    page.evaluate("addEventListener('dragstart', () => { window.draggedAway = true; })")
-    box = page.locator(".compared").bounding_box()
+    page.evaluate("addEventListener('dragstart', () => { window.imageDragged = true; })")
+    box = page.locator(".comparison").bounding_box()
 
     page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 100)
     page.mouse.down()
@@ -43,29 +43,29 @@ def test_the_pictures_are_compared_by_dragging_over_them_and_not_dragged_away(de
     page.mouse.up()
 
     expect(page.get_by_role("slider", name="Before and after")).to_have_value("20")
-    assert not page.evaluate("window.draggedAway")
+    assert not page.evaluate("window.imageDragged")
 
 
-def test_the_keyboard_alone_enlarges_compares_and_downloads(window: Window) -> None:
+def test_a_photo_can_be_enlarged_compared_and_downloaded_with_the_keyboard(window: Window) -> None:
     page = window.open("enlarge")
 
     window.press_until("Tab", "#enlarge-sample")
     page.keyboard.press("Enter")
     expect(page.locator("#enlarge-result")).to_be_visible()
-    window.press_until("Tab", "#enlarge-part")
+    window.press_until("Tab", "#enlarge-divider")
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_role("slider", name="Before and after")).to_have_value("49")
     page.keyboard.press("Tab")
     with page.expect_download() as download:
         page.keyboard.press("Enter")
 
-    assert download.value.suggested_filename == "astronaut-larger.jpg"
-    larger = cv2.imread(str(download.value.path()))
-    assert larger is not None
-    assert larger.shape == (1536, 1536, 3)
+    assert download.value.suggested_filename == "astronaut-enlarged.jpg"
+    enlarged = cv2.imread(str(download.value.path()))
+    assert enlarged is not None
+    assert enlarged.shape == (1536, 1536, 3)
 
 
-def test_what_the_service_refuses_is_told_in_its_sentence(window: Window, tmp_path: Path) -> None:
+def test_the_error_for_a_damaged_photo_is_shown(window: Window, tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(ASTRONAUT.read_bytes()[:3000])
     page = window.open("enlarge")
 
@@ -76,24 +76,24 @@ def test_what_the_service_refuses_is_told_in_its_sentence(window: Window, tmp_pa
     expect(page.locator("#enlarge-result")).to_be_hidden()
 
 
-def test_a_busy_service_is_asked_again(window: Window) -> None:
+def test_a_photo_is_sent_again_when_the_service_is_busy(window: Window) -> None:
     page = window.open("enlarge")
-    again = window.refuse_once("**/enhance")
+    retry = window.reject_once("**/enhance")
 
     page.get_by_role("button", name="Try a sample").click()
 
     expect(page.locator("#enlarge-status")).to_have_text("The service is busy. Trying again in a second.")
-    again.wait().continue_()
+    retry.wait().continue_()
     expect(page.locator("#enlarge-result")).to_be_visible()
 
 
 @pytest.mark.parametrize("size", ["desktop", "phone"])
-def test_a_service_that_is_cut_off_is_said(browser: object, tmp_path: Path, size: str) -> None:
+def test_a_lost_connection_shows_an_error(browser: object, tmp_path: Path, size: str) -> None:
     port = str(free_port())
     for window in new_window(browser, f"http://127.0.0.1:{port}", size):
         with serving(tmp_path / "log", "compact", PORT=port, WEB_CONCURRENCY="1", VISAGE_BATCH_JOBS="0"):
             page = window.open("enlarge")
         page.get_by_label("Choose a photo", exact=True).set_input_files(ASTRONAUT)
 
-        expect(page.get_by_role("alert")).to_contain_text("astronaut.jpg: The service does not answer")
+        expect(page.get_by_role("alert")).to_contain_text("astronaut.jpg: The service does not respond")
         expect(page.locator("#enlarge-progress")).to_be_hidden()

@@ -1,74 +1,75 @@
-import { askForToken, authorization } from "./token.js";
+import { askForToken, authorization } from "./access-token.js";
 
-const MOST_TRIES = 6;
+const MAX_ATTEMPTS = 6;
 
-// The statuses of what is wrong with a file.
-const IN_THE_FILE = new Set([400, 413, 415, 422]);
+// With these statuses the file itself is at fault, and a retry fails again.
+const FILE_ERRORS = new Set([400, 413, 415, 422]);
 
-const CUT_OFF = "The service does not answer: it has stopped, or the connection is cut off. Try again in a moment.";
+const NO_CONNECTION = "The service does not respond. It may have stopped, or the connection is lost. Try again in a moment.";
 
-/** What went wrong, as a sentence for the reader: the service's own where it gave one. */
-export class Trouble extends Error {
-  constructor(sentence, { code = "", status = 0 } = {}) {
-    super(sentence);
+/** A failed request. The message is a sentence for the user: the service's own if it sent one. */
+export class RequestError extends Error {
+  constructor(message, { code = "", status = 0 } = {}) {
+    super(message);
     this.code = code;
     this.status = status;
   }
 
-  /** Whether trying again may mend it: not what is wrong with a file, and stays so. */
-  get mayPass() {
-    return !IN_THE_FILE.has(this.status);
+  /** Whether a retry can succeed. */
+  get retryable() {
+    return !FILE_ERRORS.has(this.status);
   }
 }
 
 /**
- * Ask the service and resolve to its answer, read as "json", "blob" or, by default, not at all.
+ * Send a request and resolve to the response, or to its body if `as` is "json" or "blob".
  *
- * A busy service is asked again when it says so; `onWait` is told in a sentence. Rejects with a Trouble, or an
- * AbortError once `signal` says so. `send` is fetch, or what takes and gives the same.
+ * While the service is busy, wait as long as its Retry-After header says and try again; `onWait` gets a sentence about
+ * it. Rejects with a RequestError, or with the reason of `signal` once that is aborted. `send` replaces fetch.
  */
-export async function call(path, { query = {}, as = "", onWait = () => {}, send = fetch, headers = {}, ...options } = {}) {
-  const address = path + (Object.keys(query).length ? `?${new URLSearchParams(query)}` : "");
+export async function request(path, { query = {}, as = "", onWait = () => {}, send = fetch, headers = {}, ...options } = {}) {
+  const url = path + (Object.keys(query).length ? `?${new URLSearchParams(query)}` : "");
   try {
-    for (let tries = 1; ; tries += 1) {
-      const answer = await send(address, { ...options, headers: { ...headers, ...authorization() } });
-      if (answer.ok) return await (as ? answer[as]() : answer);
-      const trouble = await troubleOf(answer);
-      const seconds = Number(answer.headers.get("Retry-After"));
-      if (answer.status === 401 && (await askForToken(trouble.message))) continue;
-      if (![429, 503].includes(answer.status) || !seconds || tries === MOST_TRIES) throw trouble;
+    for (let attempt = 1; ; attempt += 1) {
+      const response = await send(url, { ...options, headers: { ...headers, ...authorization() } });
+      if (response.ok) return await (as ? response[as]() : response);
+      const error = await errorOf(response);
+      const seconds = Number(response.headers.get("Retry-After"));
+      if (response.status === 401 && (await askForToken(error.message))) continue;
+      if (![429, 503].includes(response.status) || !seconds || attempt === MAX_ATTEMPTS) throw error;
       onWait(`The service is busy. Trying again in ${seconds === 1 ? "a second" : `${seconds} seconds`}.`);
-      await pause(seconds, options.signal);
+      await sleep(seconds, options.signal);
     }
   } catch (error) {
-    // What fetch and its answers reject with where there is no connection, or no more.
-    throw error instanceof TypeError || error instanceof SyntaxError ? new Trouble(CUT_OFF, { code: "cut_off" }) : error;
+    // fetch rejects with a TypeError without a connection; a body that is cut off is no valid JSON.
+    const disconnected = error instanceof TypeError || error instanceof SyntaxError;
+    throw disconnected ? new RequestError(NO_CONNECTION, { code: "no_connection" }) : error;
   }
 }
 
-/** Post a photo as it is. Its type is told by its bytes, so that one without a known type has its sentence too. */
-export function post(path, photo, options = {}) {
-  return call(path, { method: "POST", body: photo, headers: { "Content-Type": "application/octet-stream" }, ...options });
+/** Post a photo as a raw body. The generic type lets the service identify the format, or name the unknown one. */
+export function postPhoto(path, photo, options = {}) {
+  return request(path, { method: "POST", body: photo, headers: { "Content-Type": "application/octet-stream" }, ...options });
 }
 
-/** Resolve after so many seconds, or reject as soon as `signal` says so. */
-export function pause(seconds, signal) {
+/** Resolve after `seconds`, or reject with the reason of `signal` once that is aborted. */
+export function sleep(seconds, signal) {
   return new Promise((resolve, reject) => {
-    const stop = () => {
+    const abort = () => {
       clearTimeout(timer);
       reject(signal.reason);
     };
     const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", stop);
+      signal?.removeEventListener("abort", abort);
       resolve();
     }, seconds * 1000);
-    signal?.addEventListener("abort", stop);
+    signal?.addEventListener("abort", abort);
   });
 }
 
-async function troubleOf(answer) {
-  const { status, statusText } = answer;
-  // A proxy in between has no sentence, but often a page.
-  const { error, code } = await answer.json().catch(() => ({}));
-  return new Trouble(error ?? `The service answers ${`${status} ${statusText}`.trim()}, and not why.`, { code, status });
+async function errorOf(response) {
+  const { status, statusText } = response;
+  // A proxy's error may be an HTML page.
+  const { error, code } = await response.json().catch(() => ({}));
+  return new RequestError(error ?? `The service responded ${`${status} ${statusText}`.trim()} without a reason.`, { code, status });
 }

@@ -1,218 +1,225 @@
-import { call, pause } from "./api.js";
-import { byId, element, save, say } from "./elements.js";
-import { serverSentEvents } from "./events.js";
-import { authorization } from "./token.js";
+import { authorization } from "./access-token.js";
+import { request, sleep } from "./api.js";
+import { byId, element, saveFile, showMessage } from "./elements.js";
+import { countFaces } from "./faces.js";
+import { serverSentEvents } from "./server-sent-events.js";
 
-const KEPT_AS = "visage-batch";
+const STORAGE_KEY = "visage-batch";
 
-// Seconds before a stream of events that ended is asked for again, as the service asks of browsers.
-const AGAIN = 2;
+// The service tells browsers the same delay in its event stream.
+const RECONNECT_SECONDS = 2;
 
-// Files are asked for as often as takes this part of the time, and not more than once a second.
-const FILES_SHARE = 0.1;
+// Requests for the file list take at most this share of the time, and come at most once a second.
+const FILE_LIST_SHARE = 0.1;
 
-// The pace is taken over so many seconds, or changes where these take longer.
-const PACE_SECONDS = 30;
-const PACE_CHANGES = 10;
+// The rate is the mean over this time, or over this number of progress events if they take longer.
+const RATE_SECONDS = 30;
+const RATE_EVENTS = 10;
 
-const DONE = { anonymize: "covered", predict: "looked at", enhance: "enlarged" };
+const SUMMARIES = { anonymize: "Faces hidden in", predict: "Faces listed in", enhance: "Enlarged" };
 
 const status = byId("batch-status");
 const bar = byId("batch-progress");
-
-/** The batch that this tab was last shown, so that a reload finds it again. */
-export const known = () => sessionStorage.getItem(KEPT_AS);
-
-export const forget = () => sessionStorage.removeItem(KEPT_AS);
+const errorRegion = byId("batch-error");
 
 let watching = new AbortController();
 
-/** Show how a batch goes on until it has ended; the photos' progress replaces that of the upload. */
-export async function watch(id) {
-  sessionStorage.setItem(KEPT_AS, id);
-  const signal = show();
-  byId("batch-delete").onclick = () => drop(id);
-  byId("batch-download").onclick = () => download(id);
-  showFiles(id, signal);
+/** The ID of this tab's last batch, so that a reload can show it again; null if there is none. */
+export const savedBatchId = () => sessionStorage.getItem(STORAGE_KEY);
+
+export const forgetBatch = () => sessionStorage.removeItem(STORAGE_KEY);
+
+/** Show the progress of a batch until it ends. */
+export async function watchBatch(id) {
+  sessionStorage.setItem(STORAGE_KEY, id);
+  const signal = showEmptyPanel();
+  byId("batch-delete").onclick = () => deleteBatch(id);
+  byId("batch-download").onclick = () => downloadResult(id);
+  keepListingFiles(id, signal);
   const samples = [];
   while (!signal.aborted) {
     try {
-      const answer = await call(`batches/${id}/events`, { signal, onWait: (sentence) => say(status, sentence) });
-      for await (const { event, data } of serverSentEvents(answer)) {
-        say(byId("batch-trouble"));
+      const response = await request(`batches/${id}/events`, { signal, onWait: (message) => showMessage(status, message) });
+      for await (const { event, data } of serverSentEvents(response)) {
+        showMessage(errorRegion);
         showProgress(data, samples);
-        if (event === "end") return ended(data);
+        if (event === "end") return showEnd(data);
       }
     } catch (error) {
       if (signal.aborted) return;
-      if (error.code === "batch_not_found") return gone(error.message);
-      // What stands before the service may answer for it while it is started again.
-      if (error.status && error.status < 500) return refused(error.message);
-      say(byId("batch-trouble"), "The service does not answer, or the connection is cut off. The batch goes on as soon as it can.");
+      if (error.code === "batch_not_found") return showGone(error.message);
+      // While the service restarts, a proxy may respond with a 5xx status.
+      if (error.status && error.status < 500) return showBatchError(error.message);
+      showMessage(errorRegion, "The service does not respond, or the connection is lost. The batch continues as soon as possible.");
     }
-    await pause(AGAIN);
+    await sleep(RECONNECT_SECONDS);
   }
 }
 
-/** Make room for a batch that is about to be sent or watched, in place of the one before; the signal says until when. */
-export function show() {
+/** Reset the panel for a new batch. Returns a signal that is aborted when the panel shows something else. */
+export function showEmptyPanel() {
   watching.abort();
   watching = new AbortController();
-  byId("guard-batch").hidden = false;
+  byId("batch").hidden = false;
   byId("batch-title").textContent = "Batch";
   bar.removeAttribute("value");
-  for (const name of ["batch-count", "batch-pace", "batch-trouble", "batch-failed", "batch-files", "batch-download", "batch-new"]) {
-    byId(name).hidden = true;
-  }
+  hide("batch-count", "batch-rate", "batch-error", "batch-failed", "batch-files", "batch-download", "batch-new");
   byId("batch-delete").hidden = false;
   byId("batch-delete").textContent = "Stop and delete";
-  say(status);
+  showMessage(status);
   return watching.signal;
 }
 
-/** Show how many of a batch's bytes have been sent. */
-export function showSent(bytes, total) {
+/** Show how much of a batch has been uploaded. */
+export function showUploadProgress(bytes, total) {
   bar.max = total;
   bar.value = bytes;
-  byId("batch-pace").hidden = false;
-  byId("batch-pace").textContent = `${megabytes(bytes)} of ${megabytes(total)} sent`;
+  byId("batch-rate").hidden = false;
+  byId("batch-rate").textContent = `${formatBytes(bytes)} of ${formatBytes(total)} sent`;
 }
 
-export const megabytes = (bytes) => (bytes < 1e5 ? `${Math.ceil(bytes / 1000)} KB` : `${(bytes / 1e6).toFixed(1)} MB`);
+export const formatBytes = (bytes) => (bytes < 1e5 ? `${Math.ceil(bytes / 1000)} KB` : `${(bytes / 1e6).toFixed(1)} MB`);
+
+/** Show an error that a retry does not fix, and stop watching. */
+export function showBatchError(message) {
+  watching.abort();
+  showMessage(status);
+  showMessage(errorRegion, message);
+  hide("batch-count", "batch-rate", "batch-delete");
+  byId("batch-new").hidden = false;
+}
+
+function hide(...ids) {
+  for (const id of ids) byId(id).hidden = true;
+}
 
 function showProgress({ total, done, failed, state }, samples) {
   if (total === undefined) return;
+  const finished = done + failed;
   bar.max = total;
-  bar.value = done + failed;
-  const failures = failed ? `, ${failed} failed` : "";
-  // Beside the live region, which would speak without end.
-  say(byId("batch-count"), `${done + failed} of ${total} photos${failures}.`);
-  say(status, state === "waiting" ? "Waiting for others." : "Under way.");
+  bar.value = finished;
+  // Outside the live region, so that screen readers do not announce every photo.
+  showMessage(byId("batch-count"), `${finished} of ${total} photos${failures(failed)}.`);
+  showMessage(status, state === "waiting" ? "Waiting for other batches." : "In progress.");
+  showRate(samples, finished, total);
+}
+
+function showRate(samples, finished, total) {
   const now = performance.now() / 1000;
-  samples.push({ now, count: done + failed });
-  while (samples.length > PACE_CHANGES && now - samples[0].now > PACE_SECONDS) samples.shift();
+  samples.push({ now, finished });
+  while (samples.length > RATE_EVENTS && now - samples[0].now > RATE_SECONDS) samples.shift();
   const [first] = samples;
-  const pace = (done + failed - first.count) / (now - first.now);
-  byId("batch-pace").hidden = !(pace > 0);
-  if (pace > 0) {
-    const left = (total - done - failed) / pace;
-    const rate = pace < 1 ? `${(60 * pace).toFixed(1)} photos a minute` : `${pace.toFixed(1)} photos a second`;
-    byId("batch-pace").textContent = `${rate}, ${duration(left)} left`;
+  const rate = (finished - first.finished) / (now - first.now);
+  byId("batch-rate").hidden = !(rate > 0);
+  if (rate > 0) {
+    const text = rate < 1 ? `${(60 * rate).toFixed(1)} photos a minute` : `${rate.toFixed(1)} photos a second`;
+    byId("batch-rate").textContent = `${text}, ${formatDuration((total - finished) / rate)} left`;
   }
 }
 
-function duration(seconds) {
+const failures = (failed) => (failed ? `, ${failed} failed` : "");
+
+function formatDuration(seconds) {
   if (seconds < 90) return `${Math.ceil(seconds)} seconds`;
   if (seconds < 5400) return `${Math.ceil(seconds / 60)} minutes`;
   return `${(seconds / 3600).toFixed(1)} hours`;
 }
 
-function ended({ id, task, state, total, done, failed, reason, expires }) {
-  if (state === "cancelled") return gone("This batch was deleted.");
+function showEnd({ id, task, state, total, done, failed, reason, expires }) {
+  if (state === "cancelled") return showGone("This batch was deleted.");
   bar.max = total;
   bar.value = done + failed;
-  byId("batch-count").hidden = byId("batch-pace").hidden = true;
+  hide("batch-count", "batch-rate");
   byId("batch-new").hidden = false;
   byId("batch-delete").textContent = "Delete from the service";
   byId("batch-download").hidden = state !== "done";
-  if (state === "failed") say(byId("batch-trouble"), reason);
+  if (state === "failed") showMessage(errorRegion, reason);
   byId("batch-title").textContent = state === "done" ? "Done" : "Failed";
   const until = new Date(expires).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
-  say(status, `${done} of ${total} photos ${DONE[task]}${failed ? `, ${failed} failed` : ""}. The service keeps them until ${until}.`);
-  // A list that was asked for before the end would be of before.
+  showMessage(status, `${SUMMARIES[task]} ${done} of ${total} photos${failures(failed)}. The service keeps them until ${until}.`);
+  // Replace a pending request for the file list, which may return the state before the end.
   watching.abort();
   watching = new AbortController();
   return listFiles(id, watching.signal);
 }
 
-function gone(sentence) {
-  const attended = byId("guard-batch").contains(document.activeElement);
+function showGone(message) {
+  const hadFocus = byId("batch").contains(document.activeElement);
   watching.abort();
-  forget();
+  forgetBatch();
   byId("batch-title").textContent = "No batch";
-  for (const name of ["batch-count", "batch-pace", "batch-delete", "batch-download", "batch-trouble"]) byId(name).hidden = true;
+  hide("batch-count", "batch-rate", "batch-delete", "batch-download", "batch-error");
   byId("batch-new").hidden = false;
   bar.value = 0;
-  say(status, sentence);
-  // The button that was pressed is no more.
-  if (attended) byId("batch-new").focus();
+  showMessage(status, message);
+  // The focused button may be hidden now.
+  if (hadFocus) byId("batch-new").focus();
 }
 
-/** The batch cannot be watched, for a reason that trying again does not mend. */
-export function refused(sentence) {
-  watching.abort();
-  say(status);
-  say(byId("batch-trouble"), sentence);
-  byId("batch-count").hidden = byId("batch-pace").hidden = byId("batch-delete").hidden = true;
-  byId("batch-new").hidden = false;
-}
-
-async function showFiles(id, signal) {
+async function keepListingFiles(id, signal) {
   while (!signal.aborted) {
-    const begun = performance.now();
+    const started = performance.now();
     await listFiles(id, signal);
-    const took = (performance.now() - begun) / 1000;
-    await pause(Math.max(1, took / FILES_SHARE), signal).catch(() => {});
+    const seconds = (performance.now() - started) / 1000;
+    await sleep(Math.max(1, seconds / FILE_LIST_SHARE), signal).catch(() => {});
   }
 }
 
 async function listFiles(id, signal) {
   let files;
   try {
-    ({ files } = await call(`batches/${id}`, { as: "json", signal }));
+    ({ files } = await request(`batches/${id}`, { as: "json", signal }));
   } catch {
-    // The events tell what is wrong.
+    // The event stream reports the same error.
     return;
   }
-  fill(byId("batch-files"), files);
-  fill(byId("batch-failed"), files.filter(({ error }) => error));
+  showFiles(byId("batch-files"), files);
+  showFiles(byId("batch-failed"), files.filter(({ error }) => error));
 }
 
-function fill(place, files) {
-  place.hidden = !files.length;
-  const list = place.querySelector("ul");
+function showFiles(region, files) {
+  region.hidden = !files.length;
+  const list = region.querySelector("ul");
   while (list.children.length > files.length) list.lastChild.remove();
   files.forEach((file, index) => {
-    const row = list.children[index] ?? list.appendChild(element("li", {}, element("span"), " ", element("span", { className: "said" })));
-    const texts = [file.name, saidOf(file)];
-    texts.forEach((text, at) => {
-      const part = row.children[at];
-      if (part.textContent !== text) part.textContent = text;
+    const row = list.children[index] ?? list.appendChild(element("li", {}, element("span"), " ", element("span", { className: "outcome" })));
+    [file.name, outcomeOf(file)].forEach((text, column) => {
+      const cell = row.children[column];
+      if (cell.textContent !== text) cell.textContent = text;
     });
   });
 }
 
-function saidOf({ state, faces, error }) {
+function outcomeOf({ state, faces, error }) {
   if (error) return error;
   if (state !== "done") return state;
-  if (faces === undefined) return "done";
-  return faces === 1 ? "1 face" : `${faces} faces`;
+  return faces === undefined ? "done" : countFaces(faces);
 }
 
-async function drop(id) {
+async function deleteBatch(id) {
   try {
-    await call(`batches/${id}`, { method: "DELETE" });
+    await request(`batches/${id}`, { method: "DELETE" });
   } catch (error) {
     if (error.code !== "batch_not_found") {
-      say(byId("batch-trouble"), error.message);
+      showMessage(errorRegion, error.message);
       return;
     }
   }
-  gone("The batch was deleted, and all that it had.");
+  showGone("The batch and all of its files were deleted.");
 }
 
-async function download(id) {
-  const address = `batches/${id}/result.zip`;
+async function downloadResult(id) {
+  const url = `batches/${id}/result.zip`;
   try {
     if ("Authorization" in authorization()) {
-      save(await call(address, { as: "blob" }), "result.zip");
+      saveFile(await request(url, { as: "blob" }), "result.zip");
     } else {
-      // A link leaves gigabytes to the browser, but it can neither send a token nor show what the service has to say.
-      await call(`batches/${id}`, { query: { files: false } });
-      save(address, "result.zip");
+      // The browser can download gigabytes from a link, but shows no errors. So check first that the batch exists.
+      await request(`batches/${id}`, { query: { files: false } });
+      saveFile(url, "result.zip");
     }
   } catch (error) {
-    if (error.code === "batch_not_found") gone(error.message);
-    else say(byId("batch-trouble"), error.message);
+    if (error.code === "batch_not_found") showGone(error.message);
+    else showMessage(errorRegion, error.message);
   }
 }

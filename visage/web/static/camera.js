@@ -1,74 +1,95 @@
-import { byId, say } from "./elements.js";
+import { postPhoto } from "./api.js";
+import { byId, element, showMessage } from "./elements.js";
+import { countFaces, describe, placeBox } from "./faces.js";
+import { captureFrame, closeCamera, nextCamera, openCamera } from "./webcam.js";
 
-const NO_CAMERA = "There is no camera that this page may use: allow it in the browser, and open the page by HTTPS or as localhost.";
+// A larger frame takes longer to send and helps only with distant faces.
+const MAX_SIDE = 640;
 
-/**
- * Show a camera's picture in a video element until `close` is called with it, or until `signal` says that it is no more
- * wanted, as it may while the visitor is asked. `which` chooses among cameras, as getUserMedia has it.
- */
-export async function open(video, which, signal) {
+// The frame rate is the mean over this many frames.
+const RATE_FRAMES = 20;
+
+const video = byId("camera-video");
+const layer = byId("camera-photo").querySelector(".faces");
+const startButton = byId("camera-start");
+const switchButton = byId("camera-switch");
+const status = byId("camera-status");
+
+let running = null;
+
+async function start(constraints) {
+  running = new AbortController();
+  const { signal } = running;
+  startButton.textContent = "Stop camera";
+  showMessage(byId("camera-error"));
   try {
-    const stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 }, ...which } });
-    if (signal.aborted) return end(stream);
-    video.srcObject = stream;
-    await video.play();
-  } catch {
-    if (!signal.aborted) close(video);
-    throw new Error(NO_CAMERA);
+    await openCamera(video, constraints, signal);
+    if (signal.aborted) return;
+    byId("camera-photo").hidden = false;
+    switchButton.hidden = !(await nextCamera(video));
+    await findFaces(signal);
+  } catch (error) {
+    if (signal.aborted) return;
+    stop();
+    showMessage(byId("camera-error"), error.message);
   }
 }
 
-export function close(video) {
-  if (video.srcObject) end(video.srcObject);
-  video.srcObject = null;
+/** Send one frame at a time: the next one after the response to the last. */
+async function findFaces(signal) {
+  const times = [];
+  while (!signal.aborted) {
+    if (document.hidden) await new Promise((resolve) => { document.onvisibilitychange = resolve; });
+    if (signal.aborted) return;
+    const frame = await captureFrame(video, MAX_SIDE);
+    const result = await postPhoto("predict", frame, {
+      query: { annotated: false, detail: "fast" },
+      as: "json",
+      signal,
+      onWait: (message) => showMessage(status, message),
+    });
+    drawFaces(result);
+    times.push(performance.now());
+    if (times.length > RATE_FRAMES) times.shift();
+    const rate = ((times.length - 1) * 1000) / (times.at(-1) - times[0]);
+    if (times.length > 1) byId("camera-rate").textContent = `${rate.toFixed(1)} frames a second`;
+  }
 }
 
-/** Which camera comes after the one that is shown, the first after the last; null where there is no other. */
-export async function next(video) {
-  const devices = await navigator.mediaDevices.enumerateDevices();
-  const cameras = devices.filter(({ kind }) => kind === "videoinput").map(({ deviceId }) => deviceId);
-  const [track] = video.srcObject?.getVideoTracks() ?? [];
-  if (cameras.length < 2 || !track) return null;
-  const shown = cameras.indexOf(track.getSettings().deviceId);
-  return { deviceId: { exact: cameras[(shown + 1) % cameras.length] } };
-}
-
-function end(stream) {
-  for (const track of stream.getTracks()) track.stop();
-}
-
-/** What a video shows now as a JPEG, its longer side at most `longest` pixels. */
-export async function grab(video, longest = Infinity) {
-  const scale = Math.min(1, longest / Math.max(video.videoWidth, video.videoHeight));
-  const canvas = new OffscreenCanvas(Math.round(video.videoWidth * scale), Math.round(video.videoHeight * scale));
-  canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
-  return canvas.convertToBlob({ type: "image/jpeg", quality: 0.9 });
-}
-
-/** Resolve to a photo that the visitor takes in a dialog, or to null. */
-export function takePhoto() {
-  const dialog = byId("camera-dialog");
-  const video = byId("camera-video");
-  const shutter = dialog.querySelector(".primary");
-  say(byId("camera-trouble"));
-  shutter.disabled = true;
-  dialog.returnValue = "";
-  dialog.showModal();
-  const shown = new AbortController();
-  open(video, { facingMode: "environment" }, shown.signal).then(
-    () => {
-      if (shown.signal.aborted) return;
-      shutter.disabled = false;
-      shutter.focus();
-    },
-    (error) => { if (!shown.signal.aborted) say(byId("camera-trouble"), error.message); },
-  );
-  return new Promise((resolve) => {
-    dialog.onclose = async () => {
-      shown.abort();
-      const photo = dialog.returnValue ? await grab(video) : null;
-      close(video);
-      resolve(photo && new File([photo], "camera.jpg", { type: "image/jpeg" }));
-    };
+function drawFaces({ faces, image }) {
+  const boxes = faces.map((face) => {
+    const box = element("span", { className: "face" }, element("span", { className: "tag" }, describe(face)));
+    return placeBox(box, face.bbox, image);
   });
+  layer.replaceChildren(...boxes);
+  // The live region contains only the count, so screen readers speak when it changes and not at every frame.
+  showMessage(status, `${countFaces(faces.length)}.`);
 }
+
+function stop() {
+  pause();
+  switchButton.hidden = true;
+}
+
+function pause() {
+  running?.abort(new DOMException("stopped", "AbortError"));
+  running = null;
+  closeCamera(video);
+  layer.replaceChildren();
+  byId("camera-photo").hidden = true;
+  byId("camera-rate").textContent = "";
+  startButton.textContent = "Start camera";
+  showMessage(status);
+}
+
+startButton.addEventListener("click", () => (running ? stop() : start({ facingMode: "user" })));
+switchButton.addEventListener("click", async () => {
+  const next = await nextCamera(video);
+  // The user may have stopped or switched the camera meanwhile.
+  if (!next) return;
+  pause();
+  start(next);
+});
+addEventListener("hashchange", () => {
+  if (location.hash !== "#camera" && running) stop();
+});

@@ -1,79 +1,78 @@
-import { post } from "./api.js";
-import { byId, save, say, sayTrouble, showPicture, showValue } from "./elements.js";
-import { asBatch, isZip, onChoice, photosAmong, sample } from "./intake.js";
+import { postPhoto } from "./api.js";
+import { byId, saveFile, showError, showImage, showMessage, showValue } from "./elements.js";
+import { isZip, onFilesChosen, openAsBatch, photosAmong, samplePhoto } from "./files.js";
 
 const status = byId("enlarge-status");
-const passed = byId("enlarge-passed");
-const trouble = byId("enlarge-trouble");
+const elapsed = byId("enlarge-elapsed");
+const errorRegion = byId("enlarge-error");
 const before = byId("enlarge-before");
 const after = byId("enlarge-after");
-const part = byId("enlarge-part");
+const divider = byId("enlarge-divider");
 
-let working = new AbortController();
+let current = new AbortController();
 
-/** Enlarge this photo in place of the one before; of several, or a ZIP, a batch is made. */
-export async function take(chosen) {
-  working.abort();
-  working = new AbortController();
-  const { signal } = working;
+/** Enlarge a photo in place of the previous one. Several photos, or a ZIP, become a batch. */
+export async function addFiles(chosen) {
+  current.abort();
+  current = new AbortController();
+  const { signal } = current;
   byId("enlarge-result").hidden = true;
-  say(trouble);
+  showMessage(errorRegion);
   try {
     const photos = await photosAmong(chosen);
     if (signal.aborted) return;
-    if (photos.length > 1 || isZip(photos[0])) await asBatch(photos, "enhance");
+    if (photos.length > 1 || isZip(photos[0])) await openAsBatch(photos, "enhance");
     else await enlarge(photos[0], signal);
   } catch (error) {
-    if (!signal.aborted) say(trouble, error.message);
+    if (!signal.aborted) showMessage(errorRegion, error.message);
   }
 }
 
 async function enlarge(photo, signal) {
   byId("enlarge-drop").classList.add("small");
   byId("enlarge-progress").hidden = false;
-  say(status, `Enlarging ${photo.name} …`);
-  const begun = performance.now();
-  // The service tells nothing before it has ended, but the time that passes shows that the page has not.
-  const tick = setInterval(() => say(passed, `${Math.round((performance.now() - begun) / 1000)} seconds`), 1000);
+  showMessage(status, `Enlarging ${photo.name} …`);
+  const started = performance.now();
+  // The service reports no progress, so show the elapsed time.
+  const timer = setInterval(() => showMessage(elapsed, `${Math.round((performance.now() - started) / 1000)} seconds`), 1000);
   try {
-    const larger = await post("enhance", photo, { as: "blob", signal, onWait: (sentence) => say(status, sentence) });
-    showPicture(before, photo);
-    showPicture(after, larger);
+    const enlarged = await postPhoto("enhance", photo, { as: "blob", signal, onWait: (message) => showMessage(status, message) });
+    showImage(before, photo);
+    showImage(after, enlarged);
     await after.decode();
-    if (!signal.aborted) show(photo, larger);
+    if (!signal.aborted) showResult(photo, enlarged);
   } catch (error) {
     if (signal.aborted) return;
-    say(status);
-    sayTrouble(trouble, photo.name, error, () => take([photo]));
+    showMessage(status);
+    showError(errorRegion, photo.name, error, () => addFiles([photo]));
   } finally {
-    clearInterval(tick);
-    // Another photo may be under way already.
-    if (working.signal === signal) {
+    clearInterval(timer);
+    // The next photo may have started already.
+    if (current.signal === signal) {
       byId("enlarge-progress").hidden = true;
-      say(passed);
+      showMessage(elapsed);
     }
   }
 }
 
-function show(photo, larger) {
+function showResult(photo, enlarged) {
   byId("enlarge-result").hidden = false;
-  byId("enlarge-download").onclick = () => save(larger, photo.name.replace(/(\.\w+)?$/, "-larger$1"));
-  say(status, `${photo.name}: ${after.naturalWidth} × ${after.naturalHeight} pixels.`);
+  byId("enlarge-download").onclick = () => saveFile(enlarged, photo.name.replace(/(\.\w+)?$/, "-enlarged$1"));
+  showMessage(status, `${photo.name}: ${after.naturalWidth} × ${after.naturalHeight} pixels.`);
 }
 
-function slide() {
-  before.parentElement.style.setProperty("--part", `${part.value}%`);
-  showValue(part, `${part.value}% before, ${100 - part.value}% after`);
+function moveDivider() {
+  before.parentElement.style.setProperty("--divider", `${divider.value}%`);
+  showValue(divider, `${divider.value}% before, ${100 - divider.value}% after`);
 }
 
-onChoice(byId("enlarge-choose"), take);
-byId("enlarge-sample").addEventListener("click", () => take(sample()));
-part.addEventListener("input", slide);
-// The picture follows the pointer too, as the slider above it does.
+onFilesChosen(byId("enlarge-choose"), addFiles);
+byId("enlarge-sample").addEventListener("click", () => addFiles(samplePhoto()));
+divider.addEventListener("input", moveDivider);
 before.parentElement.addEventListener("pointermove", ({ buttons, pointerType, clientX, currentTarget }) => {
   if (pointerType === "mouse" && !buttons) return;
   const { left, width } = currentTarget.getBoundingClientRect();
-  part.value = (100 * (clientX - left)) / width;
-  slide();
+  divider.value = (100 * (clientX - left)) / width;
+  moveDivider();
 });
-slide();
+moveDivider();

@@ -1,24 +1,26 @@
 import { element } from "./elements.js";
 
-/** Lay an element over a photo of this size (pixels), where a box [x1, y1, x2, y2] in its pixels is. */
-export function lay(over, [x1, y1, x2, y2], { width, height }) {
-  over.style.left = `${(100 * x1) / width}%`;
-  over.style.top = `${(100 * y1) / height}%`;
-  over.style.width = `${(100 * (x2 - x1)) / width}%`;
-  over.style.height = `${(100 * (y2 - y1)) / height}%`;
-  return over;
+/** Place an element over a photo at a box [x1, y1, x2, y2]. The box and the photo's size are in pixels. */
+export function placeBox(box, [x1, y1, x2, y2], { width, height }) {
+  box.style.left = `${(100 * x1) / width}%`;
+  box.style.top = `${(100 * y1) / height}%`;
+  box.style.width = `${(100 * (x2 - x1)) / width}%`;
+  box.style.height = `${(100 * (y2 - y1)) / height}%`;
+  return box;
 }
 
-export const percent = (part) => `${Math.round(100 * part)}%`;
+export const percent = (fraction) => `${Math.round(100 * fraction)}%`;
 
-/** What a face was taken for, in a few words. */
-export const summary = (face) => `${face.gender} ${percent(face.gender_confidence)}, age ${face.age} ${percent(face.age_confidence)}`;
+export const countFaces = (number) => (number === 0 ? "No faces" : number === 1 ? "1 face" : `${number} faces`);
+
+/** The most likely gender and age group of a face, in a few words. */
+export const describe = (face) => `${face.gender} ${percent(face.gender_confidence)}, age ${face.age} ${percent(face.age_confidence)}`;
 
 /** The shorter side of a face's box, in pixels. */
-export const sizeOf = ({ bbox: [x1, y1, x2, y2] }) => Math.min(x2 - x1, y2 - y1);
+export const shorterSide = ({ bbox: [x1, y1, x2, y2] }) => Math.min(x2 - x1, y2 - y1);
 
-/** All that the nets say of a face, each probability with a bar. */
-export function details(face, number) {
+/** The content of a face's card: every probability with a bar. */
+export function probabilityBars(face, number) {
   return [
     element("h2", {}, `Face ${number}`),
     bars(face.gender_probabilities, face.gender),
@@ -26,27 +28,27 @@ export function details(face, number) {
   ];
 }
 
-function bars(probabilities, likeliest) {
-  const rows = Object.entries(probabilities).map(([label, part]) => {
+function bars(probabilities, mostLikely) {
+  const rows = Object.entries(probabilities).map(([label, probability]) => {
     const bar = element("span", { className: "bar", ariaHidden: "true" });
-    bar.style.setProperty("--part", part);
-    const row = element("div", {}, element("dt", {}, label), bar, element("dd", {}, percent(part)));
-    for (const text of label === likeliest ? [] : [row.firstChild, row.lastChild]) text.className = "least";
+    bar.style.setProperty("--probability", probability);
+    const row = element("div", {}, element("dt", {}, label), bar, element("dd", {}, percent(probability)));
+    for (const text of label === mostLikely ? [] : [row.firstChild, row.lastChild]) text.className = "unlikely";
     return row;
   });
   return element("dl", { className: "bars" }, ...rows);
 }
 
-/** Put a card beside a face, inside of what both lie in, where it hides the least of the faces. */
-export function putBeside(card, face) {
-  // Where it follows the photo, as on phones, it has a place already.
+/** Place a card next to a face, inside their common parent, where it overlaps the other faces least. */
+export function placeCard(card, face) {
+  // On phones the card follows the photo in the page's flow.
   if (getComputedStyle(card).position === "static") return;
   const gap = 10;
-  const { offsetWidth: width, offsetHeight: height, offsetParent: room } = card;
-  // In a view that is hidden nothing has a place.
-  if (!room) return;
+  const { offsetWidth: width, offsetHeight: height, offsetParent: parent } = card;
+  // A hidden view has no layout.
+  if (!parent) return;
   const { offsetLeft: x, offsetTop: y, offsetWidth, offsetHeight } = face;
-  const within = (value, most) => Math.max(0, Math.min(value, most));
+  const clamp = (value, max) => Math.max(0, Math.min(value, max));
   const places = [
     [x + offsetWidth + gap, y],
     [x - gap - width, y],
@@ -54,13 +56,13 @@ export function putBeside(card, face) {
     [x - gap - width, y + offsetHeight - height],
     [x, y + offsetHeight + gap],
     [x, y - gap - height],
-  ].map(([left, top]) => [within(left, room.clientWidth - width), within(top, room.clientHeight - height)]);
-  const hidden = ([left, top]) => [...face.parentElement.children].reduce((sum, each) => {
-    const across = Math.min(left + width, each.offsetLeft + each.offsetWidth) - Math.max(left, each.offsetLeft);
-    const down = Math.min(top + height, each.offsetTop + each.offsetHeight) - Math.max(top, each.offsetTop);
+  ].map(([left, top]) => [clamp(left, parent.clientWidth - width), clamp(top, parent.clientHeight - height)]);
+  const overlap = ([left, top]) => [...face.parentElement.children].reduce((sum, other) => {
+    const across = Math.min(left + width, other.offsetLeft + other.offsetWidth) - Math.max(left, other.offsetLeft);
+    const down = Math.min(top + height, other.offsetTop + other.offsetHeight) - Math.max(top, other.offsetTop);
     return sum + Math.max(0, across) * Math.max(0, down);
   }, 0);
-  const [left, top] = places.reduce((best, place) => (hidden(place) < hidden(best) ? place : best));
+  const [left, top] = places.reduce((best, place) => (overlap(place) < overlap(best) ? place : best));
   card.style.left = `${left}px`;
   card.style.top = `${top}px`;
 }

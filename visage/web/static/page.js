@@ -1,13 +1,18 @@
-import { byId, say } from "./elements.js";
-import { droppedFiles, pastedFiles } from "./intake.js";
+import { byId, showMessage } from "./elements.js";
+import { droppedFiles, pastedFiles } from "./files.js";
 
-const VIEWS = ["look", "guard", "enlarge", "live"];
+const VIEWS = ["find-faces", "hide-faces", "enlarge", "camera"];
+
+// The views' names in the URLs of earlier versions.
+const ALIASES = { look: "find-faces", guard: "hide-faces", live: "camera" };
 
 let shown = null;
 let view = null;
 
-/** Show the view that the address names; another address, such as that of the skip link, changes nothing. */
-async function show() {
+/** Show the view that the URL names. Other fragments, such as the skip link's, change nothing. */
+async function showView() {
+  const fragment = location.hash.slice(1);
+  if (Object.hasOwn(ALIASES, fragment)) history.replaceState(null, "", `#${ALIASES[fragment]}`);
   const named = location.hash.slice(1);
   const name = VIEWS.includes(named) ? named : (shown ?? VIEWS[0]);
   if (name === shown) return;
@@ -25,20 +30,20 @@ async function show() {
   }
   try {
     const module = await import(`./${name}.js`);
-    // Another may have been chosen meanwhile.
+    // The user may have chosen another view meanwhile.
     if (name !== shown) return;
     view = module;
     document.documentElement.dataset.ready = name;
   } catch {
-    say(byId(`${name}-trouble`), "Not all of this page has arrived: load it again.");
+    showMessage(byId(`${name}-error`), "This page did not load completely. Please reload it.");
   }
 }
 
-addEventListener("hashchange", show);
+addEventListener("hashchange", showView);
 
 addEventListener("paste", (event) => {
   const files = pastedFiles(event.clipboardData);
-  if (files.length) view?.take?.(files);
+  if (files.length) view?.addFiles?.(files);
 });
 
 const hasFiles = ({ dataTransfer }) => dataTransfer.types.includes("Files");
@@ -55,7 +60,7 @@ addEventListener("drop", (event) => {
   if (!hasFiles(event)) return;
   event.preventDefault();
   document.body.classList.remove("dragging");
-  view?.take?.(droppedFiles(event.dataTransfer));
+  view?.addFiles?.(droppedFiles(event.dataTransfer));
 });
 
-show();
+showView();

@@ -1,17 +1,18 @@
-/** Like fetch, but `onSent(bytes, total)` is told how much has been sent, which fetch does not tell. */
-export const sending = (onSent) => (address, { method, body, headers, signal }) =>
+/** A replacement for fetch that calls `onProgress(bytes, total)` during the upload, which fetch cannot. */
+export const uploadWith = (onProgress) => (url, { method, body, headers, signal }) =>
   new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    request.open(method, address);
-    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
-    request.upload.onprogress = ({ loaded, total }) => onSent(loaded, total);
-    request.onerror = () => reject(new TypeError("cut off"));
-    request.onabort = () => reject(signal.reason);
-    signal.addEventListener("abort", () => request.abort());
-    request.onload = () => {
-      const { status, statusText } = request;
-      const answered = new Headers(request.getAllResponseHeaders().trim().split(/\r\n/).map((line) => line.split(/: (.*)/s, 2)));
-      resolve(new Response(request.responseText, { status, statusText, headers: answered }));
+    const upload = new XMLHttpRequest();
+    upload.open(method, url);
+    for (const [name, value] of Object.entries(headers)) upload.setRequestHeader(name, value);
+    upload.upload.onprogress = ({ loaded, total }) => onProgress(loaded, total);
+    upload.onerror = () => reject(new TypeError("connection lost"));
+    upload.onabort = () => reject(signal.reason);
+    signal.addEventListener("abort", () => upload.abort());
+    upload.onload = () => {
+      const { status, statusText } = upload;
+      const lines = upload.getAllResponseHeaders().trim().split(/\r\n/);
+      const responseHeaders = new Headers(lines.map((line) => line.split(/: (.*)/s, 2)));
+      resolve(new Response(upload.responseText, { status, statusText, headers: responseHeaders }));
     };
-    request.send(body);
+    upload.send(body);
   });

@@ -1,51 +1,51 @@
-// Signatures and offsets: APPNOTE.TXT by PKWARE, 4.3.7, 4.3.12 and 4.3.16.
-const END = 0x06054b50;
+// Signatures and offsets are from PKWARE's APPNOTE.TXT: 4.3.7, 4.3.12 and 4.3.16.
+const END_SIGNATURE = 0x06054b50;
 const END_BYTES = 22;
-const LONGEST_COMMENT = 65_535;
+const MAX_COMMENT_BYTES = 65_535;
 const DEFLATED = 8;
 
-const PHOTO = /^(?!__MACOSX\/).*\.(jpe?g|png|webp|bmp)$/i;
+const PHOTO_NAME = /^(?!__MACOSX\/).*\.(jpe?g|png|webp|bmp)$/i;
 
-/** The first photo of a ZIP by its name, unpacked, to be shown; null where there is none that can be read. */
-export async function firstPhoto(file) {
+/** Unpack the first photo of a ZIP, for a preview. Resolves to null if there is no readable one. */
+export async function firstPhoto(zip) {
   try {
-    for (const entry of await directory(file)) {
-      if (PHOTO.test(entry.name)) return new File([await unpacked(file, entry)], entry.name);
+    for (const entry of await entriesOf(zip)) {
+      if (PHOTO_NAME.test(entry.name)) return new File([await unpack(zip, entry)], entry.name);
     }
   } catch {
-    // The service reads archives with more care, and has a sentence for what is wrong with this one.
+    // The service validates archives and reports what is wrong.
   }
   return null;
 }
 
-async function directory(file) {
-  const tail = await view(file, Math.max(0, file.size - END_BYTES - LONGEST_COMMENT), file.size);
-  let at = tail.byteLength - END_BYTES;
-  while (tail.getUint32(at, true) !== END) at -= 1;
-  const start = tail.getUint32(at + 16, true);
-  const listed = await view(file, start, start + tail.getUint32(at + 12, true));
+async function entriesOf(zip) {
+  const tail = await read(zip, Math.max(0, zip.size - END_BYTES - MAX_COMMENT_BYTES), zip.size);
+  let end = tail.byteLength - END_BYTES;
+  while (tail.getUint32(end, true) !== END_SIGNATURE) end -= 1;
+  const start = tail.getUint32(end + 16, true);
+  const directory = await read(zip, start, start + tail.getUint32(end + 12, true));
   const entries = [];
-  for (let here = 0; here < listed.byteLength; ) {
-    const length = listed.getUint16(here + 28, true);
+  for (let at = 0; at < directory.byteLength; ) {
+    const nameBytes = directory.getUint16(at + 28, true);
     entries.push({
-      name: new TextDecoder().decode(new Uint8Array(listed.buffer, here + 46, length)),
-      deflated: listed.getUint16(here + 10, true) === DEFLATED,
-      size: listed.getUint32(here + 20, true),
-      offset: listed.getUint32(here + 42, true),
+      name: new TextDecoder().decode(new Uint8Array(directory.buffer, at + 46, nameBytes)),
+      deflated: directory.getUint16(at + 10, true) === DEFLATED,
+      size: directory.getUint32(at + 20, true),
+      offset: directory.getUint32(at + 42, true),
     });
-    here += 46 + length + listed.getUint16(here + 30, true) + listed.getUint16(here + 32, true);
+    at += 46 + nameBytes + directory.getUint16(at + 30, true) + directory.getUint16(at + 32, true);
   }
   return entries;
 }
 
-async function unpacked(file, { offset, size, deflated }) {
-  const head = await view(file, offset, offset + 30);
-  const start = offset + 30 + head.getUint16(26, true) + head.getUint16(28, true);
-  const packed = file.slice(start, start + size);
+async function unpack(zip, { offset, size, deflated }) {
+  const header = await read(zip, offset, offset + 30);
+  const start = offset + 30 + header.getUint16(26, true) + header.getUint16(28, true);
+  const packed = zip.slice(start, start + size);
   if (!deflated) return packed;
   return new Response(packed.stream().pipeThrough(new DecompressionStream("deflate-raw"))).blob();
 }
 
-async function view(file, from, to) {
-  return new DataView(await file.slice(from, to).arrayBuffer());
+async function read(zip, from, to) {
+  return new DataView(await zip.slice(from, to).arrayBuffer());
 }

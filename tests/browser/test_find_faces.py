@@ -1,4 +1,4 @@
-"""Looking at photos: every way to hand them in, the faces over them, sliders, downloads and what goes wrong."""
+"""The view that finds faces: adding photos, boxes and cards, sliders, downloads and errors."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ from tests.support.window import ASTRONAUT, Window, expect, new_window
 
 @pytest.fixture(scope="session")
 def two_faces(tmp_path_factory: pytest.TempPathFactory, astronaut: NDArray[np.uint8]) -> Path:
-    """The astronaut beside herself at half her size."""
+    """The astronaut, and beside her the same photo at half the size."""
     small = np.full_like(astronaut, 128)
     small[128:384, 128:384] = cv2.resize(astronaut, (256, 256), interpolation=cv2.INTER_AREA)
     path = tmp_path_factory.mktemp("photos") / "two.png"
@@ -36,46 +36,51 @@ def test_the_sample_shows_a_face_with_its_attributes(window: Window) -> None:
 
     expect(page.get_by_role("button", name="Face 1: Female 95%, age 20-29 43%")).to_be_visible()
     expect(page.get_by_role("status")).to_have_text("astronaut.jpg: 1 face.")
-    expect(page.locator("#look-card")).to_contain_text("Face 1")
+    expect(page.locator("#find-faces-card")).to_contain_text("Face 1")
     expect(page.get_by_role("table", name="1 face")).to_contain_text("20-29 43%")
     assert window.violations() == []
 
 
-def test_a_face_lies_where_the_service_found_it(window: Window, photo_service: Service) -> None:
+def test_a_box_lies_where_the_service_found_the_face(window: Window, photo_service: Service) -> None:
     page = window.open()
     [face] = photo_service.post(ASTRONAUT.read_bytes(), annotated="false").json()["faces"]
 
     page.get_by_label("Choose photos", exact=True).set_input_files(ASTRONAUT)
     page.locator("button.face").wait_for()
 
-    photo, box = page.locator("#look-photo img").bounding_box(), page.locator("button.face").bounding_box()
+    photo, box = page.locator("#find-faces-photo img").bounding_box(), page.locator("button.face").bounding_box()
     scale = photo["width"] / 512
     drawn = [box["x"] - photo["x"], box["y"] - photo["y"], box["width"], box["height"]]
     x1, y1, x2, y2 = face["bbox"]
     assert drawn == pytest.approx([x1 * scale, y1 * scale, (x2 - x1) * scale, (y2 - y1) * scale], abs=1)
 
 
-def test_hovering_a_face_shows_its_attributes_beside_it(desktop: Window, two_faces: Path) -> None:
+def test_hovering_over_a_face_shows_its_card_beside_it(desktop: Window, two_faces: Path) -> None:
     page = desktop.open()
     page.get_by_label("Choose photos", exact=True).set_input_files(two_faces)
     second = page.get_by_role("button", name="Face 2")
 
     second.hover()
 
-    expect(page.locator("#look-card h2")).to_have_text("Face 2")
-    expect(page.locator("#look-rows tr").nth(1)).to_have_class("active")
-    card, box, photo = (page.locator(each).bounding_box() for each in ("#look-card", ".face.active", "#look-photo"))
+    expect(page.locator("#find-faces-card h2")).to_have_text("Face 2")
+    expect(page.locator("#find-faces-rows tr").nth(1)).to_have_class("active")
+    card, box, photo = (
+        page.locator(each).bounding_box() for each in ("#find-faces-card", ".face.active", "#find-faces-photo")
+    )
     assert card["x"] >= box["x"] + box["width"] or card["x"] + card["width"] <= box["x"]
     assert photo["x"] <= card["x"]
     assert card["x"] + card["width"] <= photo["x"] + photo["width"]
 
 
-def test_the_card_of_a_face_hides_no_other(desktop: Window, two_faces: Path) -> None:
+def test_the_card_of_a_face_hides_no_other_face(desktop: Window, two_faces: Path) -> None:
     page = desktop.open()
     page.get_by_label("Choose photos", exact=True).set_input_files(two_faces)
     page.get_by_role("button", name="Face 2").hover()
 
-    card, other = page.locator("#look-card").bounding_box(), page.get_by_role("button", name="Face 1").bounding_box()
+    card, other = (
+        page.locator("#find-faces-card").bounding_box(),
+        page.get_by_role("button", name="Face 1").bounding_box(),
+    )
 
     assert (
         card["x"] >= other["x"] + other["width"]
@@ -85,54 +90,54 @@ def test_the_card_of_a_face_hides_no_other(desktop: Window, two_faces: Path) -> 
     )
 
 
-def test_a_photo_that_is_done_while_another_view_is_shown_has_its_card_in_place(desktop: Window) -> None:
+def test_the_card_is_in_place_when_the_result_came_while_the_view_was_hidden(desktop: Window) -> None:
     page = desktop.open()
     held = desktop.hold("**/predict?*")
     page.get_by_label("Choose photos", exact=True).set_input_files(ASTRONAUT)
     request = held.wait()
-    page.get_by_role("link", name="Live", exact=True).click()
-    expect(page.get_by_role("heading", name="Live")).to_be_visible()
+    page.get_by_role("link", name="Camera", exact=True).click()
+    expect(page.get_by_role("heading", name="Camera")).to_be_visible()
     request.continue_()
     expect(page.locator("button.face")).to_have_count(1)
 
-    page.get_by_role("link", name="Look", exact=True).click()
+    page.get_by_role("link", name="Find faces", exact=True).click()
 
-    card, face = page.locator("#look-card"), page.locator("button.face")
+    card, face = page.locator("#find-faces-card"), page.locator("button.face")
     expect(card).to_have_attribute("style", re.compile("left: "))
     assert card.bounding_box()["x"] >= face.bounding_box()["x"] + face.bounding_box()["width"]
 
 
-def test_the_keyboard_alone_reaches_every_face_and_the_sliders(window: Window, two_faces: Path) -> None:
+def test_every_face_and_slider_can_be_reached_with_the_keyboard(window: Window, two_faces: Path) -> None:
     page = window.open()
     page.get_by_label("Choose photos", exact=True).set_input_files(two_faces)
     page.get_by_role("button", name="Face 2").wait_for()
 
     window.press_until("Tab", "button.face")
-    expect(page.locator("#look-card h2")).to_have_text("Face 1")
+    expect(page.locator("#find-faces-card h2")).to_have_text("Face 1")
     page.keyboard.press("Tab")
-    expect(page.locator("#look-card h2")).to_have_text("Face 2")
+    expect(page.locator("#find-faces-card h2")).to_have_text("Face 2")
     page.keyboard.press("Escape")
-    expect(page.locator("#look-card")).to_be_hidden()
-    window.press_until("Tab", "#look-size")
+    expect(page.locator("#find-faces-card")).to_be_hidden()
+    window.press_until("Tab", "#find-faces-size")
     page.keyboard.press("End")
 
-    expect(page.get_by_role("status")).to_have_text("two.png: No face.")
+    expect(page.get_by_role("status")).to_have_text("two.png: No faces.")
 
 
-def test_sliders_choose_among_the_faces_without_another_request(window: Window, two_faces: Path) -> None:
+def test_sliders_filter_faces_without_another_request(window: Window, two_faces: Path) -> None:
     page = window.open()
     page.get_by_label("Choose photos", exact=True).set_input_files(two_faces)
     expect(page.locator("button.face")).to_have_count(2)
     requests = window.record("request")
 
-    page.get_by_label("Least face size").fill("70")
+    page.get_by_label("Smallest face").fill("70")
 
     expect(page.locator("button.face")).to_have_count(1)
-    expect(page.locator("#look-rows tr")).to_have_count(1)
+    expect(page.locator("#find-faces-rows tr")).to_have_count(1)
     assert requests == []
 
 
-def test_several_photos_are_looked_at_one_after_the_other(window: Window, two_faces: Path) -> None:
+def test_several_photos_are_analyzed_one_after_the_other(window: Window, two_faces: Path) -> None:
     page = window.open()
 
     page.get_by_label("Choose photos", exact=True).set_input_files([ASTRONAUT, two_faces])
@@ -145,7 +150,7 @@ def test_several_photos_are_looked_at_one_after_the_other(window: Window, two_fa
     assert window.violations() == []
 
 
-def test_a_file_whose_name_is_markup_is_shown_by_its_name(desktop: Window, tmp_path: Path) -> None:
+def test_a_file_name_with_markup_is_shown_as_text(desktop: Window, tmp_path: Path) -> None:
     name = "<img src=x onerror=alert(1)>.jpg"
     shutil.copy(ASTRONAUT, tmp_path / name)
     page = desktop.open()
@@ -157,7 +162,7 @@ def test_a_file_whose_name_is_markup_is_shown_by_its_name(desktop: Window, tmp_p
 
 
 @pytest.mark.parametrize("event", ["paste", "drop"])
-def test_a_photo_is_pasted_or_dropped(window: Window, event: str) -> None:
+def test_a_photo_can_be_pasted_or_dropped(window: Window, event: str) -> None:
     page = window.open()
 
     page.evaluate(
@@ -176,7 +181,7 @@ def test_a_photo_is_pasted_or_dropped(window: Window, event: str) -> None:
     expect(page.get_by_role("status")).to_have_text("given.jpg: 1 face.")
 
 
-def test_a_photo_is_taken_with_the_camera(desktop: Window) -> None:
+def test_a_photo_can_be_taken_with_the_camera(desktop: Window) -> None:
     page = desktop.open()
 
     page.get_by_role("button", name="Take a photo").click()
@@ -186,19 +191,19 @@ def test_a_photo_is_taken_with_the_camera(desktop: Window) -> None:
     dialog.get_by_role("button", name="Take photo").click()
 
     expect(page.get_by_role("status")).to_contain_text("camera.jpg: ")
-    assert page.evaluate("document.getElementById('camera-video').srcObject") is None
+    assert page.evaluate("document.getElementById('photo-dialog-video').srcObject") is None
 
 
-def test_picture_and_json_have_the_faces_that_are_shown(window: Window, two_faces: Path) -> None:
+def test_the_downloads_contain_the_visible_faces(window: Window, two_faces: Path) -> None:
     page = window.open()
     page.get_by_label("Choose photos", exact=True).set_input_files(two_faces)
-    page.get_by_label("Least face size").fill("70")
+    page.get_by_label("Smallest face").fill("70")
     expect(page.locator("button.face")).to_have_count(1)
 
     with page.expect_download() as description:
         page.get_by_role("button", name="Download JSON").click()
     with page.expect_response("**/analyze?*") as response, page.expect_download() as picture:
-        page.get_by_role("button", name="Download picture").click()
+        page.get_by_role("button", name="Download photo").click()
 
     assert description.value.suggested_filename == "two-faces.json"
     assert len(json.loads(description.value.path().read_text())["faces"]) == 1
@@ -209,9 +214,7 @@ def test_picture_and_json_have_the_faces_that_are_shown(window: Window, two_face
     assert drawn.shape == (512, 1024, 3)
 
 
-def test_what_is_no_photo_is_told_in_the_services_sentence_beside_the_photos_that_are(
-    window: Window, tmp_path: Path
-) -> None:
+def test_a_file_that_is_no_photo_shows_an_error_and_the_others_are_analyzed(window: Window, tmp_path: Path) -> None:
     (tmp_path / "notes.jpg").write_text("Milk, bread and a pound of nails.")
     page = window.open()
 
@@ -225,20 +228,20 @@ def test_what_is_no_photo_is_told_in_the_services_sentence_beside_the_photos_tha
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
-def test_a_photo_that_was_under_way_is_looked_at_as_closely_as_was_chosen_last(desktop: Window) -> None:
+def test_a_photo_in_progress_is_analyzed_again_with_the_last_chosen_detail(desktop: Window) -> None:
     page = desktop.open()
     held = desktop.hold("**/predict?*detail=auto")
     page.get_by_label("Choose photos", exact=True).set_input_files(ASTRONAUT)
     held.wait()
 
     with page.expect_request("**/predict?*detail=high"):
-        page.get_by_label("Small faces").select_option("high")
+        page.get_by_label("Search for small faces").select_option("high")
         held.wait().continue_()
 
     expect(page.get_by_role("status")).to_have_text("astronaut.jpg: 1 face.")
 
 
-def test_the_photo_on_show_is_looked_at_before_those_that_wait(desktop: Window, two_faces: Path) -> None:
+def test_the_selected_photo_is_analyzed_before_the_waiting_ones(desktop: Window, two_faces: Path) -> None:
     page = desktop.open()
     held = desktop.hold("**/predict?*")
     page.get_by_label("Choose photos", exact=True).set_input_files([ASTRONAUT, ASTRONAUT, two_faces])
@@ -250,28 +253,28 @@ def test_the_photo_on_show_is_looked_at_before_those_that_wait(desktop: Window, 
     held.wait().continue_()
 
     expect(photos.get_by_role("button")).to_have_text(
-        ["astronaut.jpg1 face", "astronaut.jpgwaiting", "two.pnglooking …"]
+        ["astronaut.jpg1 face", "astronaut.jpgwaiting", "two.pngsearching …"]
     )
     following.wait().continue_()
 
 
-def test_what_the_service_says_of_a_download_is_shown_beside_its_button(window: Window) -> None:
+def test_the_error_of_a_download_is_shown_near_its_button(window: Window) -> None:
     page = window.open()
     page.get_by_role("button", name="Try a sample").click()
     page.locator("button.face").wait_for()
     page.route("**/analyze?*", lambda route: route.abort())
 
-    window.press_until("Tab", "#look-picture")
+    window.press_until("Tab", "#find-faces-download-photo")
     page.keyboard.press("Enter")
 
-    expect(page.get_by_role("alert")).to_contain_text("The service does not answer")
+    expect(page.get_by_role("alert")).to_contain_text("The service does not respond")
     expect(page.get_by_role("alert")).to_be_in_viewport()
-    expect(page.get_by_role("button", name="Download picture")).to_be_focused()
+    expect(page.get_by_role("button", name="Download photo")).to_be_focused()
 
 
 @contextmanager
 def busy(service: Service, photo: bytes) -> Iterator[None]:
-    """Keep the service so busy that it refuses others."""
+    """Send requests until the service rejects others with 429."""
     done = threading.Event()
 
     def work() -> None:
@@ -289,10 +292,10 @@ def busy(service: Service, photo: bytes) -> Iterator[None]:
             thread.join()
 
 
-def test_a_busy_service_is_asked_again_when_it_says_so(window: Window, photo_service: Service) -> None:
+def test_a_photo_is_sent_again_when_the_service_is_busy(window: Window, photo_service: Service) -> None:
     page = window.open()
     with busy(photo_service, encode(gradient(1800, 2400), "JPEG")):
-        # It may come in the instant between two others.
+        # A request may arrive between two others and succeed.
         for _ in range(20):
             with page.expect_response("**/predict?*") as answer:
                 page.get_by_label("Choose photos", exact=True).set_input_files(ASTRONAUT)
@@ -304,13 +307,13 @@ def test_a_busy_service_is_asked_again_when_it_says_so(window: Window, photo_ser
 
 
 @pytest.mark.parametrize("size", ["desktop", "phone"])
-def test_a_service_that_is_cut_off_is_said_and_tried_again(browser: object, tmp_path: Path, size: str) -> None:
+def test_the_user_can_retry_after_the_connection_is_lost(browser: object, tmp_path: Path, size: str) -> None:
     settings = {"PORT": str(free_port()), "WEB_CONCURRENCY": "1", "VISAGE_BATCH_JOBS": "0"}
     for window in new_window(browser, f"http://127.0.0.1:{settings['PORT']}", size):
         with serving(tmp_path / "log", "compact", **settings):
             page = window.open()
         page.get_by_label("Choose photos", exact=True).set_input_files(ASTRONAUT)
-        expect(page.get_by_role("alert")).to_contain_text("astronaut.jpg: The service does not answer")
+        expect(page.get_by_role("alert")).to_contain_text("astronaut.jpg: The service does not respond")
         assert window.violations() == []
 
         with serving(tmp_path / "log", "compact", **settings):

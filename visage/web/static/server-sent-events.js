@@ -1,6 +1,6 @@
-/** The server-sent events of an answer, as { event, data }. Read by fetch, because EventSource sends no token. */
-export async function* serverSentEvents(answer) {
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+/** Yield the server-sent events of a response as { event, data }. EventSource cannot send a token, so fetch reads them. */
+export async function* serverSentEvents(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {
     const { value, done } = await reader.read();

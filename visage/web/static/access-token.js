@@ -1,23 +1,23 @@
 import { byId } from "./elements.js";
 
-const KEPT_AS = "visage-token";
+const STORAGE_KEY = "visage-token";
 
-let asking = null;
+let openDialog = null;
 
-/** The header that shows the token, if there is one; it is kept for as long as the tab is open. */
+/** The Authorization header with the stored token, or no header. The token is stored until the tab closes. */
 export function authorization() {
-  const token = sessionStorage.getItem(KEPT_AS);
+  const token = sessionStorage.getItem(STORAGE_KEY);
   return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
-/** Ask for the token, for the reason that the service gave; resolves to whether one was given. */
+/** Ask the user for the token and show `reason`. Resolves to whether the user entered one. */
 export function askForToken(reason) {
-  // Several requests may be refused at once: they wait for one answer.
-  asking ??= ask(reason).finally(() => { asking = null; });
-  return asking;
+  // Concurrent requests share one dialog.
+  openDialog ??= showDialog(reason).finally(() => { openDialog = null; });
+  return openDialog;
 }
 
-function ask(reason) {
+function showDialog(reason) {
   const dialog = byId("token-dialog");
   const field = byId("token");
   byId("token-reason").textContent = reason;
@@ -28,7 +28,7 @@ function ask(reason) {
   return new Promise((resolve) => {
     dialog.onclose = () => {
       const given = dialog.returnValue === "given";
-      if (given) sessionStorage.setItem(KEPT_AS, field.value.trim());
+      if (given) sessionStorage.setItem(STORAGE_KEY, field.value.trim());
       resolve(given);
     };
   });

@@ -1,0 +1,72 @@
+import { request } from "./api.js";
+
+// Other files of a folder are skipped. Unsupported photos, such as HEIC, are sent so that the user sees why they fail.
+const PHOTO_NAME = /\.(jpe?g|png|webp|bmp|heic|heif|avif|gif|tiff?|zip)$/i;
+
+export const isZip = ({ name }) => /\.zip$/i.test(name);
+
+/** The photos and ZIPs among files, or among a promise of files. Rejects if there are none. */
+export async function photosAmong(chosen) {
+  const files = await chosen;
+  const photos = files.length === 1 ? files : files.filter(({ name }) => PHOTO_NAME.test(name));
+  if (!photos.length) throw new Error("There is no photo among these files.");
+  return photos;
+}
+
+/** Show the view for batches and add photos there. `task` is the service's name: anonymize, predict or enhance. */
+export async function openAsBatch(photos, task) {
+  location.hash = "hide-faces";
+  const { addFiles } = await import("./hide-faces.js");
+  addFiles(photos, task);
+}
+
+/** The dropped files, including those in dropped folders; these have a `path`. */
+export async function droppedFiles(transfer) {
+  // No await before this line: a transfer is empty after its event.
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.length) return [...transfer.files];
+  return (await Promise.all(entries.map(filesIn))).flat();
+}
+
+export function pastedFiles(transfer) {
+  return [...(transfer?.files ?? [])];
+}
+
+/** Call `addFiles` with the files that the user chooses in a file field, or chose before this module loaded. */
+export function onFilesChosen(field, addFiles) {
+  const handOver = () => {
+    const files = [...field.files];
+    // The same file can then be chosen again.
+    field.value = "";
+    if (files.length) addFiles(files);
+  };
+  field.addEventListener("change", handOver);
+  // A microtask later, the calling module is initialized.
+  queueMicrotask(handOver);
+}
+
+/** The sample photo: Eileen Collins, photographed by NASA. */
+export async function samplePhoto() {
+  const blob = await request("static/astronaut.jpg", { as: "blob" });
+  return [new File([blob], "astronaut.jpg", { type: "image/jpeg" })];
+}
+
+/** The path of a file inside its folder, or its name. */
+export const pathOf = (file) => file.path ?? (file.webkitRelativePath || file.name);
+
+async function filesIn(entry) {
+  if (entry.isFile) {
+    const file = await new Promise((resolve, reject) => { entry.file(resolve, reject); });
+    file.path = entry.fullPath.slice(1);
+    return [file];
+  }
+  const reader = entry.createReader();
+  const children = [];
+  // Browsers return a hundred entries a call, and none at the end.
+  for (;;) {
+    const some = await new Promise((resolve, reject) => { reader.readEntries(resolve, reject); });
+    if (!some.length) break;
+    children.push(...some);
+  }
+  return (await Promise.all(children.map(filesIn))).flat();
+}
