@@ -21,7 +21,7 @@ from benchmarks.support import photos
 from benchmarks.support.charts import line_chart
 from benchmarks.support.load import put_under_load
 from benchmarks.support.report import RESULTS, heading, table
-from tests.support.processes import forget_peak, peak, processor_seconds, resident, workers
+from tests.support.processes import peak, processor_seconds, reset_peak, resident, workers
 from tests.support.service import Service, serving
 
 FACES = (1, 2, 5, 10, 20, 50, 100)
@@ -161,7 +161,7 @@ def additional_memory(service: Service, photo: bytes) -> float:
     (worker,) = workers(service)
     service.post(photo).raise_for_status()
     idle = resident(worker)
-    forget_peak(worker)
+    reset_peak(worker)
     service.post(photo).raise_for_status()
     return peak(worker) - idle
 

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from benchmarks.support import edsr, photos
 from benchmarks.support.report import table
 from tests.support.paths import ROOT
-from tests.support.processes import forget_peak, peak, resident
+from tests.support.processes import peak, reset_peak, resident
 from visage.runtime.allocator import tune_allocator
 from visage.runtime.engine import Engine
 from visage.runtime.enhancer import Enhancer
@@ -156,7 +156,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     del pixels
     tile_counts: list[int] = []
     before, encoder = resident(os.getpid()), 0.0
-    forget_peak(os.getpid())
+    reset_peak(os.getpid())
     began = time.process_time()
     if arguments.at_once:
         enhance_at_once(engine, [photo] * arguments.at_once)

@@ -16,7 +16,7 @@ from tests.cli.helpers import (
     start_unread_anonymize,
     write,
 )
-from tests.support.waiting import until_called_off, wait_for
+from tests.support.waiting import cancellation_event, wait_for
 from visage.cli.console import interrupts_deferred
 
 pytestmark = pytest.mark.usefixtures("plain_environment")
@@ -62,7 +62,7 @@ def test_an_interrupt_cancels_photos_that_have_not_started(
     for index in range(10):
         write(folder / f"{index}.png", tiny_png)
     started: list[int] = []
-    cancelled = until_called_off(monkeypatch, "visage.cli.jobs")
+    cancelled = cancellation_event(monkeypatch, "visage.cli.jobs")
 
     def block_until_cancelled(number: int) -> None:
         started.append(number)

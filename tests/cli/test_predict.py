@@ -16,7 +16,7 @@ import pytest
 from tests.cli.helpers import run
 from tests.support.paths import ROOT
 from tests.support.tiny_pack import TINY_FACES
-from tests.support.waiting import until_called_off
+from tests.support.waiting import cancellation_event
 from visage.faces.analyzer import Options
 from visage.runtime.engine import Analysis, Engine
 
@@ -173,7 +173,7 @@ def test_an_unexpected_error_fails_its_photo_alone(
 
 def test_a_closed_output_pipe_stops_the_run(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     analyzed: list[bytes] = []
-    cancelled = until_called_off(monkeypatch, "visage.cli.jobs")
+    cancelled = cancellation_event(monkeypatch, "visage.cli.jobs")
 
     def slowly(self: Engine, data: bytes, options: Options, *, annotated: bool) -> Analysis:
         analyzed.append(data)

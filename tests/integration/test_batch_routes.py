@@ -33,7 +33,7 @@ from tests.support.batch_client import (
     submit,
 )
 from tests.support.pictures import GIF, encode
-from tests.support.processes import complete, consumers, forget_peak, peak, resident, workers
+from tests.support.processes import complete, consumers, peak, reset_peak, resident, workers
 from tests.support.service import Service, serving
 from tests.support.tiny_pack import draw
 from tests.support.waiting import wait_for
@@ -403,7 +403,7 @@ def test_a_large_batch_is_not_held_in_memory(service: Service) -> None:
     (worker,) = workers(service)
     archive = packed(*[(f"{number}.bmp", bytes(2_000_000)) for number in range(30)])
     before = resident(worker)
-    forget_peak(worker)
+    reset_peak(worker)
 
     response = requests.post(
         service.url + "/batches", data=archive, headers={"Content-Type": "application/zip"}, timeout=60

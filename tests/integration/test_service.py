@@ -17,7 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from tests.support.clients import PATIENCE, Clients
 from tests.support.paths import ROOT
-from tests.support.processes import complete, forget_peak, open_connections, peak, processor_seconds, resident, workers
+from tests.support.processes import complete, open_connections, peak, processor_seconds, reset_peak, resident, workers
 from tests.support.service import Service, free_port, serving
 from tests.support.tiny_pack import write_tiny_pack
 from tests.support.waiting import wait_for
@@ -377,7 +377,7 @@ def test_a_worker_at_rest_gives_back_what_photos_took(tmp_path: Path) -> None:
     photo = (ROOT / "docs" / "astronaut.jpg").read_bytes()
     with serving(tmp_path / "log", "compact", WEB_CONCURRENCY="1", VISAGE_BATCH_JOBS="0") as service:
         (worker,) = workers(service)
-        forget_peak(worker)
+        reset_peak(worker)
         for _ in range(3):
             service.post(photo).raise_for_status()
         used = peak(worker)

@@ -20,7 +20,7 @@ from PIL import Image
 from tests.support.enhance_packs import write_edsr_pack, write_luma_pack
 from tests.support.paths import ROOT
 from tests.support.pictures import as_stored, encode, encode_16_bit, exif, gradient
-from tests.support.processes import forget_peak, peak, resident
+from tests.support.processes import peak, reset_peak, resident
 from tests.support.waiting import wait_for
 from visage.enhance.net import EnhanceNet
 from visage.errors import EmptyImage, ImageTooLarge, PackError, QueueFull, SettingsError, UndecodableImage, WaitTimeout
@@ -284,7 +284,7 @@ def test_what_a_large_tile_needed_is_given_back(packs: dict[str, Path]) -> None:
     enhancer = Enhancer(Settings(enhance_pack=str(packs["bgr"]), tile=UNTILED))
     enhancer.enhance(png(noise(60, 60)))
     before = resident(os.getpid())
-    forget_peak(os.getpid())
+    reset_peak(os.getpid())
 
     enhancer.enhance(png(np.full((700, 700, 3), 127, np.uint8)))
 

@@ -1,4 +1,4 @@
-"""A client of the batch routes of a real service."""
+"""Requests to the batch routes of a real service."""
 
 import io
 import socket
@@ -60,7 +60,7 @@ def connection(service: Service) -> socket.socket:
 
 
 def consumer(service: Service) -> int:
-    """The process that works on batches."""
+    """The process ID of the batch consumer."""
     (found,) = consumers(service)
     return found
 

@@ -1,4 +1,4 @@
-"""Clients that keep a service busy."""
+"""Concurrent clients that keep a service busy."""
 
 import http.client
 import threading
@@ -7,12 +7,12 @@ from collections import Counter
 from benchmarks.support.load import multipart
 from tests.support.service import Service
 
-# On a machine that stalls, photos may wait for longer than most callers would.
+# A longer queue timeout than the default, for slow test machines.
 PATIENCE = {"VISAGE_WAIT_SECONDS": "60"}
 
 
 class Clients:
-    """Clients that post one photo after the other and count what comes: a status, or the error's name."""
+    """Threads that post photos in a loop. `outcomes` counts statuses, and names of connection errors."""
 
     def __init__(self, service: Service, photo: bytes, count: int, *, keep: bool) -> None:
         self.outcomes: Counter[int | str] = Counter()

@@ -1,4 +1,4 @@
-"""The contract in openapi.json, and answers held to it."""
+"""Validation of responses against openapi.json."""
 
 import json
 from typing import Any
@@ -16,17 +16,17 @@ REGISTRY: Registry[Any] = Registry().with_resource(
 )
 
 
-def check(answer: TestResponse, path: str, method: str) -> None:
-    """Hold an answer to what the contract says of its route, status and type."""
-    described = responses(path, method)[str(answer.status_code)]
+def check(response: TestResponse, path: str, method: str) -> None:
+    """Assert that headers and body of a response match the contract for its route, status and media type."""
+    described = responses(path, method)[str(response.status_code)]
     for name in described.get("headers", {}):
-        assert name in answer.headers or (name == "X-Face-Count" and not str(answer.mimetype).startswith("image/"))
+        assert name in response.headers or (name == "X-Face-Count" and not str(response.mimetype).startswith("image/"))
     if "content" not in described:
-        assert answer.data == b""
+        assert response.data == b""
         return
-    media_type = described["content"][answer.mimetype]
-    if answer.mimetype == "application/json":
-        check_schema(answer.json, media_type["schema"])
+    media_type = described["content"][response.mimetype]
+    if response.mimetype == "application/json":
+        check_schema(response.json, media_type["schema"])
 
 
 def check_schema(value: Any, schema: dict[str, Any]) -> None:
@@ -35,7 +35,7 @@ def check_schema(value: Any, schema: dict[str, Any]) -> None:
 
 
 def responses(path: str, method: str) -> dict[str, Any]:
-    """What the contract says of a route, by status."""
+    """The responses of a route in the contract, by status."""
     components = CONTRACT["components"]["responses"]
     described = CONTRACT["paths"][path][method]["responses"].items()
     return {

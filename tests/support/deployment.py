@@ -1,4 +1,4 @@
-"""What tests of deployment files share: tools that may be missing, and figures that must agree."""
+"""Optional tools and shared figures for the tests of deployment files."""
 
 import re
 import shutil
@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.paths import ROOT
 
+# The user and group ID of the image.
 USER = 10001
 
 
@@ -20,6 +21,7 @@ def needs(name: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(tool(name) is None, reason=f"needs {name}: make test-deploy")
 
 
+# How long gunicorn lets requests in flight finish, in seconds.
 GRACEFUL_SECONDS = int(
     re.findall(r"^graceful_timeout = (\d+)$", (ROOT / "gunicorn.conf.py").read_text(), re.MULTILINE)[0]
 )

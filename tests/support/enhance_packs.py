@@ -1,4 +1,4 @@
-"""Packs of small nets that enlarge, for tests: an EDSR as TensorFlow writes it, and a luma net in Caffe form."""
+"""Small super-resolution packs for tests: an EDSR in TensorFlow's format, and a luma net in Caffe's."""
 
 import hashlib
 from pathlib import Path
@@ -18,7 +18,7 @@ scale = 3
 
 
 def write_edsr_pack(folder: Path, blocks: int = 2, channels: int = 8) -> Path:
-    """A small EDSR over BGR whose random weights reach 2 `blocks` + 3 pixels far."""
+    """Write a small EDSR for BGR with random weights. Its receptive field reaches 2 x `blocks` + 3 pixels."""
     folder.mkdir(parents=True, exist_ok=True)
     graph = edsr.graph(edsr.kernels(blocks, channels))
     (folder / "net.pb").write_bytes(graph)
@@ -26,8 +26,8 @@ def write_edsr_pack(folder: Path, blocks: int = 2, channels: int = 8) -> Path:
 
 
 def write_luma_pack(folder: Path) -> Path:
-    """A net over luma that answers (1, 9, h, w): each of a pixel's nine parts is the pixel itself, and a bit more of
-    its neighbour on that side.
+    """Write a luma net with an output of (1, 9, h, w). Each of a pixel's nine parts is 0.75 times the pixel plus 0.25
+    times its neighbour on that side.
     """
     folder.mkdir(parents=True, exist_ok=True)
     kernels = np.zeros((9, 1, 3, 3), np.float32)
@@ -48,7 +48,7 @@ def write_luma_pack(folder: Path) -> Path:
 
 
 def _describe(folder: Path, name: str, **keys: object) -> Path:
-    """Write the manifest; the keys' values are written alike in Python and TOML, but for quotation marks."""
+    """Write the manifest. The values have the same notation in Python and TOML, except for quotation marks."""
     lines = [f"{key} = {value!r}".replace("'", '"') for key, value in keys.items()]
     for file in sorted(folder.glob("net.*")):
         key, checksum = ("prototxt", "prototxt_sha256") if file.suffix == ".prototxt" else ("weights", "sha256")

@@ -1,4 +1,4 @@
-"""Where the repo lies, and the data beside it that some tests need."""
+"""The root of the repo, and the optional data next to it that some tests need."""
 
 from pathlib import Path
 

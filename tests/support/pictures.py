@@ -1,4 +1,4 @@
-"""Makes pictures for tests: good ones of every kind, odd ones by hand, and damaged ones."""
+"""Test images: valid ones in every format, hand-written unusual ones, and damaged ones."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ from PIL import Image
 
 Pixels = NDArray[np.uint8]
 
-# Files that are refused by their first bytes, so that those are enough of them.
+# Unsupported files. The service rejects them by their first bytes, so these are mostly only headers.
 GIF = (
     b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
 )
@@ -26,7 +26,7 @@ ZIP = b"PK\x03\x04" + bytes(22) + b"\1\0\0\0aPK\x05\x06" + bytes(18)
 
 
 def encode(pixels: Pixels, kind: str, mode: str = "", **options: Any) -> bytes:
-    """(h, w), (h, w, 3) BGR or (h, w, 4) BGRA pixels by Pillow, as `kind` (JPEG, PNG, ...) in one of Pillow's modes."""
+    """Encode (h, w) grey, (h, w, 3) BGR or (h, w, 4) BGRA uint8 with Pillow: `kind` is its format, `mode` its mode."""
     image = Image.fromarray(_red_first(pixels))
     file = io.BytesIO()
     (image.convert(mode) if mode else image).save(file, kind, **options)
@@ -34,7 +34,7 @@ def encode(pixels: Pixels, kind: str, mode: str = "", **options: Any) -> bytes:
 
 
 def animation(kind: str, *frames: Pixels) -> bytes:
-    """An animated PNG or WebP of (h, w, 3) BGR `frames`, without loss."""
+    """A lossless animated PNG or WebP of (h, w, 3) uint8 BGR `frames`."""
     first, *rest = [Image.fromarray(_red_first(frame)) for frame in frames]
     file = io.BytesIO()
     first.save(file, kind, save_all=True, append_images=rest, duration=100, lossless=True)
@@ -42,7 +42,7 @@ def animation(kind: str, *frames: Pixels) -> bytes:
 
 
 def encode_16_bit(pixels: Pixels) -> bytes:
-    """A PNG of 16 bits a sample of BGR or BGRA pixels."""
+    """A PNG with 16 bits per sample of uint8 BGR or BGRA pixels."""
     return cv2.imencode(".png", pixels.astype(np.uint16) * 257)[1].tobytes()
 
 
@@ -51,13 +51,13 @@ def _red_first(pixels: Pixels) -> Pixels:
 
 
 def plain(height: int, width: int, colour: tuple[int, int, int]) -> Pixels:
-    """(h, w, 3) BGR of one colour, with a little noise in it so that it does not compress to nothing."""
+    """(h, w, 3) uint8 BGR of one colour, with a little noise so that it does not compress too well."""
     noise = np.random.default_rng(0).integers(0, 40, (height, width, 3))
     return np.abs(np.array(colour) - noise).astype(np.uint8)
 
 
 def gradient(height: int, width: int) -> Pixels:
-    """(h, w, 3) BGR, smooth, without any symmetry."""
+    """(h, w, 3) uint8 BGR, smooth and without symmetry."""
     y, x = np.mgrid[:height, :width]
     return np.stack([255 * x // width, 255 * y // height, 255 * (x + 2 * y) // (width + 2 * height)], -1).astype(
         np.uint8
@@ -65,7 +65,7 @@ def gradient(height: int, width: int) -> Pixels:
 
 
 def as_stored(upright: Pixels, orientation: int) -> Pixels:
-    """What a camera stores of an `upright` picture together with this EXIF orientation (EXIF 2.3, 4.6.4)."""
+    """The pixels that a camera stores for an `upright` photo with this EXIF orientation (EXIF 2.3, 4.6.4)."""
     return {
         1: upright,
         2: upright[:, ::-1],
@@ -79,7 +79,7 @@ def as_stored(upright: Pixels, orientation: int) -> Pixels:
 
 
 def exif(orientation: int, order: str = "<", directory: int = 8, kind: int = 3) -> bytes:
-    """An EXIF block that says nothing but an orientation; `order` is `<` for little endian and `>` for big."""
+    """An EXIF block with only an orientation. `order` is `<` for little endian and `>` for big endian."""
     entry = struct.pack(f"{order}HHIHxx", 0x0112, kind, 1, orientation)
     magic = {"<": b"II*\0", ">": b"MM\0*"}[order]
     return magic + struct.pack(f"{order}IH", directory, 1) + entry + bytes(4)
@@ -100,7 +100,7 @@ def jpeg_frame(height: int, width: int, marker: int = 0xC0) -> bytes:
 
 
 def many_scans_jpeg(scans: int, between: bytes = b"") -> bytes:
-    """A grey progressive JPEG of 8 x 8 pixels with one scan for its mean and the rest for its details, all empty."""
+    """A grey progressive JPEG of 8 x 8 pixels with one DC scan and `scans` - 1 AC scans, all of them empty."""
     one_code = bytes([1] + [0] * 15)
     head = jpeg_segment(0xDB, bytes([0] + [1] * 64)) + jpeg_frame(8, 8, 0xC2)
     codes = jpeg_segment(0xC4, b"\x00" + one_code + b"\0") + jpeg_segment(0xC4, b"\x10" + one_code + b"\0")
@@ -110,7 +110,7 @@ def many_scans_jpeg(scans: int, between: bytes = b"") -> bytes:
 
 
 def png(width: int, height: int, depth: int, colour_type: int, rows: bytes, *between: bytes) -> bytes:
-    """A PNG by hand: `rows` with their filter bytes, `between` are chunks before the data."""
+    """A hand-written PNG. `rows` contains the filter bytes; `between` are chunks before the image data."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
     chunks = [png_chunk(b"IHDR", header), *between, png_chunk(b"IDAT", zlib.compress(rows)), png_chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
@@ -121,14 +121,14 @@ def png_chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def broken_animation() -> bytes:
-    """An animated PNG with an impossible chunk behind its first frame: OpenCV 4.12 does not survive it."""
+    """An animated PNG with an unknown critical chunk after its first frame, which crashes OpenCV 4.12."""
     whole = animation("PNG", plain(64, 64, (255, 0, 0)), plain(64, 64, (0, 0, 255)))
     at = whole.index(b"fcTL", whole.index(b"IDAT")) - 4
     return whole[:at] + png_chunk(b"ABCD", b"?") + whole[at:]
 
 
 def greedy_png(kind: bytes) -> bytes:
-    """A PNG of 100 bytes with a chunk before its data that says to be of almost 2 GB."""
+    """A PNG of 100 bytes with a chunk that claims a length of almost 2 GB."""
     whole = png(1, 1, 8, 2, b"\0\1\2\3")
     return whole[:33] + b"\x7f\xff\xff\0" + kind + whole[33:]
 

@@ -1,6 +1,6 @@
-"""What the processes of a service use of memory and processors, as Linux tells in /proc.
+"""Memory and processor time of a service's processes, from Linux's /proc.
 
-PSS counts a page that several processes share once, so the sum is what the machine really gives.
+PSS divides each shared page among the processes that map it, so the sum is the memory that the service really uses.
 """
 
 import ctypes
@@ -13,38 +13,38 @@ from tests.support.service import Service
 
 
 def workers(service: Service) -> list[int]:
-    """The master's children that serve: the one that works on batches is nicer than it."""
+    """The HTTP workers: the master's children with its niceness. The batch consumer has a higher one."""
     return [child for child, nicer in _nicer_by(service).items() if nicer == 0]
 
 
 def consumers(service: Service) -> list[int]:
-    """Those that work on batches: one, or none for a moment after it ended."""
+    """The batch consumers: one, or none for a moment after a crash."""
     return [child for child, nicer in _nicer_by(service).items() if nicer > 0]
 
 
 def complete(service: Service, count: int) -> bool:
-    """Whether `count` processes serve and one works on batches: it is nicer only a moment after it was forked."""
+    """Whether there are `count` workers and one consumer, which raises its niceness shortly after the fork."""
     return len(consumers(service)) == 1 and len(workers(service)) == count
 
 
 def children(service: Service) -> list[int]:
-    """All of the master's children."""
+    """The process IDs of the master's children."""
     master = service.process.pid
     return [int(child) for child in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
 
 
 def pss(service: Service) -> float:
-    """Megabytes of the master and its workers."""
+    """PSS of the master and its children, in megabytes."""
     return pss_of([service.process.pid, *children(service)])
 
 
 def pss_of(processes: list[int]) -> float:
-    """Megabytes of some processes."""
+    """PSS of some processes, in megabytes."""
     return sum(_kilobytes(process, "smaps_rollup", "Pss:") for process in processes) / 1000
 
 
 def settled_pss(service: Service) -> float:
-    """Megabytes once they no longer move: workers get ready one after the other, and give memory back at rest."""
+    """PSS in megabytes once it is stable: after all workers have started, and idle ones have released memory."""
     time.sleep(8)
     last = pss(service)
     while True:
@@ -56,21 +56,21 @@ def settled_pss(service: Service) -> float:
 
 
 def resident(process: int) -> float:
-    """Megabytes that a process holds."""
+    """Resident memory of a process, in megabytes."""
     return _kilobytes(process, "status", "VmRSS:") / 1000
 
 
 def peak(process: int) -> float:
-    """The most megabytes that a process has held since `forget_peak`."""
+    """The peak of resident memory since `reset_peak`, in megabytes."""
     return _kilobytes(process, "status", "VmHWM:") / 1000
 
 
-def forget_peak(process: int) -> None:
+def reset_peak(process: int) -> None:
     Path(f"/proc/{process}/clear_refs").write_text("5")
 
 
 def processor_seconds(process: int) -> float:
-    """What a process has used of all processors, in and outside the kernel: by its own clock, as /proc has ticks."""
+    """CPU time of a process, user and system, in seconds. Its CPU clock is more precise than the ticks in /proc."""
     clock = ctypes.c_int()
     error = ctypes.CDLL(None).clock_getcpuclockid(process, ctypes.byref(clock))
     if error:
@@ -79,7 +79,7 @@ def processor_seconds(process: int) -> float:
 
 
 def _nicer_by(service: Service) -> dict[int, int]:
-    """By how much each of the master's children is nicer than it, without those that end while they are looked at."""
+    """Niceness of the master's children relative to the master. Skips children that exit meanwhile."""
     nicer = {}
     for child in children(service):
         with suppress(ProcessLookupError):
@@ -94,7 +94,7 @@ def _kilobytes(process: int, file: str, which: str) -> int:
 
 
 def open_connections(service: Service) -> int:
-    """Connections that the worker holds: its sockets but for the one that it listens on."""
+    """The number of connections of the only worker: its sockets without the listening one."""
     (worker,) = workers(service)
     count = -1
     for each in Path(f"/proc/{worker}/fd").iterdir():

@@ -1,4 +1,4 @@
-"""A real Redis on loopback, for tests that are skipped where there is none."""
+"""A real Redis on loopback. `needs_redis` skips tests if redis-server is missing."""
 
 import shutil
 import subprocess

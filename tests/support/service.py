@@ -1,4 +1,4 @@
-"""A real service on loopback, for benchmarks and tests."""
+"""A real service on loopback."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from tests.support.paths import ROOT
 
 @dataclass(frozen=True)
 class Service:
-    """A running service; `log` holds what it wrote."""
+    """A running service. `log` has its output, stdout and stderr."""
 
     url: str
     process: "subprocess.Popen[str]"
@@ -31,9 +31,9 @@ class Service:
 
 @contextmanager
 def serving(log: Path, pack: Path | str, *command: str, **environment: str) -> Iterator[Service]:
-    """Run the service with `pack` until the block ends, ready from the start.
+    """Run the service with `pack` until the block ends. The block starts when the service is ready.
 
-    `command` replaces `app.py` as what Python runs; `{port}` in it becomes the port, a free one unless `PORT` names it.
+    Python runs `command`, by default `app.py`. `{port}` in it is replaced by the port: `PORT`, or a free one.
     """
     port = int(environment.get("PORT") or free_port())
     own = {"VISAGE_PACK": str(pack), "PORT": str(port), "VISAGE_HOST": "127.0.0.1", "VISAGE_STATE_DIR": f"{log}.state"}
@@ -46,7 +46,7 @@ def serving(log: Path, pack: Path | str, *command: str, **environment: str) -> I
 
 @contextmanager
 def starting(log: Path, port: int, command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Service]:
-    """Have Python run `command` in the root of the repo until the block ends; it may not be ready yet."""
+    """Run `command` with Python in the root of the repo until the block ends, without waiting until it is ready."""
     with log.open("w") as log_file:
         process = subprocess.Popen(
             [sys.executable, *command],
@@ -64,7 +64,7 @@ def starting(log: Path, port: int, command: Sequence[str], environment: Mapping[
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on at the moment."""
+    """A loopback port that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -72,7 +72,7 @@ def free_port() -> int:
 
 
 def events(log: Path) -> list[dict[str, Any]]:
-    """The events of a log, without what libpng says of damaged files on its own."""
+    """The events of a log, without the lines that libpng writes about damaged files."""
     return [json.loads(line) for line in log.read_text().splitlines() if not line.startswith("libpng ")]
 
 
@@ -84,4 +84,4 @@ def _wait_until_ready(service: Service) -> None:
                 return
         except (requests.ConnectionError, requests.Timeout):
             time.sleep(0.01)
-    raise RuntimeError(f"The service did not get ready:\n{service.log.read_text()}")
+    raise RuntimeError(f"The service did not become ready:\n{service.log.read_text()}")

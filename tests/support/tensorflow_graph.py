@@ -1,6 +1,6 @@
-"""A frozen TensorFlow graph run by torch, node by node: what OpenCV's reading of it is held against.
+"""Runs a frozen TensorFlow graph with torch, node by node, as a reference for OpenCV's importer.
 
-It knows the operations of FSRCNN and EDSR and nothing else. Arrays are (n, h, w, c), as TensorFlow has them.
+It supports only the operations of FSRCNN and EDSR. Tensors are (n, h, w, c), as in TensorFlow.
 """
 
 from collections.abc import Iterator
@@ -19,17 +19,17 @@ _KINDS = {1: np.float32, 3: np.int32}
 
 
 def run(graph: bytes, maps: Tensor) -> Tensor:
-    """The answer of the graph's last node to its placeholder being `maps`."""
+    """The output of the graph's last node for the input `maps`, (n, h, w, c)."""
     values: dict[str, Tensor] = {}
     name = ""
     for number, node in _fields(graph):
         if number == _NODE:
             name, op, inputs, attributes = _parsed(node)
-            values[name] = maps if op == "Placeholder" else _answer(op, [values[each] for each in inputs], attributes)
+            values[name] = maps if op == "Placeholder" else _evaluate(op, [values[each] for each in inputs], attributes)
     return values[name]
 
 
-def _answer(op: str, inputs: list[Tensor], attributes: dict[str, bytes]) -> Tensor:
+def _evaluate(op: str, inputs: list[Tensor], attributes: dict[str, bytes]) -> Tensor:
     match op:
         case "Const":
             return _constant(dict(_fields(attributes["value"]))[_TENSOR])
@@ -72,7 +72,7 @@ def _parsed(node: bytes) -> tuple[str, str, list[str], dict[str, bytes]]:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """The fields of a protobuf message: numbers and, where they have a length, bytes."""
+    """The fields of a protobuf message as (number, value). Varints are integers, all others bytes."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)

@@ -1,8 +1,8 @@
-"""A model pack of three tiny Caffe nets with weights set by hand, for tests that need nets but no real faces.
+"""A model pack of three tiny Caffe nets with hand-set weights, for tests that need nets but no real faces.
 
-Its "faces" are squares of magenta: the detector's one filter asks for red and blue without green. The gender follows
-from red against blue, the age from how dark the square is. Being real nets in Caffe form they go through the same
-reader, wrappers and threads as any other pack.
+Its "faces" are magenta squares: the detector has one filter, for red and blue without green. Gender depends on red
+against blue, age on the brightness of the square. The nets run through the same reader, wrappers and threads as any
+other pack.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ REDDISH = (170, 0, 255)
 
 BLUISH = (255, 0, 170)
 
-# At 96 pixels a side the detector has a grid of 16-pixel cells with one 24-pixel prior each.
+# An input of 96 x 96 pixels, 16-pixel cells, and one prior of 24 pixels per cell.
 FACE_PROTOTXT = """\
 name: "tiny_face"
 input: "data"
@@ -59,7 +59,7 @@ layer {{ name: "prob" type: "Softmax" bottom: "fc" top: "prob" }}
 MANIFEST = """\
 name = "tiny"
 version = "1"
-description = "Three tiny nets that take magenta squares for faces."
+description = "Three tiny nets that detect magenta squares as faces."
 
 [face]
 prototxt = "face.prototxt"
@@ -137,7 +137,7 @@ def write_tiny_pack(folder: Path) -> Path:
 def draw(
     width: int = 384, height: int = 384, faces: dict[tuple[int, int, int, int], tuple[int, int, int]] | None = None
 ) -> NDArray[np.uint8]:
-    """A grey picture (h, w, 3) uint8 BGR with a square of the given colour at each box x1 y1 x2 y2."""
+    """A grey image, (h, w, 3) uint8 BGR, with a rectangle of the given BGR colour at each box (x1, y1, x2, y2)."""
     pixels = np.full((height, width, 3), 127, np.uint8)
     for (x1, y1, x2, y2), colour in (faces or {}).items():
         pixels[y1:y2, x1:x2] = colour
@@ -145,10 +145,10 @@ def draw(
 
 
 def _caffemodel(*layers: tuple[str, str, NDArray[np.float32], NDArray[np.float32]]) -> bytes:
-    """The weights and bias of each layer, given with its name and type."""
+    """A weights file of layers, each given as name, type, weights and bias."""
     blobs = [(name, kind, list(weights)) for name, kind, *weights in layers]
     return CaffeNet("tiny", (0, 0), blobs=blobs).caffemodel(half=False)
 
 
-# Three faces whose squares lie exactly where the tiny detector has a prior, so that its boxes are known to the pixel.
+# Three faces exactly at priors of the tiny detector, so the expected boxes are exact.
 TINY_FACES = {(48, 48, 144, 144): MAGENTA, (240, 176, 336, 272): REDDISH, (48, 240, 144, 336): BLUISH}

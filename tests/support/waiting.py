@@ -1,4 +1,4 @@
-"""Waiting for what another process or thread does."""
+"""Waiting for other processes and threads."""
 
 import threading
 import time
@@ -17,18 +17,18 @@ def wait_for(happened: Callable[[], object], seconds: float = 60) -> bool:
     return True
 
 
-def until_called_off(monkeypatch: pytest.MonkeyPatch, module: str) -> threading.Event:
-    """What is set when the pool of threads of a module is told to end.
+def cancellation_event(monkeypatch: pytest.MonkeyPatch, module: str) -> threading.Event:
+    """An event that is set when a module's thread pool shuts down, after its pending tasks were cancelled.
 
-    Work can wait for it, and then goes on no further until the rest has been called off.
+    A running task can wait for it, so that it never finishes before the cancellation of the others.
     """
-    called_off = threading.Event()
+    cancelled = threading.Event()
 
     class Pool(ThreadPoolExecutor):
         def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
             super().shutdown(wait=False, cancel_futures=cancel_futures)
-            called_off.set()
+            cancelled.set()
             super().shutdown(wait)
 
     monkeypatch.setattr(f"{module}.ThreadPoolExecutor", Pool)
-    return called_off
+    return cancelled
