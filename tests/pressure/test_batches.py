@@ -250,12 +250,12 @@ def full_disk(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapp
     return seen
 
 
-@pytest.mark.parametrize("way", ["while it comes", "in chunks", "unpacked"])
+@pytest.mark.parametrize("way", ["incomplete", "in chunks", "unpacked"])
 def test_a_batch_without_room_is_rejected_as_storage_full_and_nothing_is_kept(
     full_disk: Mapping[str, Any], way: str
 ) -> None:
-    assert full_disk["refused"][way] == {"status": 507, "code": "storage_full"}
-    assert full_disk["kept_of_refused"] == []
+    assert full_disk["rejected"][way] == {"status": 507, "code": "storage_full"}
+    assert full_disk["kept_of_rejected"] == []
 
 
 def test_a_full_disk_fails_one_batch_and_no_other(full_disk: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ States of a file
 Leases
     A process takes a lease before it starts a file. A lease is a key of batch, file and attempt that is only written
     where it is absent, so exactly one process gets it. A lease has no deadline, and nobody renews it: it is valid as
-    long as its owner is alive. A lease that has expired stays. The next process takes the lease of the next attempt.
+    long as its owner is alive. An expired lease is not deleted: the next process takes the lease of the next attempt.
     After MAX_ATTEMPTS expired leases the file fails, because it may be what kills the processes.
 
 Heartbeats
@@ -77,8 +77,8 @@ BATCH_TRANSITIONS: Transitions = {
     State.CANCELLED: frozenset({State.CANCELLED}),
 }
 FILE_TRANSITIONS: Transitions = {
-    # WAITING to FAILED: the last attempt has expired.
-    State.WAITING: frozenset({State.RUNNING, State.FAILED}),
+    # WAITING to DONE or FAILED: a process finished after its lease had expired, or the last attempt has expired.
+    State.WAITING: frozenset({State.RUNNING, State.DONE, State.FAILED}),
     # RUNNING to WAITING: the lease was released or has expired.
     State.RUNNING: frozenset({State.WAITING, State.DONE, State.FAILED}),
     State.DONE: frozenset(),
@@ -104,7 +104,7 @@ class End:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many files of a batch were started, done and failed. Each killed process can make `done` or `failed` lag."""
+    """How many files of a batch were started, done and failed. A killed process may leave a file uncounted."""
 
     started: int = 0
     done: int = 0
@@ -221,7 +221,7 @@ class StateMachine:
         self._queue.delete_counter(key_of(_HEARTBEATS, owner))
 
     def _write_final(self, key: str, state: State, transitions: Transitions, plain: dict[str, Any]) -> bool:
-        """Write a final state; over another final state only where `transitions` allow it from all of them."""
+        """Write the end or a result: over another one only if `transitions` allow `state` after every final state."""
         content = json.dumps(plain).encode()
         if all(state in following for before, following in transitions.items() if before in ENDED):
             self._queue.put(key, content)
