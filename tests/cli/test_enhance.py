@@ -136,7 +136,7 @@ def test_json_is_one_line_per_image(folder: Path, out: Path) -> None:
     ("variable", "value", "message"),
     [
         ("VISAGE_SUPERRES_PACK", "nowhere", "There is no model pack 'nowhere'"),
-        ("VISAGE_SUPERRES_PACK", "classic", "The pack classic has no net that enlarges"),
+        ("VISAGE_SUPERRES_PACK", "classic", "The pack classic has no super-resolution net"),
         ("VISAGE_TILE", "4", "VISAGE_TILE is 4; for an overlap of 2 it must be 8 or more"),
         ("VISAGE_TILE", "large", "it must be a whole number from 1 to 8192"),
     ],

@@ -1,3 +1,5 @@
+"""Downloading packs: resumption, retries, verification, mirrors and progress."""
+
 import errno
 import gzip
 import hashlib
@@ -49,7 +51,7 @@ def sha256(content: bytes) -> str:
 
 
 def write_pack(folder: Path, base: str | None, sizes: bool = True) -> Pack:
-    """A pack named `tiny` of which only the manifest is there; without `base`, it says of no file where it is."""
+    """Write only the manifest of a pack named `tiny`. Without `base`, its files have no URLs."""
     folder.mkdir(parents=True)
     folder.joinpath("pack.toml").write_text(
         'name = "tiny"\nversion = "1"\n'
@@ -75,7 +77,7 @@ def source(name: str, base: str | None, sizes: bool) -> str:
 
 
 def fill(folder: Path, *, without: str = "") -> None:
-    """Put every file of the tiny pack into `folder` as it must be, but for one."""
+    """Write every file of the tiny pack into `folder`, except one."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in CONTENTS.items():
         if name != without:
@@ -83,29 +85,29 @@ def fill(folder: Path, *, without: str = "") -> None:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     path: str
     range: str | None
     encoding: str | None
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `contents` by path; an answer put into `answers` takes the place of the next regular one."""
+    """Serves `contents` by path. A response in `responses` replaces the next regular one."""
 
     daemon_threads = False
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.contents: dict[str, bytes] = {}
-        self.answers: deque[Answer] = deque()
-        self.asked: list[Asked] = []
+        self.responses: deque[Respond] = deque()
+        self.requests: list[Request] = []
 
     @property
     def base(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def ranges_asked_for(self) -> list[str | None]:
-        return [each.range for each in self.asked]
+    def requested_ranges(self) -> list[str | None]:
+        return [each.range for each in self.requests]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -113,10 +115,10 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        self.server.asked.append(Asked(self.path, self.headers["Range"], self.headers["Accept-Encoding"]))
-        answer = self.server.answers.popleft() if self.server.answers else as_asked
+        self.server.requests.append(Request(self.path, self.headers["Range"], self.headers["Accept-Encoding"]))
+        respond = self.server.responses.popleft() if self.server.responses else as_requested
         with suppress(ConnectionError):
-            answer(self, self.server.contents.get(self.path))
+            respond(self, self.server.contents.get(self.path))
 
     def send(self, status: int, body: bytes, **headers: str) -> None:
         self.send_response(status)
@@ -129,10 +131,10 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-Answer = Callable[[Handler, bytes | None], None]
+Respond = Callable[[Handler, bytes | None], None]
 
 
-def as_asked(handler: Handler, content: bytes | None) -> None:
+def as_requested(handler: Handler, content: bytes | None) -> None:
     if content is None:
         return handler.send(404, b"not here")
     wanted = re.fullmatch(r"bytes=(\d+)-", handler.headers["Range"] or "")
@@ -148,21 +150,21 @@ def without_ranges(handler: Handler, content: bytes | None) -> None:
     handler.send(200, content or b"")
 
 
-def with_status(status: int) -> Answer:
+def with_status(status: int) -> Respond:
     return lambda handler, content: handler.send(status, b"")
 
 
-def with_body(body: bytes) -> Answer:
+def with_body(body: bytes) -> Respond:
     return lambda handler, content: handler.send(200, body)
 
 
-def cut_after(count: int) -> Answer:
-    def answer(handler: Handler, content: bytes | None) -> None:
+def cut_after(count: int) -> Respond:
+    def respond(handler: Handler, content: bytes | None) -> None:
         assert content
         handler.close_connection = True
         handler.send(200, content[:count], Content_Length=str(len(content)))
 
-    return answer
+    return respond
 
 
 def compressed(handler: Handler, content: bytes | None) -> None:
@@ -206,12 +208,12 @@ def pack(server: Server, tmp_path: Path) -> Pack:
 
 @pytest.fixture
 def pauses() -> list[float]:
-    """The pauses that were made, in seconds; none is waited for."""
+    """The pauses between requests, in seconds. The tests do not wait for them."""
     return []
 
 
 @pytest.fixture
-def fetched(pack: Pack, pauses: list[float]) -> Callable[..., tuple[Path, ...]]:
+def fetch(pack: Pack, pauses: list[float]) -> Callable[..., tuple[Path, ...]]:
     """Fetch the tiny pack into its own folder."""
     return partial(fetch_pack, pack, pack.folder, sleep=pauses.append)
 
@@ -219,37 +221,37 @@ def fetched(pack: Pack, pauses: list[float]) -> Callable[..., tuple[Path, ...]]:
 Fetch = Callable[..., tuple[Path, ...]]
 
 
-def test_every_file_lands_under_its_name(fetched: Fetch, pack: Pack) -> None:
-    paths = fetched()
+def test_every_file_is_stored_under_its_name(fetch: Fetch, pack: Pack) -> None:
+    paths = fetch()
 
     assert {path.name: path.read_bytes() for path in paths} == CONTENTS
     assert {path.name for path in pack.folder.iterdir()} == {"pack.toml", *CONTENTS}
 
 
-def test_what_was_fetched_verifies(fetched: Fetch, pack: Pack) -> None:
-    fetched()
+def test_downloaded_files_are_valid(fetch: Fetch, pack: Pack) -> None:
+    fetch()
 
     assert [file.read() for file in pack.files] == list(CONTENTS.values())
 
 
-def test_right_files_are_not_asked_for_again(fetched: Fetch, server: Server) -> None:
-    fetched()
-    server.asked.clear()
+def test_valid_files_are_not_requested_again(fetch: Fetch, server: Server) -> None:
+    fetch()
+    server.requests.clear()
 
-    assert fetched() == ()
-    assert server.asked == []
+    assert fetch() == ()
+    assert server.requests == []
 
 
-def test_only_the_file_that_is_wrong_is_fetched(fetched: Fetch, pack: Pack, server: Server) -> None:
+def test_only_the_invalid_file_is_downloaded(fetch: Fetch, pack: Pack, server: Server) -> None:
     fill(pack.folder)
     pack.folder.joinpath("age.net").write_bytes(b"jello\n")
 
-    assert fetched() == (pack.folder / "age.net",)
-    assert [each.path for each in server.asked] == ["/age.net"]
+    assert fetch() == (pack.folder / "age.net",)
+    assert [each.path for each in server.requests] == ["/age.net"]
     assert pack.folder.joinpath("age.net").read_bytes() == HELLO
 
 
-def test_a_file_without_a_known_size_is_fetched(server: Server, tmp_path: Path) -> None:
+def test_a_file_of_unknown_size_is_downloaded(server: Server, tmp_path: Path) -> None:
     pack = write_pack(tmp_path / "tiny", server.base, sizes=False)
 
     fetch_pack(pack, pack.folder)
@@ -257,16 +259,16 @@ def test_a_file_without_a_known_size_is_fetched(server: Server, tmp_path: Path) 
     assert [file.read() for file in pack.files] == list(CONTENTS.values())
 
 
-def test_a_git_blob_checksum_verifies(fetched: Fetch, pack: Pack) -> None:
+def test_a_git_blob_checksum_is_verified(fetch: Fetch, pack: Pack) -> None:
     fill(pack.folder, without="age.net")
 
-    fetched()
+    fetch()
 
     assert pack.age.weights.algorithm == "git_blob"
     assert pack.age.weights.read() == HELLO
 
 
-def test_another_folder_becomes_a_pack_of_its_own(pack: Pack, tmp_path: Path) -> None:
+def test_another_folder_becomes_a_complete_pack(pack: Pack, tmp_path: Path) -> None:
     elsewhere = tmp_path / "data" / "tiny"
 
     fetch_pack(pack, elsewhere)
@@ -276,7 +278,7 @@ def test_another_folder_becomes_a_pack_of_its_own(pack: Pack, tmp_path: Path) ->
     assert {path.name for path in elsewhere.iterdir()} == {"pack.toml", *CONTENTS}
 
 
-def test_the_manifest_comes_last(pack: Pack, server: Server, tmp_path: Path) -> None:
+def test_the_manifest_is_stored_last(pack: Pack, server: Server, tmp_path: Path) -> None:
     del server.contents["/age.net"]
 
     with pytest.raises(FetchError):
@@ -285,68 +287,68 @@ def test_the_manifest_comes_last(pack: Pack, server: Server, tmp_path: Path) -> 
     assert not (tmp_path / "elsewhere" / "pack.toml").exists()
 
 
-def test_a_connection_cut_in_mid_body_is_resumed_where_it_stopped(
-    fetched: Fetch, pack: Pack, server: Server, pauses: list[float]
+def test_an_interrupted_download_is_resumed_where_it_stopped(
+    fetch: Fetch, pack: Pack, server: Server, pauses: list[float]
 ) -> None:
     fill(pack.folder, without="face.net")
-    server.answers.append(cut_after(2 * CHUNK_BYTES))
+    server.responses.append(cut_after(2 * CHUNK_BYTES))
 
-    fetched()
+    fetch()
 
-    assert server.ranges_asked_for() == [None, f"bytes={2 * CHUNK_BYTES}-"]
+    assert server.requested_ranges() == [None, f"bytes={2 * CHUNK_BYTES}-"]
     assert pack.face.weights.read() == FACE_NET
     assert pauses == [0, 1]
 
 
-def test_what_an_earlier_run_left_is_resumed(fetched: Fetch, pack: Pack, server: Server) -> None:
+def test_the_partial_file_of_an_earlier_run_is_resumed(fetch: Fetch, pack: Pack, server: Server) -> None:
     fill(pack.folder, without="face.net")
     pack.folder.joinpath("face.net.part").write_bytes(FACE_NET[:1000])
 
-    fetched()
+    fetch()
 
-    assert server.ranges_asked_for() == ["bytes=1000-"]
+    assert server.requested_ranges() == ["bytes=1000-"]
     assert pack.face.weights.read() == FACE_NET
 
 
-def test_a_whole_file_that_only_lacks_its_name_is_not_asked_for(fetched: Fetch, pack: Pack, server: Server) -> None:
+def test_a_complete_partial_file_is_not_requested(fetch: Fetch, pack: Pack, server: Server) -> None:
     fill(pack.folder, without="face.net")
     pack.folder.joinpath("face.net.part").write_bytes(FACE_NET)
 
-    fetched()
+    fetch()
 
-    assert server.asked == []
+    assert server.requests == []
     assert pack.face.weights.read() == FACE_NET
 
 
-def test_a_server_without_ranges_starts_over(fetched: Fetch, pack: Pack, server: Server) -> None:
+def test_with_a_server_without_ranges_the_download_starts_again(fetch: Fetch, pack: Pack, server: Server) -> None:
     fill(pack.folder, without="face.net")
     pack.folder.joinpath("face.net.part").write_bytes(FACE_NET[:1000])
-    server.answers.append(without_ranges)
+    server.responses.append(without_ranges)
 
-    fetched()
+    fetch()
 
-    assert server.ranges_asked_for() == ["bytes=1000-"]
+    assert server.requested_ranges() == ["bytes=1000-"]
     assert pack.face.weights.read() == FACE_NET
 
 
-def test_leftovers_longer_than_the_file_are_thrown_away(fetched: Fetch, pack: Pack, server: Server) -> None:
+def test_a_partial_file_longer_than_the_file_is_discarded(fetch: Fetch, pack: Pack, server: Server) -> None:
     fill(pack.folder, without="face.net")
     pack.folder.joinpath("face.net.part").write_bytes(FACE_NET + b"more")
 
-    fetched()
+    fetch()
 
-    assert server.ranges_asked_for() == [None]
+    assert server.requested_ranges() == [None]
     assert pack.face.weights.read() == FACE_NET
 
 
-def test_a_range_that_cannot_be_had_starts_over(server: Server, tmp_path: Path) -> None:
+def test_after_an_unsatisfiable_range_the_download_starts_again(server: Server, tmp_path: Path) -> None:
     pack = write_pack(tmp_path / "tiny", server.base, sizes=False)
     fill(pack.folder, without="face.net")
     pack.folder.joinpath("face.net.part").write_bytes(FACE_NET + b"more")
 
     fetch_pack(pack, pack.folder, sleep=lambda seconds: None)
 
-    assert server.ranges_asked_for() == [f"bytes={len(FACE_NET) + 4}-", None]
+    assert server.requested_ranges() == [f"bytes={len(FACE_NET) + 4}-", None]
     assert pack.face.weights.read() == FACE_NET
 
 
@@ -358,66 +360,64 @@ def test_a_range_that_cannot_be_had_starts_over(server: Server, tmp_path: Path) 
         pytest.param("", id="none"),
     ],
 )
-def test_an_answer_for_another_range_is_not_appended(
-    fetched: Fetch, pack: Pack, server: Server, content_range: str
+def test_a_response_for_another_range_is_not_appended(
+    fetch: Fetch, pack: Pack, server: Server, content_range: str
 ) -> None:
     fill(pack.folder, without="face.net")
     pack.folder.joinpath("face.net.part").write_bytes(FACE_NET[:1000])
-    server.answers.append(lambda handler, content: handler.send(206, b"wrong", Content_Range=content_range))
+    server.responses.append(lambda handler, content: handler.send(206, b"wrong", Content_Range=content_range))
 
-    fetched()
+    fetch()
 
-    assert server.ranges_asked_for() == ["bytes=1000-", None]
+    assert server.requested_ranges() == ["bytes=1000-", None]
     assert pack.face.weights.read() == FACE_NET
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_a_server_in_passing_trouble_is_asked_again(
-    fetched: Fetch, pack: Pack, server: Server, pauses: list[float], status: int
+def test_a_temporary_failure_of_the_server_is_retried(
+    fetch: Fetch, pack: Pack, server: Server, pauses: list[float], status: int
 ) -> None:
     fill(pack.folder, without="age.net")
-    server.answers.extend([with_status(status), with_status(status)])
+    server.responses.extend([with_status(status), with_status(status)])
 
-    fetched()
+    fetch()
 
     assert pack.age.weights.read() == HELLO
     assert pauses == [0, 1, 2]
 
 
-def test_a_server_in_lasting_trouble_is_given_up(fetched: Fetch, server: Server, pauses: list[float]) -> None:
-    server.answers.extend([with_status(503)] * 9)
+def test_a_lasting_failure_of_the_server_ends_the_download(fetch: Fetch, server: Server, pauses: list[float]) -> None:
+    server.responses.extend([with_status(503)] * 9)
 
     with pytest.raises(FetchError, match=r"face\.prototxt .*/face\.prototxt: the server answered 503 .* to resume"):
-        fetched()
+        fetch()
 
     assert pauses == list(PAUSES_SECONDS)
-    assert len(server.asked) == len(PAUSES_SECONDS)
+    assert len(server.requests) == len(PAUSES_SECONDS)
 
 
-def test_a_download_that_keeps_breaking_off_stays_to_be_resumed(fetched: Fetch, pack: Pack, server: Server) -> None:
+def test_a_download_that_is_interrupted_every_time_can_be_resumed(fetch: Fetch, pack: Pack, server: Server) -> None:
     fill(pack.folder, without="face.net")
-    server.answers.extend([cut_after(CHUNK_BYTES)] * len(PAUSES_SECONDS))
+    server.responses.extend([cut_after(CHUNK_BYTES)] * len(PAUSES_SECONDS))
 
     with pytest.raises(FetchError, match=r"broke off after 65,536 bytes .*to resume"):
-        fetched()
+        fetch()
 
     assert pack.folder.joinpath("face.net.part").read_bytes() == FACE_NET[:CHUNK_BYTES]
     assert not pack.face.weights.path.exists()
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
-def test_a_refusal_is_final(fetched: Fetch, server: Server, status: int) -> None:
-    server.answers.append(with_status(status))
+def test_a_client_error_is_not_retried(fetch: Fetch, server: Server, status: int) -> None:
+    server.responses.append(with_status(status))
 
     with pytest.raises(FetchError, match=rf"the server answered {status} .* Set VISAGE_MIRROR"):
-        fetched()
+        fetch()
 
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
-def test_a_server_that_cannot_be_reached_is_named_with_the_cause(
-    tmp_path: Path, server: Server, pauses: list[float]
-) -> None:
+def test_an_unreachable_server_is_reported_with_the_cause(tmp_path: Path, server: Server, pauses: list[float]) -> None:
     pack = write_pack(tmp_path / "tiny", f"http://127.0.0.1:{closed_port()}")
 
     with pytest.raises(FetchError, match=r"face\.prototxt .* http://127\.0\.0\.1.*: Connection refused .*to resume"):
@@ -427,7 +427,7 @@ def test_a_server_that_cannot_be_reached_is_named_with_the_cause(
 
 
 def test_a_silent_server_times_out(
-    fetched: Fetch, server: Server, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+    fetch: Fetch, server: Server, pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(download, "TIMEOUT_SECONDS", (1, 0.01))
     over = threading.Event()
@@ -435,21 +435,21 @@ def test_a_silent_server_times_out(
     def silence(handler: Handler, content: bytes | None) -> None:
         over.wait(10)
 
-    server.answers.extend([silence] * len(PAUSES_SECONDS))
+    server.responses.extend([silence] * len(PAUSES_SECONDS))
 
     with pytest.raises(FetchError, match="timed out"):
-        fetched()
+        fetch()
 
     over.set()
     assert pauses == list(PAUSES_SECONDS)
 
 
-def test_a_wrong_file_is_refused_with_what_was_found_and_expected(fetched: Fetch, pack: Pack, server: Server) -> None:
+def test_a_wrong_file_is_reported_with_both_checksums(fetch: Fetch, pack: Pack, server: Server) -> None:
     fill(pack.folder, without="age.net")
     server.contents["/age.net"] = b"jello\n"
 
     with pytest.raises(FetchError) as caught:
-        fetched()
+        fetch()
 
     message = str(caught.value)
     assert "age.net could not be fetched" in message
@@ -458,35 +458,35 @@ def test_a_wrong_file_is_refused_with_what_was_found_and_expected(fetched: Fetch
     assert f"expected 6 bytes with git_blob {HELLO_GIT_BLOB}" in message
 
 
-def test_a_wrong_file_leaves_what_was_there_and_nothing_else(fetched: Fetch, pack: Pack, server: Server) -> None:
+def test_a_wrong_file_does_not_replace_the_existing_one(fetch: Fetch, pack: Pack, server: Server) -> None:
     fill(pack.folder)
     pack.folder.joinpath("age.net").write_bytes(b"an older net")
     server.contents["/age.net"] = b"jello\n"
 
     with pytest.raises(FetchError):
-        fetched()
+        fetch()
 
     assert pack.folder.joinpath("age.net").read_bytes() == b"an older net"
     assert not pack.folder.joinpath("age.net.part").exists()
 
 
-def test_a_page_in_place_of_the_file_is_refused_at_once(fetched: Fetch, pack: Pack, server: Server) -> None:
+def test_an_html_page_in_place_of_the_file_is_rejected_at_once(fetch: Fetch, pack: Pack, server: Server) -> None:
     fill(pack.folder, without="face.net")
-    server.answers.append(with_body(b"<p>Sign in to the network</p>"))
+    server.responses.append(with_body(b"<p>Sign in to the network</p>"))
 
     with pytest.raises(FetchError, match="another file, 29 bytes"):
-        fetched()
+        fetch()
 
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     assert not pack.folder.joinpath("face.net.part").exists()
 
 
-def test_an_endless_answer_is_stopped(fetched: Fetch, pack: Pack, server: Server) -> None:
+def test_an_endless_response_is_stopped(fetch: Fetch, pack: Pack, server: Server) -> None:
     fill(pack.folder, without="face.net")
-    server.answers.append(endless)
+    server.responses.append(endless)
 
     with pytest.raises(FetchError, match="another file") as caught:
-        fetched()
+        fetch()
 
     found = re.search(r"another file, ([\d,]+) bytes", str(caught.value))
     assert found
@@ -494,30 +494,30 @@ def test_an_endless_answer_is_stopped(fetched: Fetch, pack: Pack, server: Server
     assert not pack.folder.joinpath("face.net.part").exists()
 
 
-def test_files_are_asked_for_uncompressed(fetched: Fetch, server: Server) -> None:
-    fetched()
+def test_files_are_requested_uncompressed(fetch: Fetch, server: Server) -> None:
+    fetch()
 
-    assert {each.encoding for each in server.asked} == {"identity"}
+    assert {each.encoding for each in server.requests} == {"identity"}
 
 
-def test_a_server_that_compresses_all_the_same_does_no_harm(fetched: Fetch, pack: Pack, server: Server) -> None:
+def test_a_compressed_response_is_decompressed(fetch: Fetch, pack: Pack, server: Server) -> None:
     fill(pack.folder, without="face.net")
-    server.answers.append(compressed)
+    server.responses.append(compressed)
 
-    fetched()
+    fetch()
 
     assert pack.face.weights.read() == FACE_NET
 
 
-def test_a_mirror_is_asked_for_the_pack_and_the_file(fetched: Fetch, server: Server) -> None:
+def test_a_mirror_is_requested_by_pack_and_file(fetch: Fetch, server: Server) -> None:
     server.contents = {f"/nets/tiny/{name}": content for name, content in CONTENTS.items()}
 
-    fetched(mirror=f"{server.base}/nets/")
+    fetch(mirror=f"{server.base}/nets/")
 
-    assert [each.path for each in server.asked] == [f"/nets/tiny/{name}" for name in CONTENTS]
+    assert [each.path for each in server.requests] == [f"/nets/tiny/{name}" for name in CONTENTS]
 
 
-def test_a_mirror_serves_a_pack_whose_manifest_names_no_url(server: Server, tmp_path: Path) -> None:
+def test_a_pack_without_urls_is_downloaded_from_a_mirror(server: Server, tmp_path: Path) -> None:
     pack = write_pack(tmp_path / "tiny", None)
     server.contents = {f"/tiny/{name}": content for name, content in CONTENTS.items()}
 
@@ -526,7 +526,7 @@ def test_a_mirror_serves_a_pack_whose_manifest_names_no_url(server: Server, tmp_
     assert [file.read() for file in pack.files] == list(CONTENTS.values())
 
 
-def test_a_pack_whose_manifest_names_no_url_cannot_be_fetched(tmp_path: Path) -> None:
+def test_a_pack_without_urls_cannot_be_downloaded(tmp_path: Path) -> None:
     pack = write_pack(tmp_path / "tiny", None)
 
     with pytest.raises(FetchError, match=r"The pack tiny cannot be fetched: its manifest names no URL for face\.proto"):
@@ -535,7 +535,7 @@ def test_a_pack_whose_manifest_names_no_url_cannot_be_fetched(tmp_path: Path) ->
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_whole_pack_whose_manifest_names_no_url_needs_nothing(tmp_path: Path) -> None:
+def test_a_complete_pack_without_urls_needs_no_download(tmp_path: Path) -> None:
     pack = write_pack(tmp_path / "tiny", None)
     fill(pack.folder)
 
@@ -543,29 +543,29 @@ def test_a_whole_pack_whose_manifest_names_no_url_needs_nothing(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("mirror", ["file:///srv/nets", "ftp://models.invalid", "/srv/nets"])
-def test_only_http_is_fetched(fetched: Fetch, mirror: str) -> None:
+def test_only_http_urls_are_downloaded(fetch: Fetch, mirror: str) -> None:
     with pytest.raises(FetchError, match=f"{mirror}/tiny/face.prototxt is not an http:// or https:// URL"):
-        fetched(mirror=mirror)
+        fetch(mirror=mirror)
 
 
-def test_a_redirect_to_another_scheme_is_refused(fetched: Fetch, server: Server) -> None:
-    server.answers.append(lambda handler, content: handler.send(302, b"", Location="file:///etc/hostname"))
+def test_a_redirect_to_another_scheme_is_rejected(fetch: Fetch, server: Server) -> None:
+    server.responses.append(lambda handler, content: handler.send(302, b"", Location="file:///etc/hostname"))
 
     with pytest.raises(FetchError, match=r"face\.prototxt could not be fetched"):
-        fetched()
+        fetch()
 
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("mirror", ["http://[broken", "http://:80", "http://models..invalid"])
-def test_a_url_that_is_not_valid_is_refused(fetched: Fetch, mirror: str) -> None:
+def test_an_invalid_url_is_rejected(fetch: Fetch, mirror: str) -> None:
     with pytest.raises(FetchError, match=r"face\.prototxt could not be fetched from http://"):
-        fetched(mirror=mirror)
+        fetch(mirror=mirror)
 
 
-def test_a_password_in_the_mirror_is_not_shown(fetched: Fetch, server: Server) -> None:
+def test_a_password_in_the_mirror_is_not_shown(fetch: Fetch, server: Server) -> None:
     with pytest.raises(FetchError) as caught:
-        fetched(mirror=f"http://me:secret@127.0.0.1:{server.server_port}/nowhere")
+        fetch(mirror=f"http://me:secret@127.0.0.1:{server.server_port}/nowhere")
 
     assert "secret" not in str(caught.value)
 
@@ -581,15 +581,15 @@ def test_the_proxy_of_the_environment_is_used(server: Server, tmp_path: Path, mo
     assert [file.read() for file in pack.files] == list(CONTENTS.values())
 
 
-def test_a_proxy_that_cannot_be_reached_is_blamed(fetched: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_proxy_is_reported(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{closed_port()}")
 
     with pytest.raises(FetchError, match="the proxy failed: Connection refused"):
-        fetched()
+        fetch()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_named(pack: Pack, tmp_path: Path) -> None:
+def test_a_folder_without_write_permission_is_reported(pack: Pack, tmp_path: Path) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
 
@@ -597,38 +597,36 @@ def test_a_folder_that_cannot_be_written_is_named(pack: Pack, tmp_path: Path) ->
         fetch_pack(pack, locked)
 
 
-def test_a_file_in_the_place_of_the_folder_is_named(pack: Pack, tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_reported(pack: Pack, tmp_path: Path) -> None:
     tmp_path.joinpath("taken").write_bytes(b"")
 
     with pytest.raises(FetchError, match=r"tiny could not be stored in .*taken \(File exists\)"):
         fetch_pack(pack, tmp_path / "taken")
 
 
-def test_a_full_disk_is_a_clear_failure_that_leaves_no_file(
-    fetched: Fetch, pack: Pack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_reported_and_leaves_no_file(fetch: Fetch, pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
     def sync_to_a_full_disk(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", sync_to_a_full_disk)
 
     with pytest.raises(FetchError, match=r"could not be stored in .* \(No space left on device\).* VISAGE_MODELS_DIR"):
-        fetched()
+        fetch()
 
     assert {path.name for path in pack.folder.iterdir()} == {"pack.toml", "face.prototxt.part"}
 
 
-def test_fetches_at_the_same_time_bring_each_file_once_and_right(pack: Pack, server: Server) -> None:
+def test_concurrent_calls_download_each_file_once(pack: Pack, server: Server) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: fetch_pack(pack, pack.folder), range(4)))
 
     assert [file.read() for file in pack.files] == list(CONTENTS.values())
-    assert sorted(each.path for each in server.asked) == sorted(f"/{name}" for name in CONTENTS)
+    assert sorted(each.path for each in server.requests) == sorted(f"/{name}" for name in CONTENTS)
 
 
 @dataclass
 class Bar:
-    """Notes what a progress bar would show; made and used as `tqdm` is."""
+    """Records what a progress bar would show. It has the interface of `tqdm`."""
 
     name: str
     total: int | None
@@ -663,35 +661,35 @@ def new_bar(bars: list[Bar]) -> Callable[[str, int | None, int], Bar]:
     return make
 
 
-def test_progress_is_shown_for_each_file_from_its_start_to_its_size(
-    fetched: Fetch, bars: list[Bar], new_bar: Callable[..., Bar]
+def test_progress_covers_each_file_from_zero_to_its_size(
+    fetch: Fetch, bars: list[Bar], new_bar: Callable[..., Bar]
 ) -> None:
-    fetched(progress=new_bar)
+    fetch(progress=new_bar)
 
     assert {bar.name: (bar.count, bar.total, bar.closed) for bar in bars} == {
         name: (len(content), len(content), True) for name, content in CONTENTS.items()
     }
 
 
-def test_progress_begins_where_an_earlier_run_ended(
-    fetched: Fetch, pack: Pack, bars: list[Bar], new_bar: Callable[..., Bar]
+def test_progress_starts_at_the_size_of_the_partial_file(
+    fetch: Fetch, pack: Pack, bars: list[Bar], new_bar: Callable[..., Bar]
 ) -> None:
     fill(pack.folder, without="age.net")
     pack.folder.joinpath("age.net.part").write_bytes(HELLO[:2])
 
-    fetched(progress=new_bar)
+    fetch(progress=new_bar)
 
     assert [(bar.count, bar.updates) for bar in bars] == [(6, [4])]
 
 
-def test_progress_goes_back_when_a_download_starts_over(
-    fetched: Fetch, pack: Pack, server: Server, bars: list[Bar], new_bar: Callable[..., Bar]
+def test_progress_goes_back_when_a_download_starts_again(
+    fetch: Fetch, pack: Pack, server: Server, bars: list[Bar], new_bar: Callable[..., Bar]
 ) -> None:
     fill(pack.folder, without="age.net")
     pack.folder.joinpath("age.net.part").write_bytes(HELLO[:2])
-    server.answers.append(without_ranges)
+    server.responses.append(without_ranges)
 
-    fetched(progress=new_bar)
+    fetch(progress=new_bar)
 
     assert [(bar.count, bar.updates) for bar in bars] == [(6, [-2, 6])]
 
@@ -706,7 +704,7 @@ DETECTOR_OF_2017 = "https://github.com/opencv/opencv_3rdparty/raw/dnn_samples_fa
 MODELS_OF_2015 = "https://github.com/GilLevi/AgeGenderDeepLearning/raw/master/models"
 DEFINITIONS_OF_2015 = "https://raw.githubusercontent.com/GilLevi/AgeGenderDeepLearning/master"
 
-# Name, size, algorithm, checksum, URL: agreed on by several public sources.
+# Name, size, algorithm, checksum and URL, confirmed by several public sources.
 CLASSIC_FILES = [
     (
         "face.prototxt",
@@ -777,20 +775,20 @@ def classic() -> Pack:
     return read_pack(BUNDLED_MODELS / "classic")
 
 
-def test_the_classic_pack_names_the_files_of_the_literature(classic: Pack) -> None:
+def test_the_classic_pack_has_the_published_files(classic: Pack) -> None:
     assert [
         (file.path.name, file.size, file.algorithm, file.checksum, file.url) for file in classic.files
     ] == CLASSIC_FILES
 
 
 @pytest.mark.parametrize("role", ["face", "gender", "age"])
-def test_the_classic_nets_are_fed_and_read_as_their_authors_did(classic: Pack, role: str) -> None:
+def test_the_classic_nets_have_the_preprocessing_and_labels_of_their_authors(classic: Pack, role: str) -> None:
     expected = CLASSIC_NETS[role]
 
     assert {key: getattr(getattr(classic, role), key) for key in expected} == expected
 
 
-def test_the_classic_pack_says_that_its_authors_state_no_licence(classic: Pack) -> None:
+def test_the_classic_pack_says_that_the_licence_is_unknown(classic: Pack) -> None:
     assert {file.licence for file in classic.files if file.path.name.startswith(("age", "gender"))} == {
         "not stated by its authors"
     }

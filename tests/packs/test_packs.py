@@ -1,4 +1,4 @@
-"""Packs: manifests that are read, files that are verified, and the sentences for what is wrong."""
+"""Packs: reading manifests, verifying files, and the messages for errors."""
 
 import re
 from pathlib import Path
@@ -41,13 +41,13 @@ def test_a_pack_lists_its_six_files_in_order(folder: Path) -> None:
     assert names == [f"{role}.{kind}" for role in ("face", "gender", "age") for kind in ("prototxt", "caffemodel")]
 
 
-def test_a_right_file_is_returned_as_it_is(folder: Path) -> None:
+def test_a_valid_file_is_returned_unchanged(folder: Path) -> None:
     file = read_pack(folder).gender.weights
 
     assert file.read() == (folder / "gender.caffemodel").read_bytes()
 
 
-def test_a_missing_file_is_named_with_what_was_expected_and_what_to_do(folder: Path) -> None:
+def test_a_missing_file_is_reported_with_its_checksum_and_a_command(folder: Path) -> None:
     (folder / "age.caffemodel").unlink()
 
     with pytest.raises(PackError) as caught:
@@ -57,7 +57,7 @@ def test_a_missing_file_is_named_with_what_was_expected_and_what_to_do(folder: P
     assert f"visage models verify {folder}" in str(caught.value)
 
 
-def test_an_altered_file_is_named_with_both_checksums(folder: Path) -> None:
+def test_an_altered_file_is_reported_with_both_checksums(folder: Path) -> None:
     weights = folder / "face.caffemodel"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
@@ -70,7 +70,7 @@ def test_an_altered_file_is_named_with_both_checksums(folder: Path) -> None:
     assert f"is altered: sha256 {file.digest(bytes(content))}; expected sha256 {file.checksum}" in str(caught.value)
 
 
-def test_a_truncated_file_is_told_by_its_size(tmp_path: Path) -> None:
+def test_a_truncated_file_is_reported_with_its_size(tmp_path: Path) -> None:
     path = tmp_path / "classic" / "age.caffemodel"
     path.parent.mkdir()
     path.write_bytes(b"x" * 100)
@@ -80,7 +80,7 @@ def test_a_truncated_file_is_told_by_its_size(tmp_path: Path) -> None:
         file.read()
 
 
-def test_a_git_blob_checksum_is_the_one_that_git_gives() -> None:
+def test_a_git_blob_checksum_is_that_of_git() -> None:
     file = PackFile(Path("hello.txt"), "git_blob", "")
 
     # `printf 'hello\n' | git hash-object --stdin`
@@ -88,7 +88,7 @@ def test_a_git_blob_checksum_is_the_one_that_git_gives() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "replacement", "sentence"),
+    ("pattern", "replacement", "message"),
     [
         (r'^name = "tiny"', "", "name is missing; it must be text"),
         (r"^\[face\].*?(?=^\[gender\])", "", "face is missing; it must be a table"),
@@ -116,15 +116,15 @@ def test_a_git_blob_checksum_is_the_one_that_git_gives() -> None:
         (r"^ranges = .*", "ranges = [[false, true], [1, 2], [3, 4]]", "it must be a list of [first, last] years"),
     ],
 )
-def test_a_faulty_manifest_is_refused_with_the_key_and_what_fits(
-    folder: Path, pattern: str, replacement: str, sentence: str
+def test_an_invalid_manifest_is_reported_with_the_key_and_its_valid_values(
+    folder: Path, pattern: str, replacement: str, message: str
 ) -> None:
     edit(folder, pattern, replacement)
 
     with pytest.raises(PackError) as caught:
         read_pack(folder)
 
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
     assert str(folder / "pack.toml") in str(caught.value)
 
 
@@ -140,11 +140,11 @@ def test_a_pack_is_found_by_path(folder: Path) -> None:
     assert pack.folder == folder
 
 
-def test_packs_that_come_with_visage_are_found_from_any_models_directory(tmp_path: Path) -> None:
+def test_bundled_packs_are_found_from_any_models_directory(tmp_path: Path) -> None:
     assert find_pack("classic", tmp_path).name == "classic"
 
 
-def test_an_unknown_pack_is_refused_with_those_that_are_here(folder: Path) -> None:
+def test_an_unknown_pack_is_reported_with_the_names_of_those_that_exist(folder: Path) -> None:
     with pytest.raises(PackError, match=r"no model pack 'compakt'.*Packs here: classic, .*tiny.*Set VISAGE_PACK"):
         find_pack("compakt", folder.parent)
 
@@ -156,18 +156,18 @@ def test_a_models_directory_hides_the_bundled_pack_of_the_same_name(tmp_path: Pa
     assert find_pack("classic", tmp_path).folder == own
 
 
-@pytest.mark.parametrize(("line", "smallest"), [("", 8), ("smallest_face = 14", 14), ("smallest_face = 10.5", 10.5)])
-def test_the_smallest_face_is_a_twelfth_of_the_input_where_the_manifest_is_silent(
-    tiny_pack: Path, tmp_path: Path, line: str, smallest: float
+@pytest.mark.parametrize(("line", "expected"), [("", 8), ("smallest_face = 14", 14), ("smallest_face = 10.5", 10.5)])
+def test_the_smallest_face_is_a_twelfth_of_the_input_by_default(
+    tiny_pack: Path, tmp_path: Path, line: str, expected: float
 ) -> None:
     manifest = (tiny_pack / "pack.toml").read_text().replace("min_confidence = 0.5", f"min_confidence = 0.5\n{line}")
     (tmp_path / "pack.toml").write_text(manifest)
 
-    assert read_pack(tmp_path).face.smallest_face == smallest
+    assert read_pack(tmp_path).face.smallest_face == expected
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "97", "true", '"small"'])
-def test_a_smallest_face_that_cannot_be_is_refused(tiny_pack: Path, tmp_path: Path, value: str) -> None:
+def test_an_invalid_smallest_face_is_rejected(tiny_pack: Path, tmp_path: Path, value: str) -> None:
     manifest = (tiny_pack / "pack.toml").read_text()
     wrong = manifest.replace("min_confidence = 0.5", f"min_confidence = 0.5\nsmallest_face = {value}")
     (tmp_path / "pack.toml").write_text(wrong)
@@ -176,7 +176,7 @@ def test_a_smallest_face_that_cannot_be_is_refused(tiny_pack: Path, tmp_path: Pa
         read_pack(tmp_path)
 
 
-def test_a_pack_may_only_enlarge(tmp_path: Path) -> None:
+def test_a_pack_may_have_a_super_resolution_net_only(tmp_path: Path) -> None:
     pack = read_pack(write_edsr_pack(tmp_path))
 
     assert [file.path.name for file in pack.files] == ["net.pb"]
@@ -186,7 +186,7 @@ def test_a_pack_may_only_enlarge(tmp_path: Path) -> None:
         _ = pack.face
 
 
-def test_a_pack_may_hold_nets_for_faces_and_one_that_enlarges(folder: Path, tmp_path: Path) -> None:
+def test_a_pack_may_have_nets_for_faces_and_for_super_resolution(folder: Path, tmp_path: Path) -> None:
     own = write_luma_pack(tmp_path / "luma")
     for file in own.glob("net.*"):
         (folder / file.name).write_bytes(file.read_bytes())
@@ -201,7 +201,7 @@ def test_a_pack_may_hold_nets_for_faces_and_one_that_enlarges(folder: Path, tmp_
     assert pack.gender.labels == ("Male", "Female")
 
 
-def test_a_pack_that_enlarges_needs_all_nets_for_faces_or_none(folder: Path) -> None:
+def test_a_pack_for_super_resolution_has_all_nets_for_faces_or_none(folder: Path) -> None:
     edit(folder, r"^\[age\].*", "[superres]")
 
     with pytest.raises(PackError, match="age is missing; it must be a table"):
@@ -209,14 +209,14 @@ def test_a_pack_that_enlarges_needs_all_nets_for_faces_or_none(folder: Path) -> 
 
 
 @pytest.mark.parametrize(("line", "overlap"), [("", 7), ("overlap = 3", 3), ("overlap = 0", 0)])
-def test_the_overlap_is_the_reach_where_the_manifest_is_silent(tmp_path: Path, line: str, overlap: int) -> None:
+def test_the_overlap_is_the_reach_by_default(tmp_path: Path, line: str, overlap: int) -> None:
     edit(write_edsr_pack(tmp_path), r"^reach = 7", f"reach = 7\n{line}")
 
     assert read_pack(tmp_path).enhance.overlap == overlap
 
 
 @pytest.mark.parametrize(
-    ("pattern", "replacement", "sentence"),
+    ("pattern", "replacement", "message"),
     [
         (r"^scale = 3", "scale = 5", "[superres] scale is 5; it must be a whole number from 2 to 4"),
         (r"^scale = 3", "scale = 1", "[superres] scale is 1; it must be a whole number from 2 to 4"),
@@ -230,18 +230,18 @@ def test_the_overlap_is_the_reach_where_the_manifest_is_silent(tmp_path: Path, l
         (r'^weights = "net.pb"', 'weights = "../net.pb"', "it must be a file name without a folder"),
     ],
 )
-def test_a_faulty_table_of_a_net_that_enlarges_is_refused(
-    tmp_path: Path, pattern: str, replacement: str, sentence: str
+def test_an_invalid_super_resolution_table_is_rejected(
+    tmp_path: Path, pattern: str, replacement: str, message: str
 ) -> None:
     edit(write_edsr_pack(tmp_path), pattern, replacement)
 
     with pytest.raises(PackError) as caught:
         read_pack(tmp_path)
 
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_the_edsr_pack_names_the_official_file_and_how_it_is_fed(tmp_path: Path) -> None:
+def test_the_edsr_pack_has_the_official_file_and_preprocessing(tmp_path: Path) -> None:
     pack = find_pack("edsr", tmp_path)
 
     (file,) = pack.files

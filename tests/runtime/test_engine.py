@@ -1,4 +1,4 @@
-"""The engine as a library: faces out of bytes, from any number of threads, without HTTP."""
+"""The engine as a library: it analyzes encoded images, from any number of threads, without HTTP."""
 
 import shutil
 import subprocess
@@ -28,20 +28,20 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
     return cv2.imencode(".png", pixels)[1].tobytes()
 
 
-def edges(face: Face) -> tuple[int, int, int, int]:
+def corners(face: Face) -> tuple[int, int, int, int]:
     return face.box.corners
 
 
-def test_faces_come_with_box_gender_and_age(engine: Engine, tiny_png: bytes) -> None:
+def test_faces_have_box_gender_and_age(engine: Engine, tiny_png: bytes) -> None:
     faces = engine.analyze(tiny_png).faces
 
-    assert sorted(map(edges, faces)) == sorted(TINY_FACES)
-    genders = {edges(face): face.gender for face in faces}
+    assert sorted(map(corners, faces)) == sorted(TINY_FACES)
+    genders = {corners(face): face.gender for face in faces}
     assert genders[240, 176, 336, 272] == "Female"
     assert genders[48, 240, 144, 336] == "Male"
 
 
-def test_probabilities_sum_to_one_and_the_years_are_their_expectation(engine: Engine, tiny_png: bytes) -> None:
+def test_probabilities_sum_to_one_and_the_age_in_years_is_their_expectation(engine: Engine, tiny_png: bytes) -> None:
     face = engine.analyze(tiny_png).faces[0]
 
     middles = {"(0-9)": 4.5, "(10-49)": 29.5, "(50-99)": 74.5}
@@ -51,7 +51,7 @@ def test_probabilities_sum_to_one_and_the_years_are_their_expectation(engine: En
     assert face.age_years == pytest.approx(expectation, abs=1e-3)
 
 
-def test_the_age_range_is_that_of_the_likeliest_group(engine: Engine, tiny_png: bytes) -> None:
+def test_the_age_range_is_that_of_the_most_probable_group(engine: Engine, tiny_png: bytes) -> None:
     ranges = {"(0-9)": (0, 9), "(10-49)": (10, 49), "(50-99)": (50, 99)}
 
     faces = engine.analyze(tiny_png).faces
@@ -68,36 +68,36 @@ def test_the_largest_face_comes_first(engine: Engine) -> None:
 
     areas = [face.box.area for face in faces]
     assert areas == sorted(areas, reverse=True)
-    assert edges(faces[0]) == large
+    assert corners(faces[0]) == large
 
 
-def test_a_photo_without_a_face_gives_an_empty_list_and_a_picture(engine: Engine) -> None:
+def test_a_photo_without_faces_gives_an_empty_list_and_an_image(engine: Engine) -> None:
     analysis = engine.analyze(png(draw()))
 
     assert analysis.faces == ()
     assert analysis.annotated is not None
 
 
-def test_max_faces_keeps_the_first(engine: Engine, tiny_png: bytes) -> None:
-    everyone = engine.analyze(tiny_png).faces
+def test_max_faces_keeps_the_largest(engine: Engine, tiny_png: bytes) -> None:
+    all_faces = engine.analyze(tiny_png).faces
 
-    assert engine.analyze(tiny_png, Options(max_faces=2)).faces == everyone[:2]
+    assert engine.analyze(tiny_png, Options(max_faces=2)).faces == all_faces[:2]
 
 
-def test_small_faces_are_left_out_on_request(engine: Engine, tiny_png: bytes) -> None:
+def test_faces_below_the_minimum_size_are_dropped(engine: Engine, tiny_png: bytes) -> None:
     assert len(engine.analyze(tiny_png, Options(min_face_size=96)).faces) == 3
     assert len(engine.analyze(tiny_png, Options(min_face_size=97)).faces) == 0
 
 
-def test_a_stricter_confidence_keeps_a_part_of_the_faces(engine: Engine, tiny_png: bytes) -> None:
-    everyone = engine.analyze(tiny_png, Options(min_confidence=0.01)).faces
+def test_a_higher_confidence_threshold_keeps_a_subset_of_the_faces(engine: Engine, tiny_png: bytes) -> None:
+    all_faces = engine.analyze(tiny_png, Options(min_confidence=0.01)).faces
     strict = engine.analyze(tiny_png, Options(min_confidence=0.999)).faces
 
-    assert 0 < len(strict) < len(everyone)
-    assert set(map(edges, strict)) < set(map(edges, everyone))
+    assert 0 < len(strict) < len(all_faces)
+    assert set(map(corners, strict)) < set(map(corners, all_faces))
 
 
-def test_the_picture_is_left_out_on_request(engine: Engine, tiny_png: bytes) -> None:
+def test_the_annotated_image_is_optional(engine: Engine, tiny_png: bytes) -> None:
     analysis = engine.analyze(tiny_png, annotated=False)
 
     assert analysis.annotated is None
@@ -121,18 +121,18 @@ def test_a_large_photo_is_decoded_smaller_and_its_boxes_refer_to_the_original(en
 
     assert (analysis.width, analysis.height, analysis.annotated_scale) == (6144, 6144, 0.25)
     assert 6144 * analysis.annotated_scale >= MIN_DECODED_SIDE
-    found = sorted(map(edges, analysis.faces))
+    found = sorted(map(corners, analysis.faces))
     np.testing.assert_allclose(found, sorted(faces), atol=16)
 
 
-def test_all_detail_keeps_a_large_photo_at_full_size(engine: Engine) -> None:
+def test_high_detail_decodes_a_large_photo_at_full_size(engine: Engine) -> None:
     photo = cv2.imencode(".jpg", draw(2 * MIN_DECODED_SIDE, 100))[1].tobytes()
 
     assert engine.analyze(photo, Options(detail=Detail.AUTO)).annotated_scale == 0.5
     assert engine.analyze(photo, Options(detail=Detail.HIGH)).annotated_scale == 1
 
 
-def test_boxes_stay_in_the_original_when_scaled_back() -> None:
+def test_boxes_stay_inside_the_original_image() -> None:
     photo = Photo(np.zeros((50, 51, 3), np.uint8), width=101, height=99, scale=0.5)
 
     box = original_box(np.array([49.9, 48, 51, 50], np.float32), photo)
@@ -140,7 +140,7 @@ def test_boxes_stay_in_the_original_when_scaled_back() -> None:
     assert box == Box(100, 96, 101, 99)
 
 
-def test_many_threads_get_the_answers_that_one_gets(engine: Engine) -> None:
+def test_many_threads_get_the_results_of_one(engine: Engine) -> None:
     photos = [
         png(draw(300 + 7 * index, 400 - 5 * index, {(48, 48 + index, 144, 144 + index): (MAGENTA, BLUISH)[index % 2]}))
         for index in range(12)
@@ -153,14 +153,14 @@ def test_many_threads_get_the_answers_that_one_gets(engine: Engine) -> None:
     assert parallel == serial * 10
 
 
-def test_a_bad_photo_costs_no_slot(tiny_pack: Path) -> None:
+def test_an_invalid_photo_takes_no_slot(tiny_pack: Path) -> None:
     engine = Engine(Settings(pack=str(tiny_pack), queue=0, wait_seconds=0))
 
     with engine.admission.slot(), pytest.raises(EmptyImage):
         engine.analyze(b"")
 
 
-def test_a_photo_too_many_is_refused(tiny_pack: Path, tiny_png: bytes) -> None:
+def test_a_photo_is_rejected_when_the_queue_is_full(tiny_pack: Path, tiny_png: bytes) -> None:
     engine = Engine(Settings(pack=str(tiny_pack), queue=0, wait_seconds=0))
 
     with engine.admission.slot(), pytest.raises(QueueFull):
@@ -169,7 +169,7 @@ def test_a_photo_too_many_is_refused(tiny_pack: Path, tiny_png: bytes) -> None:
     assert len(engine.analyze(tiny_png).faces) == 3
 
 
-def test_the_pixel_limit_counts_the_whole_picture(tiny_pack: Path, tiny_png: bytes) -> None:
+def test_the_pixel_limit_is_the_area_of_the_image(tiny_pack: Path, tiny_png: bytes) -> None:
     limit = 384 * 384
     exact = Engine(Settings(pack=str(tiny_pack), max_image_pixels=limit))
     less = Engine(Settings(pack=str(tiny_pack), max_image_pixels=limit - 1))
@@ -180,16 +180,16 @@ def test_the_pixel_limit_counts_the_whole_picture(tiny_pack: Path, tiny_png: byt
 
 
 @pytest.mark.parametrize("size", [(1, 65_501), (65_501, 1), (70_000, 2)])
-def test_a_side_that_no_jpeg_can_have_is_refused(engine: Engine, size: tuple[int, int]) -> None:
+def test_a_side_too_long_for_a_jpeg_is_rejected(engine: Engine, size: tuple[int, int]) -> None:
     with pytest.raises(ImageTooLarge, match="no side may be longer than 65,500"):
         engine.analyze(png(draw(*size)))
 
 
-def test_the_longest_side_that_a_jpeg_can_have_is_answered(engine: Engine) -> None:
+def test_the_longest_side_of_a_jpeg_is_accepted(engine: Engine) -> None:
     assert engine.analyze(png(draw(1, 65_500))).annotated is not None
 
 
-def test_the_order_and_the_least_size_are_those_of_the_answered_boxes(engine: Engine) -> None:
+def test_order_and_minimum_size_apply_to_the_boxes_in_the_result(engine: Engine) -> None:
     faces = engine.analyze(png(draw(501, 333, {(20, 30, 150, 160): MAGENTA, (200, 60, 330, 190): BLUISH}))).faces
     areas = [face.box.area for face in faces]
     least = min(min(face.box.width, face.box.height) for face in faces)
@@ -201,11 +201,11 @@ def test_the_order_and_the_least_size_are_those_of_the_answered_boxes(engine: En
     assert len(engine.analyze(photo, Options(min_face_size=least + 1)).faces) < len(faces)
 
 
-def test_the_smallest_pixel_limit_does_not_stop_the_start(tiny_pack: Path) -> None:
+def test_an_engine_warms_up_with_the_smallest_pixel_limit(tiny_pack: Path) -> None:
     Engine(Settings(pack=str(tiny_pack), max_image_pixels=1)).warm_up()
 
 
-def test_an_engine_is_ready_once_it_is_warm(tiny_pack: Path) -> None:
+def test_an_engine_is_ready_after_its_warm_up(tiny_pack: Path) -> None:
     engine = Engine(Settings(pack=str(tiny_pack)))
     assert not engine.ready
 
@@ -214,7 +214,7 @@ def test_an_engine_is_ready_once_it_is_warm(tiny_pack: Path) -> None:
     assert engine.ready
 
 
-def test_an_engine_that_was_only_checked_is_not_ready(tiny_pack: Path) -> None:
+def test_an_engine_is_not_ready_after_its_check(tiny_pack: Path) -> None:
     engine = Engine(Settings(pack=str(tiny_pack)))
 
     engine.check()
@@ -224,25 +224,25 @@ def test_an_engine_that_was_only_checked_is_not_ready(tiny_pack: Path) -> None:
 
 @pytest.mark.parametrize("run", [Engine.check, Engine.warm_up], ids=["check", "warm_up"])
 @pytest.mark.parametrize(
-    ("right", "wrong", "said"),
+    ("right", "wrong", "message"),
     [
         ('labels = ["Male", "Female"]', 'labels = ["Male"]', "gives 2 values a face, but its manifest names 1 label"),
         ("input = [16, 16]", "input = [8, 8]", "do not fit their manifest"),
     ],
 )
-def test_a_manifest_that_does_not_fit_its_nets_is_told_before_anything_is_served(
-    tiny_pack: Path, tmp_path: Path, run: Callable[[Engine], None], right: str, wrong: str, said: str
+def test_a_manifest_that_does_not_fit_its_nets_is_found_before_the_service_starts(
+    tiny_pack: Path, tmp_path: Path, run: Callable[[Engine], None], right: str, wrong: str, message: str
 ) -> None:
     for file in tiny_pack.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     manifest = (tmp_path / "pack.toml").read_text().replace(right, wrong)
     (tmp_path / "pack.toml").write_text(manifest)
 
-    with pytest.raises(PackError, match=said):
+    with pytest.raises(PackError, match=message):
         run(Engine(Settings(pack=str(tmp_path))))
 
 
-def test_flask_is_not_imported_for_the_engine() -> None:
+def test_the_engine_imports_no_flask() -> None:
     unwanted = {"flask", "requests", "click", "gunicorn"}
     code = f"import sys, visage.runtime.engine; print(sorted({unwanted} & set(sys.modules)))"
 
@@ -251,9 +251,7 @@ def test_flask_is_not_imported_for_the_engine() -> None:
     assert printed.strip() == "[]"
 
 
-def test_who_only_covers_faces_needs_no_other_nets(
-    engine: Engine, tiny_pack: Path, tmp_path: Path, tiny_png: bytes
-) -> None:
+def test_anonymizing_loads_no_classifiers(engine: Engine, tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
     pack = tmp_path / "pack"
     shutil.copytree(tiny_pack, pack)
     described = read_pack(pack)
@@ -268,19 +266,19 @@ def test_who_only_covers_faces_needs_no_other_nets(
         Engine(settings)
 
 
-def test_only_nets_with_layers_in_python_wear_out(engine: Engine, reference_pack: Path) -> None:
+def test_only_nets_with_layers_in_python_leak_memory(engine: Engine, reference_pack: Path) -> None:
     assert not engine.leaks_memory
     assert not Engine(Settings()).leaks_memory
     assert Engine(Settings(pack=str(reference_pack))).leaks_memory
 
 
-def test_memory_is_given_back_once_five_seconds_after_the_last_photo(
+def test_memory_is_released_once_five_seconds_after_the_last_photo(
     tiny_pack: Path, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = Engine(Settings(pack=str(tiny_pack)))
-    given_back: list[float] = []
+    released: list[float] = []
     now = 0.0
-    monkeypatch.setattr("visage.runtime.engine.release_memory", lambda: given_back.append(now))
+    monkeypatch.setattr("visage.runtime.engine.release_memory", lambda: released.append(now))
     monkeypatch.setattr("time.monotonic", lambda: now)
 
     for moment in (0, 10):
@@ -290,18 +288,18 @@ def test_memory_is_given_back_once_five_seconds_after_the_last_photo(
             now = moment + later
             engine.release_idle_memory()
 
-    assert given_back == [5.5, 15.5]
+    assert released == [5.5, 15.5]
 
 
-def test_what_the_warm_up_made_ready_stays_until_the_first_photo(
+def test_the_memory_of_the_warm_up_is_kept_until_the_first_photo(
     tiny_pack: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = Engine(Settings(pack=str(tiny_pack)))
     engine.warm_up()
-    given_back: list[bool] = []
-    monkeypatch.setattr("visage.runtime.engine.release_memory", lambda: given_back.append(True))
+    released: list[bool] = []
+    monkeypatch.setattr("visage.runtime.engine.release_memory", lambda: released.append(True))
     monkeypatch.setattr("time.monotonic", lambda: 10.0**9)
 
     engine.release_idle_memory()
 
-    assert given_back == []
+    assert released == []

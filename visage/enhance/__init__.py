@@ -1,4 +1,4 @@
-"""Super-resolution: pictures and small faces enlarged by a net."""
+"""Super-resolution: enhance images and small faces with a net."""
 
 from visage.enhance.net import EnhanceNet
 from visage.enhance.results import Enhanced, EnhanceOptions

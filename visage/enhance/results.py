@@ -1,4 +1,4 @@
-"""What can be chosen of an enlargement, and the answer: a picture enlarged."""
+"""The options and the result of enhancing an image."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from visage.packs.pack import Pack
 
 @dataclass(frozen=True)
 class EnhanceOptions:
-    """What can be chosen of how a picture is enlarged: nothing so far."""
+    """The options of an enhancement. There are none yet."""
 
 
 @dataclass(frozen=True)
 class Enhanced:
-    """A picture enlarged `scale` times.
+    """An image enhanced to `scale` times its width and height.
 
-    `picture` is a file of the input's `format` (JPEG, PNG, WebP or BMP), `width` and `height` upright, that was made
-    from pixels alone. `seconds` tells where the time went: `wait`, `decode`, `enlarge`, `encode`.
+    `picture` is an encoded image in the input's `format` (JPEG, PNG, WebP or BMP), upright, without metadata. `width`
+    and `height` are its size in pixels. `seconds` has the stages `wait`, `decode`, `enlarge` and `encode`.
     """
 
     width: int

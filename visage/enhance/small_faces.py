@@ -1,4 +1,4 @@
-"""Small faces made larger by a net, before other nets tell gender and age: what these were trained on is larger."""
+"""Enhance small faces before gender and age are estimated: the classifiers were trained on larger ones."""
 
 import math
 
@@ -8,32 +8,33 @@ from numpy.typing import NDArray
 
 from visage.enhance.net import EnhanceNet
 
-# The longest side, in pixels, of a face that is enlarged. Of 5,000 faces of 24 pixels 1.1 % more are told the right
-# gender and 1.3 % more the right age group, of those of 48 pixels 0.2 and 0.3 % (benchmarks/README.md).
+# The longest side, in pixels, of a face that is enhanced. Of 5,000 faces of 24 pixels, 1.1 % more get the right gender
+# and 1.3 % more the right age group; of those of 48 pixels, 0.2 and 0.3 % (`python -m benchmarks.enhanced_faces`).
 LONGEST_SIDE = 36
 
 
 def are_small(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Of boxes (n, 4) as x1, y1, x2, y2 in pixels, which are those of small faces."""
+    """Which of the boxes, (n, 4) as x1, y1, x2, y2 in pixels, are small enough to be enhanced: (n,) bool."""
     return np.asarray((boxes[:, 2:] - boxes[:, :2] <= LONGEST_SIDE).all(axis=1))
 
 
 class FaceEnhancer:
-    """Enlarges one face at a time."""
+    """Enhances one face at a time."""
 
     def __init__(self, net: EnhanceNet, crop_scale: float) -> None:
-        """`crop_scale` is the side of what is looked at around a face over the longer side of its box."""
+        """`crop_scale` is the side of the classifiers' crop divided by the longer side of the face box."""
         self._net = net
-        # Of what is enlarged, in pixels: the same for all faces, because a net is laid out anew for every other. One
-        # more on each side, because squares begin between pixels.
+        # The side of the enhanced part of the image, in pixels. It is the same for all faces, because a net allocates
+        # memory for every new input size. The extra pixel on each side is for crops that begin between pixels.
         self._side = math.ceil(crop_scale * LONGEST_SIDE) + 2 * (net.overlap + 1)
 
     def enhance_face(
         self, pixels: NDArray[np.uint8], box: NDArray[np.float32]
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """What is around the face in `box`, (4,) of (h, w, 3) BGR pixels, enlarged, and the box in it.
+        """Enhance the part of an image around a face.
 
-        Beyond the picture its outermost pixels are repeated.
+        `pixels` are (h, w, 3) uint8 BGR, `box` is (4,) as x1, y1, x2, y2 in their pixels. Returns the enhanced part,
+        uint8 BGR, and the box in it. Beyond the edges of the image, its outermost pixels are repeated.
         """
         height, width = pixels.shape[:2]
         left, top = (int((box[axis] + box[axis + 2]) / 2) - self._side // 2 for axis in (0, 1))
@@ -41,4 +42,4 @@ class FaceEnhancer:
         inside = pixels[max(0, top) : min(height, bottom), max(0, left) : min(width, right)]
         outside = (max(0, -top), max(0, bottom - height), max(0, -left), max(0, right - width))
         around = cv2.copyMakeBorder(inside, *outside, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
-        return self._net.enlarge(around), (box - np.array([left, top] * 2, np.float32)) * self._net.scale
+        return self._net.enhance(around), (box - np.array([left, top] * 2, np.float32)) * self._net.scale

@@ -1,4 +1,4 @@
-"""Fetch the files of a model pack: resumed, retried, and verified before they get their names."""
+"""Download the files of a model pack, with retries and resumption. Files are verified before they get their names."""
 
 import fcntl
 import os
@@ -19,9 +19,9 @@ from visage.errors import FetchError, PackError
 from visage.packs.files import PackFile
 from visage.packs.pack import MANIFEST, Pack
 
-# Ours: five requests over 15 s outlast a dropped link or a server that restarts, and a person still waits for them.
+# Our choice: five requests over 15 s survive a dropped connection or a server restart, and a person still waits.
 PAUSES_SECONDS = (0, 1, 2, 4, 8)
-# Ours: to connect, and between two pieces of an answer; far above what a slow link needs.
+# Our choice: to connect, and between two pieces of a response; far more than a slow connection needs.
 TIMEOUT_SECONDS = (10, 30)
 CHUNK_BYTES = 64 * 1024
 
@@ -30,44 +30,44 @@ USE_MIRROR = "Set VISAGE_MIRROR to a mirror of the pack."
 
 
 class Progress(Protocol):
-    """`update` takes the number of bytes that came in; it is below zero where a download starts over."""
+    """`update` takes the number of bytes received. It is negative when a download starts again."""
 
     def update(self, count: int, /) -> object: ...
 
 
-# Called with a file's name, its size where known, and how many of its bytes are there: `tqdm(desc, total, initial)`.
+# Called with the name of a file, its size if known, and the bytes that exist already: `tqdm(desc, total, initial)`.
 ProgressFactory = Callable[[str, int | None, int], AbstractContextManager[Progress]]
 Sleep = Callable[[float], object]
 
 
-class _Silence:
+class _NoProgress:
     def update(self, _count: int, /) -> None: ...
 
 
 def no_progress(_name: str, _total: int | None, _initial: int) -> AbstractContextManager[Progress]:
-    return nullcontext(_Silence())
+    return nullcontext(_NoProgress())
 
 
 def fetch_pack(
     pack: Pack, into: Path, *, mirror: str = "", progress: ProgressFactory = no_progress, sleep: Sleep = time.sleep
 ) -> tuple[Path, ...]:
-    """Make `into` a whole copy of the pack: fetch the files that it lacks, then put the manifest beside them.
+    """Make `into` a complete copy of the pack: download missing and altered files, then copy the manifest.
 
-    With `mirror`, files come from `<mirror>/<pack>/<file>` in place of their own URLs. A second fetch into the same
-    folder waits for the first. Returns the files that had to be fetched: none where all were there and right.
+    With `mirror`, files come from `<mirror>/<pack>/<file>` instead of their URLs. A second call for the same folder
+    waits for the first. Returns the files that were downloaded.
 
     Raises:
-        FetchError: a file has no source, or could not be downloaded, verified or stored. Files that lay under their
-            names still do, and the next call resumes a download that broke off.
+        FetchError: a file has no source, or could not be downloaded, verified or stored. Existing files are unchanged,
+            and the next call resumes an interrupted download.
     """
     files = [replace(file, path=into / file.path.name) for file in dict.fromkeys(pack.files)]
-    lacking = [replace(file, url=_source(pack, file, mirror)) for file in files if not _is_right(file)]
+    missing = [replace(file, url=_source(pack, file, mirror)) for file in files if not _is_valid(file)]
     try:
         into.mkdir(parents=True, exist_ok=True)
-        with _alone_in(into), requests.Session() as session:
-            for file in lacking:
-                # Whoever was waited for may have brought it.
-                if not _is_right(file):
+        with _locked(into), requests.Session() as session:
+            for file in missing:
+                # A fetch that ran before this one may have downloaded it.
+                if not _is_valid(file):
                     _download(session, file, progress, sleep)
             _copy_manifest(pack.folder / MANIFEST, into / MANIFEST)
     except OSError as error:
@@ -75,7 +75,7 @@ def fetch_pack(
             f"The pack {pack.name} could not be stored in {into} ({error.strerror or error}). See that the folder has "
             "room and can be written, or set VISAGE_MODELS_DIR to another; then run the command again to resume."
         ) from error
-    return tuple(file.path for file in lacking)
+    return tuple(file.path for file in missing)
 
 
 def _source(pack: Pack, file: PackFile, mirror: str) -> str:
@@ -87,7 +87,7 @@ def _source(pack: Pack, file: PackFile, mirror: str) -> str:
     return url
 
 
-def _is_right(file: PackFile) -> bool:
+def _is_valid(file: PackFile) -> bool:
     try:
         file.read()
     except PackError:
@@ -96,8 +96,8 @@ def _is_right(file: PackFile) -> bool:
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Wait until no other fetch works in `folder`; the system frees the lock of one that died."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Wait for the lock of `folder` and hold it. The system releases the lock of a process that dies."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -109,10 +109,10 @@ def _alone_in(folder: Path) -> Iterator[None]:
 def _download(session: requests.Session, file: PackFile, progress: ProgressFactory, sleep: Sleep) -> None:
     part = _part_of(file.path)
     with part.open("ab") as stream:
-        if _is_too_long(stream, file):
+        if _exceeds_size(stream, file):
             _empty(stream)
         with progress(file.path.name, file.size, stream.tell()) as bar:
-            _complete(session, file, stream, bar, sleep)
+            _receive_all(session, file, stream, bar, sleep)
     content = part.read_bytes()
     found = file.digest(content)
     if found != file.checksum or file.size not in (None, len(content)):
@@ -125,11 +125,11 @@ def _download(session: requests.Session, file: PackFile, progress: ProgressFacto
 
 
 class _Interrupted(Exception):
-    """A request failed in a way that the next may not."""
+    """A request failed for a reason that a retry may not meet."""
 
 
-def _complete(session: requests.Session, file: PackFile, stream: BinaryIO, bar: Progress, sleep: Sleep) -> None:
-    trouble = ""
+def _receive_all(session: requests.Session, file: PackFile, stream: BinaryIO, bar: Progress, sleep: Sleep) -> None:
+    reason = ""
     for pause in PAUSES_SECONDS:
         sleep(pause)
         if stream.tell() == file.size:
@@ -137,34 +137,34 @@ def _complete(session: requests.Session, file: PackFile, stream: BinaryIO, bar: 
         try:
             _receive(session, file, stream, bar)
         except _Interrupted as interruption:
-            trouble = str(interruption)
+            reason = str(interruption)
         else:
             return
-    raise _failure(file, f"{trouble} (the last of {len(PAUSES_SECONDS)} attempts)", RESUME)
+    raise _failure(file, f"{reason} (the last of {len(PAUSES_SECONDS)} attempts)", RESUME)
 
 
 def _receive(session: requests.Session, file: PackFile, stream: BinaryIO, bar: Progress) -> None:
-    """Append what one request brings, but not all of an answer that is longer than the file may be."""
-    held = stream.tell()
-    # Ranges and sizes count the bytes of the file, not those of a compressed form. A connection of its own a request:
-    # one that was kept through a long download may be dead, and is closed only when Python collects it.
-    headers = {"Accept-Encoding": "identity", "Connection": "close"} | ({"Range": f"bytes={held}-"} if held else {})
+    """Append the body of one request, and stop as soon as it exceeds the size of the file."""
+    offset = stream.tell()
+    # Ranges and sizes count uncompressed bytes. Each request has a new connection: one kept through a long download may
+    # be dead, and is closed only by garbage collection.
+    headers = {"Accept-Encoding": "identity", "Connection": "close"} | ({"Range": f"bytes={offset}-"} if offset else {})
     try:
-        with session.get(file.url or "", headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as answer:
-            status = f"the server answered {answer.status_code} {answer.reason or ''}".rstrip()
-            if answer.status_code == 429 or answer.status_code >= 500:
+        with session.get(file.url or "", headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
+            status = f"the server answered {response.status_code} {response.reason or ''}".rstrip()
+            if response.status_code == 429 or response.status_code >= 500:
                 raise _Interrupted(status)
-            if answer.status_code not in (200, 206, 416):
+            if response.status_code not in (200, 206, 416):
                 raise _failure(file, status, USE_MIRROR)
-            if not _continues(answer, file, held):
+            if not _continues(response, file, offset):
                 _empty(stream)
-                bar.update(-held)
-                if answer.status_code != 200:
+                bar.update(-offset)
+                if response.status_code != 200:
                     raise _Interrupted("the server could not resume the download")
-            for chunk in answer.iter_content(CHUNK_BYTES):
+            for chunk in response.iter_content(CHUNK_BYTES):
                 stream.write(chunk)
                 bar.update(len(chunk))
-                if _is_too_long(stream, file):
+                if _exceeds_size(stream, file):
                     return
     except requests.exceptions.ChunkedEncodingError:
         raise _Interrupted(f"the connection broke off after {stream.tell():,} bytes") from None
@@ -174,13 +174,13 @@ def _receive(session: requests.Session, file: PackFile, stream: BinaryIO, bar: P
         raise _failure(file, _cause(error), USE_MIRROR) from error
 
 
-def _continues(answer: requests.Response, file: PackFile, held: int) -> bool:
+def _continues(response: requests.Response, file: PackFile, offset: int) -> bool:
     total = r"\d+" if file.size is None else file.size
-    span = answer.headers.get("Content-Range", "")
-    return answer.status_code == 206 and re.fullmatch(rf"bytes {held}-\d+/({total}|\*)", span) is not None
+    span = response.headers.get("Content-Range", "")
+    return response.status_code == 206 and re.fullmatch(rf"bytes {offset}-\d+/({total}|\*)", span) is not None
 
 
-def _is_too_long(stream: BinaryIO, file: PackFile) -> bool:
+def _exceeds_size(stream: BinaryIO, file: PackFile) -> bool:
     return file.size is not None and stream.tell() > file.size
 
 
@@ -190,7 +190,7 @@ def _empty(stream: BinaryIO) -> None:
 
 
 def _cause(error: BaseException) -> str:
-    """What lies under the layers of wrapped exceptions, such as `Connection refused`."""
+    """The reason of the innermost of the wrapped exceptions, such as `Connection refused`."""
     root = error
     while root.__context__ is not None:
         root = root.__context__
@@ -199,7 +199,7 @@ def _cause(error: BaseException) -> str:
 
 
 def _failure(file: PackFile, reason: str, remedy: str) -> FetchError:
-    url = re.sub("//[^/]*@", "//", file.url or "")  # a password in the URL is not for logs
+    url = re.sub("//[^/]*@", "//", file.url or "")  # without the password that a URL can contain
     return FetchError(f"{file.path.name} could not be fetched from {url}: {reason}. {remedy}")
 
 
@@ -214,7 +214,7 @@ def _part_of(path: Path) -> Path:
 
 
 def _put_in_place(part: Path, path: Path) -> None:
-    """Rename only what the disk has, so that a power cut leaves no empty file under the name."""
+    """Flush to disk before the rename, so that a power failure leaves no empty file under the name."""
     with part.open("rb") as stream:
         os.fsync(stream.fileno())
     part.replace(path)

@@ -1,4 +1,4 @@
-"""One file of a model pack: what its manifest says of it, and its content, verified."""
+"""A file of a model pack: its entry in the manifest, and its verified content."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from visage.packs.manifest import ManifestTable
 
 @dataclass(frozen=True)
 class PackFile:
-    """One file of a pack and what it must be.
+    """A file of a pack, with its checksum.
 
-    `algorithm` is `sha256`, or `git_blob` (the SHA-1 that git gives the content) where only that is published.
-    `url`, `size` (bytes) and `licence` (in words) are known only for packs that can be fetched.
+    `algorithm` is `sha256`, or `git_blob` (the SHA-1 of git's blob object) if only that is published. `url`, `size`
+    (bytes) and `licence` (in words) are set only for packs that can be downloaded.
     """
 
     path: Path
@@ -24,17 +24,17 @@ class PackFile:
     licence: str = ""
 
     def digest(self, content: bytes) -> str:
-        """The checksum of `content` by this file's algorithm, in hexadecimal."""
+        """The checksum of `content` with this file's algorithm, in hexadecimal."""
         if self.algorithm == "git_blob":
             return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
         return hashlib.sha256(content).hexdigest()
 
     def read(self) -> bytes:
-        """The content, verified: what is returned is what the manifest promises.
+        """Read the content and verify its checksum.
 
         Raises:
-            PackError: missing, unreadable, truncated or altered; the sentence says which, what was expected and
-                the command that mends it.
+            PackError: the file is missing, unreadable, truncated or altered. The message says which, what was expected
+                and which command repairs it.
         """
         try:
             content = self.path.read_bytes()
@@ -63,10 +63,10 @@ class PackFile:
 
 
 def pack_file(role: ManifestTable, key: str, checksum_key: str, source_key: str) -> PackFile:
-    """The file that `role` names by these keys.
+    """Read the entry of a file from the table of a net, by its keys.
 
     Raises:
-        PackError: a key is missing or holds what it must not.
+        PackError: a key is missing or has an invalid value.
     """
     name = role.text(key)
     if not is_plain_name(name):
@@ -87,5 +87,5 @@ def pack_file(role: ManifestTable, key: str, checksum_key: str, source_key: str)
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether `name` stays in the folder that it is put into."""
+    """Whether `name` is a file name without a folder."""
     return Path(name).name == name and name != ".."

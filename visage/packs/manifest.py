@@ -1,4 +1,4 @@
-"""The tables of a `pack.toml`, with values that are checked as they are taken."""
+"""The tables of a `pack.toml`. Their values are checked when they are read."""
 
 import math
 from collections.abc import Mapping
@@ -11,20 +11,21 @@ from visage.errors import PackError
 
 @dataclass(frozen=True)
 class ManifestTable:
-    """One table of the file `manifest`; `name` is its dotted name, empty for the top.
+    """A table of the file `manifest`. `name` is its dotted name, empty for the top level.
 
-    What takes a value raises PackError where it is missing or not of its kind; the sentence names file, key and kind.
+    The methods that read a value raise PackError if it is missing or invalid. The message names file, key and the valid
+    kind.
     """
 
     manifest: Path
     name: str
     content: Mapping[str, Any]
 
-    def fault(self, key: str, wanted: str) -> PackError:
-        """The error that says that `key` does not hold what is `wanted`."""
+    def fault(self, key: str, expected: str) -> PackError:
+        """The error for a missing or invalid value of `key`. `expected` describes the valid values."""
         where = f"[{self.name}] {key}" if self.name else key
         found = f"is {self.content[key]!r}" if key in self.content else "is missing"
-        return PackError(f"{self.manifest}: {where} {found}; it must be {wanted}.")
+        return PackError(f"{self.manifest}: {where} {found}; it must be {expected}.")
 
     def table(self, key: str, default: Mapping[str, Any] | None = None) -> "ManifestTable":
         content = self.content.get(key, default)
@@ -38,21 +39,23 @@ class ManifestTable:
             raise self.fault(key, "text")
         return value
 
-    def number(self, key: str, above: float, most: float) -> float:
+    def number(self, key: str, above: float, maximum: float) -> float:
         value = self.content.get(key)
-        if not _is_number(value) or not above < value <= most:
-            raise self.fault(key, f"a number above {above:g} and at most {most:g}")
+        if not _is_number(value) or not above < value <= maximum:
+            raise self.fault(key, f"a number above {above:g} and at most {maximum:g}")
         return float(value)
 
-    def integer(self, key: str, least: int = 0, most: int | None = None) -> int:
+    def integer(self, key: str, minimum: int = 0, maximum: int | None = None) -> int:
         value = self.content.get(key)
         if (
             not isinstance(value, int)
             or isinstance(value, bool)
-            or value < least
-            or (most is not None and value > most)
+            or value < minimum
+            or (maximum is not None and value > maximum)
         ):
-            raise self.fault(key, "a whole number" if most is None else f"a whole number from {least} to {most}")
+            raise self.fault(
+                key, "a whole number" if maximum is None else f"a whole number from {minimum} to {maximum}"
+            )
         return value
 
     def flag(self, key: str) -> bool:
@@ -63,8 +66,8 @@ class ManifestTable:
 
     def list_of(self, key: str, kind: type, length: int | None = None) -> list[Any]:
         value = self.content.get(key)
-        fits = _is_number if kind is float else lambda each: isinstance(each, kind) and not isinstance(each, bool)
-        if not isinstance(value, list) or length not in (None, len(value)) or not all(map(fits, value)):
+        is_valid = _is_number if kind is float else lambda each: isinstance(each, kind) and not isinstance(each, bool)
+        if not isinstance(value, list) or length not in (None, len(value)) or not all(map(is_valid, value)):
             word = {str: "texts", int: "whole numbers", float: "numbers"}[kind]
             raise self.fault(key, f"a list of {f'{length} ' if length else ''}{word}")
         return [kind(each) for each in value]

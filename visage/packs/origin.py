@@ -1,4 +1,4 @@
-"""Where an answer comes from, as plain data: the same in every answer."""
+"""The fields that every result has in JSON: the pack and the timings."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,8 +7,8 @@ from visage.packs.pack import Pack
 
 
 def origin_as_json(pack: Pack, seconds: Mapping[str, float]) -> dict[str, Any]:
-    """What every answer tells of how it came about: the pack, and where the time went."""
+    """The name and version of the pack, and the milliseconds of each stage, as JSON types."""
     return {
         "model": {"pack": pack.name, "version": pack.version},
-        "timings_ms": {stage: round(taken * 1000, 2) for stage, taken in seconds.items()},
+        "timings_ms": {stage: round(spent * 1000, 2) for stage, spent in seconds.items()},
     }

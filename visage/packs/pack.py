@@ -1,6 +1,6 @@
-"""Model packs: a folder with a `pack.toml` and the files that it names, read and verified.
+"""Model packs: a folder with the manifest `pack.toml` and the files that it names.
 
-The manifest alone decides preprocessing and labels, so that other nets never need other code.
+The manifest defines preprocessing and labels, so other nets need no other code.
 """
 
 import tomllib
@@ -16,21 +16,24 @@ from visage.settings import BUNDLED_MODELS
 
 MANIFEST = "pack.toml"
 ROLES = ("face", "gender", "age")
-ENLARGING = "superres"
+ENHANCE = "superres"
 
-# The smallest face that a detector finds reliably, over its input, where the manifest is silent: res10's 25 pixels.
+# The default of `smallest_face`, divided by the input size: 25 of 300 pixels, measured for res10.
 _SMALLEST_FACE = 1 / 12
 
-# The guard's confidence over that for attributes, where the manifest is silent.
+# The default of `guard_confidence`, divided by `min_confidence`.
 _GUARD_CONFIDENCE = 0.5
 
-# Far above the input of any net that a CPU runs: a slip in the manifest must not ask for gigabytes.
-_LARGEST_INPUT = 4096
+# Far above the input of any net for a CPU, so that an error in the manifest does not allocate gigabytes.
+_MAX_INPUT = 4096
 
 
 @dataclass(frozen=True)
 class NetSpec:
-    """How one net is fed: `input` (width, height) in pixels; `blob = (pixels - mean) * scale`, RGB if `swap_rb`."""
+    """The files and the preprocessing of a net.
+
+    `input` is (width, height) in pixels. The net gets `(pixels - mean) * scale`, in RGB order if `swap_rb`, else BGR.
+    """
 
     prototxt: PackFile
     weights: PackFile
@@ -44,9 +47,9 @@ class NetSpec:
 class FaceSpec(NetSpec):
     """The face detector.
 
-    `min_confidence` in 0..1 is the confidence from which a box counts as a face; `smallest_face` is the height in
-    pixels fed from which the net finds faces reliably; `guard_confidence` is that from which the privacy guard covers a
-    box, lower because a missed face is the worse error there.
+    A box counts as a face from `min_confidence` (0 to 1) on. When faces are redacted, it counts from
+    `guard_confidence` on, which is lower, because a missed face is worse than a false positive there. `smallest_face`
+    is the height, in pixels of the input, from which the detector finds faces reliably.
     """
 
     min_confidence: float
@@ -58,8 +61,8 @@ class FaceSpec(NetSpec):
 class ClassifierSpec(NetSpec):
     """A classifier of face crops.
 
-    `crop_scale` is the side of the square crop over the longer side of the face box, around the box's centre.
-    `ranges` holds the inclusive years of each label of the age net; it is empty for the gender net.
+    `crop_scale` is the side of the square crop, around the centre of the face box, divided by the longer side of the
+    box. `ranges` has the first and last year of each label of the age net; it is empty for the gender net.
     """
 
     crop_scale: float
@@ -69,7 +72,7 @@ class ClassifierSpec(NetSpec):
 
 @dataclass(frozen=True)
 class AttributeSpecs:
-    """The nets that find and describe faces."""
+    """The detector and the two classifiers."""
 
     face: FaceSpec
     gender: ClassifierSpec
@@ -78,9 +81,10 @@ class AttributeSpecs:
 
 @dataclass(frozen=True)
 class Pack:
-    """A whole pack, as its manifest describes it; no file but the manifest has been read yet.
+    """The content of a manifest. The other files of the pack are read later.
 
-    It has nets for faces, or one that enlarges, or both. Whoever asks for one that it lacks gets a PackError.
+    A pack has nets for faces (`attributes`), a super-resolution net (`enhancement`), or both. The properties `face`,
+    `gender`, `age` and `enhance` raise PackError if the pack lacks the net.
     """
 
     name: str
@@ -105,15 +109,15 @@ class Pack:
     @property
     def enhance(self) -> EnhanceSpec:
         if self.enhancement is None:
-            raise PackError(f"The pack {self.name} has no net that enlarges; set VISAGE_SUPERRES_PACK to another.")
+            raise PackError(f"The pack {self.name} has no super-resolution net; set VISAGE_SUPERRES_PACK to another.")
         return self.enhancement
 
     @property
     def files(self) -> tuple[PackFile, ...]:
-        """Every file that the manifest names, prototxt before weights, in the order face, gender, age, superres."""
-        found = self.attributes
+        """All files of the manifest, in the order face, gender, age, superres, each prototxt before its weights."""
+        nets = self.attributes
         specs = [
-            *((found.face, found.gender, found.age) if found else ()),
+            *((nets.face, nets.gender, nets.age) if nets else ()),
             *([self.enhancement] if self.enhancement else []),
         ]
         return tuple(file for spec in specs for file in (spec.prototxt, spec.weights) if file)
@@ -126,10 +130,10 @@ class Pack:
 
 
 def find_pack(name: str, models_dir: Path = BUNDLED_MODELS) -> Pack:
-    """The pack of that name under `models_dir`, else among those that come with Visage, else at that path.
+    """Find a pack by name under `models_dir` or among the bundled packs, or by path.
 
     Raises:
-        PackError: there is none, or its manifest is not valid.
+        PackError: there is no such pack, or its manifest is invalid.
     """
     candidates = [models_dir / name, BUNDLED_MODELS / name] if Path(name).name == name else []
     for folder in [*candidates, Path(name)]:
@@ -145,7 +149,7 @@ def find_pack(name: str, models_dir: Path = BUNDLED_MODELS) -> Pack:
 
 
 def pack_folders(models_dir: Path = BUNDLED_MODELS) -> list[Path]:
-    """The folders that hold a manifest, those under `models_dir` before those that come with Visage, by name."""
+    """The folders with a manifest, sorted by name. A folder under `models_dir` hides the bundled one of its name."""
     found: dict[str, Path] = {}
     for root in (models_dir, BUNDLED_MODELS):
         for manifest in sorted(root.glob(f"*/{MANIFEST}")):
@@ -157,7 +161,7 @@ def read_pack(folder: Path) -> Pack:
     """Read and check the manifest in `folder`.
 
     Raises:
-        PackError: the manifest is missing, not TOML, or a key is missing or holds what it must not.
+        PackError: the manifest is missing or not TOML, or a key is missing or has an invalid value.
     """
     manifest = folder / MANIFEST
     try:
@@ -165,8 +169,8 @@ def read_pack(folder: Path) -> Pack:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PackError(f"{manifest} cannot be read: {error}.") from None
     top = ManifestTable(manifest, "", table)
-    # One that only enlarges has none of the others.
-    has_faces = ENLARGING not in table or any(role in table for role in ROLES)
+    # A pack with only a super-resolution net has none of the other tables.
+    has_faces = ENHANCE not in table or any(role in table for role in ROLES)
     roles = {role: top.table(role) for role in ROLES} if has_faces else {}
     name = top.text("name")
     if not is_plain_name(name):
@@ -177,7 +181,7 @@ def read_pack(folder: Path) -> Pack:
         description=top.text("description", ""),
         folder=folder,
         attributes=_attribute_specs(roles) if roles else None,
-        enhancement=read_enhance_spec(top.table(ENLARGING)) if ENLARGING in table else None,
+        enhancement=read_enhance_spec(top.table(ENHANCE)) if ENHANCE in table else None,
     )
 
 
@@ -216,8 +220,8 @@ def _classifier_spec(role: ManifestTable, with_ranges: bool = False) -> Classifi
 
 def _net_fields(role: ManifestTable) -> dict[str, Any]:
     width, height = role.list_of("input", int, 2)
-    if not 1 <= min(width, height) <= max(width, height) <= _LARGEST_INPUT:
-        raise role.fault("input", f"two sizes from 1 to {_LARGEST_INPUT} pixels")
+    if not 1 <= min(width, height) <= max(width, height) <= _MAX_INPUT:
+        raise role.fault("input", f"two sizes from 1 to {_MAX_INPUT} pixels")
     mean = role.list_of("mean", float, 3)
     return {
         "prototxt": pack_file(role, "prototxt", "prototxt_sha256", "prototxt_source"),

@@ -1,4 +1,4 @@
-"""The slots: as many analyzers as may work at once, behind a semaphore. Usable as a library, without HTTP.
+"""The engine: one analyzer per slot, and admission that hands out the slots. Usable as a library, without HTTP.
 
 with open("photo.jpg", "rb") as file:
     analysis = Engine().analyze(file.read())
@@ -19,7 +19,7 @@ from visage.anonymize.options import AnonymizeOptions
 from visage.anonymize.plan import plan_redaction
 from visage.anonymize.results import Anonymized
 from visage.enhance.results import Enhanced
-from visage.enhance.tiles import Progress, no_progress
+from visage.enhance.tiling import Progress, no_progress
 from visage.faces.analyzer import Analyzer, Options, decode_for
 from visage.faces.annotation import annotate
 from visage.faces.face import Face
@@ -38,38 +38,38 @@ from visage.timings import Timings
 
 __all__ = ["RECYCLE_AFTER_PHOTOS", "Analysis", "Engine"]
 
-# After so many, a process with an engine that wears out is better replaced: nine answers of such layers for a photo of
-# two faces (the nets of the literature) are 640 bytes, so 13 MB.
+# After this many photos a process should be replaced if its engine leaks memory. A photo of two faces, with the nets of
+# `classic`, runs nine layers that leak and loses 640 bytes, so the process loses 13 MB.
 RECYCLE_AFTER_PHOTOS = 20_000
 
-# From this many seconds without work on, memory that is free goes back to the system, 10 MB of a worker. Not sooner,
-# because the next photo finds fresh pages in its place: 5 to 10 ms beside its 21 (benchmarks/README.md).
-_REST_SECONDS = 5.0
+# After this many seconds without work, free memory is returned to the system: 10 MB per worker. Not sooner, because the
+# next photo then needs fresh pages, which take 5 to 10 ms beside its 21 (docs/decisions.md, Memory).
+_IDLE_SECONDS = 5.0
 
 
 class Engine:
-    """Loads a pack's nets once a slot and answers photos with them, from as many threads as you like."""
+    """Loads the nets of a pack once per slot, and processes photos with them. Any number of threads may call it."""
 
     def __init__(self, settings: Settings | None = None, *, eager: bool = True) -> None:
-        """Load the packs that `settings` name; unless `eager`, only the nets that find faces, and others when needed.
+        """Load the packs that `settings` select. Unless `eager`, load only the detector, and other nets at first use.
 
         Raises:
-            PackError: a pack is missing, incomplete, altered or not what its manifest says.
-            SettingsError: the cache or the tiles that they ask for cannot be had.
+            PackError: a pack is missing, incomplete or altered, or does not fit its manifest.
+            SettingsError: the settings of the cache or of the tiles cannot be used.
         """
         self.settings = settings or Settings()
         self.pack = find_pack(self.settings.pack, self.settings.models_dir)
         self.cache = open_cache(self.settings, self.pack)
         self.admission = Admission(self.settings.slots, self.settings.queue, self.settings.wait_seconds)
-        # Some memory is lost with every photo: 71 bytes for every answer of a layer in Python, by OpenCV.
+        # OpenCV leaks 71 bytes for every output of a layer in Python.
         texts = [spec.prototxt.read() for spec in (self.pack.face, self.pack.gender, self.pack.age)]
         self.leaks_memory = any(use_fast_layers(text) != text for text in texts)
         self.ready = False
-        self._given_back: float | None = None
-        # Always by the small net: a large one would keep a slot for minutes, for a crowd.
-        small = find_pack("compact", BUNDLED_MODELS).enhance
-        self._analyzers = [Analyzer(self.pack, small, eager=eager) for _ in range(self.settings.slots)]
-        # Those that nobody has; the admission lets in no more callers than there are.
+        self._released: float | None = None
+        # Small faces always use the small net: with a large one a crowd would hold a slot for minutes.
+        enhance_spec = find_pack("compact", BUNDLED_MODELS).enhance
+        self._analyzers = [Analyzer(self.pack, enhance_spec, eager=eager) for _ in range(self.settings.slots)]
+        # The analyzers that are not in use. Admission lets in no more callers than there are analyzers.
         self._free: queue.SimpleQueue[Analyzer] = queue.SimpleQueue()
         for analyzer in self._analyzers:
             self._free.put(analyzer)
@@ -78,30 +78,30 @@ class Engine:
 
     @cached_property
     def enhancer(self) -> Enhancer:
-        """What enlarges pictures, in the same slots."""
+        """Enhances images in the same slots."""
         return Enhancer(self.settings, self.admission)
 
     def check(self) -> None:
-        """Run every net once: a pack that does not fit its manifest is found before anything is served.
+        """Run every net once, to find a pack that does not fit its manifest before the service starts.
 
-        Weights are laid out by this as the processor wants them. Processes that are forked afterwards share them.
+        This also rearranges the weights for the processor. Processes that are forked afterwards share them.
 
         Raises:
-            PackError: the nets do not run as their manifest says.
+            PackError: a net does not fit its manifest.
         """
-        # One thread: the process may fork after this, and OpenCV's other threads would be missing in its children.
+        # One thread: the process may fork after this, and its children would lack OpenCV's other threads.
         cv2.setNumThreads(1)
         for analyzer in self._analyzers:
             analyzer.check()
         self.enhancer.check()
 
     def warm_up(self) -> None:
-        """Run every net of every slot, and the JPEG encoder and decoder, so that the first ordinary photo is not slow.
+        """Run every net of every slot, and the JPEG encoder and decoder, so that the first photo is not slow.
 
-        To be called before the first photo, and again in each process that was forked since.
+        Call it before the first photo, and again in each process that is forked later.
 
         Raises:
-            PackError: the nets do not run as their manifest says.
+            PackError: a net does not fit its manifest.
         """
         # One thread, for the same reason.
         cv2.setNumThreads(1)
@@ -112,36 +112,36 @@ class Engine:
         self.ready = True
 
     def release_idle_memory(self) -> None:
-        """Once no photo has been worked on for five seconds, give back the memory that it took. Call it now and then.
+        """Return free memory to the system, once, after five seconds without a photo. Call it regularly.
 
-        What the warm-up made ready stays until the first photo has used it.
+        The memory of the warm-up is kept until the first photo has used it.
         """
         since = self.admission.idle_since
-        if since is not None and since != self._given_back and time.monotonic() - since > _REST_SECONDS:
-            self._given_back = since
+        if since is not None and since != self._released and time.monotonic() - since > _IDLE_SECONDS:
+            self._released = since
             release_memory()
 
     def analyze(self, data: bytes, options: Options | None = None, *, annotated: bool = True) -> Analysis:
-        """The faces in the bytes of a JPEG, PNG, WebP or BMP; with `annotated`, the picture with the faces marked too.
+        """Find and describe the faces in an encoded JPEG, PNG, WebP or BMP. With `annotated`, also draw them.
 
-        An answer that the cache knows takes no slot and no wait.
+        A cached result needs no slot.
 
         Raises:
-            RequestError: the bytes are no picture, too large a picture or a damaged one.
-            BusyError: every slot is taken, and too many wait or the wait took too long.
+            RequestError: the bytes are not an image, damaged, or the image is too large.
+            BusyError: every slot is held, and the queue is full or the wait was too long.
         """
         options = options or Options()
-        # Before the cache too: what it knows may come from a worker with other limits.
+        # Checked before the cache, whose results may come from a worker with other limits.
         header = inspect(data, self.settings.max_image_pixels)
         if self.cache is None:
-            return self._work(data, header, options, annotated=annotated)
+            return self._analyze_in_slot(data, header, options, annotated=annotated)
         timings = Timings()
         key = self.cache.key(data, options, annotated=annotated)
-        known = self.cache.get(key)
+        cached = self.cache.get(key)
         timings.record("cache")
-        if known is not None:
-            return replace(known, seconds=timings.seconds)
-        analysis = self._work(data, header, options, annotated=annotated)
+        if cached is not None:
+            return replace(cached, seconds=timings.seconds)
+        analysis = self._analyze_in_slot(data, header, options, annotated=annotated)
         self.cache.put(key, analysis)
         return replace(analysis, seconds={**timings.seconds, **analysis.seconds})
 
@@ -152,8 +152,8 @@ class Engine:
         a face.
 
         Raises:
-            RequestError: the bytes are no picture, too large a picture or a damaged one.
-            BusyError: every slot is taken, and too many wait or the wait took too long.
+            RequestError: the bytes are not an image, damaged, or the image is too large.
+            BusyError: every slot is held, and the queue is full or the wait was too long.
         """
         options = options or AnonymizeOptions()
         header = inspect(data, self.settings.max_image_pixels)
@@ -171,11 +171,10 @@ class Engine:
         return Anonymized(photo.width, photo.height, header.format, plan.faces, picture, seconds)
 
     def enhance(self, data: bytes, progress: Progress = no_progress) -> Enhanced:
-        """A picture enlarged by the net of `VISAGE_SUPERRES_PACK`, as `Enhancer.enhance` does it, in these slots."""
+        """Enhance an image as `Enhancer.enhance` does, in the slots of this engine."""
         return self.enhancer.enhance(data, progress)
 
-    def _work(self, data: bytes, header: ImageHeader, options: Options, *, annotated: bool) -> Analysis:
-        """Answer a photo in a slot."""
+    def _analyze_in_slot(self, data: bytes, header: ImageHeader, options: Options, *, annotated: bool) -> Analysis:
         with self._slot() as (analyzer, waited):
             timings = Timings()
             photo = decode_for(options.detail, data, header)
@@ -186,7 +185,7 @@ class Engine:
 
     @contextmanager
     def _slot(self) -> Iterator[tuple[Analyzer, float]]:
-        """Hold a slot: its analyzer, and the seconds that were waited for it."""
+        """Hold a slot; yields its analyzer and the seconds of the wait."""
         with self.admission.slot() as waited:
             analyzer = self._free.get()
             try:

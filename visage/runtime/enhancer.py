@@ -1,4 +1,4 @@
-"""Pictures enlarged under a memory limit, one at a time. Usable as a library, without HTTP and without nets for faces.
+"""Enhance images within a memory limit, one at a time. Usable as a library, without HTTP and without nets for faces.
 
 with open("photo.jpg", "rb") as file:
     enhanced = Enhancer(Settings()).enhance(file.read())
@@ -13,7 +13,7 @@ import cv2
 
 from visage.enhance.net import EnhanceNet
 from visage.enhance.results import Enhanced
-from visage.enhance.tiles import Progress, cut, enlarge, no_progress
+from visage.enhance.tiling import Progress, Tiling, enhance_in_tiles, no_progress
 from visage.errors import BusyError, QueueFull, SettingsError
 from visage.images.decoding import decode, inspect
 from visage.images.encoding import encode_as
@@ -22,138 +22,138 @@ from visage.runtime.admission import Admission
 from visage.settings import BUNDLED_MODELS, Settings
 from visage.timings import Timings
 
-# A tile's side over its overlap, where nobody knows better: a tile amid others is shown an eighth more pixels than it
-# keeps.
-_SIDE_OVER_OVERLAP = 30
+# The side of a tile divided by the overlap, unless settings or pack set the side: a tile inside an image then has an
+# eighth more pixels than its kept part.
+_SIDE_PER_OVERLAP = 30
 
-# The least of it, whatever memory there is: what is shown of a smaller tile is mostly its neighbours.
-_LEAST_OVER_OVERLAP = 4
+# The smallest ratio, whatever the memory limit: in smaller tiles most pixels belong to their neighbours.
+_MIN_SIDE_PER_OVERLAP = 4
 
-# The least side that is chosen, in pixels: below it a net's layers cost more than what they work on.
-_LEAST_SIDE = 64
+# The smallest side that is chosen, in pixels: below it, the overhead of the layers exceeds their work.
+_MIN_SIDE = 64
 
 
 class Enhancer:
-    """One net, for one picture at a time.
+    """One net, for one image at a time.
 
-    Each tile takes a slot, like a photo, when its turn comes: photos go in between, and two slots are never both at
-    work on enlargements. As many pictures wait for their turn as half of the photos that may wait for a slot.
+    Each tile takes a slot in the order of arrival, so photos are processed in between, and images never take two slots.
+    The enhancement queue is half as long as the photo queue.
     """
 
     def __init__(self, settings: Settings, admission: Admission | None = None) -> None:
-        """Load the net of the pack that `settings` name; with `admission`, work in its slots.
+        """Load the net of the pack that `settings` select. With `admission`, use its slots.
 
         Raises:
-            PackError: the pack is missing, incomplete, altered or not what its manifest says, or does not enlarge.
+            PackError: the pack is missing, incomplete, altered, does not fit its manifest, or has no such net.
             SettingsError: the tile, or the memory for it, is too small for the overlap.
         """
         self.pack = find_enhance_pack(settings)
         self._settings = settings
-        self._admission = admission or Admission(1, settings.queue, settings.wait_seconds)
-        self._line = Admission(1, (settings.queue + 1) // 2, settings.wait_seconds)
+        self._slots = admission or Admission(1, settings.queue, settings.wait_seconds)
+        self._images = Admission(1, (settings.queue + 1) // 2, settings.wait_seconds)
         self._net = EnhanceNet(self.pack.enhance)
-        self._overlap = self._net.overlap if settings.overlap is None else settings.overlap
-        self._margin = min(self._net.padding, self._overlap)
-        self._least_side = max(1, _LEAST_OVER_OVERLAP * self._overlap)
-        self._side = settings.tile or self._chosen_side()
-        if self._side < self._least_side:
-            raise SettingsError(
-                f"VISAGE_TILE is {self._side}; for an overlap of {self._overlap} it must be {self._least_side} or more."
-            )
-        # What the last picture took, from its turn on: all that is known of those to come. At first nothing is.
+        self._tiling = _tiling(settings, self.pack, self._net)
+        # How long the last image took, without its time in the queue: the estimate for the next one. At first unknown.
         self.expected_seconds = 0.0
 
     def check(self) -> None:
-        """Run the net once, on as little as it takes.
+        """Run the net on one pixel.
 
         Raises:
-            PackError: the net does not run as its manifest says.
+            PackError: the net does not fit its manifest.
         """
         self._net.check()
 
     def enhance(self, data: bytes, progress: Progress = no_progress) -> Enhanced:
-        """A JPEG, PNG, WebP or BMP enlarged, in the same format, upright; `progress` is told after every tile.
+        """Enhance an encoded JPEG, PNG, WebP or BMP. The result has the same format and is upright.
 
-        It is told before the first, too, and what it raises ends it. Nothing of the file but its pixels is taken over;
-        transparency is laid on white.
+        `progress` is called before the first tile and after each; an exception that it raises ends the work. The result
+        has no metadata, and transparent pixels become white.
 
         Raises:
-            RequestError: the bytes are no picture, a damaged one, or one that would become too large.
-            BusyError: another picture is being enlarged, and too many wait for that or for too long.
+            RequestError: the bytes are not an image, damaged, or the result would be too large.
+            BusyError: another image is being enhanced, and the queue is full or the wait was too long.
         """
-        most = min(self._settings.max_enhance_pixels, self._settings.max_image_pixels)
-        header = inspect(data, most, self._net.scale)
-        with self._only_one() as stood:
-            waits = [stood]
-            turn = partial(self._turn, waits)
+        max_pixels = min(self._settings.max_enhance_pixels, self._settings.max_image_pixels)
+        header = inspect(data, max_pixels, self._net.scale)
+        with self._image_slot() as waited:
+            waits = [waited]
+            slot = partial(self._slot, waits)
             timings = Timings()
-            with turn():
+            with slot():
                 photo = decode(data, header)
             timings.record("decode")
-            tiles = cut(photo.width, photo.height, self._side, self._overlap, self._margin)
             try:
-                enlarged = enlarge(self._net, photo.pixels, tiles, self._margin, turn=turn, progress=progress)
+                enhanced = enhance_in_tiles(self._net, photo.pixels, self._tiling, slot=slot, progress=progress)
             finally:
-                with turn():
-                    self._net.let_go()
+                with slot():
+                    self._net.release_memory()
             timings.record("enlarge")
-            # In no slot: for 50 megapixels of WebP this takes 14 s, and no photo is to wait for that.
-            picture = encode_as(header.format, enlarged)
+            # Without a slot: 50 megapixels of WebP take 14 s, and photos must not wait for that.
+            picture = encode_as(header.format, enhanced)
             timings.record("encode")
-        _, first, *later = waits
+        _, decode_wait, *tile_waits = waits
         seconds = timings.seconds
         self.expected_seconds = sum(seconds.values())
-        seconds["decode"] -= first
-        seconds["enlarge"] -= sum(later)
-        height, width = enlarged.shape[:2]
+        seconds["decode"] -= decode_wait
+        seconds["enlarge"] -= sum(tile_waits)
+        height, width = enhanced.shape[:2]
         return Enhanced(width, height, header.format, self._net.scale, picture, seconds | {"wait": sum(waits)})
 
     @contextmanager
-    def _only_one(self) -> Iterator[float]:
-        """Be the one whose picture is enlarged; yields the seconds that were waited for that."""
+    def _image_slot(self) -> Iterator[float]:
+        """Wait until no other image is being enhanced; yields the seconds of the wait."""
         with ExitStack() as stack:
             try:
-                stood = stack.enter_context(self._line.slot())
+                waited = stack.enter_context(self._images.slot())
             except BusyError as error:
                 raise self._busy(error) from None
-            yield stood
+            yield waited
 
     def _busy(self, error: BusyError) -> BusyError:
-        """The same of pictures that are enlarged, which take longer than photos."""
-        seconds = max(1, math.ceil(self.expected_seconds * (1 + self._line.waiting)))
-        reason = "as many wait as may" if isinstance(error, QueueFull) else "that did not come to its end in time"
-        return type(error)(f"Another picture is being enlarged, and {reason}; try again in {seconds} s.", seconds)
+        """The same error with the retry time of enhancements, which take longer than photos."""
+        seconds = max(1, math.ceil(self.expected_seconds * (1 + self._images.waiting)))
+        reason = "the queue is full" if isinstance(error, QueueFull) else "it did not finish in time"
+        return type(error)(f"Another image is being enhanced, and {reason}; try again in {seconds} s.", seconds)
 
     @contextmanager
-    def _turn(self, waits: list[float]) -> Iterator[None]:
-        """Hold a slot, after whoever waits for one by now."""
-        with self._admission.slot(background=True) as waited:
+    def _slot(self, waits: list[float]) -> Iterator[None]:
+        """Hold a slot in the background, and add the seconds of the wait to `waits`."""
+        with self._slots.slot(background=True) as waited:
             waits.append(waited)
             cv2.setNumThreads(self._settings.opencv_threads)
             yield
 
-    def _chosen_side(self) -> int:
-        """What the net is fastest with, or what the overlap makes worth its while, as far as there is memory for it."""
-        most = math.isqrt(self._settings.tile_bytes // self._net.bytes_a_pixel())
-        if most < self._least_side:
-            needed = self._least_side**2 * self._net.bytes_a_pixel()
-            raise SettingsError(
-                f"VISAGE_TILE_BYTES is {self._settings.tile_bytes}; for an overlap of {self._overlap} the net of "
-                f"{self.pack.name} needs {needed} or more. Give it that, or a smaller VISAGE_OVERLAP."
-            )
-        best = self._net.tile or max(_LEAST_SIDE, _SIDE_OVER_OVERLAP * self._overlap)
-        return max(min(most, best), self._least_side)
-
 
 def find_enhance_pack(settings: Settings) -> Pack:
-    """The pack that `settings` name; by default that of the repo, even if one of that name stands before it.
+    """The pack that `settings` select. The default is the bundled one, if a pack of its name has no such net.
 
     Raises:
-        PackError: it is missing, badly described or does not enlarge.
+        PackError: the pack is missing, has an invalid manifest, or has no super-resolution net.
     """
     pack = find_pack(settings.enhance_pack, settings.models_dir)
     if pack.enhancement is None and settings.enhance_pack == Settings.enhance_pack:
         pack = find_pack(settings.enhance_pack, BUNDLED_MODELS)
-    # Asked for now, so that one that does not enlarge is found by whoever starts, not by the first picture.
+    # Raises here, at the start, rather than for the first image.
     _ = pack.enhance
     return pack
+
+
+def _tiling(settings: Settings, pack: Pack, net: EnhanceNet) -> Tiling:
+    """The tiles by settings, pack and memory limit, in this order of precedence."""
+    overlap = net.overlap if settings.overlap is None else settings.overlap
+    min_side = max(1, _MIN_SIDE_PER_OVERLAP * overlap)
+    side = settings.tile
+    if side is None:
+        bytes_per_pixel = net.bytes_per_pixel()
+        max_side = math.isqrt(settings.tile_bytes // bytes_per_pixel)
+        if max_side < min_side:
+            raise SettingsError(
+                f"VISAGE_TILE_BYTES is {settings.tile_bytes}; for an overlap of {overlap} the net of {pack.name} needs "
+                f"{min_side**2 * bytes_per_pixel} or more. Increase it, or decrease VISAGE_OVERLAP."
+            )
+        best_side = net.tile or max(_MIN_SIDE, _SIDE_PER_OVERLAP * overlap)
+        side = max(min(max_side, best_side), min_side)
+    if side < min_side:
+        raise SettingsError(f"VISAGE_TILE is {side}; for an overlap of {overlap} it must be {min_side} or more.")
+    return Tiling(side, overlap, min(net.padding, overlap))
