@@ -1,4 +1,4 @@
-"""Pictures: whatever the bytes, they are refused in words or become no more pixels than their header said."""
+"""Fuzz target for image decoding: any bytes are rejected with an error, or decoded to the size in their header."""
 
 import zlib
 from random import Random
@@ -23,15 +23,15 @@ from tests.support.pictures import (
 from visage.errors import RequestError
 from visage.images.decoding import decode, inspect
 
-# Small, so that a decoder that takes much memory takes it without need.
-MOST_PIXELS = 4_000_000
+# Small, so that a decoder that uses much memory does so without need.
+MAX_PIXELS = 4_000_000
 
-# So little that most are reduced as far as can be.
+# Pixels: so few that most images are decoded at the smallest scale.
 MIN_SIDE = 8
 
 _PHOTO = gradient(41, 67)
 _GREY = _PHOTO[..., 0].copy()
-_SEE_THROUGH = np.dstack([_PHOTO, _GREY])
+_TRANSPARENT = np.dstack([_PHOTO, _GREY])
 _JPEG = encode(_PHOTO, "JPEG")
 
 SEEDS: tuple[bytes, ...] = (
@@ -44,17 +44,17 @@ SEEDS: tuple[bytes, ...] = (
     many_scans_jpeg(10),
     *(with_exif(_JPEG, exif(orientation)) for orientation in range(1, 9)),
     *(encode(_PHOTO, "PNG", mode) for mode in ("1", "L", "P", "RGB", "RGBA", "LA")),
-    encode(_SEE_THROUGH, "PNG", exif=exif(6, ">")),
+    encode(_TRANSPARENT, "PNG", exif=exif(6, ">")),
     encode_16_bit(_PHOTO),
-    encode_16_bit(_SEE_THROUGH),
+    encode_16_bit(_TRANSPARENT),
     png(1, 1, 8, 2, b"\0\1\2\3", png_chunk(b"tRNS", bytes(6))),
     animation("PNG", _PHOTO, _PHOTO[::-1]),
     broken_animation(),
     greedy_png(b"IDAT"),
     encode(_PHOTO, "WEBP"),
-    encode(_SEE_THROUGH, "WEBP"),
+    encode(_TRANSPARENT, "WEBP"),
     encode(_PHOTO, "WEBP", lossless=True),
-    encode(_SEE_THROUGH, "WEBP", lossless=True, exif=exif(6)),
+    encode(_TRANSPARENT, "WEBP", lossless=True, exif=exif(6)),
     animation("WEBP", _PHOTO, _PHOTO[::-1]),
     *(encode(_PHOTO, "BMP", mode) for mode in ("1", "L", "P", "RGB")),
     *(bmp(16, 16, depth, 0, bytes(range(256)) * 4, bytes(64) if depth <= 4 else b"") for depth in (4, 16, 24, 32)),
@@ -63,33 +63,33 @@ SEEDS: tuple[bytes, ...] = (
 )
 
 
-def changed(random: Random, picture: bytes) -> bytes:
-    """Another picture, made from this one; many a damaged PNG gets right checksums, so that it is read further."""
-    other = mutated(random, picture, SEEDS) if picture else random.choice(SEEDS)
-    return _with_checksums(other) if other.startswith(b"\x89PNG") and random.random() < 0.7 else other
+def mutate(random: Random, picture: bytes) -> bytes:
+    """Mutate an image. Most PNGs get correct checksums, so that the decoder reads past the first damage."""
+    result = mutated(random, picture, SEEDS) if picture else random.choice(SEEDS)
+    return _with_checksums(result) if result.startswith(b"\x89PNG") and random.random() < 0.7 else result
 
 
 def _with_checksums(picture: bytes) -> bytes:
-    """The PNG with the checksum of each chunk that is there as a whole set right."""
-    whole, at = bytearray(picture), 8
-    while (end := at + 8 + int.from_bytes(whole[at : at + 4])) + 4 <= len(whole):
-        whole[end : end + 4] = zlib.crc32(whole[at + 4 : end]).to_bytes(4)
-        at = end + 4
-    return bytes(whole)
+    """The PNG with a correct checksum in each complete chunk."""
+    result, start = bytearray(picture), 8
+    while (end := start + 8 + int.from_bytes(result[start : start + 4])) + 4 <= len(result):
+        result[end : end + 4] = zlib.crc32(result[start + 4 : end]).to_bytes(4)
+        start = end + 4
+    return bytes(result)
 
 
 def check(data: bytes) -> None:
-    """Read `data` as the service would, whole and reduced.
+    """Decode `data` as the service does, at full and at reduced size.
 
     Raises:
-        AssertionError: the picture is not what its header said.
-        Exception: any other than a refusal.
+        AssertionError: the result differs from the header.
+        Exception: any error other than a RequestError.
     """
     try:
-        header = inspect(data, MOST_PIXELS)
+        header = inspect(data, MAX_PIXELS)
     except RequestError:
         return
-    assert header.width * header.height <= MOST_PIXELS, header
+    assert header.width * header.height <= MAX_PIXELS, header
     for min_side in (None, MIN_SIDE):
         try:
             photo = decode(data, header, min_side)

@@ -1,7 +1,7 @@
-"""`make fuzz`: every target for its share of the time; what fails is left in runs/fuzz, one file a finding.
+"""`make fuzz`: runs every target for its share of the time, and stores each finding as a file in runs/fuzz.
 
-A finding becomes a test by being copied into tests/fuzz/crashes, into the folder of its target. What breaks the
-contract is printed, with the command that does it again.
+Copy a finding into the folder of its target in tests/fuzz/crashes to make it a test. A violation of the API contract is
+printed with the command that repeats it.
 """
 
 import importlib
@@ -16,30 +16,30 @@ from tests.support.paths import ROOT
 
 FOLDER = ROOT / "runs" / "fuzz"
 
-# Parts of the time.
+# Fractions of the time. The test of the API contract takes the rest.
 SHARES = {"pictures": 0.5, "wire": 0.2}
 
-# A sound picture of the largest size that the target allows takes 150, with all of Python.
-MOST_MEGABYTES = 400
+# A valid image of MAX_PIXELS takes 150 MB, including Python.
+MAX_MEGABYTES = 400
 
-MOST_SECONDS_AN_INPUT = 10
+MAX_SECONDS_PER_INPUT = 10
 
-MOST_BYTES = 100_000
+MAX_INPUT_BYTES = 100_000
 
 
 def main() -> None:
     seconds = int(sys.argv[1])
     end = time.monotonic() + seconds
-    passed = [_search(name, max(1, round(share * seconds))) for name, share in SHARES.items()]
-    passed.append(_hold_to_the_contract(end - time.monotonic()))
+    passed = [_run_target(name, max(1, round(share * seconds))) for name, share in SHARES.items()]
+    passed.append(_test_contract(end - time.monotonic()))
     while all(passed) and (left := end - time.monotonic()) > 0:
-        passed.append(_hold_to_the_contract(left))
+        passed.append(_test_contract(left))
     if not all(passed):
-        sys.exit(f"There are findings in {FOLDER.relative_to(ROOT)}.")
+        sys.exit(f"Findings are in {FOLDER.relative_to(ROOT)}.")
 
 
-def _search(name: str, seconds: int) -> bool:
-    """Run libFuzzer, in a process of its own: OpenCV may end it."""
+def _run_target(name: str, seconds: int) -> bool:
+    """Run libFuzzer in a process of its own, because OpenCV can crash it. Returns whether there were no findings."""
     target: Any = importlib.import_module(f"fuzz.{name}")
     corpus, findings, log = (FOLDER / name / part for part in ("corpus", "findings", "log"))
     shutil.rmtree(corpus, ignore_errors=True)
@@ -48,13 +48,13 @@ def _search(name: str, seconds: int) -> bool:
     for number, seed in enumerate(target.SEEDS):
         (corpus / f"seed-{number}").write_bytes(seed)
     command = [sys.executable, "-m", "fuzz.target", name, str(corpus), f"-artifact_prefix={findings}/"]
-    command += [f"-max_total_time={seconds}", f"-rss_limit_mb={MOST_MEGABYTES}"]
-    command += [f"-timeout={MOST_SECONDS_AN_INPUT}", f"-max_len={MOST_BYTES}"]
+    command += [f"-max_total_time={seconds}", f"-rss_limit_mb={MAX_MEGABYTES}"]
+    command += [f"-timeout={MAX_SECONDS_PER_INPUT}", f"-max_len={MAX_INPUT_BYTES}"]
     before = set(findings.iterdir())
-    silent = os.environ | {"OPENCV_LOG_LEVEL": "SILENT"}
+    environment = os.environ | {"OPENCV_LOG_LEVEL": "SILENT"}
     with log.open("w") as output:
         status = subprocess.run(
-            command, cwd=ROOT, env=silent, stdout=output, stderr=subprocess.STDOUT, check=False
+            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False
         ).returncode
     lines = log.read_text(errors="replace").splitlines()
     found = sorted(str(path.relative_to(ROOT)) for path in set(findings.iterdir()) - before)
@@ -65,10 +65,10 @@ def _search(name: str, seconds: int) -> bool:
     return False
 
 
-def _hold_to_the_contract(seconds: float) -> bool:
-    """Run the test of the contract with other cases than `make test`, about as many as there is time for."""
+def _test_contract(seconds: float) -> bool:
+    """Run the test of the API contract with new cases, about as many as fit into `seconds`."""
     cases = min(1000, max(20, round((seconds - 5) * 30)))
-    ended = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/integration/test_contract.py"],
         cwd=ROOT,
         env=os.environ | {"VISAGE_CONTRACT_CASES": str(cases)},
@@ -77,10 +77,10 @@ def _hold_to_the_contract(seconds: float) -> bool:
         errors="replace",
         check=False,
     )
-    if ended.returncode:
-        (FOLDER / "contract").write_text(ended.stdout)
-    print(f"contract: {ended.stdout if ended.returncode else ended.stdout.splitlines()[-1]}", flush=True)
-    return ended.returncode == 0
+    if finished.returncode:
+        (FOLDER / "contract").write_text(finished.stdout)
+    print(f"contract: {finished.stdout if finished.returncode else finished.stdout.splitlines()[-1]}", flush=True)
+    return finished.returncode == 0
 
 
 if __name__ == "__main__":

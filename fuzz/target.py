@@ -1,4 +1,4 @@
-"""One target under libFuzzer: `python -m fuzz.target pictures corpus -max_total_time=60`, with libFuzzer's options."""
+"""Runs one target under libFuzzer, with its options: `python -m fuzz.target pictures corpus -max_total_time=60`."""
 
 import importlib
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 import atheris
 
-# Loaded before anything is instrumented: only what is fuzzed shall guide the search.
+# Imported before instrumentation, so that only the code under test guides the search.
 import cv2
 import gunicorn.config  # type: ignore[import-untyped]  # noqa: F401
 import numpy  # noqa: F401
@@ -18,15 +18,15 @@ def main() -> None:
     with atheris.instrument_imports(include=["visage", "gunicorn.http"]):
         target: Any = importlib.import_module(f"fuzz.{name}")
 
-    def changed(data: bytes, most: int, seed: int) -> bytes:
+    def mutate(data: bytes, max_size: int, seed: int) -> bytes:
         random = Random(seed)
         if random.random() < 0.3:
-            return bytes(atheris.Mutate(data, most))
-        changed: bytes = target.changed(random, data)
-        return changed[:most]
+            return bytes(atheris.Mutate(data, max_size))
+        mutated: bytes = target.mutate(random, data)
+        return mutated[:max_size]
 
     cv2.setNumThreads(1)
-    atheris.Setup(sys.argv, target.check, custom_mutator=changed)
+    atheris.Setup(sys.argv, target.check, custom_mutator=mutate)
     atheris.Fuzz()
 
 

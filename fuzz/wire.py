@@ -1,4 +1,4 @@
-"""Requests as bytes: their end is found in whichever pieces they come, and where gunicorn's parser finds it."""
+"""Fuzz target for request framing: the end of a request does not depend on its pieces, and is that of gunicorn."""
 
 from itertools import pairwise
 from random import Random
@@ -27,21 +27,21 @@ SEEDS: tuple[bytes, ...] = (
 )
 
 _ENDS = (b"\r\n", b"\r", b"\n", b"\r\n\r\n", b"0\r\n\r\n", b"5\r\nhello\r\n", b"\r\n ")
-_SIGNS = (b";", b" ", b"\t", b", ", b"-1", b"0x5", b"+5", b"5_0", b"\xb2", b"\0", b"0" * 16, b"f" * 16)
+_SYMBOLS = (b";", b" ", b"\t", b", ", b"-1", b"0x5", b"+5", b"5_0", b"\xb2", b"\0", b"0" * 16, b"f" * 16)
 _WORDS = (b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"content_length", b"chunked", b"identity")
-_PARTS = (*_ENDS, *_SIGNS, *_WORDS, b"x" * 4096, b"x" * MAX_HEAD_BYTES)
+_PARTS = (*_ENDS, *_SYMBOLS, *_WORDS, b"x" * 4096, b"x" * MAX_HEAD_BYTES)
 
-# Of lines in a body, in bytes.
+# Bytes of a line in a body.
 _LONG_LINE = 4096
 
-# What has no more bytes is received byte by byte too.
-_MOST_PIECES = 512
+# Requests of at most this many bytes are also received byte by byte.
+_MAX_PIECES = 512
 
 _CONFIG = Config()
 
 
-def changed(random: Random, request: bytes) -> bytes:
-    """Another request, made from this one: parts of it deleted, doubled and moved, others put in."""
+def mutate(random: Random, request: bytes) -> bytes:
+    """Mutate a request: delete, copy, insert or replace parts of it."""
     data = bytearray(request or random.choice(SEEDS))
     for _ in range(random.choice((1, 1, 2, 4))):
         start = random.randrange(len(data) + 1)
@@ -60,28 +60,29 @@ def changed(random: Random, request: bytes) -> bytes:
 
 
 def check(data: bytes) -> None:
-    """Receive `data` at once, in few pieces and in many, and have gunicorn parse it.
+    """Receive `data` at once, in few pieces and in many, and compare with gunicorn's parser.
 
     Raises:
-        AssertionError: the pieces matter, a request does not stay complete, or gunicorn finds its end elsewhere.
+        AssertionError: the result depends on the pieces, a complete request becomes incomplete, or gunicorn finds
+            another end.
     """
-    at_once = _received([data])
-    # Every run has the same pieces for the same bytes, so that what fails once fails again.
+    at_once = _receive([data])
+    # Equal bytes have equal pieces in every run, so that a failure can be repeated.
     random = Random(data)
     edges = sorted({0, len(data), *(random.randrange(len(data) + 1) for _ in range(random.randrange(12)))})
-    step = len(data) // _MOST_PIECES + 1
-    for way in (edges, [*range(0, len(data), step), len(data)]):
-        framing = _received([data[start:end] for start, end in pairwise(way)])
-        assert (framing.complete, framing.body_bytes) == (at_once.complete, at_once.body_bytes), len(way)
+    step = len(data) // _MAX_PIECES + 1
+    for cuts in (edges, [*range(0, len(data), step), len(data)]):
+        framing = _receive([data[start:end] for start, end in pairwise(cuts)])
+        assert (framing.complete, framing.body_bytes) == (at_once.complete, at_once.body_bytes), len(cuts)
         assert framing.data == at_once.data
     if end := _end_by_gunicorn(data):
-        assert _received([data[:end]]).complete, end
-        # Of a longer line the end is not waited for: with that gunicorn takes it, without it is refused.
+        assert _receive([data[:end]]).complete, end
+        # Framing does not wait for the end of a longer line. gunicorn rejects the request if the end is missing.
         if max(map(len, data.split(b"\r\n"))) < _LONG_LINE:
-            assert not _received([data[: end - 1]]).complete, end
+            assert not _receive([data[: end - 1]]).complete, end
 
 
-def _received(pieces: list[bytes]) -> RequestFraming:
+def _receive(pieces: list[bytes]) -> RequestFraming:
     framing = RequestFraming()
     for piece in pieces:
         complete = framing.complete
@@ -91,7 +92,7 @@ def _received(pieces: list[bytes]) -> RequestFraming:
 
 
 def _end_by_gunicorn(data: bytes) -> int:
-    """How many bytes gunicorn reads as one whole request; 0 where it finds none."""
+    """The number of bytes that gunicorn reads as one complete request; 0 if it finds none."""
     parser = get_parser(_CONFIG, iter([data] if data else []), ("127.0.0.1", 1))
     try:
         request = next(parser)

@@ -1,4 +1,4 @@
-"""What fuzzing once found, each file again: `make fuzz` leaves such files, in the form that they have here."""
+"""The findings of earlier fuzzing, as `make fuzz` stores them, and its seeds."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ CHECKS = {"pictures": pictures.check, "wire": wire.check}
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*/*")), ids=lambda file: f"{file.parent.name}/{file.name}")
-def test_what_was_found_once_is_not_found_again(file: Path) -> None:
+def test_an_earlier_finding_no_longer_fails(file: Path) -> None:
     CHECKS[file.parent.name](file.read_bytes())
 
 
 @pytest.mark.parametrize("seed", [*pictures.SEEDS], ids=range(len(pictures.SEEDS)))
-def test_a_search_for_bad_pictures_begins_with_sound_ones(seed: bytes) -> None:
+def test_each_image_seed_passes(seed: bytes) -> None:
     pictures.check(seed)
 
 
 @pytest.mark.parametrize("seed", [*wire.SEEDS], ids=range(len(wire.SEEDS)))
-def test_a_search_for_bad_requests_begins_with_sound_ones(seed: bytes) -> None:
+def test_each_request_seed_passes(seed: bytes) -> None:
     wire.check(seed)
