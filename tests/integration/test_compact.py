@@ -1,4 +1,4 @@
-"""The pack that comes with Visage: a clone serves at once, and what the docs show is what it answers."""
+"""The pack `compact`: it is the default, its predictions on known photos, and the sample response in the docs."""
 
 import base64
 import io
@@ -28,7 +28,7 @@ from visage.settings import Settings
 
 Pixels = NDArray[np.uint8]
 
-# Eileen Collins, 36 years old when the photograph was taken: forehead to chin, cheek to cheek, marked by hand.
+# The face of Eileen Collins, then 36 years old, as x1, y1, x2, y2 in pixels: marked by hand, forehead to chin.
 FACE = (177, 65, 270, 178)
 
 
@@ -41,7 +41,7 @@ def compact_engine() -> Engine:
 
 @pytest.fixture(scope="module")
 def default_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A real gunicorn as a new user starts it, but for what the number of cores decides."""
+    """A real service with the default settings, but two workers and a long queue."""
     log = tmp_path_factory.mktemp("default_service") / "log"
     settings = {"WEB_CONCURRENCY": "2", "VISAGE_QUEUE": "64", "VISAGE_WAIT_SECONDS": "60"}
     with serving(log, Settings().pack, **settings) as service:
@@ -49,7 +49,7 @@ def default_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servic
 
 
 def tiled(astronaut: Pixels, columns: int, cell: int) -> bytes:
-    """A crowd: `columns` squared portraits of `cell` pixels a side, cut around the face, as PNG."""
+    """A PNG of `columns` x `columns` portraits of `cell` pixels a side."""
     portrait = Image.fromarray(astronaut[10:250, 100:340, ::-1]).resize((cell, cell), Image.Resampling.LANCZOS)
     return encode(np.tile(np.asarray(portrait)[..., ::-1], (columns, columns, 1)), "PNG")
 
@@ -59,25 +59,27 @@ def faces_of(answer: requests.Response) -> Any:
     return answer.json()["faces"]
 
 
-def test_it_is_the_pack_that_is_served_by_default() -> None:
+def test_it_is_the_default_pack() -> None:
     assert find_pack(Settings().pack).folder == ROOT / "models" / "compact"
 
 
-def test_it_takes_four_megabytes_at_most() -> None:
+def test_it_has_at_most_four_megabytes() -> None:
     assert sum(file.path.stat().st_size for file in find_pack("compact").files) <= 4_000_000
 
 
-def test_its_files_are_what_the_manifest_promises() -> None:
+def test_its_files_match_the_checksums_of_the_manifest() -> None:
     assert all(file.read() for file in find_pack("compact").files)
 
 
-def test_both_attribute_nets_are_fed_alike_so_that_a_crop_is_cut_once() -> None:
+def test_both_classifiers_share_their_preprocessing() -> None:
     pack = find_pack("compact")
 
     assert Classifier(pack.gender).preprocessing == Classifier(pack.age).preprocessing
 
 
-def test_the_astronaut_is_a_woman_in_her_thirties_or_nearly(default_service: Service, astronaut_png: bytes) -> None:
+def test_the_astronaut_is_classified_as_a_woman_of_about_36_years(
+    default_service: Service, astronaut_png: bytes
+) -> None:
     (face,) = faces_of(default_service.post(astronaut_png))
 
     marked = np.array([FACE], np.float32)
@@ -86,7 +88,7 @@ def test_the_astronaut_is_a_woman_in_her_thirties_or_nearly(default_service: Ser
     assert face["age"] in {"20-29", "30-39", "40-49"}
 
 
-def test_the_astronaut_is_marked_in_the_annotated_picture(
+def test_the_annotated_image_has_a_box_around_the_astronauts_face(
     default_service: Service, astronaut: Pixels, astronaut_png: bytes
 ) -> None:
     answer = default_service.post(astronaut_png).json()
@@ -105,7 +107,7 @@ def test_the_astronaut_is_marked_in_the_annotated_picture(
 
 @pytest.mark.parametrize(("columns", "cell"), [(2, 240), (4, 180), (6, 120), (10, 80)])
 @pytest.mark.parametrize("detail", [Detail.AUTO, Detail.HIGH])
-def test_every_astronaut_of_a_crowd_is_found_once(
+def test_every_face_of_a_crowd_is_found_once(
     compact_engine: Engine, astronaut: Pixels, columns: int, cell: int, detail: Detail
 ) -> None:
     faces = compact_engine.analyze(tiled(astronaut, columns, cell), Options(detail=detail)).faces
@@ -115,25 +117,27 @@ def test_every_astronaut_of_a_crowd_is_found_once(
     assert len(cells) == columns * columns
 
 
-def test_a_plain_portrait_takes_one_look(
+def test_a_plain_portrait_takes_one_detection_pass(
     compact_engine: Engine, astronaut_png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks: list[tuple[int, int]] = []
+    passes: list[tuple[int, int]] = []
     detect = FaceDetector.detect
 
-    def noted(self: FaceDetector, pixels: Pixels, size: tuple[int, int]) -> Detections:
-        looks.append(size)
+    def recorded(self: FaceDetector, pixels: Pixels, size: tuple[int, int]) -> Detections:
+        passes.append(size)
         return detect(self, pixels, size)
 
-    monkeypatch.setattr(FaceDetector, "detect", noted)
+    monkeypatch.setattr(FaceDetector, "detect", recorded)
 
     compact_engine.analyze(astronaut_png)
 
-    assert looks == [(480, 480)]
+    assert passes == [(480, 480)]
 
 
 @pytest.mark.parametrize("scale", [0.25, 0.5, 2, 4])
-def test_the_astronaut_is_a_woman_at_any_size(compact_engine: Engine, astronaut: Pixels, scale: float) -> None:
+def test_the_astronaut_is_classified_as_a_woman_at_any_size(
+    compact_engine: Engine, astronaut: Pixels, scale: float
+) -> None:
     side = round(512 * scale)
     resized = Image.fromarray(astronaut[..., ::-1]).resize((side, side), Image.Resampling.LANCZOS)
 
@@ -142,7 +146,7 @@ def test_the_astronaut_is_a_woman_at_any_size(compact_engine: Engine, astronaut:
     assert face.gender == "Female"
 
 
-def test_forty_requests_from_eight_connections_get_what_one_gets(default_service: Service, astronaut: Pixels) -> None:
+def test_forty_parallel_requests_get_the_same_faces_as_single_ones(default_service: Service, astronaut: Pixels) -> None:
     photos = [tiled(astronaut, columns, 100) for columns in (1, 2, 3, 5)]
     alone = [faces_of(default_service.post(photo)) for photo in photos]
 
@@ -153,7 +157,7 @@ def test_forty_requests_from_eight_connections_get_what_one_gets(default_service
     assert together == alone * 10
 
 
-def test_the_docs_show_what_is_answered(default_service: Service) -> None:
+def test_the_docs_show_the_actual_response(default_service: Service) -> None:
     sample = next(
         block for block in re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "api.md").read_text(), re.DOTALL)
     )
@@ -178,7 +182,7 @@ def test_the_docs_show_what_is_answered(default_service: Service) -> None:
         )
 
 
-def test_the_model_card_names_every_age_group_and_what_not_to_do() -> None:
+def test_the_model_card_names_every_age_group_the_data_and_forbidden_uses() -> None:
     card = (ROOT / "models" / "compact" / "MODEL_CARD.md").read_text()
 
     assert all(f"| {label} |" in card for label in find_pack("compact").age.labels)

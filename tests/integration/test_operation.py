@@ -1,4 +1,4 @@
-"""What operators see of a running service: metrics, logs, and where they are to be had."""
+"""What operators see of a running service: metrics and logs."""
 
 import json
 import socket
@@ -26,19 +26,19 @@ def service(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def metric(service: Service, name: str) -> float:
-    """The value of a series, 0 where there is none."""
+    """The value of a series; 0 if there is none."""
     lines = requests.get(service.url + "/metrics", timeout=60).text.splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == name)
 
 
 def last_line(service: Service) -> dict[str, Any]:
-    """The last request's; workers that have just started have lines of their own to add."""
+    """The log line of the last request."""
     *_, last = [line for line in service.log.read_text().splitlines() if '"event":"request"' in line]
     line: dict[str, Any] = json.loads(last)
     return line
 
 
-def test_slots_are_those_of_all_workers(service: Service) -> None:
+def test_slots_are_summed_over_all_workers(service: Service) -> None:
     # The first worker is ready before the second.
     assert wait_for(lambda: metric(service, "visage_slots") == 2)
 
@@ -46,14 +46,14 @@ def test_slots_are_those_of_all_workers(service: Service) -> None:
     assert metric(service, "visage_queue_length") == 0
 
 
-def test_the_pack_that_answers_is_named(service: Service) -> None:
+def test_the_pack_in_use_is_a_metric(service: Service) -> None:
     assert metric(service, 'visage_pack_info{pack="tiny",version="1"}') == 1
 
 
 @pytest.mark.parametrize(
     ("upload", "code"), [(b"GIF89a", "unsupported_type"), (b"\xff\xd8\xff\xe0", "undecodable_image")]
 )
-def test_refusals_are_counted_by_their_code(service: Service, upload: bytes, code: str) -> None:
+def test_rejections_are_counted_by_code(service: Service, upload: bytes, code: str) -> None:
     before = metric(service, f'visage_refusals_total{{code="{code}"}}')
 
     service.post(upload)
@@ -61,7 +61,7 @@ def test_refusals_are_counted_by_their_code(service: Service, upload: bytes, cod
     assert metric(service, f'visage_refusals_total{{code="{code}"}}') == before + 1
 
 
-def test_what_is_refused_before_it_has_a_route_is_counted_and_logged_too(service: Service) -> None:
+def test_early_rejections_are_counted_and_logged_too(service: Service) -> None:
     before = metric(service, 'visage_requests_total{route="unknown",status="431"}')
 
     answer = requests.get(service.url + "/healthz", headers={"X-Filler": "x" * 9000}, timeout=60)
@@ -71,7 +71,7 @@ def test_what_is_refused_before_it_has_a_route_is_counted_and_logged_too(service
     assert answer.headers["X-Request-ID"] in service.log.read_text()
 
 
-def test_a_request_is_one_line_with_its_id_status_stages_and_faces(service: Service, tiny_png: bytes) -> None:
+def test_a_request_is_logged_with_its_id_status_stages_and_faces(service: Service, tiny_png: bytes) -> None:
     answer = service.post(tiny_png)
 
     line = last_line(service)
@@ -81,7 +81,7 @@ def test_a_request_is_one_line_with_its_id_status_stages_and_faces(service: Serv
     assert 0 < sum(line["stages"].values()) <= line["milliseconds"] + 1
 
 
-def test_a_refusal_is_logged_with_its_code(service: Service) -> None:
+def test_a_rejection_is_logged_with_its_code(service: Service) -> None:
     service.post(b"GIF89a")
 
     assert (last_line(service)["status"], last_line(service)["code"]) == (415, "unsupported_type")
@@ -98,7 +98,7 @@ def test_the_log_has_no_file_name_and_no_address(service: Service, tiny_png: byt
     assert not any("127.0.0.1" in line for line in text.splitlines() if '"event":"request"' in line)
 
 
-def test_what_the_guard_covers_is_logged_and_counted_too(service: Service, tiny_png: bytes) -> None:
+def test_anonymized_photos_are_logged_and_counted_too(service: Service, tiny_png: bytes) -> None:
     before = metric(service, 'visage_stage_seconds_count{stage="cover"}')
 
     service.post(tiny_png, "/anonymize", detail="fast")
@@ -109,7 +109,7 @@ def test_what_the_guard_covers_is_logged_and_counted_too(service: Service, tiny_
     assert wait_for(lambda: metric(service, 'visage_stage_seconds_count{stage="cover"}') == before + 1)
 
 
-def test_the_log_has_addresses_where_they_are_asked_for(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
+def test_the_log_has_addresses_if_the_setting_asks_for_them(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1", VISAGE_LOG_ADDRESSES="true") as service:
         service.post(tiny_png)
 
@@ -122,7 +122,7 @@ def test_metrics_can_be_closed(tiny_pack: Path, tmp_path: Path) -> None:
         assert requests.get(service.url + "/healthz", timeout=60).status_code == 200
 
 
-def test_metrics_can_have_an_address_of_their_own(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
+def test_metrics_can_have_their_own_address(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
     own = f"127.0.0.1:{free_port()}"
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1", VISAGE_METRICS=own) as service:
         photo = {"image": tiny_png}
@@ -134,7 +134,7 @@ def test_metrics_can_have_an_address_of_their_own(tiny_pack: Path, tmp_path: Pat
         assert requests.get(f"http://{own}/healthz", timeout=60).status_code == 200
 
 
-def test_answers_out_of_the_cache_are_counted_and_take_no_stage_but_the_cache(
+def test_cached_results_are_counted_and_have_only_the_stage_cache(
     tiny_pack: Path, tmp_path: Path, tiny_png: bytes
 ) -> None:
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1", VISAGE_CACHE_BYTES="10000000") as service:
@@ -146,7 +146,7 @@ def test_answers_out_of_the_cache_are_counted_and_take_no_stage_but_the_cache(
     assert {**first, "timings_ms": None} == {**second, "timings_ms": None}
 
 
-def test_a_photo_that_is_turned_away_is_told_so_under_its_own_id_and_keeps_its_connection(
+def test_an_early_rejection_has_the_clients_request_id_and_keeps_the_connection(
     tiny_pack: Path, tmp_path: Path
 ) -> None:
     photo = encode(np.random.default_rng(1).integers(0, 256, (1500, 1500, 3), np.uint8), "BMP")
@@ -160,16 +160,16 @@ def test_a_photo_that_is_turned_away_is_told_so_under_its_own_id_and_keeps_its_c
                 answers = [session.post(url, files={"image": photo}, timeout=60) for _ in range(10)]
             return [(each.status_code, each.headers["X-Request-ID"], each.headers["Connection"]) for each in answers]
 
-        told = dict(enumerate(pool.map(ask, range(4))))
-        refused = [each for answers in told.values() for each in answers if each[0] == 429]
+        responses = dict(enumerate(pool.map(ask, range(4))))
+        rejected = [each for answers in responses.values() for each in answers if each[0] == 429]
 
-        assert all(each[1] == f"client-{number}" for number, answers in told.items() for each in answers)
-        assert refused
-        assert {each[2] for each in refused} == {"keep-alive"}
-        assert metric(service, 'visage_refusals_total{code="queue_full"}') == len(refused)
+        assert all(each[1] == f"client-{number}" for number, answers in responses.items() for each in answers)
+        assert rejected
+        assert {each[2] for each in rejected} == {"keep-alive"}
+        assert metric(service, 'visage_refusals_total{code="queue_full"}') == len(rejected)
 
 
-def test_a_photo_that_came_together_with_another_request_is_turned_away_once(tiny_pack: Path, tmp_path: Path) -> None:
+def test_a_pipelined_photo_is_rejected_once(tiny_pack: Path, tmp_path: Path) -> None:
     photo = encode(np.random.default_rng(1).integers(0, 256, (1500, 1500, 3), np.uint8), "BMP")
     settings = {"WEB_CONCURRENCY": "1", "VISAGE_QUEUE": "0"}
     health = b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -181,13 +181,13 @@ def test_a_photo_that_came_together_with_another_request_is_turned_away_once(tin
         for each in busy:
             each.result()
 
-        turned_away = [answer for answer in answers if answer.count(b"queue_full")]
-        assert turned_away
-        assert {answer.count(b"HTTP/1.1") for answer in turned_away} == {2}
+        rejected = [answer for answer in answers if answer.count(b"queue_full")]
+        assert rejected
+        assert {answer.count(b"HTTP/1.1") for answer in rejected} == {2}
 
 
 def exchange(service: Service, requests_in_one: bytes) -> bytes:
-    """All that is answered to these bytes until the service closes."""
+    """Everything that the service sends in response to these bytes."""
     with socket.create_connection(("127.0.0.1", int(service.url.rpartition(":")[2])), timeout=60) as client:
         client.sendall(requests_in_one)
         client.shutdown(socket.SHUT_WR)

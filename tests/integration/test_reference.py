@@ -1,4 +1,4 @@
-"""The real nets on real photographs: right faces, right genders, the same answer for every way to send a photo."""
+"""A pack of real nets on real photographs: faces, genders, orientations and parallel requests."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ from visage.packs.pack import read_pack
 from visage.runtime.engine import Engine
 from visage.settings import Settings
 
-# Where the faces are, marked by hand on a grid laid over each photograph: forehead to chin, cheek to cheek.
+# Faces as x1, y1, x2, y2 in pixels, marked by hand: forehead to chin, cheek to cheek.
 MEN = {
     "biden.jpg": [(440, 170, 720, 580)],
     "obama.jpg": [(370, 90, 610, 430)],
@@ -29,7 +29,7 @@ MEN = {
     "two_people.jpg": [(228, 20, 392, 226), (785, 40, 945, 255)],
 }
 
-# A girl who looks aside, in the lower right corner of obama_and_biden.jpg.
+# A girl in profile in the lower right corner of obama_and_biden.jpg.
 GIRL = (1640, 1040, 1790, 1230)
 
 
@@ -40,8 +40,8 @@ def engine(reference_pack: Path) -> Engine:
     return engine
 
 
-def overlap(face: Face, marked: tuple[int, int, int, int]) -> float:
-    """Shared area over united area."""
+def iou(face: Face, marked: tuple[int, int, int, int]) -> float:
+    """Intersection over union of a face and a marked box."""
     box = face.box
     width = min(box.x2, marked[2]) - max(box.x1, marked[0])
     height = min(box.y2, marked[3]) - max(box.y1, marked[1])
@@ -50,39 +50,39 @@ def overlap(face: Face, marked: tuple[int, int, int, int]) -> float:
 
 
 @pytest.mark.parametrize("name", MEN)
-def test_each_man_is_found_once_and_nothing_else_by_a_quick_look(engine: Engine, photos: Path, name: str) -> None:
+def test_detail_fast_finds_each_man_once_and_nothing_else(engine: Engine, photos: Path, name: str) -> None:
     faces = engine.analyze((photos / name).read_bytes(), Options(detail=Detail.FAST)).faces
 
     assert len(faces) == len(MEN[name])
     for marked in MEN[name]:
-        assert max(overlap(face, marked) for face in faces) > 0.6
+        assert max(iou(face, marked) for face in faces) > 0.6
 
 
-def test_a_girl_in_the_background_is_found_by_the_default_look(engine: Engine, photos: Path) -> None:
+def test_the_default_detail_finds_a_girl_in_the_background(engine: Engine, photos: Path) -> None:
     faces = engine.analyze((photos / "obama_and_biden.jpg").read_bytes()).faces
 
     assert len(faces) == 3
-    assert overlap(faces[2], GIRL) > 0.6
+    assert iou(faces[2], GIRL) > 0.6
 
 
 @pytest.mark.parametrize("name", MEN)
-def test_the_men_are_told_as_grown_men(engine: Engine, photos: Path, name: str) -> None:
+def test_the_men_are_classified_as_adult_men(engine: Engine, photos: Path, name: str) -> None:
     faces = engine.analyze((photos / name).read_bytes()).faces
 
-    men = [face for face in faces if any(overlap(face, marked) > 0.6 for marked in MEN[name])]
+    men = [face for face in faces if any(iou(face, marked) > 0.6 for marked in MEN[name])]
     assert len(men) == len(MEN[name])
     assert {face.gender for face in men} == {"Male"}
     assert all(face.age_range[0] >= 25 for face in men)
 
 
-def test_the_girl_is_told_as_female(engine: Engine, photos: Path) -> None:
+def test_the_girl_is_classified_as_female(engine: Engine, photos: Path) -> None:
     faces = engine.analyze((photos / "obama_and_biden.jpg").read_bytes()).faces
 
-    assert max(faces, key=lambda face: overlap(face, GIRL)).gender == "Female"
+    assert max(faces, key=lambda face: iou(face, GIRL)).gender == "Female"
 
 
 def tight_portrait(photos: Path) -> bytes:
-    """A face that fills its picture but for a fifth of its size on each side."""
+    """A PNG of a face with margins of a fifth of its size."""
     with Image.open(photos / "obama.jpg") as portrait:
         picture = io.BytesIO()
         portrait.crop((327, 9, 648, 493)).save(picture, "PNG")
@@ -94,31 +94,31 @@ def test_a_tight_portrait_is_one_face(engine: Engine, photos: Path, detail: Deta
     assert len(engine.analyze(tight_portrait(photos), Options(detail=detail)).faces) == 1
 
 
-def test_the_official_prior_steps_see_two_faces_in_a_tight_portrait(
+def test_the_official_prior_steps_find_two_faces_in_a_tight_portrait(
     reference_pack: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = tight_portrait(photos)
     pixels = decode(data, inspect(data, 10**8)).pixels
-    mended = FaceDetector(read_pack(reference_pack).face)
+    corrected = FaceDetector(read_pack(reference_pack).face)
     monkeypatch.setattr("visage.nets.detector.correct_prior_steps", lambda prototxt: prototxt)
     official = FaceDetector(read_pack(reference_pack).face)
 
     faces = {
         name: (net.detect(pixels, (300, 300)).confidences > 0.5).sum()
-        for name, net in (("mended", mended), ("official", official))
+        for name, net in (("corrected", corrected), ("official", official))
     }
 
-    assert faces == {"mended": 1, "official": 2}
+    assert faces == {"corrected": 1, "official": 2}
 
 
 def collage(photos: Path, columns: int, cell: int) -> NDArray[np.uint8]:
-    """`columns` squared small copies of a one-face photo, (columns * cell, columns * cell, 3) RGB."""
+    """`columns` x `columns` copies of a photo with one face: `(columns * cell, columns * cell, 3) uint8 RGB`."""
     with Image.open(photos / "obama.jpg") as portrait:
         square = np.asarray(portrait.crop((145, 0, 845, 700)).resize((cell, cell), Image.Resampling.LANCZOS))
     return np.tile(square, (columns, columns, 1))
 
 
-def test_small_faces_are_found_by_looking_closer(engine: Engine, photos: Path) -> None:
+def test_finer_detection_passes_find_small_faces(engine: Engine, photos: Path) -> None:
     picture = io.BytesIO()
     Image.fromarray(collage(photos, columns=8, cell=100)).save(picture, "PNG")
 
@@ -127,18 +127,18 @@ def test_small_faces_are_found_by_looking_closer(engine: Engine, photos: Path) -
     assert counts == {"fast": 0, "auto": 64, "high": 64}
 
 
-def test_mending_the_prior_steps_leaves_the_file_alone(reference_pack: Path) -> None:
+def test_correcting_the_prior_steps_does_not_change_the_file(reference_pack: Path) -> None:
     spec = read_pack(reference_pack).face
     official = spec.prototxt.read()
 
-    mended = correct_prior_steps(official)
+    corrected = correct_prior_steps(official)
 
-    assert official.count(b"step:") - mended.count(b"step:") == 2
+    assert official.count(b"step:") - corrected.count(b"step:") == 2
     assert spec.prototxt.read() == official
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_turned_photo_gives_the_same_faces(engine: Engine, photos: Path, orientation: int) -> None:
+def test_every_exif_orientation_gives_the_same_faces(engine: Engine, photos: Path, orientation: int) -> None:
     transpositions = [
         None,
         Image.Transpose.FLIP_LEFT_RIGHT,
@@ -156,12 +156,12 @@ def test_a_turned_photo_gives_the_same_faces(engine: Engine, photos: Path, orien
         stored = stored.transpose(transposition)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    turned, plain = io.BytesIO(), io.BytesIO()
-    stored.save(turned, "PNG", exif=exif.tobytes())
+    rotated, plain = io.BytesIO(), io.BytesIO()
+    stored.save(rotated, "PNG", exif=exif.tobytes())
     with Image.open(photos / "two_people.jpg") as upright:
         upright.save(plain, "PNG")
 
-    analysis = engine.analyze(turned.getvalue())
+    analysis = engine.analyze(rotated.getvalue())
 
     assert (analysis.width, analysis.height) == (1126, 661)
     assert analysis.faces == engine.analyze(plain.getvalue()).faces
@@ -172,7 +172,7 @@ def faces_of(answer: requests.Response) -> Any:
     return answer.json()["faces"]
 
 
-def test_two_requests_at_once_get_what_one_gets(reference_service: Service, photos: Path) -> None:
+def test_two_parallel_requests_get_the_same_faces_as_a_single_one(reference_service: Service, photos: Path) -> None:
     photo = (photos / "two_people.jpg").read_bytes()
     alone = faces_of(reference_service.post(photo))
 
@@ -182,7 +182,7 @@ def test_two_requests_at_once_get_what_one_gets(reference_service: Service, phot
     assert together == [alone, alone]
 
 
-def test_forty_requests_from_eight_connections_get_what_one_gets(reference_service: Service, photos: Path) -> None:
+def test_forty_parallel_requests_get_the_same_faces_as_single_ones(reference_service: Service, photos: Path) -> None:
     contents = [path.read_bytes() for path in sorted(photos.glob("*.jpg"))]
     alone = [faces_of(reference_service.post(content)) for content in contents]
 

@@ -1,4 +1,4 @@
-"""The service as its operators run it: start, failing start, stop, and answers under parallel requests."""
+"""The service as its operators run it: start, failed start, reload, stop, and parallel requests."""
 
 import os
 import signal
@@ -22,11 +22,11 @@ from tests.support.service import Service, free_port, serving
 from tests.support.tiny_pack import write_tiny_pack
 from tests.support.waiting import wait_for
 
-COVERED = 'visage_stage_seconds_count{stage="cover"}'
+ANONYMIZED = 'visage_stage_seconds_count{stage="cover"}'
 
 
 def start(pack: Path | str, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run a start that is expected to fail."""
+    """Start the service; it is expected to fail."""
     return subprocess.run(
         [sys.executable, *(command or ("app.py",))],
         cwd=ROOT,
@@ -49,7 +49,7 @@ def test_the_service_answers_a_photo(service: Service, tiny_png: bytes) -> None:
     assert len(faces(answer)) == 3
 
 
-def test_two_requests_at_once_get_what_one_gets(service: Service, tiny_png: bytes) -> None:
+def test_two_parallel_requests_get_the_same_faces_as_a_single_one(service: Service, tiny_png: bytes) -> None:
     alone = faces(service.post(tiny_png))
 
     with ThreadPoolExecutor(2) as pool:
@@ -58,7 +58,7 @@ def test_two_requests_at_once_get_what_one_gets(service: Service, tiny_png: byte
     assert together == [alone, alone]
 
 
-def test_forty_requests_from_eight_connections_get_what_one_gets(
+def test_forty_parallel_requests_get_the_same_faces_as_single_ones(
     service: Service, tiny_png: bytes, tiny_jpeg: bytes
 ) -> None:
     alone = {photo: service.post(photo, annotated="false").json()["faces"] for photo in (tiny_png, tiny_jpeg)}
@@ -70,7 +70,7 @@ def test_forty_requests_from_eight_connections_get_what_one_gets(
     assert together == [alone[photo] for photo in photos]
 
 
-def test_every_answer_has_its_own_request_id(service: Service) -> None:
+def test_every_response_has_its_own_request_id(service: Service) -> None:
     ids = {requests.get(service.url + "/healthz", timeout=60).headers["X-Request-ID"] for _ in range(20)}
 
     assert len(ids) == 20
@@ -80,23 +80,23 @@ def test_metrics_are_summed_over_the_workers(tiny_pack: Path, tmp_path: Path, ti
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="2") as service, ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: service.post(tiny_png, "/anonymize"), range(16)))
 
-        assert wait_for(lambda: f"{COVERED} 16.0" in requests.get(service.url + "/metrics", timeout=60).text)
+        assert wait_for(lambda: f"{ANONYMIZED} 16.0" in requests.get(service.url + "/metrics", timeout=60).text)
 
 
-def test_the_metrics_of_the_worker_that_is_asked_know_its_last_answer(
+def test_metrics_include_the_last_response_of_the_worker_that_serves_them(
     tiny_pack: Path, tmp_path: Path, tiny_png: bytes
 ) -> None:
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1") as service:
         for count in range(1, 13):
             service.post(tiny_png, "/anonymize")
-            assert f"{COVERED} {count}.0" in requests.get(service.url + "/metrics", timeout=60).text
+            assert f"{ANONYMIZED} {count}.0" in requests.get(service.url + "/metrics", timeout=60).text
 
 
-def test_what_a_worker_answers_is_counted_although_nobody_asks_it(
+def test_a_workers_responses_are_counted_without_a_request_for_its_metrics(
     tiny_pack: Path, tmp_path: Path, tiny_png: bytes
 ) -> None:
     def value(directory: Path, name: str) -> float | None:
-        """As another worker would find it."""
+        """The value as another worker would read it."""
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=str(directory))  # type: ignore[no-untyped-call]
         return registry.get_sample_value(name)
@@ -109,29 +109,27 @@ def test_what_a_worker_answers_is_counted_although_nobody_asks_it(
         assert wait_for(lambda: value(directory, "visage_slots_busy") == 0)
 
 
-def end(service: Service, worker: int) -> None:
-    """Have a worker stop, and wait until it has."""
+def stop(service: Service, worker: int) -> None:
+    """Stop a worker, and wait until it has ended."""
     os.kill(worker, signal.SIGTERM)
     assert wait_for(lambda: worker not in workers(service))
 
 
-def test_what_a_worker_has_not_counted_when_it_is_to_stop_is_counted_before_it_ends(
-    tiny_pack: Path, tmp_path: Path, tiny_png: bytes
-) -> None:
+def test_a_worker_that_stops_counts_its_last_responses(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1") as service:
-        # Several, because what counts anyway may have done so in time.
+        # Three times, because the periodic update may come first.
         for _ in range(3):
             assert wait_for(lambda: complete(service, 1))
             (before,) = workers(service)
             service.post(tiny_png, "/anonymize")
-            end(service, before)
+            stop(service, before)
         assert wait_for(lambda: complete(service, 1))
         metrics = requests.get(service.url + "/metrics", timeout=60).text
 
-    assert f"{COVERED} 3.0" in metrics
+    assert f"{ANONYMIZED} 3.0" in metrics
 
 
-def test_the_log_has_one_line_of_json_a_request_and_no_file_names(service: Service, tiny_png: bytes) -> None:
+def test_a_request_has_one_log_line_and_the_log_has_no_file_names(service: Service, tiny_png: bytes) -> None:
     files = {"image": ("holiday-in-rome.png", tiny_png)}
     requests.post(service.url + "/predict", files=files, headers={"X-Request-ID": "log-test-1"}, timeout=60)
 
@@ -143,7 +141,7 @@ def test_the_log_has_one_line_of_json_a_request_and_no_file_names(service: Servi
     assert "holiday-in-rome" not in service.log.read_text()
 
 
-def test_opencv_writes_nothing_of_its_own_into_the_log(service: Service) -> None:
+def test_opencv_writes_nothing_to_the_log(service: Service) -> None:
     bitmap = b"BM" + bytes(8) + (54).to_bytes(4, "little") + (40).to_bytes(4, "little") + (9).to_bytes(4, "little") * 2
 
     answer = service.post(bitmap + b"\1\0\x18\0" + bytes(24))
@@ -164,33 +162,33 @@ def test_a_kept_alive_connection_serves_many_requests(service: Service, tiny_png
     [
         ("app.py",),
         ("-m", "gunicorn", "app:app"),
-        # Flask's own server takes its port as an option.
+        # Flask's server needs the port as an option.
         ("-m", "flask", "--app", "app", "run", "--port", "{port}"),
     ],
     ids=["python app.py", "gunicorn app:app", "flask run"],
 )
-def test_each_way_to_start_serves(tiny_pack: Path, tmp_path: Path, tiny_png: bytes, command: tuple[str, ...]) -> None:
+def test_every_start_command_works(tiny_pack: Path, tmp_path: Path, tiny_png: bytes, command: tuple[str, ...]) -> None:
     with serving(tmp_path / "log", tiny_pack, *command, WEB_CONCURRENCY="1") as service:
         assert len(faces(service.post(tiny_png))) == 3
 
 
-def test_what_the_service_is_made_of_is_imported_by_gunicorn_alone() -> None:
-    """`-X importtime` tells what is imported until gunicorn takes over, which is started without it."""
-    told = start("/nowhere", "-X", "importtime", "app.py").stderr
+def test_app_py_imports_nothing_heavy_before_it_starts_gunicorn() -> None:
+    """`-X importtime` lists the imports of app.py. gunicorn replaces the process and is started without it."""
+    listing = start("/nowhere", "-X", "importtime", "app.py").stderr
 
-    imported = {line.rsplit("|", 1)[-1].strip() for line in told.splitlines() if line.startswith("import time:")}
+    imported = {line.rsplit("|", 1)[-1].strip() for line in listing.splitlines() if line.startswith("import time:")}
     assert "pathlib" in imported
     assert not imported & {"visage", "flask", "cv2", "numpy"}
 
 
-def test_a_wish_to_stop_is_obeyed_at_once_and_leaves_nothing_behind(tiny_pack: Path, tmp_path: Path) -> None:
+def test_sigterm_stops_the_service_at_once_and_leaves_no_files(tiny_pack: Path, tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
 
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="2", TMPDIR=str(temporary)) as service:
         while_serving = list(temporary.glob("visage-*"))
         service.process.send_signal(signal.SIGTERM)
-        # After 30 seconds it would be made to end.
+        # After 30 seconds gunicorn would kill the workers.
         status = service.process.wait(25)
 
     assert status == 0
@@ -198,8 +196,8 @@ def test_a_wish_to_stop_is_obeyed_at_once_and_leaves_nothing_behind(tiny_pack: P
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.parametrize("wish", [signal.SIGTERM, signal.SIGINT])
-def test_a_wish_to_stop_during_the_start_leaves_nothing_behind(tiny_pack: Path, tmp_path: Path, wish: int) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_the_start_leaves_no_files(tiny_pack: Path, tmp_path: Path, number: int) -> None:
     process = subprocess.Popen(
         [sys.executable, "app.py"],
         cwd=ROOT,
@@ -207,19 +205,17 @@ def test_a_wish_to_stop_during_the_start_leaves_nothing_behind(tiny_pack: Path, 
         stderr=subprocess.PIPE,
         text=True,
     )
-    # Python itself tries the directory out with a file of another name.
+    # Python tests the directory with a file of another name.
     assert wait_for(lambda: list(tmp_path.glob("visage-*")))
 
-    process.send_signal(wish)
-    _, told = process.communicate(timeout=60)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
 
     assert list(tmp_path.iterdir()) == []
-    assert "Traceback" not in told
+    assert "Traceback" not in errors
 
 
-def test_a_request_that_was_begun_is_finished_after_a_wish_to_stop(
-    tiny_pack: Path, tmp_path: Path, tiny_png: bytes
-) -> None:
+def test_a_begun_request_is_answered_after_sigterm(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1", VISAGE_BODY_SECONDS="60") as service:
         assert wait_for(lambda: complete(service, 1) and open_connections(service) == 0)
         with connected(service) as connection:
@@ -227,7 +223,7 @@ def test_a_request_that_was_begun_is_finished_after_a_wish_to_stop(
             connection.sendall(f"{head}Content-Length: {len(tiny_png)}\r\n\r\n".encode() + tiny_png[:100])
             assert wait_for(lambda: open_connections(service) == 1)
             service.process.send_signal(signal.SIGTERM)
-            assert wait_for(lambda: has_shut_its_door(service))
+            assert wait_for(lambda: has_stopped_listening(service))
             connection.sendall(tiny_png[100:])
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
         status = service.process.wait(60)
@@ -241,16 +237,16 @@ def connected(service: Service) -> socket.socket:
     return socket.create_connection(("127.0.0.1", int(service.url.rpartition(":")[2])), timeout=60)
 
 
-def has_shut_its_door(service: Service) -> bool:
+def has_stopped_listening(service: Service) -> bool:
     try:
         connected(service).close()
     except ConnectionError as error:
-        # Who knocks in the instant in which it is shut is cut off, the next is not let in.
+        # A connection at the moment of the close is reset; later ones are refused.
         return isinstance(error, ConnectionRefusedError)
     return False
 
 
-def test_a_reload_changes_workers_and_nothing_else(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
+def test_a_reload_replaces_the_workers_and_nothing_else(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
 
@@ -259,7 +255,7 @@ def test_a_reload_changes_workers_and_nothing_else(tiny_pack: Path, tmp_path: Pa
         before = set(workers(service))
         service.post(tiny_png)
         service.process.send_signal(signal.SIGHUP)
-        # Old and new ones overlap for a moment.
+        # Old and new workers overlap briefly.
         assert wait_for(lambda: not before & set(workers(service)) and complete(service, 2))
         answer = service.post(tiny_png)
         counted = wait_for(lambda: "visage_faces_total 6.0" in requests.get(service.url + "/metrics", timeout=60).text)
@@ -281,7 +277,7 @@ def test_the_service_starts_from_any_directory(tiny_pack: Path, tmp_path: Path, 
         assert len(faces(service.post(tiny_png))) == 3
 
 
-def test_a_worker_that_comes_late_gets_its_share_of_kept_connections(
+def test_a_worker_that_starts_late_gets_its_share_of_kept_connections(
     tiny_pack: Path, tmp_path: Path, tiny_jpeg: bytes
 ) -> None:
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="2", **PATIENCE) as service:
@@ -296,13 +292,11 @@ def test_a_worker_that_comes_late_gets_its_share_of_kept_connections(
             def used(process: int) -> float:
                 return processor_seconds(process) - before[process]
 
-            # A worker that nobody calls takes next to nothing.
+            # An idle worker uses almost no processor time.
             assert wait_for(lambda: used(early) + used(late) > 1 and used(late) > 0.2 * used(early))
 
 
-def test_callers_who_are_kept_waiting_keep_most_of_their_connections(
-    tiny_pack: Path, tmp_path: Path, tiny_jpeg: bytes
-) -> None:
+def test_a_busy_service_keeps_most_connections_open(tiny_pack: Path, tmp_path: Path, tiny_jpeg: bytes) -> None:
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="2", **PATIENCE) as service:
         assert wait_for(lambda: complete(service, 2))
         kept: Counter[str] = Counter()
@@ -359,7 +353,7 @@ def test_an_altered_pack_stops_the_start_with_one_sentence(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("variable", ["VISAGE_QUEUE", "PORT"])
-def test_a_wrong_setting_stops_the_start_with_one_sentence(tiny_pack: Path, variable: str) -> None:
+def test_an_invalid_setting_stops_the_start_with_one_sentence(tiny_pack: Path, variable: str) -> None:
     ended = start(tiny_pack, **{variable: "lots"})
 
     assert ended.returncode != 0
@@ -367,13 +361,13 @@ def test_a_wrong_setting_stops_the_start_with_one_sentence(tiny_pack: Path, vari
     assert "Traceback" not in ended.stderr
 
 
-def test_a_failed_start_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_failed_start_leaves_no_files(tmp_path: Path) -> None:
     start("no-such-pack", TMPDIR=str(tmp_path))
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_worker_at_rest_gives_back_what_photos_took(tmp_path: Path) -> None:
+def test_an_idle_worker_releases_memory(tmp_path: Path) -> None:
     photo = (ROOT / "docs" / "astronaut.jpg").read_bytes()
     with serving(tmp_path / "log", "compact", WEB_CONCURRENCY="1", VISAGE_BATCH_JOBS="0") as service:
         (worker,) = workers(service)

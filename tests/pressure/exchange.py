@@ -1,4 +1,4 @@
-"""Requests and answers as bytes, sent with little work: what the clients take of the processors the service has not."""
+"""A minimal HTTP client: processor time that clients use is missing for the service."""
 
 import re
 import urllib.parse
@@ -8,14 +8,14 @@ from http.client import HTTPConnection
 
 FENCE = "fence"
 
-# What differs between two answers to the same request.
+# Parts that differ between two responses to the same request.
 _TIMINGS = re.compile(rb'"timings_ms":\{[^}]*\}')
 _BOUNDARY = re.compile(r"boundary=(\w+)")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent, with the `status` that is due."""
+    """A request, and the `status` that it must get."""
 
     name: str
     body: bytes = b""
@@ -27,7 +27,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What must be the same whenever the same is sent."""
+    """The parts of a response that must be the same for the same request."""
 
     status: int
     content_type: str
@@ -44,22 +44,22 @@ def form(photo: bytes, photo_field: str = "image", **fields: str) -> tuple[bytes
 
 
 def connect(url: str) -> HTTPConnection:
-    """A connection that is kept alive, and opened again where the service has closed it."""
+    """A kept-alive connection, which reopens after the service has closed it."""
     target = urllib.parse.urlsplit(url)
     return HTTPConnection(target.hostname or "", target.port, timeout=60)
 
 
 def ask(connection: HTTPConnection, request: Request, request_id: str = "alone") -> Answer:
-    """Send `request`; its answer, without what no two answers share.
+    """Send `request` and return its response without timings and boundary.
 
     Raises:
-        ValueError: the answer is that of another request.
+        ValueError: the response has the ID of another request.
     """
     connection.request(request.method, request.path, request.body, {**request.headers, "X-Request-ID": request_id})
     response = connection.getresponse()
     body = response.read()
     if response.headers["X-Request-ID"] != request_id:
-        raise ValueError(f"{request_id} got the answer of {response.headers['X-Request-ID']}.")
+        raise ValueError(f"{request_id} got the response to {response.headers['X-Request-ID']}.")
     content_type = response.headers["Content-Type"]
     boundary = _BOUNDARY.search(content_type)
     if boundary:

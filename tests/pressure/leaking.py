@@ -1,4 +1,4 @@
-"""The service with a leak, for gunicorn: `LEAK` names which. What finds leaks must find these."""
+"""The service with an artificial leak, for gunicorn. The variable `LEAK` names its kind."""
 
 import os
 import threading
@@ -10,32 +10,32 @@ from app import app
 
 BYTES = 10_000
 
-# Files and threads are leaked by one request out of so many.
+# One request in so many leaks a file or a thread.
 EVERY = 50
 
 _kept: list[object] = []
 _requests = count(1)
 
 
-def _keep_memory() -> None:
+def _leak_memory() -> None:
     _kept.append(bytearray(os.urandom(BYTES)))
 
 
-def _keep_a_file_open() -> None:
+def _leak_a_file() -> None:
     if next(_requests) % EVERY == 0:
         _kept.append(Path(os.devnull).open())  # noqa: SIM115
 
 
-def _keep_a_thread_waiting() -> None:
+def _leak_a_thread() -> None:
     if next(_requests) % EVERY == 0:
         threading.Thread(target=threading.Event().wait, daemon=True).start()
 
 
 _LEAKS: dict[str, Callable[[], None]] = {
     "none": lambda: None,
-    "memory": _keep_memory,
-    "files": _keep_a_file_open,
-    "threads": _keep_a_thread_waiting,
+    "memory": _leak_memory,
+    "files": _leak_a_file,
+    "threads": _leak_a_thread,
 }
 
 app.before_request(_LEAKS[os.environ["LEAK"]])

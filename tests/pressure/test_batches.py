@@ -260,7 +260,7 @@ def test_a_batch_without_room_is_rejected_as_storage_full_and_nothing_is_kept(
 
 def test_a_full_disk_fails_one_batch_and_no_other(full_disk: Mapping[str, Any]) -> None:
     assert full_disk["full"]["state"] == "failed"
-    assert "no room" in full_disk["full"]["reason"]
+    assert "storage for batches is full" in full_disk["full"]["reason"]
     assert full_disk["left"] == []
     assert full_disk["next"] == {"state": "done", "done": 3, "reason": ""}
     assert full_disk["consumer_lives"]

@@ -1,4 +1,4 @@
-"""Nothing piles up: memory, open files and threads of the service stay what they are, and what tells so can fail."""
+"""Memory, open files and threads of the service do not grow, and the test finds artificial leaks."""
 
 import gc
 import sys
@@ -19,12 +19,12 @@ from tests.support.processes import resident, workers
 from tests.support.service import Service, serving
 from visage.runtime.engine import Engine
 
-# So many megabytes more over the second half are growth: a kilobyte a request in ten thousand.
-GROWTH = 5
+# More megabytes than this in the second half of ten thousand requests are a leak: a kilobyte a request.
+MAX_GROWTH = 5
 
 CONNECTIONS = 6
 
-# What the service keeps for as long as it runs (its threads, the heap's room for all of them at once) comes early.
+# Parallel requests that make the service start all its threads, and allocate their memory, before the measurement.
 BURST = 48
 
 LEAKS = ("memory", "files", "threads")
@@ -32,7 +32,7 @@ LEAKS = ("memory", "files", "threads")
 
 @dataclass(frozen=True)
 class Usage:
-    """What each process, the master and its workers, holds at a quiet moment; `megabytes` are those of all."""
+    """The memory of all processes, and the open files and threads of each: the master and its workers."""
 
     megabytes: float
     files: dict[int, int]
@@ -49,10 +49,10 @@ class Usage:
 
 
 def grown(samples: Sequence[Usage]) -> list[str]:
-    """What is not flat over the second half of `samples`."""
+    """The resources that grow over the second half of `samples`."""
     late = samples[len(samples) // 2 - 1 :]
     flat = {
-        "memory": late[-1].megabytes - late[0].megabytes < GROWTH,
+        "memory": late[-1].megabytes - late[0].megabytes < MAX_GROWTH,
         "files": all(sample.files == late[0].files for sample in late),
         "threads": all(sample.threads == late[0].threads for sample in late),
     }
@@ -60,7 +60,7 @@ def grown(samples: Sequence[Usage]) -> list[str]:
 
 
 def mixture() -> list[Request]:
-    """Small photos of a few sizes and kinds, for JSON and for pictures; every fourth request is a bad one."""
+    """Small photos of several sizes and formats, for JSON and for images. Every fourth request is invalid."""
     portrait, pair = photos.portrait(), photos.two_faces()
     half, head = portrait[::2, ::2], portrait[0:260:2, 90:350:2]
     photo = photos.jpeg(half)
@@ -87,7 +87,7 @@ def mixture() -> list[Request]:
 
 
 def ask_all(url: str, requests: Sequence[Request]) -> None:
-    """On a kept connection and, for every fifth request, on a new one."""
+    """Send on a kept connection, and every fifth request on a new one."""
     with closing(connect(url)) as kept:
         for place, request in enumerate(requests):
             if place % 5:
@@ -105,17 +105,17 @@ def send(service: Service, requests: Sequence[Request], connections: int = CONNE
 
 
 def soak(service: Service, requests: int, step: int) -> list[Usage]:
-    """Send so many requests; what the service holds after each `step` of them, when it is quiet again."""
+    """Send so many requests, and return the usage after each `step` of them, once the service is idle."""
     endless = cycle(mixture())
     samples = []
     for _ in range(requests // step):
         send(service, list(islice(endless, step)))
-        samples.append(quiet(service))
+        samples.append(idle_usage(service))
     return samples
 
 
-def quiet(service: Service) -> Usage:
-    """What it holds once it has closed what its clients have closed: when nothing changes any more."""
+def idle_usage(service: Service) -> Usage:
+    """The usage once it no longer changes: the service has closed the connections that clients have closed."""
     usage = Usage.of(service)
     for _ in range(100):
         time.sleep(0.5)
@@ -129,23 +129,23 @@ def quiet(service: Service) -> Usage:
 def leaking(request: pytest.FixtureRequest, tiny_pack: Path, tmp_path: Path) -> Iterator[Service]:
     command = ("-m", "gunicorn", "tests.pressure.leaking:app")
     with serving(tmp_path / "log", tiny_pack, *command, LEAK=request.param, **SETTINGS) as service:
-        fill(service)
+        start_all_threads(service)
         yield service
 
 
-# A queue in which a burst finds room, so that none is refused.
+# The queue has room for a burst, so that no request is rejected.
 SETTINGS = {"WEB_CONCURRENCY": "2", "VISAGE_QUEUE": str(BURST), "VISAGE_WAIT_SECONDS": "60"}
 
 
-def fill(service: Service) -> None:
-    """Have every worker make more threads than it will need."""
+def start_all_threads(service: Service) -> None:
+    """Make every worker start all its threads."""
     for _ in range(3):
         send(service, [mixture()[0]] * BURST * 4, BURST)
 
 
 def test_nothing_grows_over_ten_thousand_requests(tmp_path: Path) -> None:
     with serving(tmp_path / "log", "compact", **SETTINGS) as service:
-        fill(service)
+        start_all_threads(service)
 
         samples = soak(service, requests=10_000, step=500)
 
@@ -153,7 +153,7 @@ def test_nothing_grows_over_ten_thousand_requests(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("leaking", ["none"], indirect=True)
-def test_nothing_grows_without_a_leak_where_leaks_are_looked_for(leaking: Service) -> None:
+def test_nothing_grows_in_the_leaking_service_without_a_leak(leaking: Service) -> None:
     assert grown(soak(leaking, requests=2000, step=200)) == []
 
 
@@ -162,7 +162,7 @@ def test_a_leak_is_found(leaking: Service, kind: str) -> None:
     assert grown(soak(leaking, requests=2000, step=200)) == [kind]
 
 
-def test_a_photo_leaves_no_object_behind() -> None:
+def test_a_photo_leaves_no_object_allocated() -> None:
     engine = Engine()
     photo = photos.jpeg(photos.portrait()[::2, ::2])
 
@@ -174,5 +174,5 @@ def test_a_photo_leaves_no_object_behind() -> None:
 
     before = objects_after(100)
 
-    # Too few bytes a photo for the memory of processes to tell them within minutes, and megabytes a day.
+    # The memory of processes shows leaks of a few bytes a photo only after hours.
     assert objects_after(500) - before < 100

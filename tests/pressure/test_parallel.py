@@ -1,4 +1,4 @@
-"""Nobody's answer depends on who else asks: thousands of mixed requests at once get what each of them gets alone."""
+"""Thousands of mixed parallel requests get the same responses as single ones."""
 
 import itertools
 import random
@@ -38,7 +38,7 @@ CONNECTIONS = 16
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A real gunicorn with its own nets, where all connections may wait their turn."""
+    """A real service with `compact`, whose queue has room for all connections."""
     log = tmp_path_factory.mktemp("parallel") / "log"
     patience = {"VISAGE_QUEUE": str(CONNECTIONS), "VISAGE_WAIT_SECONDS": "60"}
     with serving(log, "compact", WEB_CONCURRENCY="2", **patience) as service:
@@ -50,7 +50,7 @@ def scaled(side: int) -> Pixels:
 
 
 def uploads() -> dict[str, bytes]:
-    """Pictures of every size and kind that is answered."""
+    """Images of many sizes and of every accepted format."""
     portrait, pair = photos.portrait(), photos.two_faces()
     half_transparent = np.dstack([portrait, gradient(512, 512)[..., 0]])
     found = {f"portrait of {side}": photos.jpeg(scaled(side)) for side in (32, 64, 100, 200, 320, 750, 1000)}
@@ -83,7 +83,7 @@ def uploads() -> dict[str, bytes]:
     }
 
 
-WISHES: tuple[dict[str, str], ...] = (
+OPTIONS: tuple[dict[str, str], ...] = (
     {},
     {"annotated": "false"},
     {"format": "jpeg"},
@@ -97,30 +97,30 @@ WISHES: tuple[dict[str, str], ...] = (
 
 
 def good_requests() -> Iterator[Request]:
-    """Each upload with three wishes, by turns as a form, as a form that holds the wish, and raw."""
-    wishes = itertools.cycle(WISHES)
+    """Each upload with three sets of options, in turn as a form with a query, as a form with fields, and raw."""
+    option_sets = itertools.cycle(OPTIONS)
     ways = itertools.cycle(range(4))
     for name, photo in uploads().items():
-        for wish in itertools.islice(wishes, 3):
-            yield good_request(name, photo, wish, next(ways))
+        for options in itertools.islice(option_sets, 3):
+            yield good_request(name, photo, options, next(ways))
     for name in ("portrait of 750", "4 faces", "WebP", "0.3 megapixels"):
         yield good_request(name, uploads()[name], {"detail": "high"}, 0)
 
 
-def good_request(name: str, photo: bytes, wish: dict[str, str], way: int) -> Request:
-    name = f"{name}, {wish}, way {way}"
-    query = f"?{urlencode(wish)}"
+def good_request(name: str, photo: bytes, options: dict[str, str], way: int) -> Request:
+    name = f"{name}, {options}, way {way}"
+    query = f"?{urlencode(options)}"
     if way == 0:
         return Request(name, *form(photo), path=f"/predict{query}")
     if way == 1:
-        return Request(name, *form(photo, photo_field="file", **wish))
+        return Request(name, *form(photo, photo_field="file", **options))
     if way == 2:
         return Request(name, *form(photo), path=f"/analyze{query}")
     return Request(name, photo, {"Content-Type": "application/octet-stream"}, path=f"/predict{query}")
 
 
 def bad_requests() -> Iterator[Request]:
-    """What callers send by mistake or on purpose."""
+    """Invalid requests, sent by mistake or on purpose."""
     photo = photos.jpeg(photos.two_faces())
     small = encode(scaled(100), "PNG")
     raw = {"Content-Type": "image/jpeg"}
@@ -156,7 +156,7 @@ BAD = list(bad_requests())
 
 @pytest.fixture(scope="module")
 def alone(service: Service) -> dict[str, Answer]:
-    """The answer to each request, sent while nobody else asked."""
+    """The response to each request without parallel ones."""
     answers = {}
     for request in GOOD + BAD:
         with closing(connect(service.url)) as connection:
@@ -165,22 +165,22 @@ def alone(service: Service) -> dict[str, Answer]:
 
 
 def mixture() -> list[Request]:
-    """Every fourth request is a bad one, each as often as the others of its sort, in no order."""
-    chance = random.Random(1)
-    sorts = [shuffled(chance, BAD, REQUESTS // 4), shuffled(chance, GOOD, REQUESTS - REQUESTS // 4)]
-    return [next(sorts[0 if place % 4 == 0 else 1]) for place in range(REQUESTS)]
+    """Valid and invalid requests in random order. Every fourth is invalid, and all of a kind are equally frequent."""
+    rng = random.Random(1)
+    invalid, valid = shuffled(rng, BAD, REQUESTS // 4), shuffled(rng, GOOD, REQUESTS - REQUESTS // 4)
+    return [next(valid if index % 4 else invalid) for index in range(REQUESTS)]
 
 
-def shuffled(chance: random.Random, requests: Sequence[Request], count: int) -> Iterator[Request]:
+def shuffled(rng: random.Random, requests: Sequence[Request], count: int) -> Iterator[Request]:
     chosen = list(itertools.islice(itertools.cycle(requests), count))
-    chance.shuffle(chosen)
+    rng.shuffle(chosen)
     return iter(chosen)
 
 
-def answers_on_one_connection(
+def responses_on_one_connection(
     url: str, number: int, requests: Sequence[Request]
 ) -> Iterator[tuple[Request, Answer | str]]:
-    """Each request with its answer, or with what was in place of one."""
+    """Each request with its response, or with an error."""
     before = "nothing"
     with closing(connect(url)) as connection:
         for place, request in enumerate(requests):
@@ -192,7 +192,7 @@ def answers_on_one_connection(
             before = request.name
 
 
-def test_each_request_alone_has_the_status_that_is_due(alone: dict[str, Answer]) -> None:
+def test_each_single_request_has_the_expected_status(alone: dict[str, Answer]) -> None:
     wrong = {
         request.name: alone[request.name] for request in GOOD + BAD if alone[request.name].status != request.status
     }
@@ -200,7 +200,7 @@ def test_each_request_alone_has_the_status_that_is_due(alone: dict[str, Answer])
     assert wrong == {}
 
 
-def test_the_answers_alone_are_of_every_kind_and_differ(alone: dict[str, Answer]) -> None:
+def test_the_single_responses_have_every_media_type_and_differ(alone: dict[str, Answer]) -> None:
     assert len(uploads()) >= 40
     assert len({alone[request.name] for request in GOOD}) > 100
     assert {answer.content_type.partition(";")[0] for answer in alone.values()} == {
@@ -210,12 +210,14 @@ def test_the_answers_alone_are_of_every_kind_and_differ(alone: dict[str, Answer]
     }
 
 
-def test_two_thousand_requests_at_once_get_what_each_gets_alone(service: Service, alone: dict[str, Answer]) -> None:
+def test_two_thousand_parallel_requests_get_the_same_responses_as_single_ones(
+    service: Service, alone: dict[str, Answer]
+) -> None:
     requests = mixture()
 
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         clients = [
-            pool.submit(list, answers_on_one_connection(service.url, number, requests[number::CONNECTIONS]))
+            pool.submit(list, responses_on_one_connection(service.url, number, requests[number::CONNECTIONS]))
             for number in range(CONNECTIONS)
         ]
         together = [each for client in clients for each in client.result()]
