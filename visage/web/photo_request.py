@@ -2,7 +2,7 @@
 
 import time
 from io import SEEK_END
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from flask import Request, current_app, request
 from werkzeug.utils import cached_property
@@ -49,9 +49,9 @@ class PhotoRequest(Request):
         return body
 
 
-def received_body(request: Request) -> IO[bytes] | None:
+def received_body(request: Request) -> BinaryIO | None:
     """Return the body if the server has received it completely, so that it is seekable; None if it is a stream."""
-    body: IO[bytes] = request.environ["wsgi.input"]
+    body: BinaryIO = request.environ["wsgi.input"]
     # gunicorn's own streams have no such method.
     return body if hasattr(body, "seekable") and body.seekable() else None
 
