@@ -146,7 +146,7 @@ def found_again(scene_set: SceneSet, spec: FaceSpec) -> Iterator[list[str]]:
 
 def redacted_boxes(found: Detections, spec: FaceSpec) -> NDArray[np.float32]:
     """The boxes (n, 4), in whole pixels, that `/anonymize` redacts."""
-    boxes = np.round(found.boxes[found.confidences >= spec.guard_confidence])
+    boxes = np.round(found.boxes[found.confidences >= spec.redaction_confidence])
     return boxes[(boxes[:, 2:] > boxes[:, :2]).all(axis=1)]
 
 

@@ -220,7 +220,7 @@ def test_boxes_to_keep_are_ignored_in_a_photo_without_faces(engine: Engine) -> N
 
 
 def test_the_threshold_for_redacting_is_below_that_for_attributes(engine: Engine) -> None:
-    assert engine.pack.face.guard_confidence < engine.pack.face.min_confidence
+    assert engine.pack.face.redaction_confidence < engine.pack.face.min_confidence
 
 
 def test_the_confidence_threshold_can_be_chosen(engine: Engine, tiny_png: bytes) -> None:

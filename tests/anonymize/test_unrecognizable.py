@@ -53,7 +53,7 @@ class Finder:
     def boxes(self, pixels: Pixels) -> list[Box]:
         """Return one box for each face that would be redacted, most confident first."""
         found = merge(find_candidates(self._detector, self._spec, pixels, Detail.HIGH))
-        confident = found.boxes[found.confidences >= self._spec.guard_confidence]
+        confident = found.boxes[found.confidences >= self._spec.redaction_confidence]
         return [Box(*map(int, np.round(box))) for box in confident]
 
     def finds(self, pixels: Pixels, face: Box) -> bool:

@@ -104,7 +104,7 @@ def test_the_annotated_image_is_optional(engine: Engine, tiny_png: bytes) -> Non
     assert set(analysis.seconds) == {"wait", "decode", "detect", "attributes"}
 
 
-def test_the_annotated_picture_has_the_size_of_the_photo(engine: Engine, tiny_png: bytes) -> None:
+def test_the_annotated_image_has_the_size_of_the_photo(engine: Engine, tiny_png: bytes) -> None:
     annotated = engine.analyze(tiny_png).annotated
 
     picture = cv2.imdecode(np.frombuffer(annotated or b"", np.uint8), cv2.IMREAD_COLOR)

@@ -202,7 +202,7 @@ def test_transparent_pixels_become_white(luma: Settings) -> None:
     assert (pixels_of(picture)[3:-3, 3:-3] == 255).all()
 
 
-def test_a_picture_of_16_bits_is_enhance(luma: Settings) -> None:
+def test_an_image_with_16_bits_per_channel_is_enhanced(luma: Settings) -> None:
     picture = Enhancer(luma).enhance(encode_16_bit(gradient(20, 30))).picture
 
     assert np.array_equal(pixels_of(picture), enhance(luma, gradient(20, 30)))

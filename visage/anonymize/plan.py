@@ -37,7 +37,7 @@ def plan_redaction(analyzer: Analyzer, photo: Photo, options: AnonymizeOptions) 
     All overlapping boxes are redacted, because nothing tells which of them contains the whole face.
     """
     spec = analyzer.pack.face
-    threshold = spec.guard_confidence if options.min_confidence is None else options.min_confidence
+    threshold = spec.redaction_confidence if options.min_confidence is None else options.min_confidence
     found = find_candidates(analyzer.detector, spec, photo.pixels, options.detail)
     candidates = found.select(found.confidences >= threshold)
     faces = analyzer.choose(merge(candidates), photo, Options(threshold))

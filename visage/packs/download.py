@@ -118,7 +118,7 @@ def _download(session: requests.Session, file: PackFile, progress: ProgressFacto
     if found != file.checksum or file.size not in (None, len(content)):
         part.unlink()
         size = "" if file.size is None else f"{file.size:,} bytes with "
-        reason = f"what came is another file, {len(content):,} bytes with {file.algorithm} {found}"
+        reason = f"the server sent another file, {len(content):,} bytes with {file.algorithm} {found}"
         remedy = "Run the command again, or set VISAGE_MIRROR to another source if that brings the same."
         raise _failure(file, f"{reason}; expected {size}{file.algorithm} {file.checksum}", remedy)
     _put_in_place(part, file.path)

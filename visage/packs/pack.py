@@ -21,8 +21,8 @@ ENHANCE = "superres"
 # The default of `smallest_face`, divided by the input size: 25 of 300 pixels, measured for res10.
 _SMALLEST_FACE = 1 / 12
 
-# The default of `guard_confidence`, divided by `min_confidence`.
-_GUARD_CONFIDENCE = 0.5
+# The default of the manifest's key `guard_confidence`, divided by `min_confidence`.
+_REDACTION_CONFIDENCE = 0.5
 
 # Far above the input of any net for a CPU, so that an error in the manifest does not allocate gigabytes.
 _MAX_INPUT = 4096
@@ -48,13 +48,13 @@ class FaceSpec(NetSpec):
     """The face detector.
 
     A box counts as a face from `min_confidence` (0 to 1) on. When faces are redacted, it counts from
-    `guard_confidence` on, which is lower, because a missed face is worse than a false positive there. `smallest_face`
-    is the height, in pixels of the input, from which the detector finds faces reliably.
+    `redaction_confidence` on, which is lower, because a missed face is worse than a false positive there.
+    `smallest_face` is the height, in pixels of the input, from which the detector finds faces reliably.
     """
 
     min_confidence: float
     smallest_face: float
-    guard_confidence: float
+    redaction_confidence: float
 
 
 @dataclass(frozen=True)
@@ -197,11 +197,13 @@ def _face_spec(role: ManifestTable) -> FaceSpec:
     fields = _net_fields(role)
     longer = max(fields["input"])
     smallest = role.number("smallest_face", 0, longer) if "smallest_face" in role.content else longer * _SMALLEST_FACE
-    least = role.number("min_confidence", 0, 1)
-    guard = (
-        role.number("guard_confidence", 0, least) if "guard_confidence" in role.content else least * _GUARD_CONFIDENCE
+    confidence = role.number("min_confidence", 0, 1)
+    redaction = (
+        role.number("guard_confidence", 0, confidence)
+        if "guard_confidence" in role.content
+        else confidence * _REDACTION_CONFIDENCE
     )
-    return FaceSpec(**fields, min_confidence=least, smallest_face=smallest, guard_confidence=guard)
+    return FaceSpec(**fields, min_confidence=confidence, smallest_face=smallest, redaction_confidence=redaction)
 
 
 def _classifier_spec(role: ManifestTable, with_ranges: bool = False) -> ClassifierSpec:

@@ -146,10 +146,9 @@ class Engine:
         return replace(analysis, seconds={**timings.seconds, **analysis.seconds})
 
     def anonymize(self, data: bytes, options: AnonymizeOptions | None = None) -> Anonymized:
-        """A copy of a JPEG, PNG, WebP or BMP with its faces covered, in the same format and size, upright.
+        """Redact the faces in an encoded JPEG, PNG, WebP or BMP. The result has the same format and size, upright.
 
-        Nothing of the file but its pixels is taken over; transparency is laid on white, because what it hides could be
-        a face.
+        It has no metadata, and transparent pixels become white, because the hidden colours could show a face.
 
         Raises:
             RequestError: the bytes are not an image, damaged, or the image is too large.
