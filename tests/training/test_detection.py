@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="needs torch: make test-training installs it")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime: make test-training installs it")
 
+from torch import Tensor  # noqa: E402
+
 from training import caffe  # noqa: E402
 from training.detection import export, labels, loss, net  # noqa: E402
 from training.detection.labels import LabelledPhoto, Labels, agreement  # noqa: E402
@@ -126,7 +128,7 @@ def picture(*boxes: tuple[float, ...], ignored: tuple[float, ...] | None = None)
     return Picture(np.zeros((SIDE, SIDE, 3), np.uint8), faces, torch.ones(len(faces)), left_out)
 
 
-def assigned(labelled: Picture) -> tuple[torch.Tensor, torch.Tensor]:
+def assigned(labelled: Picture) -> tuple[Tensor, Tensor]:
     """What a fresh net's cells answer for."""
     centres, strides = net.cells(SIDE, SIDE)
     boxes = net.decode_boxes(torch.tensor([[0.0, 0.0, 1.0, 1.0]]).expand(len(centres), 4), centres, strides)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from training import caffe, tracing
@@ -51,7 +52,7 @@ def _two_classes(score: nn.Conv2d, logit_shift: float) -> nn.Conv2d:
     return both
 
 
-def difference(net: FaceNet, folder: Path, pictures: np.ndarray) -> float:
+def difference(net: FaceNet, folder: Path, pictures: NDArray[np.uint8]) -> float:
     """The most by which scores, boxes and landmarks of the files in `folder` differ from those of torch, for
     (n, side, side, 3) uint8 BGR `pictures` and a `logit_shift` of 0.
     """
