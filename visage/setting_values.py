@@ -23,6 +23,11 @@ class Kind(Generic[T]):
     description: str
 
 
+def optional(kind: Kind[T]) -> Kind[T | None]:
+    """The same values, for a setting whose default is None: Visage then chooses."""
+    return Kind(kind.parse, kind.description)
+
+
 def integer(minimum: int, maximum: int) -> Kind[int]:
     def parse(text: str) -> int:
         value = int(text)

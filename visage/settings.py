@@ -18,6 +18,7 @@ from visage.setting_values import (
     TOKEN,
     Kind,
     integer,
+    optional,
     seconds,
 )
 
@@ -97,7 +98,7 @@ class Settings:
     )
     tile: int | None = _row(
         "VISAGE_TILE",
-        integer(1, 2**13),
+        optional(integer(1, 2**13)),
         None,
         "Side of a square tile for enhancement, in pixels; tiles of other shapes have the same area.",
         "by overlap and memory",
@@ -111,7 +112,7 @@ class Settings:
     )
     overlap: int | None = _row(
         "VISAGE_OVERLAP",
-        integer(0, 2**10),
+        optional(integer(0, 2**10)),
         None,
         "Pixels of its neighbors that each tile includes; too few leave visible seams.",
         "by pack",

@@ -24,14 +24,14 @@ from visage.settings import Settings
 
 
 class Scripted(BaseHTTPRequestHandler):
-    """Responds to each request with the next of `responses`."""
+    """Responds to each request with the next response of `script`."""
 
-    responses: Iterator[tuple[int, bytes]]
+    script: Iterator[tuple[int, bytes]]
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        status, content = next(self.responses)
+        status, content = next(self.script)
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -51,7 +51,7 @@ def scripted() -> Iterator[str]:
 
 
 def test_equal_responses_are_correct(scripted: str) -> None:
-    Scripted.responses = itertools.repeat((200, b"picture"))
+    Scripted.script = itertools.repeat((200, b"picture"))
 
     load = put_under_load(scripted, b"photo", connections=2, seconds=0.3)
 
@@ -61,7 +61,7 @@ def test_equal_responses_are_correct(scripted: str) -> None:
 
 
 def test_a_response_that_differs_from_the_first_is_corrupt(scripted: str) -> None:
-    Scripted.responses = itertools.chain([(200, b"picture")], itertools.repeat((200, b"pict")))
+    Scripted.script = itertools.chain([(200, b"picture")], itertools.repeat((200, b"pict")))
 
     load = put_under_load(scripted, b"photo", connections=1, seconds=0.3)
 
@@ -70,7 +70,7 @@ def test_a_response_that_differs_from_the_first_is_corrupt(scripted: str) -> Non
 
 
 def test_rejected_requests_do_not_count_as_responses(scripted: str) -> None:
-    Scripted.responses = itertools.chain([(200, b"picture")], itertools.repeat((503, b"")))
+    Scripted.script = itertools.chain([(200, b"picture")], itertools.repeat((503, b"")))
 
     load = put_under_load(scripted, b"photo", connections=1, seconds=0.3)
 
