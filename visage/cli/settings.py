@@ -3,10 +3,11 @@
 import click
 
 from visage.cli.console import setup_errors_reported
+from visage.setting_values import REDIS_URL, TOKEN
 from visage.settings import Settings, rows
 
-# Settings whose value is not printed: a token, and an address that may hold a password.
-_SECRET_FIELDS = {"api_token", "cache_url"}
+# Kinds of settings whose value is not printed: a token, and an address that may hold a password.
+_SECRET_KINDS = (TOKEN, REDIS_URL)
 
 
 @click.command("settings")
@@ -16,7 +17,7 @@ def show_settings() -> None:
         current = Settings.from_environment()
     for row in rows():
         value = getattr(current, row.field)
-        if row.field in _SECRET_FIELDS and value:
+        if row.kind in _SECRET_KINDS and value:
             value = "(set)"
         shown = ",".join(value) if isinstance(value, tuple) else value
         click.echo(f"{row.name}={shown}\n    {row.help} Default: {row.default}.")
