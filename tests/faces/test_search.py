@@ -1,6 +1,5 @@
 """Multi-scale search: which detection passes run, and how tiles cover a photo."""
 
-import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.support.tiny_pack import MAGENTA, TINY_FACES, draw
-from visage.faces.search import Detail, _spans, find_candidates, find_faces
+from visage.faces.search import Detail, find_candidates, find_faces
 from visage.nets.detector import Detections, FaceDetector
 from visage.packs.pack import FaceSpec, read_pack
 
@@ -34,17 +33,6 @@ def spec(tiny_pack: Path) -> FaceSpec:
 @pytest.fixture
 def detector(spec: FaceSpec) -> RecordingDetector:
     return RecordingDetector(spec)
-
-
-@pytest.mark.parametrize("length", [1, 100, 101, 150, 180, 181, 999, 5000])
-def test_spans_cover_everything_with_enough_overlap(length: int) -> None:
-    spans = _spans(length, side=100, overlap=20)
-
-    assert spans[0][0] == 0
-    assert spans[-1][1] == length
-    assert all(last - first <= 101 for first, last in spans)
-    assert len({last - first for first, last in spans}) == 1
-    assert all(before[1] - after[0] >= 19 for before, after in itertools.pairwise(spans))
 
 
 def test_a_photo_of_confident_faces_gets_one_pass(detector: RecordingDetector, spec: FaceSpec) -> None:

@@ -28,3 +28,14 @@ def test_tiles_have_one_size_and_cover_the_image_with_their_overlap(
 @pytest.mark.parametrize(("length", "count"), [(100, 1), (101, 2), (180, 2), (181, 3)])
 def test_an_image_has_as_few_tiles_as_possible(length: int, count: int) -> None:
     assert len(cut(length, 1, (100, 100), 20)) == count
+
+
+@pytest.mark.parametrize("length", [1, 100, 101, 150, 180, 181, 999, 5000])
+def test_spans_cover_a_row_of_any_length_with_enough_overlap(length: int) -> None:
+    spans = [(tile.columns.start, tile.columns.end) for tile in cut(length, 1, (100, 100), overlap=20)]
+
+    assert spans[0][0] == 0
+    assert spans[-1][1] == length
+    assert all(end - start <= 101 for start, end in spans)
+    assert len({end - start for start, end in spans}) == 1
+    assert all(before[1] - after[0] >= 19 for before, after in pairwise(spans))

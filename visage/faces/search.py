@@ -5,15 +5,13 @@ A pass shows the photo to the detector at one scale. "Net pixels" are pixels of 
 schemes are in docs/decisions.md and docs/performance.md. "res10" is the detector of the pack `reference`.
 """
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visage.faces.merging import merge
+from visage.images.tiles import Tile, cut
 from visage.nets.detector import Detections, FaceDetector
 from visage.packs.pack import FaceSpec
 
@@ -63,16 +61,6 @@ class Detail(Enum):
     FAST = "fast"
     AUTO = "auto"
     HIGH = "high"
-
-
-@dataclass(frozen=True)
-class _Tile:
-    """A part of the photo, in its pixels: x1 <= x < x2 and y1 <= y < y2."""
-
-    x1: int
-    y1: int
-    x2: int
-    y2: int
 
 
 def find_faces(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail) -> Detections:
@@ -155,40 +143,23 @@ def _detect_in_tiles(
     height, width = pixels.shape[:2]
     found = []
     side = max(_TILE_SIDE, _MIN_OVERLAPS_PER_TILE * largest_face) / scale
-    for tile in _tiles(width, height, side, overlap=largest_face / scale):
-        size = _scaled(tile.x2 - tile.x1, tile.y2 - tile.y1, scale)
-        in_tile = detector.detect(pixels[tile.y1 : tile.y2, tile.x1 : tile.x2], size)
+    for tile in cut(width, height, (side, side), overlap=largest_face / scale):
+        rows, columns = tile.rows, tile.columns
+        size = _scaled(columns.end - columns.start, rows.end - rows.start, scale)
+        in_tile = detector.detect(pixels[rows.start : rows.end, columns.start : columns.end], size)
         found.append(_whole_faces(in_tile, tile, width, height, margin=2 / scale))
     return Detections.concatenate(found)
 
 
-def _tiles(width: int, height: int, side: float, overlap: float) -> Iterator[_Tile]:
-    for y1, y2 in _spans(height, side, overlap):
-        for x1, x2 in _spans(width, side, overlap):
-            yield _Tile(x1, y1, x2, y2)
-
-
-def _spans(length: int, side: float, overlap: float) -> list[tuple[int, int]]:
-    """Cover 0..length with the fewest spans of at most `side` pixels that overlap by at least `overlap`.
-
-    All have the same length, because a net allocates memory and rearranges its weights for every new input size.
-    """
-    if length <= side:
-        return [(0, length)]
-    count = math.ceil((length - overlap) / (side - overlap))
-    span = math.ceil((length + (count - 1) * overlap) / count)
-    starts = [round(index * (length - span) / (count - 1)) for index in range(count)]
-    return [(start, start + span) for start in starts]
-
-
-def _whole_faces(found: Detections, tile: _Tile, width: int, height: int, margin: float) -> Detections:
+def _whole_faces(found: Detections, tile: Tile, width: int, height: int, margin: float) -> Detections:
     """Move the boxes of a tile to the photo. Drop those cut by a tile's inner edge: the neighbour has them whole."""
-    boxes = found.boxes + np.array([tile.x1, tile.y1, tile.x1, tile.y1], np.float32)
+    x, y = tile.columns, tile.rows
+    boxes = found.boxes + np.array([x.start, y.start, x.start, y.start], np.float32)
     whole = (
-        ((tile.x1 == 0) | (boxes[:, 0] > tile.x1 + margin))
-        & ((tile.y1 == 0) | (boxes[:, 1] > tile.y1 + margin))
-        & ((tile.x2 == width) | (boxes[:, 2] < tile.x2 - margin))
-        & ((tile.y2 == height) | (boxes[:, 3] < tile.y2 - margin))
+        ((x.start == 0) | (boxes[:, 0] > x.start + margin))
+        & ((y.start == 0) | (boxes[:, 1] > y.start + margin))
+        & ((x.end == width) | (boxes[:, 2] < x.end - margin))
+        & ((y.end == height) | (boxes[:, 3] < y.end - margin))
     )
     return Detections(boxes, found.confidences).select(whole)
 
