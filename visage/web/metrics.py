@@ -60,7 +60,6 @@ class _Request:
     status: str
     seconds: float
     result: ResultSummary | None
-    error_code: str | None
 
 
 _pending: deque[_Request] = deque()
@@ -74,11 +73,14 @@ def init_app(app: Flask) -> None:
     def record(response: ServiceResponse) -> ServiceResponse:
         if app.extensions["self_test"]:
             return response
+        if response.error_code:
+            # At once: a client that was rejected may ask another worker for the count.
+            REJECTIONS.labels(response.error_code).inc()
         request = this_request()
         seconds = time.perf_counter() - request.started
         # A path in place of the route would let clients create any number of time series.
         route = request.route or "unknown"
-        _pending.append(_Request(route, str(response.status_code), seconds, response.result, response.error_code))
+        _pending.append(_Request(route, str(response.status_code), seconds, response.result))
         if len(_pending) >= _MAX_PENDING:
             _count_pending()
         return response
@@ -145,8 +147,6 @@ def _count_pending() -> None:
 def _count(request: _Request) -> None:
     if request.result:
         _count_result(request.result)
-    if request.error_code:
-        REJECTIONS.labels(request.error_code).inc()
     _child(REQUESTS, request.route, request.status).inc()
     _child(REQUEST_SECONDS, request.route).observe(request.seconds)
 
