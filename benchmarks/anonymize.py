@@ -87,7 +87,7 @@ def rows(scene_set: SceneSet, spec: FaceSpec) -> Iterator[list[str]]:
 
 def count(boxes: NDArray[np.float32], scene: Scene) -> tuple[int, int]:
     """The number of faces of `scene` that `boxes` (n, 4) find, and of false positives."""
-    faces = np.concatenate([scene.faces, scene.perhaps])
+    faces = np.concatenate([scene.faces, scene.difficult])
     pairs, wrong = match(boxes, faces, np.arange(len(faces)) >= len(scene.faces))
     return sum(face < len(scene.faces) for face in pairs), wrong
 

@@ -81,7 +81,7 @@ def measure(scene_set: SceneSet, name: str, scheme: Scheme, min_confidence: floa
         started = time.perf_counter()
         detections = scheme(scene.pixels)
         seconds.append(time.perf_counter() - started)
-        faces = np.concatenate([scene.faces, scene.perhaps])
+        faces = np.concatenate([scene.faces, scene.difficult])
         difficult = np.arange(len(faces)) >= len(scene.faces)
         pairs, wrong = match(detections.boxes[detections.confidences >= min_confidence], faces, difficult)
         found += sum(face < len(scene.faces) for face in pairs)

@@ -143,7 +143,7 @@ def another_photo(chip: Pixels, rng: np.random.Generator) -> Pixels:
     move = cv2.getRotationMatrix2D((CHIP / 2, CHIP / 2), rng.normal(0, 5), np.exp(rng.normal(0, 0.05)))
     shift = np.array([[0, 0, x] for x in rng.normal(0, 0.03 * CHIP, 2)])
     moved = cv2.warpAffine(chip, move + shift, (CHIP, CHIP), borderMode=cv2.BORDER_REPLICATE)
-    return degrade(moved.astype(np.uint8, copy=False), rng, often=0.1)
+    return degrade(moved.astype(np.uint8, copy=False), rng, probability=0.1)
 
 
 def compared_pixels(chips: Sequence[Pixels]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""A net as the two files that Caffe's importers read: a prototxt and a caffemodel."""
+"""Write a net as the two files of Caffe, a prototxt and a caffemodel, and read it with cv2.dnn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,20 +17,21 @@ _BLOB_DATA, _BLOB_SHAPE, _BLOB_RAW_TYPE, _BLOB_RAW = 5, 7, 10, 12
 _SHAPE_DIM = 1
 _FLOAT16 = 2
 
-# What the offsets of an SSD are scaled by (Liu et al., 2015): centre x, centre y, width, height.
+# Variances of SSD's box encoding (Liu et al., 2015): centre x, centre y, width, height.
 VARIANCES = (0.1, 0.1, 0.2, 0.2)
 
 
 @dataclass
 class CaffeNet:
-    """A net in Caffe's terms: the text of its layers and, by layer name, its weights as float32 arrays.
+    """The layers of a Caffe net.
 
-    `input` is (width, height) of what it takes, `planes` its channels.
+    `input` is the (width, height) and `input_channels` the channels of the blob `data`. `layers` has the text of each
+    layer, `blobs` the name, type and weights of each layer that has weights, `channels` the output channels by layer.
     """
 
     name: str
     input: tuple[int, int]
-    planes: int = 3
+    input_channels: int = 3
     layers: list[str] = field(default_factory=list)
     blobs: list[tuple[str, str, list[NDArray[np.float32]]]] = field(default_factory=list)
     channels: dict[str, int] = field(default_factory=dict)
@@ -43,7 +44,7 @@ class CaffeNet:
         parameters: str = "",
         blobs: list[NDArray[np.float32]] | None = None,
     ) -> str:
-        """Append a layer; its one output is called like the layer and returned."""
+        """Append a layer of type `kind` and return the name of its output, which is the name of the layer."""
         inputs = " ".join(f'bottom: "{bottom}"' for bottom in bottoms)
         body = f'name: "{name}" type: "{kind}" {inputs} top: "{name}"'
         self.layers.append(f"layer {{ {body}{' ' + parameters if parameters else ''} }}")
@@ -53,17 +54,17 @@ class CaffeNet:
         return name
 
     def prototxt(self) -> bytes:
-        """The description of the net: a 1 x planes x height x width input called `data`, and the layers."""
+        """Return the content of the prototxt: an input `data` (1, input_channels, height, width), and the layers."""
         width, height = self.input
         head = [
             f'name: "{self.name}"',
             'input: "data"',
-            f"input_shape {{ dim: 1 dim: {self.planes} dim: {height} dim: {width} }}",
+            f"input_shape {{ dim: 1 dim: {self.input_channels} dim: {height} dim: {width} }}",
         ]
         return "\n".join([*head, *self.layers, ""]).encode()
 
     def caffemodel(self, *, half: bool) -> bytes:
-        """The weights, as 16-bit floats if `half`: half the bytes, and what cv2.dnn widens to float32 on reading."""
+        """Return the weights, as float16 if `half`; cv2.dnn converts them to float32."""
         return b"".join(
             message(
                 _NET_LAYER,
@@ -77,8 +78,10 @@ class CaffeNet:
 
 @dataclass(frozen=True)
 class Level:
-    """One level of an SSD: the names of its prior layer and its maps, the priors' shapes as Caffe writes them, and the
-    pixels from one cell to the next.
+    """One level of an SSD.
+
+    `priors` names its prior layer; `classes` and `offsets` name its maps; `shapes` are the prior sizes in Caffe's
+    syntax; `step` is the distance of two cells in input pixels.
     """
 
     priors: str
@@ -95,8 +98,9 @@ def add_detection(
     candidates: int = 400,
     variances: Sequence[float] = VARIANCES,
 ) -> None:
-    """Append what turns the maps of an SSD into boxes: priors, softmax, and NMS of the best `candidates`, of which at
-    most `keep` are returned.
+    """Append the layers that decode the maps of an SSD into boxes: priors, softmax and non-maximum suppression.
+
+    Of each image the `candidates` boxes of highest confidence enter the suppression, and at most `keep` are returned.
     """
     flat: dict[str, list[str]] = {"classes": [], "offsets": [], "priors": []}
     scales = " ".join(f"variance: {variance}" for variance in variances)
@@ -131,7 +135,7 @@ def write(folder: Path, role: str, net: CaffeNet, *, half: bool = True) -> None:
 
 
 def read(folder: Path, role: str) -> cv2.dnn.Net:
-    """An exported net, its layers those of OpenCV."""
+    """Read an exported net with OpenCV's own layers only, without those of `visage.nets.caffe_layers`."""
     return cv2.dnn.readNetFromCaffe(str(folder / f"{role}.prototxt"), str(folder / f"{role}.caffemodel"))
 
 

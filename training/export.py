@@ -1,9 +1,9 @@
-"""Write what was trained as a model pack, after cv2.dnn was seen to answer as torch does.
+"""Export the trained nets as a model pack, and check that cv2.dnn returns what torch returns.
 
     python -m training.export --runs runs --faces FairFace --scenes SCENES --out models/compact
 
-Weights are stored as 16-bit floats; what is compared is the file as it is shipped with the very same rounded weights
-in torch, on 100 validation faces and 100 unseen photos.
+Weights are stored as float16. The check compares the exported files with torch nets of the same rounded weights, on 100
+validation faces and 100 unseen photos.
 """
 
 import argparse
@@ -17,36 +17,36 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from training import caffe, enlargement, models, tracing
+from training import caffe, models, resampling, tracing
 from training.attributes import MEAN, SCALE, SIDE, to_tensor
 from training.detector import RAW_LOGIT, flatten
+from training.enhance import luma
 from training.faces import AGE_RANGES, AGES, CROP_SCALE, GENDERS, plain_crops, read_faces
 from training.models import LEVELS
 from training.run import load_means
 from training.scenes import read_scenes, split
-from training.superres import luma
 
-# The checkpoint in which the net of each role lies.
-RUNS = {"face": "detector.pt", "gender": "students.pt", "age": "students.pt", "superres": "superres.pt"}
-ROLES = tuple(RUNS)
+# The checkpoint with the net of each role.
+CHECKPOINTS = {"face": "detector.pt", "gender": "students.pt", "age": "students.pt", "superres": "superres.pt"}
+ROLES = tuple(CHECKPOINTS)
 
-# The most by which cv2.dnn's probabilities, box offsets and luma may differ from torch's.
+# The largest difference between probabilities, box offsets and luma (0..1) of cv2.dnn and those of torch.
 TOLERANCE = 1e-4
 
 FACE_INPUT = 480
 MIN_CONFIDENCE = 0.5
 
-# Of 981 faces in benchmarks.guard's scenes, mosaics and crowd of 40 pixels the guard misses 42 from half the confidence
-# above, with 58 false boxes, 34 from this one, with 98, and 30 from 0.1, with 139.
-GUARD_CONFIDENCE = 0.15
+# Of 981 faces in the scenes, mosaics and crowd of 40 pixels of benchmarks.anonymize, redaction misses 42 at 0.25 (58
+# false positives), 34 at 0.15 (98), and 30 at 0.1 (139).
+REDACTION_CONFIDENCE = 0.15
 
-# The side of the tiles that are enlarged in the least time: benchmarks.superres tiles.
+# The side of the tiles that are enhanced fastest: `python -m benchmarks.enhance tiles`.
 TILE = 128
 
-# From this height on nearly every face is found: it is the smallest prior's.
+# The detector finds nearly every face from this height on, the side of the smallest prior.
 SMALLEST_FACE = LEVELS[0].sides[0]
 
-MANIFEST = """\
+FACE_TABLE = """\
 name = "compact"
 version = "2"
 description = "Visage's own small nets: an SSD face detector, gender and age over FairFace's groups. See MODEL_CARD.md."
@@ -65,7 +65,7 @@ smallest_face = {smallest_face}
 guard_confidence = {guard_confidence}
 """
 
-CLASSIFIER = """
+CLASSIFIER_TABLE = """
 [{role}]
 prototxt = "{role}.prototxt"
 weights = "{role}.caffemodel"
@@ -79,7 +79,7 @@ crop_scale = {crop_scale}
 labels = {labels}
 """
 
-SUPERRES = """
+ENHANCE_TABLE = """
 [superres]
 prototxt = "superres.prototxt"
 weights = "superres.caffemodel"
@@ -106,20 +106,20 @@ def main() -> None:
     crops = plain_crops(read_faces(arguments.faces, "val", arguments.cache).chips[:100], SIDE)
     photos = [scene.pixels for scene in split(read_scenes(arguments.scenes))[1]["photo"]]
     for role in arguments.roles:
-        state = load_means(arguments.runs / RUNS[role], role)
+        state = load_means(arguments.runs / CHECKPOINTS[role], role)
         if role == "face":
             export_detector(state, photos, arguments.out)
         elif role == "superres":
-            export_superres(state, [luma(pixels) for pixels in photos], arguments.out)
+            export_enhance(state, [luma(pixels) for pixels in photos], arguments.out)
         else:
-            export_classifier(state, role, models.PARTS[role], crops, arguments.out)
+            export_classifier(state, role, models.ROLE_OUTPUTS[role], crops, arguments.out)
     (arguments.out / "pack.toml").write_text(manifest(arguments.out))
 
 
 def export_classifier(
     state: dict[str, torch.Tensor], role: str, part: slice, crops: NDArray[np.uint8], folder: Path
 ) -> None:
-    """One of the students, without the answers that were asked of it in training only."""
+    """Export a student with the logits `part` of its role; it has further ones in training only."""
     model = models.student()
     model.load_state_dict(state)
     head = nn.Linear(model.head.in_features, part.stop - part.start)
@@ -134,16 +134,16 @@ def export_classifier(
     with torch.no_grad():
         expected = folded(blob).softmax(1).numpy()
     reader.setInput(blob.numpy())
-    agree(role, reader.forward(), expected)
+    check_difference(role, reader.forward(), expected)
 
 
-def export_superres(state: dict[str, torch.Tensor], planes: Sequence[NDArray[np.uint8]], folder: Path) -> None:
-    """The net that enlarges, held against torch on luma (height, width)."""
-    model = models.EnlargingNet()
+def export_enhance(state: dict[str, torch.Tensor], planes: Sequence[NDArray[np.uint8]], folder: Path) -> None:
+    """Export the super-resolution net, and compare it with torch on luma `planes` (height, width)."""
+    model = models.EnhanceNet()
     model.load_state_dict(state)
     model = tracing.rounded(model)
     height, width = planes[0].shape
-    net, _ = tracing.trace(model, "visage_superres", (width, height), planes=1)
+    net, _ = tracing.trace(model, "visage_superres", (width, height), input_channels=1)
     caffe.write(folder, "superres", net)
     reader = caffe.read(folder, "superres")
     worst = []
@@ -153,11 +153,11 @@ def export_superres(state: dict[str, torch.Tensor], planes: Sequence[NDArray[np.
             expected = model(blob).numpy()
         reader.setInput(blob.numpy())
         worst.append(np.abs(reader.forward() - expected).max())
-    agree("superres", np.array(worst), np.zeros(len(worst)))
+    check_difference("superres", np.array(worst), np.zeros(len(worst)))
 
 
 def export_detector(state: dict[str, torch.Tensor], photos: list[NDArray[np.uint8]], folder: Path) -> None:
-    """The face detector."""
+    """Export the face detector, and compare it with torch on `photos` (h, w, 3) uint8 BGR."""
     model = models.FaceNet()
     model.load_state_dict(state)
     for classes in model.classes:
@@ -175,30 +175,34 @@ def export_detector(state: dict[str, torch.Tensor], photos: list[NDArray[np.uint
         reader.setInput(blob.numpy())
         expected = {"confidences": logits.softmax(2).numpy(), "offsets": offsets.numpy()}
         worst += [np.abs(reader.forward(name).ravel() - value.ravel()).max() for name, value in expected.items()]
-    agree("face", np.array(worst), np.zeros(len(worst)))
+    check_difference("face", np.array(worst), np.zeros(len(worst)))
 
 
-def agree(role: str, found: NDArray[Any], expected: NDArray[Any]) -> None:
-    """Stop the export if the two differ by more than `TOLERANCE`."""
+def check_difference(role: str, found: NDArray[Any], expected: NDArray[Any]) -> None:
+    """Compare the outputs of cv2.dnn and torch.
+
+    Raises:
+        SystemExit: they differ by more than `TOLERANCE`, or are not numbers.
+    """
     difference = float(np.abs(found - expected).max())
     print(f"{role}: cv2.dnn differs from torch by at most {difference:.1e}")
     if not difference <= TOLERANCE:
-        raise SystemExit(f"{role} was exported wrongly: more than {TOLERANCE} is not rounding.")
+        raise SystemExit(f"{role} was exported wrongly: the difference is larger than {TOLERANCE}.")
 
 
 def manifest(folder: Path) -> str:
-    """The `pack.toml` of the exported files in `folder`; a net that enlarges is not needed."""
-    face = MANIFEST.format(
+    """Return the `pack.toml` of the exported files in `folder`; the super-resolution net is optional."""
+    face = FACE_TABLE.format(
         **_checksums(folder, "face"),
         input=FACE_INPUT,
         mean=MEAN,
         scale=SCALE,
         min_confidence=MIN_CONFIDENCE,
         smallest_face=SMALLEST_FACE,
-        guard_confidence=GUARD_CONFIDENCE,
+        guard_confidence=REDACTION_CONFIDENCE,
     )
     classifiers = [
-        CLASSIFIER.format(
+        CLASSIFIER_TABLE.format(
             **_checksums(folder, role),
             role=role,
             side=SIDE,
@@ -212,10 +216,10 @@ def manifest(folder: Path) -> str:
     attributes = f"{face}{''.join(classifiers)}ranges = {[list(years) for years in AGE_RANGES]}\n"
     if not (folder / "superres.caffemodel").exists():
         return attributes
-    superres = SUPERRES.format(
-        **_checksums(folder, "superres"), scale=enlargement.SCALE, reach=models.EnlargingNet().reach, tile=TILE
+    enhance = ENHANCE_TABLE.format(
+        **_checksums(folder, "superres"), scale=resampling.SCALE, reach=models.EnhanceNet().reach, tile=TILE
     )
-    return attributes + superres
+    return attributes + enhance
 
 
 def _checksums(folder: Path, role: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""FairFace: labelled face chips as arrays, and what a service does to faces before a net sees them.
+"""FairFace as arrays of face chips, and the crops that nets learn from.
 
-A chip is 112 x 112 pixels and cut closely: from hairline to chin it shows about what a detector's box of an ordinary
-photo holds. Crops are cut around such a box as `visage.nets.crops.square_crop` cuts them.
+A chip is an aligned face of 112 x 112 pixels, from hairline to chin: about the content of a detector's box in an
+ordinary photo. Crops are cut around such a box like those of `visage.nets.crops.square_crop`.
 """
 
 import csv
@@ -20,14 +20,15 @@ AGE_RANGES = ((0, 2), (3, 9), (10, 19), (20, 29), (30, 39), (40, 49), (50, 59), 
 GENDERS = ("Male", "Female")
 RACES = ("White", "Black", "Latino_Hispanic", "East Asian", "Southeast Asian", "Indian", "Middle Eastern")
 
+# The side of a chip in pixels.
 CHIP = 112
 
-# Where a detector that knew the whole photo would see the face of a chip. Detectors that are shown a chip alone say
-# x 24 to 88, y 22 to 98; but eyes and mouth of a chip lie some 40 pixels apart, and those of faces in photos some 0.4
-# times the height of their box.
+# The box (x1, y1, x2, y2) of a chip's face, as a detector places it in a whole photo. Given the chip alone, detectors
+# report x 24 to 88, y 22 to 98. But eyes and mouth of a chip are about 40 pixels apart, and in photos that distance is
+# about 0.4 times the height of the box. docs/decisions.md has the gain in accuracy.
 FACE_BOX = (17.0, 9.5, 95.0, 110.5)
 
-# 1.05 times the longer side of the box is 106 pixels of the chip: nearly all that it shows.
+# The side of a crop relative to the longer side of the box: 106 pixels of a chip, nearly all of it.
 CROP_SCALE = 1.05
 
 
@@ -46,20 +47,22 @@ class Faces:
     def first(self, count: int) -> "Faces":
         return Faces(self.chips[:count], self.ages[:count], self.genders[:count], self.races[:count])
 
-    def labels(self, index: int) -> tuple[str, str, str, str]:
-        """Gender, age, nothing and race of one face, as the columns of a labelled folder."""
-        return GENDERS[self.genders[index]], AGES[self.ages[index]], "", RACES[self.races[index]]
-
 
 def read_faces(folder: Path, part: str, cache: Path) -> Faces:
-    """The faces of `part` (`train` or `val`) in `folder`; decoded once, then mapped from a file in `cache`."""
+    """Return the faces of `part` (`train` or `val`) of FairFace in `folder`.
+
+    The chips are decoded once, into a memory-mapped file in `cache`.
+
+    Raises:
+        ValueError: the archive lacks a file of the table, or a file is not an image.
+    """
     table = (folder / f"{part}.csv").read_bytes()
     rows = list(csv.DictReader(io.StringIO(table.decode())))
     decoded = cache / f"fairface_{part}_{hashlib.sha256(table).hexdigest()[:8]}.npy"
     if not decoded.exists():
         cache.mkdir(parents=True, exist_ok=True)
         partial = decoded.with_suffix(".partial.npy")
-        np.save(partial, _decode(folder / f"{part}.tar", [row["file"] for row in rows]))
+        np.save(partial, _decode_archive(folder / f"{part}.tar", [row["file"] for row in rows]))
         partial.replace(decoded)
     return Faces(
         np.load(decoded, mmap_mode="r"),
@@ -69,28 +72,28 @@ def read_faces(folder: Path, part: str, cache: Path) -> Faces:
     )
 
 
-def _decode(archive: Path, names: list[str]) -> NDArray[np.uint8]:
+def _decode_archive(archive: Path, names: list[str]) -> NDArray[np.uint8]:
     chips = np.empty((len(names), CHIP, CHIP, 3), np.uint8)
     index = {name: number for number, name in enumerate(names)}
     with tarfile.open(archive) as tar:
         for member in tar:
             content = tar.extractfile(member) if member.name in index else None
             if content is not None:
-                chips[index.pop(member.name)] = _decoded(np.frombuffer(content.read(), np.uint8))
+                chips[index.pop(member.name)] = _decode(np.frombuffer(content.read(), np.uint8))
     if index:
-        raise ValueError(f"{archive} lacks {len(index)} files, {next(iter(index))} among them")
+        raise ValueError(f"{archive} lacks {len(index)} files, for example {next(iter(index))}.")
     return chips
 
 
-def _decoded(content: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    picture = cv2.imdecode(content, cv2.IMREAD_COLOR)
-    if picture is None:
-        raise ValueError("what should be a picture is none")
-    return picture.astype(np.uint8, copy=False)
+def _decode(content: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError("A file is not an image that OpenCV can decode.")
+    return image.astype(np.uint8, copy=False)
 
 
 def plain_crops(chips: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """The crops (n, side, side, 3) that the service would cut around the face boxes of `chips`."""
+    """Return the crops (n, side, side, 3) uint8 BGR that Visage cuts around the face boxes of `chips`."""
     return np.stack([_crop(chip, side) for chip in chips])
 
 
@@ -103,33 +106,36 @@ def _crop(chip: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def training_crop(chip: NDArray[np.uint8], side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A crop of `chip` as a detector might have cut it from a photo that went through what photos go through."""
-    crop = _jittered(chip, rng)
+    """Return an augmented crop (side, side, 3) uint8 BGR of `chip`: geometry, occlusion, resolution, quality."""
+    crop = _jitter(chip, rng)
     if rng.random() < 0.1:
         crop = _occlude(crop, rng)
     if rng.random() < 0.2:
-        crop = coarsen(crop, rng)
-    crop = degrade(crop, rng, often=0.07)
+        crop = reduce_resolution(crop, rng)
+    crop = degrade(crop, rng, probability=0.07)
     return cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
-def degrade(picture: NDArray[np.uint8], rng: np.random.Generator, often: float) -> NDArray[np.uint8]:
-    """The picture in another light; `often` (0..1) blurred, as often noisy, twice as often badly compressed."""
-    picture = _relight(picture, rng)
-    if rng.random() < often:
-        picture = _blur(picture, rng)
-    if rng.random() < often:
-        noise = np.empty(picture.shape, np.int8)
+def degrade(image: NDArray[np.uint8], rng: np.random.Generator, probability: float) -> NDArray[np.uint8]:
+    """Return the BGR image in another light, and at random blurred, noisy or compressed.
+
+    `probability` (0..1) is that of blur and that of noise. Compression is twice as probable.
+    """
+    image = _relight(image, rng)
+    if rng.random() < probability:
+        image = _blur(image, rng)
+    if rng.random() < probability:
+        noise = np.empty(image.shape, np.int8)
         cv2.setRNGSeed(int(rng.integers(2**31)))
         cv2.randn(noise, np.zeros(3), np.array([rng.uniform(2, 14)] * 3))
-        picture = cv2.add(picture, noise, dtype=cv2.CV_8U).astype(np.uint8, copy=False)
-    if rng.random() < 2 * often:
-        picture = _recompress(picture, rng)
-    return picture
+        image = cv2.add(image, noise, dtype=cv2.CV_8U).astype(np.uint8, copy=False)
+    if rng.random() < 2 * probability:
+        image = _recompress(image, rng)
+    return image
 
 
-def _jittered(chip: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Off-centre, too wide or too narrow, turned and mirrored, as detections are."""
+def _jitter(chip: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Shift, scale, stretch, rotate and mirror the crop, because detected boxes are not exact."""
     longer = FACE_BOX[3] - FACE_BOX[1]
     width = round(CROP_SCALE * longer)
     zoom = np.exp(rng.normal(0, 0.08))
@@ -149,7 +155,7 @@ def _jittered(chip: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
 
 
 def _relight(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Exposure, contrast, gamma and colour cast; seldom grey, seldom very dark."""
+    """Change exposure, contrast, gamma and colour cast; 5 % become dark, 6 % grey."""
     values = np.arange(256) / 255
     dark = rng.uniform(0.15, 0.6) if rng.random() < 0.05 else 1.0
     gamma = np.exp(rng.normal(0, 0.2))
@@ -162,35 +168,36 @@ def _relight(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
     return crop
 
 
-def coarsen(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """What is left of the face where the photo holds it at 16 pixels and more."""
+def reduce_resolution(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return the square crop downscaled and upscaled again, as if its face had 16 pixels or more in the photo."""
     side = crop.shape[0]
     small = round(float(np.exp(rng.uniform(np.log(16 * CROP_SCALE), np.log(side)))))
-    shrunk = cv2.resize(crop, (small, small), interpolation=cv2.INTER_AREA)
-    enlarged = cv2.INTER_LINEAR if rng.random() < 0.8 else cv2.INTER_CUBIC
-    return cv2.resize(shrunk, (side, side), interpolation=enlarged).astype(np.uint8, copy=False)
+    downscaled = cv2.resize(crop, (small, small), interpolation=cv2.INTER_AREA)
+    interpolation = cv2.INTER_LINEAR if rng.random() < 0.8 else cv2.INTER_CUBIC
+    return cv2.resize(downscaled, (side, side), interpolation=interpolation).astype(np.uint8, copy=False)
 
 
 def _blur(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Apply Gaussian blur or motion blur."""
     if rng.random() < 0.5:
         return cv2.GaussianBlur(crop, (0, 0), rng.uniform(0.5, 2.5)).astype(np.uint8, copy=False)
     length = int(rng.integers(3, 10))
     kernel = np.zeros((length, length), np.float32)
     angle = rng.uniform(0, np.pi)
     middle = (length - 1) / 2
-    reach = np.array([np.cos(angle), np.sin(angle)]) * middle
-    ends = [tuple(round(value) for value in (middle - reach, middle + reach)[end]) for end in (0, 1)]
-    cv2.line(kernel, ends[0], ends[1], 1.0)
+    half = np.array([np.cos(angle), np.sin(angle)]) * middle
+    start, end = (tuple(round(value) for value in point) for point in (middle - half, middle + half))
+    cv2.line(kernel, start, end, 1.0)
     return cv2.filter2D(crop, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
 
 
 def _recompress(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     _, jpeg = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 85))])
-    return _decoded(jpeg)
+    return _decode(jpeg)
 
 
 def _occlude(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A hand, a microphone, sunglasses or the edge of the photo in front of a part of the face."""
+    """Draw sunglasses, the edge of a photo, or an ellipse like a hand or a microphone over a part of the face."""
     side = crop.shape[0]
     crop = crop.copy()
     colour = tuple(

@@ -1,6 +1,7 @@
-"""The nets: residual nets for what a face shows, an SSD for where the faces are, and a net that enlarges.
+"""The nets: residual nets for attributes, an SSD for face detection, and a super-resolution net.
 
-Plain 3 x 3 convolutions, batch norm and ReLU, because that is what cv2.dnn runs fastest for what it buys.
+They consist of 3 x 3 convolutions, batch norm and ReLU, because cv2.dnn runs these at the highest speed per
+multiplication (docs/decisions.md).
 """
 
 from dataclasses import dataclass
@@ -11,18 +12,18 @@ from torch.nn import functional
 
 from training.faces import AGES, GENDERS, RACES
 
-# Where each answer lies in the last layer of an `AttributeNet` in training.
+# The logits of each attribute in the last layer of an `AttributeNet` in training.
 GENDER = slice(0, len(GENDERS))
 AGE = slice(GENDER.stop, GENDER.stop + len(AGES))
 RACE = slice(AGE.stop, AGE.stop + len(RACES))
-OUTPUTS = RACE.stop
+OUTPUT_COUNT = RACE.stop
 
-# What the net of each role of a pack gives.
-PARTS = {"gender": GENDER, "age": AGE}
+# The logits of the net of each role in a pack.
+ROLE_OUTPUTS = {"gender": GENDER, "age": AGE}
 
 
 def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1, *, relu: bool = True) -> nn.Sequential:
-    """A convolution that keeps the size at stride 1, its batch norm and, if asked, a ReLU."""
+    """Return a convolution that keeps the size at stride 1, its batch norm and, if `relu`, a ReLU."""
     layers = [
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),
@@ -31,7 +32,7 @@ def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1, *, relu
 
 
 class Residual(nn.Module):
-    """Two 3 x 3 convolutions around which the input is added (He et al., 2015)."""
+    """Two 3 x 3 convolutions and a shortcut (He et al., 2015)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
@@ -45,12 +46,13 @@ class Residual(nn.Module):
         return self.relu(self.second(self.first(maps)) + self.shortcut(maps))
 
 
-class EnlargingNet(nn.Module):
-    """Luma (n, 1, height, width) in 0..1, three times as large: (n, 9, height, width), channel 3 y + x of which holds
-    the pixel in row y and column x of the nine that a pixel becomes (what a pixel shuffle takes).
+class EnhanceNet(nn.Module):
+    """Super-resolution by three: a linear filter, initially bicubic, plus a residual by plain convolutions.
 
-    A linear filter that starts as bicubic enlargement, and what plain convolutions add to it. No batch norms: they
-    cost what such nets gain (Lim et al., 2017).
+    Takes luma (n, 1, height, width) in 0..1 and returns (n, 9, height, width), the input of a pixel shuffle: channel
+    3 y + x has the pixel in row y and column x of the nine that replace a pixel. `reach` is the distance in pixels up
+    to which the input affects an output. There are no batch norms, because they lower the quality of super-resolution
+    (Lim et al., 2017).
     """
 
     def __init__(self, width: int = 24, layers: int = 5) -> None:
@@ -64,9 +66,8 @@ class EnlargingNet(nn.Module):
         for layer in self.body[::2]:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
-        # What is added begins as little.
+        # The residual starts near zero.
         self.body[-1].weight.data *= 0.1
-        # The pixels on each side of a pixel that what becomes of it depends on.
         self.reach = layers + 2
 
     def forward(self, luma: Tensor) -> Tensor:
@@ -74,16 +75,16 @@ class EnlargingNet(nn.Module):
 
 
 def _bicubic() -> Tensor:
-    """Bicubic enlargement by three as the weights of a 5 x 5 convolution: what each of 25 pixels gives to the nine."""
+    """Return bicubic upscaling by three as the (9, 1, 5, 5) weights of a convolution."""
     impulses = torch.eye(25).reshape(25, 1, 5, 5)
-    enlarged = functional.interpolate(impulses, scale_factor=3, mode="bicubic", antialias=True)
-    return enlarged[:, 0, 6:9, 6:9].reshape(25, 9).T.reshape(9, 1, 5, 5).contiguous()
+    upscaled = functional.interpolate(impulses, scale_factor=3, mode="bicubic", antialias=True)
+    return upscaled[:, 0, 6:9, 6:9].reshape(25, 9).T.reshape(9, 1, 5, 5).contiguous()
 
 
 class AttributeNet(nn.Module):
-    """A residual net over (n, 3, side, side) crops that gives (n, outputs) logits.
+    """A residual net that takes (n, 3, side, side) crops and returns (n, outputs) logits.
 
-    `stages` holds (channels, blocks, stride of the first block) of each stage after a stem that halves the side.
+    `stages` has (channels, blocks, stride of the first block) of each stage. The stem before them halves the side.
     """
 
     def __init__(self, stem: int, stages: tuple[tuple[int, int, int], ...], outputs: int, dropout: float) -> None:
@@ -104,21 +105,21 @@ class AttributeNet(nn.Module):
 
 
 def teacher() -> AttributeNet:
-    """165 million multiplications a face: too slow to serve, good enough to learn from."""
-    return AttributeNet(32, ((64, 2, 2), (128, 2, 2), (256, 2, 2)), OUTPUTS, dropout=0.3)
+    """Return the teacher: 165 million multiplications per face, too slow to serve."""
+    return AttributeNet(32, ((64, 2, 2), (128, 2, 2), (256, 2, 2)), OUTPUT_COUNT, dropout=0.3)
 
 
 def student() -> AttributeNet:
-    """25 million multiplications a face, 0.56 million weights: the design that gender and age share.
+    """Return the net of gender or age: 25 million multiplications per face, 0.56 million weights.
 
-    Few weights are as much of its speed as few multiplications: cv2.dnn meets them anew for every face, because the
-    face net has run in between.
+    The number of weights matters as much for its speed as the multiplications: the face net runs between two photos
+    and evicts the weights from the processor's caches.
     """
-    return AttributeNet(16, ((32, 1, 2), (64, 2, 2), (112, 2, 2)), OUTPUTS, dropout=0.1)
+    return AttributeNet(16, ((32, 1, 2), (64, 2, 2), (112, 2, 2)), OUTPUT_COUNT, dropout=0.1)
 
 
 class UpsampleLike(nn.Module):
-    """Twice the size, each value repeated, cut to the size of another map: what an odd side left over goes."""
+    """Nearest-neighbour upsampling by two, cropped to the size of another map, whose sides may be odd."""
 
     def forward(self, maps: Tensor, like: Tensor) -> Tensor:
         return functional.interpolate(maps, scale_factor=2)[:, :, : like.shape[2], : like.shape[3]]
@@ -126,20 +127,21 @@ class UpsampleLike(nn.Module):
 
 @dataclass(frozen=True)
 class Level:
-    """One map of an SSD: its stride and the sides of the square priors at each of its cells, in input pixels."""
+    """A level of an SSD: its stride and the sides of the square priors of each cell, in input pixels."""
 
     stride: int
     sides: tuple[float, ...]
 
 
-# A prior a factor of the square root of two, so that every face of 11 to 400 pixels shares half of one.
+# Sides grow by about the square root of two, so that each face of 11 to 400 pixels has an IoU of 0.5 with a prior.
 LEVELS = (Level(8, (14, 20, 28)), Level(16, (40, 56, 80)), Level(32, (112, 160, 224, 320)))
 
 
 class FaceNet(nn.Module):
-    """An SSD with a top-down path (Lin et al., 2016): the small faces' map knows what lies around them.
+    """An SSD with a top-down path (Lin et al., 2016), which gives the map of small faces more context.
 
-    Takes (n, 3, height, width) of any size; gives (class, offset) maps of each level, 2 and 4 channels a prior.
+    Takes (n, 3, height, width) of any size. Returns the class map and the offset map of each level, with 2 and 4
+    channels per prior.
     """
 
     def __init__(self, widths: tuple[int, ...] = (16, 24, 48, 72, 80), top_down: int = 48) -> None:
@@ -159,8 +161,8 @@ class FaceNet(nn.Module):
         self.classes = nn.ModuleList(nn.Conv2d(top_down, 2 * len(level.sides), 3, padding=1) for level in LEVELS)
         self.offsets = nn.ModuleList(nn.Conv2d(top_down, 4 * len(level.sides), 3, padding=1) for level in LEVELS)
 
-    def forward(self, pictures: Tensor) -> list[Tensor]:
-        eighth = self.eighth(self.early(pictures))
+    def forward(self, images: Tensor) -> list[Tensor]:
+        eighth = self.eighth(self.early(images))
         sixteenth = self.sixteenth(eighth)
         last = self.laterals[2](self.last(sixteenth))
         middle = self.laterals[1](sixteenth) + self.upsample(last, sixteenth)

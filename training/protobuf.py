@@ -1,16 +1,16 @@
-"""The parts of protobuf's wire format that frozen nets are written in (protobuf.dev, Encoding)."""
+"""Encode the two types of protobuf's wire format that net files need (protobuf.dev, Encoding)."""
 
 _VARINT, _LENGTH_DELIMITED = 0, 2
 
 
 def message(field: int, *parts: bytes) -> bytes:
-    """A field of bytes, of text or of other fields, one behind another."""
+    """Return a length-delimited field: the concatenated parts, which are bytes, text or other fields."""
     payload = b"".join(parts)
     return _varint(field << 3 | _LENGTH_DELIMITED) + _varint(len(payload)) + payload
 
 
 def number(field: int, value: int) -> bytes:
-    """A field with a whole number, 0 or more."""
+    """Return a varint field; `value` is 0 or more."""
     return _varint(field << 3 | _VARINT) + _varint(value)
 
 

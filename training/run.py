@@ -1,4 +1,4 @@
-"""What every training run does: descent with a falling rate, running means of the weights, checkpoints."""
+"""The training loop: optimizers with a cosine schedule, averaged weights, checkpoints."""
 
 import argparse
 import copy
@@ -12,17 +12,17 @@ import torch
 from torch import Tensor, nn
 
 MOMENTUM = 0.9
-DECAY = 5e-4
+WEIGHT_DECAY = 5e-4
 
-# Steps over which the rate rises to its peak, so that the first batches do not throw the weights about.
-WARM_STEPS = 300
+# Steps over which the learning rate rises to its peak, because the first gradients are large.
+WARMUP_STEPS = 300
 
-# The longest step of the gradient (its norm): one odd batch must not undo hours.
-LONGEST_GRADIENT = 10.0
+# Gradients are clipped to this norm, so that one unusual batch does not spoil the weights.
+MAX_GRADIENT_NORM = 10.0
 
 
 def read_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """What the command line says, with the arguments that every run takes; sets up folders and threads accordingly."""
+    """Parse the command line with the options of every run; create `--out` and set the number of threads."""
     parser.add_argument("--out", type=Path, default=Path("runs"))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
     parser.add_argument("--threads", type=int, default=1)
@@ -35,7 +35,10 @@ def read_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
 
 
 class Run:
-    """Nets that are trained together, as far as they have come; goes on from `checkpoint` if there is one."""
+    """Nets that are trained together, their averaged weights and their optimizers.
+
+    `steps` counts the steps so far. `means` are copies of the nets with averaged weights, for inference.
+    """
 
     def __init__(
         self,
@@ -48,11 +51,13 @@ class Run:
         adaptive: bool = False,
         kernels: Collection[nn.Parameter] | None = None,
     ) -> None:
-        """Stochastic descent from `peak_rate` on for every weight; with `kernel_rate` the kernels of convolutions move
-        by orthogonal steps of that length instead (Muon, Jordan et al., 2024). Each of them must go before a batch
-        norm, because its norm is then held where it is: the length of a step means something only against it.
-        `kernels` names them where not every kernel does. The other weights descend evenly if `adaptive` (Adam, Kingma
-        and Ba, 2014), without decay.
+        """Start a run, or continue it if `checkpoint` exists.
+
+        Stochastic gradient descent with momentum moves the weights, at a learning rate of `peak_rate` at most; if
+        `adaptive`, Adam does (Kingma and Ba, 2014), without weight decay. With `kernel_rate`, Muon moves the kernels of
+        convolutions by orthogonal steps at that rate instead (Jordan et al., 2024). Muon's kernels must precede a batch
+        norm: their norm is kept constant, because the length of a step has a meaning relative to it only. `kernels`
+        names them; by default they are all kernels.
         """
         self.nets = {name: net.to(memory_format=torch.channels_last) for name, net in nets.items()}
         self.steps = 0
@@ -73,7 +78,7 @@ class Run:
         self._optimizers: list[torch.optim.Optimizer] = [
             torch.optim.Adam([group])
             if adaptive
-            else torch.optim.SGD([group], momentum=MOMENTUM, weight_decay=DECAY, nesterov=True)
+            else torch.optim.SGD([group], momentum=MOMENTUM, weight_decay=WEIGHT_DECAY, nesterov=True)
         ]
         if kernel_rate:
             group = {"params": [matrix for _, matrix in self._matrices], "peak_rate": kernel_rate}
@@ -82,15 +87,15 @@ class Run:
             self._resume()
 
     def step(self, loss: Tensor) -> float:
-        """Move the weights against the gradient of `loss`; its value."""
-        rate = min(1.0, (self.steps + 1) / WARM_STEPS) * (1 + math.cos(math.pi * self.steps / self.total_steps)) / 2
+        """Take one step down the gradient of `loss`, and return its value."""
+        rate = min(1.0, (self.steps + 1) / WARMUP_STEPS) * (1 + math.cos(math.pi * self.steps / self.total_steps)) / 2
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["peak_rate"]
         for parameter in self._parameters:
             parameter.grad = None
         loss.backward()
-        nn.utils.clip_grad_norm_(self._parameters, LONGEST_GRADIENT)
+        nn.utils.clip_grad_norm_(self._parameters, MAX_GRADIENT_NORM)
         for kernel, matrix in self._matrices:
             matrix.grad = _matrix(kernel.grad)
             with torch.no_grad():
@@ -102,12 +107,12 @@ class Run:
         return loss.item()
 
     def train(self) -> None:
-        """Let batch norms and dropout behave as in training."""
+        """Switch batch norms and dropout to training."""
         for net in self.nets.values():
             net.train()
 
     def save(self) -> None:
-        """Write the checkpoint: whole or not at all."""
+        """Write the checkpoint atomically."""
         partial = self._checkpoint.with_suffix(".partial")
         torch.save(
             {
@@ -126,7 +131,7 @@ class Run:
         self.steps = saved["steps"]
         torch.set_rng_state(saved["random"])
         for optimizer, state in zip(self._optimizers, saved["optimizers"], strict=True):
-            # What was asked for now counts, not what the interrupted run was asked for.
+            # The rates of this run replace those of the interrupted one.
             peaks = [group["peak_rate"] for group in optimizer.param_groups]
             optimizer.load_state_dict(state)
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
@@ -136,35 +141,35 @@ class Run:
             self.means[name].load_state_dict(saved["means"][name])
 
     def _average(self) -> None:
-        """Running means over the last thousand steps, fewer at first (Polyak averaging): steadier than the weights."""
+        """Update the moving averages over about a thousand steps, fewer at first (Polyak and Juditsky, 1992)."""
         keep = min(0.999, (1 + self.steps) / (10 + self.steps))
         with torch.no_grad():
             for name, net in self.nets.items():
-                mine, its = self.means[name].state_dict().values(), net.state_dict().values()
-                for mean, value in zip(mine, its, strict=True):
+                means, values = self.means[name].state_dict().values(), net.state_dict().values()
+                for mean, value in zip(means, values, strict=True):
                     mean.copy_(mean.lerp(value, 1 - keep) if mean.is_floating_point() else value)
 
 
 def _matrix(kernel: Tensor) -> Tensor:
-    """A kernel laid out channels last, or its gradient, as a matrix with an output channel a row: a view of it."""
+    """View a channels-last kernel, or its gradient, as a matrix with one row for each output channel."""
     return kernel.permute(0, 2, 3, 1).reshape(len(kernel), -1)
 
 
 def load_means(checkpoint: Path, name: str) -> dict[str, Tensor]:
-    """The averaged weights of one net of a run."""
+    """Return the averaged weights of the net `name` in a checkpoint, as float32."""
     means: dict[str, dict[str, Tensor]] = torch.load(checkpoint)["means"]
     return {key: value.float() if value.is_floating_point() else value for key, value in means[name].items()}
 
 
 def main() -> None:
-    """Reduce a checkpoint to its averaged weights as 16-bit floats: `python -m training.run CHECKPOINT SMALLER`."""
-    checkpoint, smaller = map(Path, sys.argv[1:])
+    """Reduce a checkpoint to its averaged weights in float16: `python -m training.run CHECKPOINT OUTPUT`."""
+    checkpoint, output = map(Path, sys.argv[1:])
     means = torch.load(checkpoint)["means"]
     halves = {
         name: {key: value.half() if value.is_floating_point() else value for key, value in net.items()}
         for name, net in means.items()
     }
-    torch.save({"means": halves}, smaller)
+    torch.save({"means": halves}, output)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Pictures with boxes for the face detector: scene photos, and face chips pasted onto them.
+"""Training images with boxes for the face detector: scene photos, and face chips pasted onto them.
 
-Boxes of the scenes are opinions of two detectors (README.md): from 0.5 of the first one on a face, from 0.2 on left out
-of the loss. What only the second one believes in is nearly always no face: those are pasted around as
-decoys, in the very shapes in which faces are pasted, so that a seam says nothing.
+The boxes of the scenes are the output of two detectors (docs/models.md). A box to which the first one gives 0.5 or more
+is a face. A box from 0.2 on is difficult and does not count in the loss. A box that only the second one reports is
+nearly always a false positive, so it is a hard negative. Hard negatives are pasted with the same masks as faces, so
+that the net cannot learn from the edges of what was pasted.
 """
 
 import json
@@ -15,36 +16,44 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.faces import CHIP, FACE_BOX, coarsen, degrade
+from training.faces import CHIP, FACE_BOX, degrade, reduce_resolution
 
-SURE, PERHAPS = 0.5, 0.2
+# The confidences from which on a detected box is a face, and from which on it is difficult.
+FACE_CONFIDENCE, DIFFICULT_CONFIDENCE = 0.5, 0.2
 
-# Never trained on: the last hundred `photo` scenes by name, the last thirty of several people with large faces, and
-# the last sixty of each other kind.
+# Scenes that are not trained on: the last hundred `photo` scenes by name, the last thirty of several people with large
+# faces, and the last sixty of each other kind.
 TEST_PHOTOS, TEST_GROUPS, TEST_OTHERS = 100, 30, 60
 
-# Faces of fewer pixels than this in the net's input are left out of the loss: too little is left of them.
+# Faces of fewer pixels than this in the net's input do not count in the loss, because they show too little.
 SMALLEST = 9.0
 
 
 @dataclass(frozen=True)
 class Scene:
-    """`pixels` (h, w, 3) uint8 BGR; `faces`, `perhaps`, `decoys` (n, 4) float32 x1 y1 x2 y2 in its pixels."""
+    """A photo and its boxes.
+
+    `pixels` is (h, w, 3) uint8 BGR. `faces`, `difficult` and `hard_negatives` are (n, 4) float32 x1 y1 x2 y2 in pixels.
+    """
 
     name: str
     pixels: NDArray[np.uint8]
     faces: NDArray[np.float32]
-    perhaps: NDArray[np.float32]
-    decoys: NDArray[np.float32]
+    difficult: NDArray[np.float32]
+    hard_negatives: NDArray[np.float32]
 
     @property
     def kind(self) -> str:
-        """The first part of the name: photo, people, cctv, nature or indoor."""
+        """Return the first part of the name: photo, people, cctv, nature or indoor."""
         return self.name.split("_")[0]
 
 
 def read_scenes(folder: Path) -> list[Scene]:
-    """Every scene, by name."""
+    """Return the scenes of `scenes.tar` and `boxes.json` in `folder`, sorted by name.
+
+    Raises:
+        ValueError: a file of the archive is not an image.
+    """
     labels: dict[str, Any] = json.loads((folder / "boxes.json").read_text())
     scenes = []
     with tarfile.open(folder / "scenes.tar") as archive:
@@ -55,23 +64,23 @@ def read_scenes(folder: Path) -> list[Scene]:
             name = Path(member.name).name
             pixels = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_COLOR)
             if pixels is None:
-                raise ValueError(f"{name} is no picture")
+                raise ValueError(f"{name} is not an image that OpenCV can decode.")
             boxes = np.array(labels[name]["faces"], np.float32).reshape(-1, 6)
             first, second = boxes[:, 0], boxes[:, 1]
             scenes.append(
                 Scene(
                     name,
                     pixels.astype(np.uint8, copy=False),
-                    boxes[first >= SURE, 2:],
-                    boxes[(first >= PERHAPS) & (first < SURE), 2:],
-                    boxes[(first < PERHAPS) & (second >= SURE), 2:],
+                    boxes[first >= FACE_CONFIDENCE, 2:],
+                    boxes[(first >= DIFFICULT_CONFIDENCE) & (first < FACE_CONFIDENCE), 2:],
+                    boxes[(first < DIFFICULT_CONFIDENCE) & (second >= FACE_CONFIDENCE), 2:],
                 )
             )
     return sorted(scenes, key=lambda scene: scene.name)
 
 
 def split(scenes: list[Scene]) -> tuple[list[Scene], dict[str, list[Scene]]]:
-    """Scenes to train on, and by name the sets that stay unseen."""
+    """Return the training scenes, and the unseen scenes by the name of their set."""
     kinds = {kind: [scene for scene in scenes if scene.kind == kind] for kind in {scene.kind for scene in scenes}}
     groups = [
         scene
@@ -87,7 +96,11 @@ def split(scenes: list[Scene]) -> tuple[list[Scene], dict[str, list[Scene]]]:
 
 @dataclass(frozen=True)
 class Sample:
-    """`pixels` (side, side, 3) uint8 BGR; `faces` to find and `ignored` boxes that are neither right nor wrong."""
+    """A training image.
+
+    `pixels` is (side, side, 3) uint8 BGR. `faces` and `ignored` are (n, 4) float32 x1 y1 x2 y2 in pixels. Priors on
+    `ignored` boxes do not count in the loss.
+    """
 
     pixels: NDArray[np.uint8]
     faces: NDArray[np.float32]
@@ -95,30 +108,30 @@ class Sample:
 
 
 class Composer:
-    """Makes training pictures of `side` pixels out of scenes and chips, the same ones for the same generator."""
+    """Composes training images of `side` x `side` pixels from scenes and chips; the generator determines the image."""
 
     def __init__(self, scenes: list[Scene], chips: NDArray[np.uint8], side: int) -> None:
         self._chips = chips
         self._side = side
-        self._people = [scene for scene in scenes if len(scene.faces)]
-        self._decoys = [scene for scene in scenes if len(scene.decoys)]
-        self._rest = [scene for scene in scenes if not len(scene.faces)]
-        self._empty = [scene for scene in scenes if not len(scene.faces) and not len(scene.perhaps)]
+        self._with_faces = [scene for scene in scenes if len(scene.faces)]
+        self._with_hard_negatives = [scene for scene in scenes if len(scene.hard_negatives)]
+        self._without_faces = [scene for scene in scenes if not len(scene.faces)]
+        self._empty = [scene for scene in scenes if not len(scene.faces) and not len(scene.difficult)]
 
     def compose(self, rng: np.random.Generator) -> Sample:
-        """One picture."""
+        """Return one training image."""
         draw = rng.random()
         if draw < 0.45:
-            sample = self._cut(self._pick(self._people, rng), rng)
+            sample = self._cut(self._pick(self._with_faces, rng), rng)
         elif draw < 0.6:
-            sample = self._cut(self._pick(self._decoys, rng), rng)
+            sample = self._cut(self._pick(self._with_hard_negatives, rng), rng)
         else:
-            sample = self._cut(self._pick(self._rest, rng), rng)
+            sample = self._cut(self._pick(self._without_faces, rng), rng)
         pixels, faces, ignored = sample.pixels.copy(), list(sample.faces), list(sample.ignored)
         taken = [*faces, *ignored]
         if rng.random() < 0.6:
             for _ in range(int(rng.integers(1, 5))):
-                self._paste_decoy(pixels, taken, rng)
+                self._paste_hard_negative(pixels, taken, rng)
         if draw > 0.85 or rng.random() < 0.5:
             for _ in range(int(rng.integers(1, 7))):
                 box = self._paste_face(pixels, taken, rng)
@@ -128,7 +141,7 @@ class Composer:
             pixels = pixels[:, ::-1]
             mirror = np.array([self._side, 0, self._side, 0], np.float32)
             faces, ignored = ([np.abs(mirror - box[[2, 1, 0, 3]]) for box in boxes] for boxes in (faces, ignored))
-        pixels = degrade(np.ascontiguousarray(pixels), rng, often=0.12)
+        pixels = degrade(np.ascontiguousarray(pixels), rng, probability=0.12)
         return self._sort(pixels, faces, ignored)
 
     def _sort(self, pixels: NDArray[np.uint8], faces: list[Any], ignored: list[Any]) -> Sample:
@@ -149,9 +162,9 @@ class Composer:
         return scenes[int(rng.integers(len(scenes)))]
 
     def _cut(self, scene: Scene, rng: np.random.Generator) -> Sample:
-        """A square of the scene at some scale, with one of its faces in it if it has any."""
+        """Return a square of the scene at a random scale; most squares of a scene with boxes show one of them."""
         height, width = scene.pixels.shape[:2]
-        marked = scene.faces if len(scene.faces) else scene.decoys
+        marked = scene.faces if len(scene.faces) else scene.hard_negatives
         if len(marked) and rng.random() < 0.8:
             box = marked[int(rng.integers(len(marked)))]
             wanted = np.exp(rng.uniform(np.log(12), np.log(200)))
@@ -179,7 +192,7 @@ class Composer:
             source, move, (self._side, self._side), flags=cv2.INTER_LINEAR, borderMode=border, borderValue=fill
         )
         shift = np.array([corner[0], corner[1]] * 2, np.float32)
-        boxes = [(marks - shift) * scale for marks in (scene.faces, scene.perhaps)]
+        boxes = [(marks - shift) * scale for marks in (scene.faces, scene.difficult)]
         inside = [part[(part[:, :2] < self._side).all(1) & (part[:, 2:] > 0).all(1)] for part in boxes]
         return Sample(pixels.astype(np.uint8, copy=False), *inside)
 
@@ -187,11 +200,11 @@ class Composer:
         chip = self._chips[int(rng.integers(len(self._chips)))]
         return self._paste(pixels, chip, np.array(FACE_BOX, np.float32), taken, rng)
 
-    def _paste_decoy(self, pixels: NDArray[np.uint8], taken: list[Any], rng: np.random.Generator) -> None:
-        """Something that is no face, cut out and blended in as the faces are."""
+    def _paste_hard_negative(self, pixels: NDArray[np.uint8], taken: list[Any], rng: np.random.Generator) -> None:
+        """Paste a hard negative, or any part of a scene without faces, like a face."""
         if rng.random() < 0.6:
-            scene = self._pick(self._decoys, rng)
-            x1, y1, x2, y2 = scene.decoys[int(rng.integers(len(scene.decoys)))]
+            scene = self._pick(self._with_hard_negatives, rng)
+            x1, y1, x2, y2 = scene.hard_negatives[int(rng.integers(len(scene.hard_negatives)))]
             side, centre = 1.4 * max(x2 - x1, y2 - y1), ((x1 + x2) / 2, (y1 + y2) / 2)
         else:
             scene = self._pick(self._empty, rng)
@@ -215,7 +228,7 @@ class Composer:
         taken: list[Any],
         rng: np.random.Generator,
     ) -> Any:
-        """Blend a chip into `pixels`, in place, turned and lit somehow; its box, or None where there is no room."""
+        """Blend a chip into `pixels` in place, rotated and relit. Return its box, or None if there is no room."""
         largest = self._side * (0.65 if len(taken) else 1.0)
         height = float(np.exp(rng.uniform(np.log(11), np.log(largest))))
         scale = height / (box[3] - box[1])
@@ -227,11 +240,11 @@ class Composer:
         for other in taken:
             if (np.maximum(grown[:2], other[:2]) < np.minimum(grown[2:], other[2:])).all():
                 return None
-        chip = relit(chip, pixels, where, size, rng)
+        chip = _match_brightness(chip, pixels, where, size, rng)
         centre = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
         move = cv2.getRotationMatrix2D((float(centre[0]), float(centre[1])), angle, scale).astype(np.float64)
         move[:, 2] += centre * scale + where - centre
-        # Shrunk by averaging first: what a camera makes of a far face is not every third pixel of it.
+        # A camera averages the pixels of a distant face, so averaging comes before bilinear sampling.
         side = CHIP if scale >= 0.6 else max(4, round(CHIP * scale))
         source, mask = (
             cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA) for part in (chip, paste_mask(rng))
@@ -249,16 +262,16 @@ class Composer:
         return placed
 
 
-def relit(
+def _match_brightness(
     chip: NDArray[np.uint8],
     pixels: NDArray[np.uint8],
     where: NDArray[np.float64],
     size: float,
     rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
-    """The chip, half of the time with the brightness of the place where it goes."""
+    """Return the chip, half of the time with its brightness moved towards that of the place where it is pasted."""
     if rng.random() < 0.3:
-        chip = coarsen(chip, rng)
+        chip = reduce_resolution(chip, rng)
     if rng.random() < 0.5:
         return chip
     low = np.clip(where, 0, len(pixels) - 1).astype(int)
@@ -269,7 +282,7 @@ def relit(
 
 
 def paste_mask(rng: np.random.Generator) -> NDArray[np.float32]:
-    """(112, 112) float32 in 0..1: the whole chip, a soft-edged head, or a face alone."""
+    """Return the opacity of a pasted chip, (112, 112) float32 in 0..1: all of it, or a head or face with soft edges."""
     mask = np.zeros((CHIP, CHIP), np.float32)
     kind = rng.random()
     if kind < 0.3:

@@ -1,7 +1,7 @@
-"""A torch net as a `CaffeNet`, and back.
+"""Convert torch nets to `CaffeNet`, and load exported weights into torch nets.
 
-Only what the nets of this folder are made of is known: convolutions (with their batch norm folded), ReLU, pooling,
-sums and linear layers. Anything else stops the export instead of being guessed.
+The exporter supports the layers of the nets in this package: convolutions (with batch norms folded), ReLU, pooling,
+sums, upsampling and linear layers. Any other layer is an error.
 """
 
 import copy
@@ -20,16 +20,18 @@ from training.caffe import CaffeNet
 from training.models import LEVELS, UpsampleLike
 
 
-def trace(model: nn.Module, name: str, size: tuple[int, int], planes: int = 3) -> tuple[CaffeNet, list[str]]:
-    """The layers of `model`, which takes (n, planes, height, width), and the names of what it returns.
+def trace(model: nn.Module, name: str, size: tuple[int, int], input_channels: int = 3) -> tuple[CaffeNet, list[str]]:
+    """Return the layers of `model` and the names of its outputs.
+
+    `size` is the (width, height) of the input (n, input_channels, height, width).
 
     Raises:
-        TypeError: the model holds an operation that this exporter does not know.
+        TypeError: the model has an operation that this exporter does not support.
     """
     folded = fold(model)
     graph = _Tracer().trace(folded)
     modules = dict(folded.named_modules())
-    net = CaffeNet(name, size, planes)
+    net = CaffeNet(name, size, input_channels)
     tops: dict[fx.Node, str] = {}
     outputs: list[str] = []
     for node in graph.nodes:
@@ -43,7 +45,7 @@ def trace(model: nn.Module, name: str, size: tuple[int, int], planes: int = 3) -
         elif node.op == "call_function" and node.target is operator.add and len(bottoms) == 2:
             tops[node] = net.add("Eltwise", node.name, bottoms)
         else:
-            raise TypeError(f"{node.format_node()} has no counterpart in this exporter")
+            raise TypeError(f"{node.format_node()} is not supported by this exporter")
     return net, outputs
 
 
@@ -53,7 +55,7 @@ class _Tracer(fx.Tracer):
 
 
 def fold(model: nn.Module) -> nn.Module:
-    """A copy of `model` for inference, each batch norm folded into the convolution before it."""
+    """Return a copy of `model` for inference, with each batch norm folded into the convolution before it."""
     folded = copy.deepcopy(model).eval().cpu().float()
     for block in folded.modules():
         if isinstance(block, nn.Sequential) and len(block) > 1 and isinstance(block[1], nn.BatchNorm2d):
@@ -61,11 +63,11 @@ def fold(model: nn.Module) -> nn.Module:
     return folded
 
 
-def unfold(model: nn.Module, net: cv2.dnn.Net, pictures: Tensor) -> None:
-    """Give `model` the weights of its exported `net`, so that it can be trained on.
+def unfold(model: nn.Module, net: cv2.dnn.Net, images: Tensor) -> None:
+    """Load the weights of the exported `net` into `model` for further training.
 
-    The file has no batch norms any more. They are set to what they measure in `pictures` (n, 3, height, width), and to
-    undo just that: `model` answers as `net` does.
+    The export folded the batch norms. Their running statistics are set to those of `images` (n, 3, height, width), and
+    their weights and biases such that `model` returns the output of `net`.
     """
     hooks = []
     for name, block in model.named_modules():
@@ -73,25 +75,25 @@ def unfold(model: nn.Module, net: cv2.dnn.Net, pictures: Tensor) -> None:
         if isinstance(block, nn.Sequential) and len(block) > 1 and isinstance(block[1], nn.BatchNorm2d):
             weight, bias = (torch.from_numpy(net.getParam(f"{layer}_0", index)) for index in (0, 1))
             block[0].weight.data = weight
-            hooks.append(block[1].register_forward_pre_hook(functools.partial(_settle, bias.flatten())))
+            hooks.append(block[1].register_forward_pre_hook(functools.partial(_calibrate, bias.flatten())))
         elif isinstance(block, nn.Linear) or (isinstance(block, nn.Conv2d) and block.bias is not None):
             weight, bias = (torch.from_numpy(net.getParam(layer, index)) for index in (0, 1))
             block.weight.data, block.bias.data = weight, bias.flatten()
     with torch.no_grad():
-        model.eval()(pictures)
+        model.eval()(images)
     for hook in hooks:
         hook.remove()
 
 
-def _settle(bias: Tensor, norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
-    """Let `norm` add `bias` and nothing else to maps like `inputs`."""
+def _calibrate(bias: Tensor, norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
+    """Set the running statistics of `norm` to those of `inputs`, and its parameters so that it only adds `bias`."""
     variance, mean = torch.var_mean(inputs[0], (0, 2, 3), correction=0)
     norm.running_mean, norm.running_var = mean, variance
     norm.weight.data, norm.bias.data = (variance + norm.eps).sqrt(), mean + bias
 
 
 def rounded(model: nn.Module) -> nn.Module:
-    """A copy of `model` with its weights as 16-bit floats hold them."""
+    """Return a copy of `model` with its weights rounded to float16."""
     copied = copy.deepcopy(model)
     for tensor in copied.parameters():
         tensor.data = tensor.data.half().float()
@@ -110,21 +112,21 @@ def _layer(net: CaffeNet, module: nn.Module, name: str, bottoms: list[str]) -> s
         case nn.AdaptiveAvgPool2d(output_size=1):
             return net.add("Pooling", name, bottoms, "pooling_param { pool: AVE global_pooling: true }")
         case UpsampleLike():
-            # No layer of Caffe's own, but one that OpenCV's importer knows. A Deconvolution by ones does the same and
-            # takes 0.5 of the face net's 9 ms (benchmarks/README.md).
+            # Resize is not a layer of Caffe, but OpenCV's importer supports it. A Deconvolution by ones has the same
+            # result and takes 0.5 of the face net's 9 ms.
             parameters = "resize_param { interpolation: nearest zoom_factor: 2 }"
             doubled = net.add("Resize", f"{name}_doubled", bottoms[:1], parameters)
             return net.add("Crop", name, [doubled, bottoms[1]], "crop_param { axis: 2 }")
         case nn.Flatten(start_dim=1, end_dim=-1) | nn.Dropout() | nn.Identity():
             return bottoms[0]
-    raise TypeError(f"{type(module).__name__} has no counterpart in this exporter")
+    raise TypeError(f"{type(module).__name__} is not supported by this exporter")
 
 
 def _convolution(module: nn.Conv2d) -> str:
     kernel, stride, pad = module.kernel_size[0], module.stride[0], module.padding[0]
     square = (module.kernel_size, module.stride, module.padding) == ((kernel,) * 2, (stride,) * 2, (pad,) * 2)
     if not square or module.dilation != (1, 1) or module.padding_mode != "zeros":
-        raise TypeError(f"{module} has no counterpart in this exporter")
+        raise TypeError(f"{module} is not supported by this exporter")
     groups = f" group: {module.groups}" if module.groups > 1 else ""
     return (
         f"convolution_param {{ num_output: {module.out_channels} kernel_size: {kernel} "
@@ -138,7 +140,7 @@ def _weights(module: nn.Conv2d | nn.Linear) -> list[NDArray[np.float32]]:
 
 
 def add_detection(net: CaffeNet, outputs: list[str]) -> None:
-    """Append what turns the (class, offset) maps of a `FaceNet` into boxes."""
+    """Append the layers that decode the (class, offset) maps of a `FaceNet` into boxes."""
     maps = zip(LEVELS, outputs[::2], outputs[1::2], strict=True)
     caffe.add_detection(
         net,

@@ -34,7 +34,7 @@ def write_luma_pack(folder: Path) -> Path:
     kernels[:, 0, 1, 1] = 0.75
     for part in range(9):
         kernels[part, 0, part // 3, part % 3] += 0.25
-    net = CaffeNet("small_luma", (8, 8), planes=1)
+    net = CaffeNet("small_luma", (8, 8), input_channels=1)
     net.add(
         "Convolution",
         "parts",

@@ -237,7 +237,7 @@ def _finish(part: _Part, rng: np.random.Generator) -> Picture:
 
 
 def _degraded(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    pixels = degrade(pixels, rng, often=_DEGRADED)
+    pixels = degrade(pixels, rng, probability=_DEGRADED)
     draw = rng.random()
     if draw < _GREY:
         grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)

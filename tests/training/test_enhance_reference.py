@@ -1,4 +1,4 @@
-"""Super-resolution: cv2.dnn answers TensorFlow's graphs as torch does.
+"""Super-resolution: cv2.dnn returns what torch returns for graphs of TensorFlow.
 
 Needs torch (training/requirements.txt); `make test-training` installs it.
 """
@@ -20,12 +20,12 @@ from visage.packs.enhance_spec import EnhanceSpec  # noqa: E402
 from visage.packs.files import PackFile  # noqa: E402
 from visage.packs.pack import read_pack  # noqa: E402
 
-# In parts of white.
+# Relative to white.
 TOLERANCE = 1e-3
 
 
 def difference(spec: EnhanceSpec, pixels: NDArray[np.uint8]) -> float:
-    """The most by which OpenCV's values differ from torch's."""
+    """Return the largest difference between the values of OpenCV and torch, relative to white."""
     net = EnhanceNet(spec)
     blob = net._preprocess(pixels)
     with torch.no_grad():
@@ -38,12 +38,12 @@ def difference(spec: EnhanceSpec, pixels: NDArray[np.uint8]) -> float:
 
 @pytest.mark.parametrize("name", ["FSRCNN_x3.pb", "FSRCNN-small_x3.pb"])
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (7, 100), (64, 64), (131, 90)])
-def test_the_real_graphs_of_fsrcnn_are_answered_as_by_torch(
+def test_cv2_returns_what_torch_returns_for_the_published_fsrcnn(
     astronaut: NDArray[np.uint8], name: str, width: int, height: int
 ) -> None:
     path = SHARED / "packs" / "superres" / name
     if not path.is_file():
-        pytest.skip("needs real nets: there is no ../shared/packs/superres beside this repo")
+        pytest.skip("needs the published nets in ../shared/packs/superres")
     file = PackFile(path, "sha256", hashlib.sha256(path.read_bytes()).hexdigest())
     spec = EnhanceSpec(None, file, 3, "luma", white=1.0, mean=(0.0,), reach=6, overlap=6, padding=0, tile=None)
     pixels = np.ascontiguousarray(astronaut[100 : 100 + height, 200 : 200 + width, 1])
@@ -52,7 +52,7 @@ def test_the_real_graphs_of_fsrcnn_are_answered_as_by_torch(
 
 
 @pytest.mark.parametrize(("blocks", "channels"), [(2, 8), (32, 128)])
-def test_a_graph_of_edsrs_shape_is_answered_as_by_torch(
+def test_cv2_returns_what_torch_returns_for_the_layers_of_edsr(
     tmp_path: Path, astronaut: NDArray[np.uint8], blocks: int, channels: int
 ) -> None:
     spec = read_pack(write_edsr_pack(tmp_path, blocks, channels)).enhance
