@@ -1,0 +1,127 @@
+"""Invalid batches are rejected with the right error, and nothing of them is stored."""
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.support.batch_client import packed
+from visage.settings import Settings
+from visage.web import create_app
+
+
+@pytest.mark.parametrize(
+    "query", [{"task": "enlarge"}, {"method": "smear"}, {"mask_scale": "9"}, {"keep": "[[1,2,3,4]]"}]
+)
+@pytest.mark.parametrize("place", ["query", "form"])
+def test_an_invalid_parameter_is_named_and_nothing_is_stored(
+    idle: FlaskClient, tmp_path: Path, tiny_png: bytes, query: dict[str, str], place: str
+) -> None:
+    data: dict[str, Any] = {"files": (io.BytesIO(tiny_png), "a.png")}
+
+    if place == "query":
+        response = idle.post("/batches", data=data, query_string=query)
+    else:
+        response = idle.post("/batches", data=data | query)
+
+    assert (response.status_code, response.get_json()["code"]) == (400, "bad_parameter")
+    assert response.get_json()["error"].startswith(next(iter(query)))
+    assert not list((tmp_path / "state").glob("batches/*"))
+
+
+def test_a_batch_without_files_is_rejected(idle: FlaskClient) -> None:
+    assert idle.post("/batches", data={"task": "predict"}).get_json()["code"] == "no_image"
+    assert idle.post("/batches", data=b"", content_type="text/plain").get_json()["code"] == "no_image"
+    assert idle.post("/batches", data=packed(), content_type="application/zip").get_json()["code"] == "no_image"
+
+
+def test_an_empty_file_field_is_ignored(idle: FlaskClient, tiny_png: bytes) -> None:
+    data = {"files": [(io.BytesIO(b""), ""), (io.BytesIO(tiny_png), "a.png")]}
+
+    response = idle.post("/batches", data=data)
+
+    assert response.get_json()["total"] == 1
+
+
+@pytest.mark.parametrize("way", ["photos", "zip"])
+def test_too_many_files_are_rejected(idle: FlaskClient, tmp_path: Path, way: str) -> None:
+    files = [(f"{number}.png", b"x") for number in range(6)]
+
+    if way == "photos":
+        response = idle.post("/batches", data={"files": [(io.BytesIO(content), name) for name, content in files]})
+    else:
+        response = idle.post("/batches", data=packed(*files), content_type="application/zip")
+
+    assert (response.status_code, response.get_json()["code"]) == (413, "archive_too_large")
+    assert not list((tmp_path / "state").glob("batches/*"))
+
+
+@pytest.mark.parametrize(
+    "data", [{"files": (io.BytesIO(b"x"), "a" * 5000)}, dict.fromkeys(map(str, range(50)), "x")], ids=["name", "fields"]
+)
+def test_a_long_name_and_too_many_fields_have_an_error_of_their_own(idle: FlaskClient, data: dict[str, Any]) -> None:
+    response = idle.post("/batches", data=data, content_type="multipart/form-data")
+
+    assert (response.status_code, response.get_json()["code"]) == (413, "body_too_large")
+    assert "too long a name" in response.get_json()["error"]
+
+
+def test_too_many_fields_beside_files_are_rejected(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
+    client = create_app(Settings(pack=str(tiny_pack), state_dir=tmp_path)).test_client()
+    few, many = ({f"field{number}": "x" for number in range(count)} for count in (31, 33))
+
+    accepted = client.post("/batches", data={"files": (io.BytesIO(tiny_png), "a.png")} | few)
+    rejected = client.post("/batches", data={"files": (io.BytesIO(tiny_png), "a.png")} | many)
+
+    assert accepted.status_code == 202
+    assert (rejected.status_code, rejected.get_json()["code"]) == (413, "body_too_large")
+
+
+def test_the_limit_for_unpacked_bytes_applies_to_all_zips_together(tiny_pack: Path, tmp_path: Path) -> None:
+    app = create_app(Settings(pack=str(tiny_pack), state_dir=tmp_path, max_batch_bytes=2**20))
+    archive = packed(("a.bmp", bytes(300_000)), compression=zipfile.ZIP_DEFLATED)
+
+    response = app.test_client().post("/batches", data={"files": [(io.BytesIO(archive), "a.zip") for _ in range(4)]})
+
+    assert (response.status_code, response.get_json()["code"]) == (413, "archive_too_large")
+
+
+def test_an_invalid_zip_is_rejected(idle: FlaskClient, tiny_png: bytes) -> None:
+    response = idle.post("/batches", data=tiny_png, content_type="application/zip")
+
+    assert (response.status_code, response.get_json()["code"]) == (422, "bad_archive")
+
+
+def test_a_truncated_form_is_rejected_and_nothing_is_stored(idle: FlaskClient, tmp_path: Path) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\nphoto'
+
+    response = idle.post("/batches", data=body, content_type="multipart/form-data; boundary=x")
+
+    assert (response.status_code, response.get_json()["code"]) == (400, "bad_request")
+    assert not list((tmp_path / "state").glob("batches/*"))
+
+
+@pytest.mark.parametrize("suffix", ["", "/events", "/result.zip"])
+@pytest.mark.parametrize("batch_id", ["x", "a" * 24, "..%2F..%2Fetc", "a" * 24 + "%0a"])
+def test_an_unknown_id_is_not_found(idle: FlaskClient, batch_id: str, suffix: str) -> None:
+    response = idle.get(f"/batches/{batch_id}{suffix}")
+
+    assert response.status_code == 404
+    assert response.get_json()["code"] in {"batch_not_found", "not_found"}
+
+
+def test_an_unusable_state_directory_disables_batches_but_not_photos(
+    tiny_pack: Path, tmp_path: Path, tiny_png: bytes
+) -> None:
+    (tmp_path / "file").write_text("")
+    app = create_app(Settings(pack=str(tiny_pack), state_dir=tmp_path / "file" / "state"))
+
+    batch = app.test_client().post("/batches", data={"files": (io.BytesIO(tiny_png), "a.png")})
+    photo = app.test_client().post("/predict", data={"image": (io.BytesIO(tiny_png), "a.png")})
+
+    assert (batch.status_code, batch.get_json()["code"]) == (503, "batches_unavailable")
+    assert str(tmp_path) not in batch.text
+    assert photo.status_code == 200
