@@ -1,0 +1,100 @@
+"""The service starts with every command from any directory, and a failed start says why and leaves no files."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.service.responses import faces
+from tests.support.paths import ROOT
+from tests.support.service import free_port, serving
+from tests.support.tiny_pack import write_tiny_pack
+
+
+def start(pack: Path | str, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Start the service; it is expected to fail."""
+    return subprocess.run(
+        [sys.executable, *(command or ("app.py",))],
+        cwd=ROOT,
+        env=os.environ | {"VISAGE_PACK": str(pack), "PORT": str(free_port())} | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("app.py",),
+        ("-m", "gunicorn", "app:app"),
+        # Flask's server needs the port as an option.
+        ("-m", "flask", "--app", "app", "run", "--port", "{port}"),
+    ],
+    ids=["python app.py", "gunicorn app:app", "flask run"],
+)
+def test_every_start_command_works(tiny_pack: Path, tmp_path: Path, tiny_png: bytes, command: tuple[str, ...]) -> None:
+    with serving(tmp_path / "log", tiny_pack, *command, WEB_CONCURRENCY="1") as service:
+        assert len(faces(service.post(tiny_png))) == 3
+
+
+def test_app_py_imports_nothing_heavy_before_it_starts_gunicorn() -> None:
+    """`-X importtime` lists the imports of app.py. gunicorn replaces the process and is started without it."""
+    listing = start("/nowhere", "-X", "importtime", "app.py").stderr
+
+    imported = {line.rsplit("|", 1)[-1].strip() for line in listing.splitlines() if line.startswith("import time:")}
+    assert "pathlib" in imported
+    assert not imported & {"visage", "flask", "cv2", "numpy"}
+
+
+def test_the_service_starts_from_any_directory(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
+    elsewhere = (
+        f"import os, runpy; os.chdir({str(tmp_path)!r}); runpy.run_path({str(ROOT / 'app.py')!r}, run_name='__main__')"
+    )
+
+    with serving(tmp_path / "log", tiny_pack, "-c", elsewhere, WEB_CONCURRENCY="1") as service:
+        assert len(faces(service.post(tiny_png))) == 3
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("app.py",), ("-m", "gunicorn", "app:app"), ("-m", "flask", "--app", "app", "run", "--port", "18432")],
+    ids=["python app.py", "gunicorn app:app", "flask run"],
+)
+def test_a_missing_pack_stops_the_start_with_one_sentence(command: tuple[str, ...]) -> None:
+    ended = start("no-such-pack", *command)
+
+    assert ended.returncode != 0
+    assert "visage cannot start: There is no model pack 'no-such-pack'" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_an_altered_pack_stops_the_start_with_one_sentence(tmp_path: Path) -> None:
+    pack = write_tiny_pack(tmp_path / "tiny")
+    with (pack / "gender.caffemodel").open("ab") as weights:
+        weights.write(b"\0")
+
+    ended = start(pack)
+
+    assert ended.returncode != 0
+    assert "gender.caffemodel is altered" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr.count("cannot start") == 1
+
+
+@pytest.mark.parametrize("variable", ["VISAGE_QUEUE", "PORT"])
+def test_an_invalid_setting_stops_the_start_with_one_sentence(tiny_pack: Path, variable: str) -> None:
+    ended = start(tiny_pack, **{variable: "lots"})
+
+    assert ended.returncode != 0
+    assert f"visage cannot start: {variable} is 'lots'; it must be" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_failed_start_leaves_no_files(tmp_path: Path) -> None:
+    start("no-such-pack", TMPDIR=str(tmp_path))
+
+    assert list(tmp_path.iterdir()) == []
