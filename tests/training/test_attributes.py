@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs torch: make test-training installs it")
 
 from tests.support.paths import ROOT  # noqa: E402
-from tests.support.torch_nets import random_images  # noqa: E402
+from tests.training.torch_nets import random_images  # noqa: E402
 from training import caffe, models  # noqa: E402
 from training.attributes import SIDE, load_student  # noqa: E402
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="needs torch: make test-training installs it")
 
 from tests.support.paths import ROOT  # noqa: E402
-from tests.support.torch_nets import random_images, randomize_batch_norms, read_net  # noqa: E402
+from tests.training.torch_nets import random_images, randomize_batch_norms, read_net  # noqa: E402
 from training import caffe, detector, models, tracing  # noqa: E402
 from training.scenes import Sample  # noqa: E402
 

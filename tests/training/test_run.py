@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="needs torch: make test-training ins
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from tests.support.torch_nets import random_images  # noqa: E402
+from tests.training.torch_nets import random_images  # noqa: E402
 from training import models  # noqa: E402
 from training.run import Run  # noqa: E402
 

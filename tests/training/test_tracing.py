@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="needs torch: make test-training ins
 
 from torch import Tensor, nn  # noqa: E402
 
-from tests.support.torch_nets import random_images, randomize_batch_norms, read_net  # noqa: E402
+from tests.training.torch_nets import random_images, randomize_batch_norms, read_net  # noqa: E402
 from training import models, tracing  # noqa: E402
 
 TOLERANCE = 1e-4
