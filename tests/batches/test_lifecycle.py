@@ -1,35 +1,25 @@
-"""Batches from submission to deletion."""
+"""Batches from submission to their results."""
 
 import json
-import logging
-import shutil
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.pictures import GIF
-from tests.support.workshop import HOUR, HookedEngine, Workshop, codes, stuck
+from tests.support.workshop import HOUR, Workshop, codes
 from visage.anonymize.masks import Mask, Method, Shape
 from visage.anonymize.options import AnonymizeOptions
-from visage.batches import open_batches
-from visage.batches.batch import Batch, BatchOptions, Entry, batch_from_json, batch_to_json, new_id
-from visage.batches.results import Failure
+from visage.batches.batch import new_id
 from visage.batches.state_machine import State
-from visage.batches.store import Store, input_key, output_key
-from visage.enhance.results import EnhanceOptions
+from visage.batches.store import Store, input_key
 from visage.errors import (
     BatchNotDone,
     BatchNotFound,
     UnsupportedType,
 )
 from visage.faces.analyzer import Options
-from visage.faces.search import Detail
-from visage.images.boxes import Box
 from visage.log_format import JsonFormatter
 from visage.logs import logger
-from visage.settings import Settings
 
 
 def test_a_batch_is_waiting_then_running_then_done(workshop: Workshop, tiny_png: bytes) -> None:
@@ -141,29 +131,6 @@ def test_batches_take_turns(local: Workshop, tiny_png: bytes) -> None:
     assert processed == [first, second, first, second]
 
 
-def test_no_file_name_of_a_client_becomes_a_path(local: Workshop, tiny_png: bytes) -> None:
-    names = ["../../escaped", "/tmp/absolute", "C:\\drive", "nul\0byte", "x" * 5000, ""]
-    with local.batches.create() as new:
-        for name in names:
-            new.add(name, tiny_png)
-        batch_id = new.submit(Options()).id
-
-    local.process(local.worker())
-
-    safe = ["escaped", "tmp/absolute", "drive", "nulbyte", "x" * 200, "unnamed"]
-    assert [each.name for each in local.batches.status(batch_id).files] == safe
-    folder = local.settings.state_dir / "batches"
-    results = {f"00000{number}.1" for number in range(1, 7)}
-    assert {path.name for path in folder.rglob("*")} == {batch_id, "batch.json", "outcome.json", "out"} | results
-
-
-def test_only_the_owner_can_read_the_state_directory(tmp_path: Path) -> None:
-    open_batches(Settings(state_dir=tmp_path / "state"))
-
-    assert (tmp_path / "state").stat().st_mode & 0o077 == 0
-    assert (tmp_path / "state" / "batches").stat().st_mode & 0o077 == 0
-
-
 def test_progress_does_not_read_every_file(
     workshop: Workshop, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,51 +151,6 @@ def test_progress_does_not_read_every_file(
     assert workshop.batches.progress(batch_id).done == 3
 
     assert len(asked) == 1
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        Options(0.5, 7, 20, Detail.FAST),
-        AnonymizeOptions(Mask(Method.MOSAIC, Shape.BOX, 2.0), 0.25, (Box(1, 2, 30, 40),), Detail.AUTO),
-    ],
-)
-def test_a_batch_survives_serialization(options: Options | AnonymizeOptions) -> None:
-    entries = (Entry("été.png"), Entry("letter.pdf", Failure("PDF is not accepted.", "unsupported_type")))
-    batch = Batch(new_id(), options, 12.5, entries)
-
-    assert batch_from_json(batch.id, batch_to_json(batch)) == batch
-
-
-@pytest.mark.parametrize(
-    ("task", "stored", "options"),
-    [
-        (
-            "predict",
-            {"min_confidence": 0.5, "max_faces": 7, "min_face_size": 20, "detail": "fast", "enhance_faces": False},
-            Options(0.5, 7, 20, Detail.FAST),
-        ),
-        (
-            "anonymize",
-            {
-                "mask": {"method": "mosaic", "shape": "box", "scale": 2.0},
-                "min_confidence": 0.25,
-                "keep": [{"x1": 1, "y1": 2, "x2": 30, "y2": 40}],
-                "detail": "auto",
-            },
-            AnonymizeOptions(Mask(Method.MOSAIC, Shape.BOX, 2.0), 0.25, (Box(1, 2, 30, 40),), Detail.AUTO),
-        ),
-        ("enhance", {}, EnhanceOptions()),
-    ],
-)
-def test_a_batch_that_version_0_1_stored_can_be_read(task: str, stored: dict[str, Any], options: BatchOptions) -> None:
-    files = [["a.png"], ["b.pdf", {"error": "PDF is not accepted.", "code": "unsupported_type"}]]
-    content = json.dumps({"task": task, "options": stored, "created": 12.5, "files": files}).encode()
-
-    batch = batch_from_json("id", content)
-
-    rejected = Failure("PDF is not accepted.", "unsupported_type")
-    assert batch == Batch("id", options, 12.5, (Entry("a.png"), Entry("b.pdf", rejected)))
 
 
 @pytest.mark.parametrize(
@@ -263,59 +185,6 @@ def test_ids_are_unique_and_have_24_characters(local: Workshop) -> None:
     assert {len(each) for each in ids} == {24}
 
 
-def test_nothing_is_kept_of_a_cancelled_batch(workshop: Workshop, tiny_png: bytes) -> None:
-    batch_id = workshop.submit(*[tiny_png] * 5)
-    worker = workshop.worker()
-    workshop.process(worker, most=2)
-
-    workshop.batches.cancel(batch_id)
-    workshop.process(worker)
-
-    assert workshop.kept() == ([], {})
-    with pytest.raises(BatchNotFound):
-        workshop.batches.progress(batch_id)
-
-
-def test_nothing_is_kept_of_a_done_batch_that_is_deleted(workshop: Workshop, tiny_png: bytes) -> None:
-    batch_id = workshop.submit(tiny_png)
-    workshop.process(workshop.worker())
-
-    workshop.batches.cancel(batch_id)
-
-    assert workshop.kept() == ([], {})
-
-
-def test_a_file_in_progress_leaves_nothing_when_its_batch_is_cancelled(
-    workshop: Workshop, tiny_png: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
-    batch_id = workshop.submit(tiny_png, tiny_png)
-
-    def cancel(_photo: bytes) -> None:
-        with suppress(BatchNotFound):
-            workshop.batches.cancel(batch_id)
-
-    worker = workshop.worker(
-        engine=HookedEngine(workshop.engine, cancel), on_result=lambda result: pytest.fail(f"{result} was counted")
-    )
-    with caplog.at_level(logging.INFO, logger.name):
-        workshop.process(worker)
-
-    assert workshop.kept() == ([], {})
-    assert caplog.records == []
-
-
-def test_a_batch_that_is_abandoned_while_it_arrives_is_deleted(workshop: Workshop, tiny_png: bytes) -> None:
-    def submit_incompletely() -> None:
-        with workshop.batches.create() as new:
-            new.add("photo.png", tiny_png)
-            raise ConnectionError
-
-    with pytest.raises(ConnectionError):
-        submit_incompletely()
-
-    assert workshop.kept() == ([], {})
-
-
 def test_a_batch_that_is_still_arriving_is_not_found_and_not_started(local: Workshop, tiny_png: bytes) -> None:
     new = local.batches.create()
     new.add("photo.png", tiny_png)
@@ -327,49 +196,6 @@ def test_a_batch_that_is_still_arriving_is_not_found_and_not_started(local: Work
     new.submit(Options())
     local.process(local.worker())
     assert local.batches.progress(new.id).state is State.DONE
-
-
-def test_a_batch_without_files_cannot_be_submitted(local: Workshop) -> None:
-    with pytest.raises(ValueError, match="one file"), local.batches.create() as new:
-        new.submit(Options())
-
-    assert local.kept() == ([], {})
-
-
-@pytest.mark.parametrize("step", ["unlink", "rmdir"])
-def test_two_processes_can_delete_the_same_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    store = Store(str(tmp_path))
-    store.make("batch")
-    for number in range(3):
-        store.write(output_key("batch", number, 1), b"result")
-    original = getattr(Path, step)
-
-    def after_another_process(path: Path, **options: bool) -> None:
-        shutil.rmtree(tmp_path / "batch", ignore_errors=True)
-        original(path, **options)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, step, after_another_process)
-        store.remove_all("batch")
-
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_failed_deletion_does_not_hide_why_a_batch_was_rejected(
-    local: Workshop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def refuse_a_file(patch: pytest.MonkeyPatch) -> None:
-        with local.batches.create() as new:
-            stuck(patch, new.id)
-            raise UnsupportedType("PDF is not accepted.")
-
-    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING, logger.name), pytest.raises(UnsupportedType):
-        refuse_a_file(patch)
-    assert [each.message for each in caplog.records] == ["batch_deletion_failed"]
-
-    local.clock.now = 24 * HOUR
-    local.sweeper().sweep()
-    assert local.kept() == ([], {})
 
 
 def test_the_log_has_no_whole_id(
@@ -387,15 +213,3 @@ def test_the_log_has_no_whole_id(
     lines = [JsonFormatter().format(record) for record in caplog.records]
     assert [batch_id[:8] in line for line in lines] == [True, True]
     assert [batch_id in line for line in lines] == [False, False]
-
-
-def test_the_store_may_be_outside_the_state_directory(local: Workshop, tmp_path: Path, tiny_png: bytes) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    batches = open_batches(Settings(state_dir=tmp_path / "state", batch_store=str(elsewhere)))
-
-    with batches.create() as new:
-        new.add("photo.png", tiny_png)
-        batch_id = new.submit(Options()).id
-
-    assert (elsewhere / batch_id / "batch.json").exists()
-    assert not (tmp_path / "state" / "batches").exists()
