@@ -1,5 +1,6 @@
 """Validation of responses against openapi.json."""
 
+import io
 import json
 from typing import Any
 
@@ -10,6 +11,8 @@ from werkzeug.test import TestResponse
 from tests.support.paths import ROOT
 
 CONTRACT: dict[str, Any] = json.loads((ROOT / "visage" / "web" / "openapi.json").read_text())
+
+BATCH_ROUTES = [(path, method) for path in CONTRACT["paths"] if "batches" in path for method in CONTRACT["paths"][path]]
 
 REGISTRY: Registry[Any] = Registry().with_resource(
     "urn:contract", Resource.from_contents(CONTRACT | {"$schema": "https://json-schema.org/draft/2020-12/schema"})
@@ -41,3 +44,7 @@ def responses(path: str, method: str) -> dict[str, Any]:
     return {
         status: components[each["$ref"].rpartition("/")[2]] if "$ref" in each else each for status, each in described
     }
+
+
+def photo(content: bytes, **fields: str) -> dict[str, Any]:
+    return {"image": (io.BytesIO(content), "photo.png"), **fields}

@@ -1,0 +1,64 @@
+"""Responses match the OpenAPI document, except those of batches."""
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.support.contract import check, photo
+
+
+@pytest.mark.parametrize("route", ["/predict", "/analyze"])
+@pytest.mark.parametrize("form", ["json", "jpeg", "both"])
+def test_a_result_matches_its_schema(client: FlaskClient, tiny_png: bytes, route: str, form: str) -> None:
+    response = client.post(route, data=photo(tiny_png, format=form))
+
+    assert response.status_code == 200
+    check(response, route, "post")
+
+
+def test_a_result_without_faces_and_picture_matches_its_schema(client: FlaskClient, tiny_png: bytes) -> None:
+    response = client.post("/predict", data=photo(tiny_png, annotated="false", min_face_size="5000"))
+
+    assert response.json is not None
+    assert response.json["faces"] == []
+    check(response, "/predict", "post")
+
+
+@pytest.mark.parametrize("route", ["/anonymize", "/enhance"])
+@pytest.mark.parametrize("arguments", [{}, {"format": "json"}, {"format": "json", "picture": "false"}])
+def test_a_changed_picture_matches_its_schema(
+    client: FlaskClient, tiny_png: bytes, route: str, arguments: dict[str, str]
+) -> None:
+    response = client.post(route, data=photo(tiny_png, **arguments))
+
+    assert response.status_code == 200
+    check(response, route, "post")
+
+
+@pytest.mark.parametrize(
+    ("status", "arguments"),
+    [
+        (400, {"data": {}}),
+        (400, {"data": photo(b"")}),
+        (400, {"data": b"x", "content_type": "text/plain"}),
+        (406, {"data": photo(b"x"), "headers": {"Accept": "image/png"}}),
+        (411, {"content_type": "image/png", "headers": {"Transfer-Encoding": "chunked"}}),
+        (413, {"data": bytes(2**20 + 1), "content_type": "image/png"}),
+        (415, {"data": photo(b"GIF89a")}),
+        (422, {"data": photo(b"\x89PNG\r\n\x1a\n")}),
+    ],
+)
+def test_an_error_matches_its_schema(client: FlaskClient, status: int, arguments: dict[str, Any]) -> None:
+    response = client.post("/predict", **arguments)
+
+    assert response.status_code == status
+    check(response, "/predict", "post")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json", "/"])
+def test_every_other_route_matches_its_description(client: FlaskClient, path: str) -> None:
+    response = client.get(path)
+
+    assert response.status_code == 200
+    check(response, path, "get")
