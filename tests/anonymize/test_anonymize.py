@@ -1,52 +1,22 @@
-"""Anonymizing one photo: which faces are redacted or kept, and that the result has pixels and no metadata."""
+"""Anonymizing one photo: faces are redacted, and the result has pixels and no metadata."""
 
-import base64
 import io
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from flask.testing import FlaskClient
 from numpy.typing import NDArray
 from PIL import Image
-from werkzeug.test import TestResponse
 
+from tests.anonymize.support import BOXES, FAST, MEDIA_TYPES, pixels_of, without
 from tests.support.pictures import as_stored, encode, encode_16_bit, exif
 from tests.support.tiny_pack import TINY_FACES
 from visage.anonymize.masks import Mask, Method, Shape, redact
 from visage.anonymize.options import AnonymizeOptions
 from visage.faces.search import Detail
-from visage.images.boxes import Box
-from visage.nets.detector import Detections, FaceDetector
 from visage.runtime.engine import Engine
-
-BOXES = [Box(*corners) for corners in TINY_FACES]
-
-SOLID_BOXES = Mask(Method.SOLID, Shape.BOX, 1.0)
-
-FAST = AnonymizeOptions(SOLID_BOXES, detail=Detail.FAST)
-
-MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "BMP": "image/bmp"}
-
-
-def pixels_of(picture: bytes) -> NDArray[np.uint8]:
-    """Decode with Pillow to (h, w, 3) uint8 BGR, without applying the orientation."""
-    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))[..., ::-1].copy()
-
-
-def without(pixels: NDArray[np.uint8], *boxes: Box) -> NDArray[np.uint8]:
-    """Return a copy with black boxes."""
-    blackened = pixels.copy()
-    for box in boxes:
-        blackened[box.y1 : box.y2, box.x1 : box.x2] = 0
-    return blackened
-
-
-def keeping(*boxes: tuple[int, int, int, int]) -> AnonymizeOptions:
-    return AnonymizeOptions(SOLID_BOXES, keep=tuple(Box(*box) for box in boxes), detail=Detail.FAST)
 
 
 def test_every_face_is_redacted_and_nothing_else_changes(
@@ -154,71 +124,6 @@ def test_a_photo_of_sixteen_bits_is_redacted_too(engine: Engine, tiny_photo: NDA
     assert np.array_equal(pixels_of(anonymized.picture), without(tiny_photo, *BOXES))
 
 
-def test_a_face_in_a_box_to_keep_is_not_redacted(
-    engine: Engine, tiny_png: bytes, tiny_photo: NDArray[np.uint8]
-) -> None:
-    anonymized = engine.anonymize(tiny_png, keeping((250, 170, 340, 280)))
-
-    assert [face.box for face in anonymized.faces if face.kept] == [Box(240, 176, 336, 272)]
-    assert anonymized.redacted == 2
-    assert np.array_equal(pixels_of(anonymized.picture), without(tiny_photo, BOXES[0], BOXES[2]))
-
-
-@pytest.mark.parametrize(
-    "box",
-    [(0, 0, 384, 384), (0, 0, 40, 40), (48, 144, 144, 240)],
-    ids=["around all faces", "outside all faces", "between two faces"],
-)
-def test_a_box_that_fits_no_face_keeps_none(engine: Engine, tiny_png: bytes, box: tuple[int, int, int, int]) -> None:
-    assert engine.anonymize(tiny_png, keeping(box)).redacted == 3
-
-
-HEAD, MOUTH, BEHIND = (0, 0, 100, 130), (20, 70, 80, 128), (45, 0, 145, 130)
-
-Crowd = Callable[..., NDArray[np.bool_]]
-
-
-@pytest.fixture
-def crowd(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Crowd:
-    """Return which of 200 x 200 pixels are redacted if the detector finds a head, its mouth and a person behind."""
-
-    def redacted_pixels(confidences: tuple[float, float, float], *keep: tuple[int, int, int, int]) -> NDArray[np.bool_]:
-        found = Detections(np.array([HEAD, MOUTH, BEHIND], np.float32), np.array(confidences, np.float32))
-        monkeypatch.setattr(FaceDetector, "detect", lambda *_: found)
-        photo = encode(np.full((200, 200, 3), 200, np.uint8), "PNG")
-        return np.asarray((pixels_of(engine.anonymize(photo, keeping(*keep)).picture) == 0).all(axis=2))
-
-    return redacted_pixels
-
-
-@pytest.mark.parametrize("confidences", [(0.7, 0.9, 0.6), (0.9, 0.7, 0.6), (0.6, 0.6, 0.9)])
-def test_all_overlapping_boxes_are_redacted(crowd: Crowd, confidences: tuple[float, float, float]) -> None:
-    redacted = crowd(confidences)
-
-    assert redacted[0:130, 0:145].all()
-    assert redacted.sum() == 130 * 145
-
-
-def test_a_person_partly_behind_a_kept_face_is_redacted(crowd: Crowd) -> None:
-    redacted = crowd((0.9, 0.7, 0.6), HEAD)
-
-    assert redacted[0:130, 45:145].all()
-    assert redacted.sum() == 130 * 100
-
-
-def test_two_boxes_to_keep_around_the_same_face_keep_one(engine: Engine, tiny_png: bytes) -> None:
-    assert engine.anonymize(tiny_png, keeping((240, 176, 336, 272), (241, 177, 335, 271))).redacted == 2
-
-
-def test_boxes_to_keep_are_ignored_in_a_photo_without_faces(engine: Engine) -> None:
-    grey = encode(np.full((50, 70, 3), 127, np.uint8), "PNG")
-
-    anonymized = engine.anonymize(grey, keeping((1, 1, 30, 30)))
-
-    assert anonymized.faces == ()
-    assert (pixels_of(anonymized.picture) == 127).all()
-
-
 def test_the_threshold_for_redacting_is_below_that_for_attributes(engine: Engine) -> None:
     assert engine.pack.face.redaction_confidence < engine.pack.face.min_confidence
 
@@ -227,105 +132,3 @@ def test_the_confidence_threshold_can_be_chosen(engine: Engine, tiny_png: bytes)
     assert {
         engine.anonymize(tiny_png, replace(FAST, min_confidence=threshold)).redacted for threshold in (0.99, 0.999, 1.0)
     } == {3, 1, 0}
-
-
-def post(client: FlaskClient, photo: bytes, headers: dict[str, str] | None = None, **fields: Any) -> TestResponse:
-    form = {"image": (io.BytesIO(photo), "photo"), "detail": "fast", **fields}
-    return client.post("/anonymize", data=form, headers=headers)
-
-
-@pytest.mark.parametrize("kind", MEDIA_TYPES)
-def test_the_service_responds_with_the_type_of_the_photo(
-    client: FlaskClient, tiny_photo: NDArray[np.uint8], kind: str
-) -> None:
-    response = post(client, encode(tiny_photo, kind))
-
-    assert (response.status_code, response.mimetype) == (200, MEDIA_TYPES[kind])
-    assert response.headers["X-Face-Count"] == "3"
-    assert Image.open(io.BytesIO(response.data)).size == (384, 384)
-
-
-def test_the_default_detail_is_high(client: FlaskClient, tiny_png: bytes) -> None:
-    plain = client.post("/anonymize", data=tiny_png, content_type="image/png").headers["X-Face-Count"]
-
-    assert plain == post(client, tiny_png, detail="high").headers["X-Face-Count"]
-    assert plain != post(client, tiny_png, detail="fast").headers["X-Face-Count"]
-
-
-def test_json_has_the_faces_and_the_same_picture(client: FlaskClient, tiny_png: bytes) -> None:
-    picture = post(client, tiny_png, keep="[240, 176, 336, 272]").data
-
-    response = post(client, tiny_png, {"Accept": "application/json"}, keep="[[240, 176, 336, 272]]").json
-
-    assert response is not None
-    assert response["image"] == {"width": 384, "height": 384, "format": "PNG"}
-    assert {tuple(face["bbox"]): face["kept"] for face in response["faces"]} == {
-        box: box == (240, 176, 336, 272) for box in TINY_FACES
-    }
-    assert set(response["timings_ms"]) == {"wait", "decode", "detect", "cover", "encode"}
-    assert base64.b64decode(response["picture"]) == picture
-
-
-def test_json_omits_the_picture_on_request(client: FlaskClient, tiny_png: bytes) -> None:
-    response = post(client, tiny_png, format="json", picture="false").json
-
-    assert response is not None
-    assert "picture" not in response
-
-
-@pytest.mark.parametrize(
-    ("accept", "media_type"),
-    [
-        ("*/*", "image/jpeg"),
-        ("image/*", "image/jpeg"),
-        ("image/webp,image/*;q=0.8,*/*;q=0.5", "image/jpeg"),
-        ("image/png, application/json;q=0.9", "application/json"),
-    ],
-)
-def test_the_accept_header_chooses_between_json_and_the_type_of_the_photo(
-    client: FlaskClient, tiny_jpeg: bytes, accept: str, media_type: str
-) -> None:
-    assert post(client, tiny_jpeg, {"Accept": accept}).mimetype == media_type
-
-
-def test_a_type_that_is_not_available_is_not_acceptable(client: FlaskClient, tiny_png: bytes) -> None:
-    response = post(client, tiny_png, {"Accept": "text/html"})
-
-    assert response.status_code == 406
-    assert response.json is not None
-    assert "image/png or application/json" in response.json["error"]
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("method", "pixelate"),
-        ("shape", "circle"),
-        ("mask_scale", "0.5"),
-        ("mask_scale", "nan"),
-        ("keep", "all"),
-        ("keep", "{}"),
-        ("keep", "[1, 2, 3]"),
-        ("keep", "[[1, 2, 3, 4], 5]"),
-        ("keep", "[[30, 2, 3, 40]]"),
-        ("keep", "[[1, 2, 1e999, 4]]"),
-        ("keep", "[[true, 2, 3, 4]]"),
-        ("keep", "[" * 100_000),
-        ("keep", "[" + ",".join(["[1,1,2,2]"] * 1001) + "]"),
-        ("min_confidence", "0"),
-        ("format", "jpeg"),
-        ("picture", "no"),
-    ],
-)
-def test_the_error_names_the_invalid_parameter(client: FlaskClient, tiny_png: bytes, field: str, value: str) -> None:
-    response = post(client, tiny_png, None, **{field: value})
-
-    assert response.status_code == 400
-    assert response.json is not None
-    assert response.json["code"] == "bad_parameter"
-    assert response.json["error"].startswith(f"{field} is ")
-
-
-@pytest.mark.parametrize("keep", ["[]", "[[1, 2, 3, 4]]", "[1, 2, 3, 4]"])
-def test_boxes_to_keep_may_be_none_one_or_many(client: FlaskClient, tiny_png: bytes, keep: str) -> None:
-    assert post(client, tiny_png, keep=keep).headers["X-Face-Count"] == "3"
