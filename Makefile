@@ -35,7 +35,8 @@ test-browser: $(VENV)/browser.done
 
 # With schemas and linters for the files of deploy, docker and .github: 220 MB.
 test-deploy: $(VENV)/deploy.done
-	$(BIN)/python -m pytest tests/deploy/test_container.py tests/deploy/test_manifests.py tests/deploy/test_workflows.py
+	$(BIN)/python -m pytest tests/deploy/test_container.py tests/deploy/test_container_run.py tests/deploy/test_manifests.py \
+		tests/deploy/test_wheels.py tests/deploy/test_workflows.py
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .

@@ -1,0 +1,145 @@
+"""The wheels of OpenCV and numpy for the image."""
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from tests.deploy.support import DOCKER, STAGES
+from tests.support.paths import ROOT
+
+REQUIREMENT = re.findall(r"^opencv-python-headless==[0-9.]+", (DOCKER / "opencv.txt").read_text(), re.MULTILINE)[0]
+
+
+def test_the_compiled_sources_have_the_required_versions() -> None:
+    python = re.findall(r"python:(3\.\d+)-alpine", STAGES["python"][0].rest)[0]
+    (numpy,) = re.findall(r"^numpy==[0-9.]+", (DOCKER / "numpy.txt").read_text(), re.MULTILINE)
+
+    required = (ROOT / "requirements.txt").read_text().splitlines()
+    assert f'{REQUIREMENT} ; python_version >= "{python}"' in required
+    assert f'{numpy} ; python_version >= "{python}"' in required
+
+
+def test_the_opencv_script_lists_missing_tools(tmp_path: Path) -> None:
+    for name in ("sh", "dirname", "uname", "nproc", "mkdir"):
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+
+    tried = subprocess.run(
+        [DOCKER / "build-opencv.sh", tmp_path / "wheels"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert tried.returncode == 1
+    assert tried.stderr.startswith("not installed: c++ cmake make python3")
+
+
+@pytest.fixture
+def wheel(tmp_path: Path) -> Path:
+    return make_wheel(tmp_path)
+
+
+def make_wheel(folder: Path, *, avx512: bytes | None = None, stubs: Path | None = None) -> Path:
+    module, licence, second = folder / "cv2.abi3.so", folder / "LICENSE.txt", folder / "avx512" / "cv2.abi3.so"
+    module.write_bytes(b"a module")
+    licence.write_text("A licence.")
+    command: list[str | Path] = [sys.executable, DOCKER / "wheel.py", module, folder, licence]
+    command += ["--requirement", DOCKER / "opencv.txt"]
+    if avx512 is not None:
+        second.parent.mkdir()
+        second.write_bytes(avx512)
+        command += ["--avx512", second]
+    if stubs is not None:
+        command += ["--stubs", stubs]
+    return Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+
+
+def install(wheel: Path, folder: Path) -> Path:
+    """Install a wheel with pip, which verifies each file against the wheel's RECORD."""
+    options = ("--quiet", "--no-deps", "--no-index", "--find-links", wheel.parent, "--target", folder)
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, REQUIREMENT], check=True)
+    return folder
+
+
+def test_the_wheel_satisfies_the_requirement_for_opencv(wheel: Path, tmp_path: Path) -> None:
+    installed = install(wheel, tmp_path / "installed")
+
+    assert (installed / "cv2.abi3.so").read_bytes() == b"a module"
+    (distribution,) = importlib.metadata.distributions(path=[str(installed)])
+    assert distribution.version == REQUIREMENT.partition("==")[2] + "+visage"
+    assert distribution.metadata["Name"] == "opencv-python-headless"
+    assert [str(file) for file in distribution.files or () if file.name == "LICENSE.txt"]
+
+
+def test_the_wheel_contains_the_type_stubs(tmp_path: Path) -> None:
+    stubs = tmp_path / "stubs"
+    (stubs / "typing").mkdir(parents=True)
+    (stubs / "py.typed").touch()
+    (stubs / "__init__.pyi").write_text("from cv2.typing import Size\nsize: Size\n")
+    (stubs / "typing" / "__init__.py").write_text("Size = int\n")
+    installed = install(make_wheel(tmp_path, stubs=stubs), tmp_path / "installed")
+
+    assert sorted(str(file.relative_to(installed)) for file in installed.rglob("*.pyi")) == [
+        "cv2-stubs/__init__.pyi",
+        "cv2-stubs/typing/__init__.pyi",
+    ]
+    assert (installed / "cv2-stubs" / "typing" / "__init__.pyi").read_text() == "Size = int\n"
+
+
+def test_the_wheel_is_not_built_without_the_named_type_stubs(tmp_path: Path) -> None:
+    (tmp_path / "stubs").mkdir()
+
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        make_wheel(tmp_path, stubs=tmp_path / "stubs")
+    assert failed.value.stderr.startswith("There are no type stubs in")
+
+
+def test_the_wheel_is_reproducible(wheel: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+
+    assert make_wheel(other).read_bytes() == wheel.read_bytes()
+
+
+# Lines of /proc/cpuinfo for both kinds of processors.
+AVX512 = "flags\t\t: fpu avx2 fma f16c avx512f avx512dq avx512cd avx512bw avx512vl\n"
+AVX2 = "flags\t\t: fpu avx2 fma f16c\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "chosen"),
+    [(AVX512, "avx512"), (AVX2, "any"), (AVX512.replace(" avx512vl", ""), "any"), ("", "any"), (None, "any")],
+    ids=["AVX-512", "AVX2", "part of AVX-512", "no flags", "not Linux"],
+)
+def test_the_wheel_loads_the_build_that_the_processor_can_run(tmp_path: Path, flags: str | None, chosen: str) -> None:
+    package = install(make_wheel(tmp_path, avx512=b"another"), tmp_path / "installed") / "cv2"
+    assert [(package / name / "cv2.abi3.so").read_bytes() for name in ("any", "avx512")] == [b"a module", b"another"]
+    # This environment's cv2 replaces both fake modules.
+    for name in ("any", "avx512"):
+        (package / name / "cv2.abi3.so").unlink()
+        (package / name / "cv2.abi3.so").symlink_to(Path(cv2.__file__).with_name("cv2.abi3.so"))
+    cpuinfo = tmp_path / "cpuinfo"
+    if flags is not None:
+        cpuinfo.write_text(f"processor\t: 0\n{flags}\nprocessor\t: 1\n")
+    chooser = package / "__init__.py"
+    chooser.write_text(chooser.read_text().replace('"/proc/cpuinfo"', repr(str(cpuinfo))))
+
+    script = "import cv2, sys; print(cv2.__file__, cv2.dnn.blobFromImage is not None, sys.modules['cv2'] is cv2)"
+    libraries = Path(cv2.__file__).parent.parent / "opencv_python_headless.libs"
+    printed = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(package.parent), "LD_LIBRARY_PATH": str(libraries)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    assert printed.split() == [str(package / chosen / "cv2.abi3.so"), "True", "True"]
