@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,15 @@ def test_the_curl_examples_of_batches_work_when_pasted_one_after_the_other(servi
         follow(show)
 
 
+def test_the_library_example_of_the_quickstart_works_when_pasted(folder: Path) -> None:
+    [example] = re.findall(r"^```python\n(.*?)^```", DOCS["quickstart.md"], re.MULTILINE | re.DOTALL)
+
+    ended = subprocess.run([sys.executable, "-c", example], cwd=folder, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("Box(x1=")
+
+
 @pytest.mark.parametrize(("page", "line"), starting_with("visage"))
 def test_a_command_of_a_page_exists(page: str, line: str) -> None:
     command: Any = main
@@ -171,7 +181,7 @@ def test_every_file_of_the_repo_that_a_page_names_exists() -> None:
     named = {
         path
         for page in PAGES.values()
-        for path in re.findall(r"`((?:deploy|docker|docs|models|benchmarks|training)/[\w./-]+)`", page)
+        for path in re.findall(r"`((?:visage|deploy|docker|docs|models|benchmarks|training)/[\w./-]+)`", page)
     }
 
     assert "deploy/compose.yaml" in named
