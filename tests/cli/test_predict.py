@@ -107,6 +107,18 @@ def test_one_bad_photo_fails_alone(photo: Path, tmp_path: Path) -> None:
     assert "2 of 3 photos failed." in result.stderr
 
 
+def test_a_photo_may_come_from_a_pipe(photo: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cp", photo, pipe]) as writer:
+        try:
+            result = run("predict", pipe)
+        finally:
+            writer.kill()
+
+    assert result.stdout.splitlines()[:1] == [f"{pipe}: 3 faces"]
+
+
 def test_a_failure_is_a_line_of_json_too(tmp_path: Path) -> None:
     bad = tmp_path / "notes.jpg"
     bad.write_text("not a picture")

@@ -11,7 +11,7 @@ import click
 
 from visage.cli import options
 from visage.cli.console import count, print_failure, print_line, setup_errors_reported
-from visage.cli.files import read_photo, write_atomically
+from visage.cli.files import write_atomically
 from visage.cli.jobs import run_jobs
 from visage.errors import SetupError
 from visage.faces.analyzer import Options
@@ -80,8 +80,8 @@ def predict(
 
 
 def _process_photo(engine: Engine, photo: Path, face_options: Options, target: Path | None) -> Analysis:
-    data = read_photo(photo, engine.settings.max_image_pixels)
-    analysis = engine.analyze(data, face_options, annotated=target is not None)
+    # A photo may come from a pipe, which `read_photo` rejects.
+    analysis = engine.analyze(photo.read_bytes(), face_options, annotated=target is not None)
     if target is not None and analysis.annotated is not None:
         write_atomically(analysis.annotated, target, original=photo)
     return replace(analysis, annotated=None)
