@@ -1,3 +1,3 @@
-"""Visage: where the faces in a photo are, with gender and age group, on a CPU."""
+"""Visage finds faces in photos, estimates gender and age group, anonymizes faces, and enlarges images, on a CPU."""
 
 __version__ = "0.1.0"

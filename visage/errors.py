@@ -94,7 +94,7 @@ class EmptyImage(RequestError):
 
 
 class BadParameter(RequestError):
-    """A parameter is unknown or has an invalid value."""
+    """A parameter has an invalid value."""
 
     code = "bad_parameter"
 

@@ -1,4 +1,4 @@
-"""What to redact in a photo: the faces and every box of theirs."""
+"""Plan what to redact in a photo: every box that the detector found for each face."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What became of a file of a batch: a result in the store, or a failure."""
+"""The outcome of a file of a batch: a result in the store, or a failure."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

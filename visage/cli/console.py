@@ -1,4 +1,4 @@
-"""What the commands share: error messages, output lines, the progress bar and deferred interrupts."""
+"""Shared by the commands: error messages, output lines, the progress bar and deferred interrupts."""
 
 import json
 import signal

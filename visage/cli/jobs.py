@@ -1,4 +1,4 @@
-"""The walk over files that `visage predict` and `visage anonymize` share: a thread pool with a progress bar."""
+"""Process many files in a thread pool, with a progress bar, for `visage predict` and `visage anonymize`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait

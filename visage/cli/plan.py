@@ -1,4 +1,4 @@
-"""Which files are copied, and where each copy goes. The plan is complete before the first file is written."""
+"""Plan which files are copied, and where each copy goes. The plan is complete before the first file is written."""
 
 import mimetypes
 import os

@@ -1,4 +1,4 @@
-"""Find faces and describe them."""
+"""Find faces, describe them, and draw them on the photo."""
 
 from visage.faces.analyzer import Analyzer, Options
 from visage.faces.face import Face

@@ -1,4 +1,4 @@
-"""Decode images to pixels, and encode pixels."""
+"""Images: headers, decoding and encoding, and the boxes and tiles in them."""
 
 from visage.images.boxes import Box
 from visage.images.decoding import Photo, Pixels, decode, inspect

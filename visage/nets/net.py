@@ -1,4 +1,4 @@
-"""What all wrappers of a `cv2.dnn.Net` share: reading a net from verified bytes, and its input."""
+"""Shared by all wrappers of a `cv2.dnn.Net`: reading a net from verified bytes, and its input."""
 
 import cv2
 import numpy as np
