@@ -41,7 +41,7 @@ ENV PATH=/opt/visage/bin:$PATH \
     WEB_CONCURRENCY=2 \
     VISAGE_BATCH_JOBS=1 \
     VISAGE_STATE_DIR=/state
-# musl returns each large block to the system at once, which makes photos take 1.5 times as long (docs/operations.md).
+# musl returns each large block to the system at once, which makes photos take 1.5 times as long (docs/decisions.md).
 # hadolint ignore=DL3018
 RUN apk add --no-cache jemalloc
 ENV LD_PRELOAD=/usr/lib/libjemalloc.so.2 \
