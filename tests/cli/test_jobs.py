@@ -3,8 +3,9 @@
 import errno
 import signal
 import subprocess
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from tests.cli.helpers import (
 )
 from tests.support.waiting import cancellation_event, wait_for
 from visage.cli.console import interrupts_deferred
+from visage.cli.jobs import run_jobs
 
 pytestmark = pytest.mark.usefixtures("plain_environment")
 
@@ -101,6 +103,27 @@ def test_an_interrupt_is_deferred_until_the_threads_have_synchronized(
     assert "Aborted!" in result.output
     assert completed_waits == [True]
     assert 0 < len(files(out)) < 10
+
+
+@pytest.mark.usefixtures("interrupts")
+def test_finished_photos_are_reported_before_an_interrupt_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = Barrier(2)
+    reported: list[int] = []
+
+    def report(item: int, _future: "Future[int]") -> bool:
+        reported.append(item)
+        if item == 0:
+            signal.raise_signal(signal.SIGINT)
+        return True
+
+    def wait_for_all(futures: Any, **_options: Any) -> Any:
+        return wait(futures)
+
+    monkeypatch.setattr("visage.cli.jobs.wait", wait_for_all)
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs([0, 1], lambda _: both.wait(60), report, threads=2, in_order=False, bar_hidden=True)
+
+    assert reported == [0, 1]
 
 
 @pytest.mark.usefixtures("interrupts")

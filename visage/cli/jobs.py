@@ -50,7 +50,7 @@ def run_jobs(
                 for future in list(_reportable(unreported, in_order)):
                     go_on &= report(unreported.pop(future), future)
                     bar.update()
-                    raise_interrupt()
+                raise_interrupt()
                 if go_on:
                     submitted = submit(len(finished))
                     running |= submitted
