@@ -51,9 +51,26 @@ def test_figures_are_broken_down_by_a_column(labelled_folder: Path) -> None:
     assert "| bright | 1 | 100.0% |" in result.stdout
 
 
+def test_average_precision_counts_the_faces_of_a_list_and_ignores_the_others(labelled_folder: Path) -> None:
+    table = labelled_folder / "labels.csv"
+    head, woman, man = table.read_text().splitlines()
+    missed = head.replace("file,x1,y1,x2,y2,gender,age,light", "picture.png,0,300,40,340,,,dim")
+    rows = [f"{head},easy,hard", f"{woman},1,1", f"{man},0,1", f"{missed},0,1"]
+    table.write_text("\n".join(rows) + "\n")
+
+    result = evaluate(labelled_folder, "--average-precision", "easy", "--average-precision", "hard", "--detail", "fast")
+
+    assert result.exit_code == 0, result.output
+    assert "| average precision, easy | 1.000 |" in result.stdout
+    assert "| average precision, hard | 0.667 |" in result.stdout
+    assert "| average precision, all faces | 0.667 |" in result.stdout
+    assert "| recall at 10 false positives, hard | 66.7% |" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--average-precision", "easy"], "has no column 'easy'"),
         (["--by", "shoe_size"], "has no column 'shoe_size'; the columns are: gender, age, light"),
         (["--pack", "nowhere"], "There is no model pack"),
     ],

@@ -9,7 +9,7 @@ from visage.cli import options
 from visage.cli.console import CannotRun, progress_bar, setup_errors_reported
 from visage.evaluation.evaluation import evaluate
 from visage.evaluation.labels import LABELS, LabelledPhoto, read_labels
-from visage.evaluation.scores import breakdown, table
+from visage.evaluation.scores import breakdown, detection_table, table
 from visage.faces.search import Detail
 from visage.packs.pack import find_pack
 from visage.settings import Settings
@@ -26,10 +26,29 @@ from visage.settings import Settings
 @click.option(
     "--by", "columns", multiple=True, help="Break the first pack's figures down by this column of labels.csv."
 )
+@click.option(
+    "--average-precision",
+    "lists",
+    multiple=True,
+    help="Print average precision, counting the faces whose value in this column of labels.csv is 1 or yes.",
+)
+@click.option(
+    "--false-positives",
+    type=click.IntRange(0),
+    default=10,
+    show_default=True,
+    help="False positives at which recall is printed beside average precision.",
+)
 @options.detail(Detail.AUTO)
 @click.option("--least-height", type=click.FloatRange(0), default=0, help="Ignore faces that are lower, in pixels.")
 def evaluate_packs(
-    folder: Path, names: tuple[str, ...], columns: tuple[str, ...], detail: str, least_height: float
+    folder: Path,
+    names: tuple[str, ...],
+    columns: tuple[str, ...],
+    lists: tuple[str, ...],
+    false_positives: int,
+    detail: str,
+    least_height: float,
 ) -> None:
     """Measure packs on the photos of FOLDER, whose faces are in its labels.csv.
 
@@ -41,11 +60,13 @@ def evaluate_packs(
         packs = [find_pack(name, settings.models_dir) for name in names or [settings.pack]]
         labels = read_labels(folder)
         known = ("gender", "age", *labels.groups)
-        unknown = [name for name in columns if name not in known]
+        unknown = [name for name in (*columns, *lists) if name not in known]
         if unknown:
             raise CannotRun(f"{folder / LABELS} has no column {unknown[0]!r}; the columns are: {', '.join(known)}.")
         evaluations = evaluate(packs, labels.photos, Detail(detail), least_height, _with_progress_bar)
-    click.echo("\n\n".join([table(evaluations), *(breakdown(evaluations[0], name) for name in columns)]))
+    ranking = [detection_table(evaluations, lists, false_positives)] if lists else []
+    parts = [table(evaluations), *ranking, *(breakdown(evaluations[0], name) for name in columns)]
+    click.echo("\n\n".join(parts))
 
 
 def _with_progress_bar(photos: Sequence[LabelledPhoto]) -> Iterable[LabelledPhoto]:

@@ -13,7 +13,7 @@ from visage.errors import LabelsError, RequestError
 from visage.evaluation.labels import LabelledFace, LabelledPhoto
 from visage.faces.analyzer import Analyzer, Options, decode_for
 from visage.faces.face import Face
-from visage.faces.search import Detail
+from visage.faces.search import Detail, find_faces
 from visage.images.boxes import intersection_over_union
 from visage.images.decoding import Photo, inspect
 from visage.images.headers import ImageHeader
@@ -58,7 +58,8 @@ class PhotoResult:
 
     `on_ground_truth` holds the results on the ground-truth boxes, `on_detections` those on the boxes of the detector.
     `false_positives` counts detected boxes that are not a face, or a second box of one. `attribute_seconds` has
-    (faces, seconds) of gender and age together for each time that the classifiers ran.
+    (faces, seconds) of gender and age together for each time that the classifiers ran. `faces` are all labelled faces,
+    and `detections` all boxes of the detector, of every confidence, in pixels of the upright original.
     """
 
     on_ground_truth: tuple[FaceResult, ...]
@@ -66,6 +67,8 @@ class PhotoResult:
     false_positives: int
     detection_seconds: float
     attribute_seconds: tuple[tuple[int, float], ...]
+    faces: tuple[LabelledFace, ...]
+    detections: Detections
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,11 @@ def _evaluate_photo(
     on_ground_truth = [compare(face, photo, each, pack) for face, each in zip(scored, described, strict=True)]
 
     timings = Timings()
-    detected = analyzer.analyze(photo, Options(detail=detail), timings)
+    found = find_faces(analyzer.detector, pack.face, photo.pixels, detail)
+    chosen = analyzer.choose(found, photo, Options(detail=detail))
+    timings.record("detect")
+    detected = analyzer.describe(photo, chosen)
+    timings.record("attributes")
     seconds.append((len(detected), timings.seconds["attributes"]))
     pairs, false_positives = match(
         _stack([np.array(each.box.corners, np.float32) for each in detected]),
@@ -173,6 +180,8 @@ def _evaluate_photo(
         false_positives,
         timings.seconds["detect"],
         tuple((count, each) for count, each in seconds if count),
+        tuple(faces),
+        Detections(found.boxes / np.float32(photo.scale), found.confidences),
     )
 
 

@@ -5,6 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
+import numpy as np
+
+from visage.evaluation.average_precision import ScoredPhoto, precision_recall
 from visage.evaluation.evaluation import Evaluation, FaceResult
 from visage.evaluation.labels import LabelledFace, age_text
 
@@ -69,6 +72,38 @@ def table(evaluations: Sequence[Evaluation]) -> str:
     names = [f"{each.pack.name} {each.pack.version}" for each in evaluations]
     shown = [(name, cells) for name, cells in rows if any(cell not in ("", "0 of 0") for cell in cells)]
     return _markdown(["", *names], [[name, *cells] for name, cells in shown])
+
+
+def detection_table(evaluations: Sequence[Evaluation], columns: Sequence[str], false_positives: int) -> str:
+    """Average precision, and recall at a number of `false_positives`, with a column for each pack.
+
+    The first row counts all faces but the difficult ones. Each of `columns` adds rows that count the faces whose value
+    there is 1 or yes, and ignore the others, as the lists of WIDER FACE do.
+    """
+    rows = []
+    for column in (None, *columns):
+        curves = [precision_recall(_scored_photos(each, column)) for each in evaluations]
+        name = column or "all faces"
+        rows.append([f"average precision, {name}", *(f"{curve.average_precision:.3f}" for curve in curves)])
+        recalls = [_percent(curve.recall(false_positives)) for curve in curves]
+        rows.append([f"recall at {false_positives} false positives, {name}", *recalls])
+    return _markdown(["", *(f"{each.pack.name} {each.pack.version}" for each in evaluations)], rows)
+
+
+def _scored_photos(evaluation: Evaluation, column: str | None) -> list[ScoredPhoto]:
+    return [
+        ScoredPhoto(
+            result.detections.boxes,
+            result.detections.confidences,
+            np.array([face.box for face in result.faces], np.float32).reshape(-1, 4),
+            np.array([_is_counted(face, column) for face in result.faces], bool),
+        )
+        for result in evaluation.results
+    ]
+
+
+def _is_counted(face: LabelledFace, column: str | None) -> bool:
+    return not face.difficult and (column is None or face.groups.get(column, "").lower() in ("1", "yes"))
 
 
 def breakdown(evaluation: Evaluation, column: str) -> str:
