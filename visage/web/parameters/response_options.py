@@ -1,8 +1,10 @@
 """The form of a response: the parameter `format`, else the header `Accept`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from typing import TypeVar
 
 from flask import Request
 from werkzeug.datastructures import MIMEAccept
@@ -10,6 +12,8 @@ from werkzeug.http import parse_accept_header
 
 from visage.errors import NotAcceptable
 from visage.web.parameters.values import ParameterValues
+
+T = TypeVar("T")
 
 
 class Format(Enum):
@@ -60,10 +64,8 @@ def read_response_options(request: Request, default: Format) -> ResponseOptions:
         NotAcceptable: the service has none of the types in `Accept`.
     """
     values = ParameterValues(request.args, request.form)
-    chosen = values.optional_choice("format", Format)
-    if chosen is None:
-        offered = {each.media_type: each for each in (default, *Format)}
-        chosen = offered[_negotiate(request, tuple(offered))]
+    offered = {each.media_type: each for each in (default, *Format)}
+    chosen = values.optional_choice("format", Format) or _negotiate(request, offered)
     return ResponseOptions(chosen, values.boolean("annotated", default=True))
 
 
@@ -75,19 +77,18 @@ def read_picture_response_options(request: Request, media_type: str) -> PictureR
         NotAcceptable: the service has none of the types in `Accept`.
     """
     values = ParameterValues(request.args, request.form)
-    chosen = values.optional_choice("format", PictureFormat)
-    if chosen is None:
-        offered = {media_type: PictureFormat.PICTURE, "application/json": PictureFormat.JSON}
-        chosen = offered[_negotiate(request, tuple(offered))]
+    offered = {media_type: PictureFormat.PICTURE, "application/json": PictureFormat.JSON}
+    chosen = values.optional_choice("format", PictureFormat) or _negotiate(request, offered)
     return PictureResponseOptions(chosen, values.boolean("picture", default=True))
 
 
-def _negotiate(request: Request, offered: tuple[str, ...]) -> str:
-    """Return the media type that the request prefers; the first one offered if it has no preference."""
-    best = _best_match(request.headers.get("Accept", ""), offered)
+def _negotiate(request: Request, offered: Mapping[str, T]) -> T:
+    """Return the format whose media type the request prefers; the first one offered if it has no preference."""
+    types = tuple(offered)
+    best = _best_match(request.headers.get("Accept", ""), types)
     if best is None:
-        raise NotAcceptable(f"No type in Accept is available; ask for {_one_of(offered)}.")
-    return best
+        raise NotAcceptable(f"No type in Accept is available; ask for {_one_of(types)}.")
+    return offered[best]
 
 
 # Clients send few different headers, and parsing one takes longer than reading all other parameters.
