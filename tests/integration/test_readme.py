@@ -186,10 +186,3 @@ def test_every_file_of_the_repo_that_a_page_names_exists() -> None:
 
     assert "deploy/compose.yaml" in named
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
-
-
-@pytest.mark.parametrize(
-    "words", ["false box", "least confidence", "closer look", "years off", "wears out", "turn away"]
-)
-def test_pages_use_the_terms_of_the_field(words: str) -> None:
-    assert [name for name, page in PAGES.items() if words in page.lower()] == []
