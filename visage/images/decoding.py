@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visage.errors import EmptyImage, ImageTooLarge, UndecodableImage
-from visage.images.headers import ImageHeader, png_chunks, read_header
+from visage.images.headers import ImageHeader, read_header
+from visage.images.png import essential_png
 
 Pixels = NDArray[np.uint8]
 
@@ -114,23 +115,12 @@ def _reduction(header: ImageHeader, min_side: int | None) -> int:
 
 
 def _imdecode(data: bytes, header: ImageHeader, reduction: int) -> Pixels | None:
-    buffer = np.frombuffer(_essential_png(data) if header.format == "PNG" else data, np.uint8)
+    buffer = np.frombuffer(essential_png(data) if header.format == "PNG" else data, np.uint8)
     if header.has_alpha:
         stored = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
         return None if stored is None else _blend_with_white(stored)
     # OpenCV 4.12 applies the orientation of JPEG and PNG but not of WebP, so `_upright` does it for all.
     return cv2.imdecode(buffer, _REDUCED_FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION)  # type: ignore[return-value]
-
-
-def _essential_png(data: bytes) -> bytes:
-    """Return a PNG with critical chunks and transparency only, without animation, texts and profiles.
-
-    OpenCV 4.12 crashes on damaged animations. It also allocates the memory that the length of a chunk says, so 100
-    bytes could take 4 GB; `png_chunks` rejects such lengths.
-    """
-    # Bit 5 of a chunk's first letter is set if decoders may ignore it (PNG, 5.4).
-    chunks = [data[start:end] for kind, start, end in png_chunks(data) if kind == b"tRNS" or not kind[0] & 0x20]
-    return data[:8] + b"".join(chunks)
 
 
 def _blend_with_white(stored: NDArray[Any]) -> Pixels:
