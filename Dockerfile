@@ -37,6 +37,7 @@ LABEL org.opencontainers.image.title="Visage" \
 ENV PATH=/opt/visage/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    VISAGE_HOST=0.0.0.0 \
     PORT=8080 \
     WEB_CONCURRENCY=2 \
     VISAGE_BATCH_JOBS=1 \

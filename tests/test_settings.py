@@ -85,6 +85,32 @@ def test_valid_origins_are_accepted(origins: str) -> None:
     assert Settings.from_environment({"VISAGE_CORS_ORIGINS": origins}).cors_origins == tuple(origins.split(","))
 
 
+@pytest.mark.parametrize("hosts", ["*, photos.example", "*.example", "photos.example:8080", "https://photos.example"])
+def test_invalid_hosts_are_rejected(hosts: str) -> None:
+    with pytest.raises(SettingsError, match="without ports or wildcards"):
+        Settings.from_environment({"VISAGE_ALLOWED_HOSTS": hosts})
+
+
+@pytest.mark.parametrize("hosts", ["*", "localhost", "photos.example,visage.default.svc"])
+def test_valid_hosts_are_accepted(hosts: str) -> None:
+    assert Settings.from_environment({"VISAGE_ALLOWED_HOSTS": hosts}).allowed_hosts == tuple(hosts.split(","))
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("", True),
+        ("localhost", True),
+        ("127.0.0.2", True),
+        ("[::1]", True),
+        ("0.0.0.0", False),
+        ("photos.example", False),
+    ],
+)
+def test_loopback_addresses_are_recognized(host: str, expected: bool) -> None:
+    assert Settings.from_environment({"VISAGE_HOST": host}).listens_on_loopback is expected
+
+
 def test_the_docs_list_exactly_the_existing_settings() -> None:
     page = (ROOT / "docs" / "settings.md").read_text()
 

@@ -11,6 +11,7 @@
     │   ├── EmptyImage         400 empty_image
     │   ├── BadParameter       400 bad_parameter
     │   ├── Unauthorized       401 unauthorized
+    │   ├── CrossSite          403 cross_site
     │   ├── NotAcceptable      406 not_acceptable
     │   ├── BodyTimeout        408 body_timeout
     │   ├── LengthRequired     411 length_required
@@ -18,6 +19,7 @@
     │   ├── ImageTooLarge      413 image_too_large
     │   ├── AddressTooLong     414 address_too_long
     │   ├── UnsupportedType    415 unsupported_type
+    │   ├── HostNotAllowed     421 host_not_allowed
     │   ├── UndecodableImage   422 undecodable_image
     │   └── HeadersTooLong     431 headers_too_long
     ├── BatchError             (concerns a batch, never a request with a single photo)
@@ -106,6 +108,13 @@ class Unauthorized(RequestError):
     code = "unauthorized"
 
 
+class CrossSite(RequestError):
+    """A web page of an origin that is not allowed sent the request."""
+
+    status = 403
+    code = "cross_site"
+
+
 class NotAcceptable(RequestError):
     """The route has none of the media types in the Accept header."""
 
@@ -153,6 +162,13 @@ class UnsupportedType(RequestError):
 
     status = 415
     code = "unsupported_type"
+
+
+class HostNotAllowed(RequestError):
+    """The request names a host that is not one of the service's."""
+
+    status = 421
+    code = "host_not_allowed"
 
 
 class UndecodableImage(RequestError):

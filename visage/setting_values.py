@@ -11,6 +11,9 @@ T = TypeVar("T")
 # An origin, with an optional port (RFC 6454, 6.2).
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9.-]+(:[0-9]+)?")
 
+# A host name without a port.
+_HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", re.IGNORECASE)
+
 # The longest time that a setting accepts.
 _MAX_SECONDS = 3600
 
@@ -53,6 +56,13 @@ def _parse_origins(text: str) -> tuple[str, ...]:
     if origins != ("*",) and not all(_ORIGIN.fullmatch(origin) for origin in origins):
         raise ValueError
     return origins
+
+
+def _parse_hosts(text: str) -> tuple[str, ...]:
+    hosts = tuple(name.strip().lower() for name in text.split(",") if name.strip())
+    if hosts != ("*",) and not all(_HOST.fullmatch(host) for host in hosts):
+        raise ValueError
+    return hosts
 
 
 def _parse_token(text: str) -> str:
@@ -98,4 +108,7 @@ REDIS_URL = Kind(_parse_redis_url, "a URL that begins with redis://, rediss:// o
 ORIGINS = Kind(
     _parse_origins,
     "`*`, or origins such as https://app.example.com separated by commas, without further wildcards",
+)
+HOSTS = Kind(
+    _parse_hosts, "`*`, or host names such as photos.example.com separated by commas, without ports or wildcards"
 )

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from visage.errors import SettingsError
 from visage.setting_values import (
     ANY_TEXT,
     BOOLEAN,
+    HOSTS,
     LOG_LEVEL,
     METRICS_ADDRESS,
     ORIGINS,
@@ -183,6 +185,14 @@ class Settings:
         (),
         "Origins whose pages may call the service from a browser, separated by commas; `*` allows all.",
     )
+    allowed_hosts: tuple[str, ...] = _row(
+        "VISAGE_ALLOWED_HOSTS",
+        HOSTS,
+        (),
+        "Host names by which clients may call the service, separated by commas; `*` allows all. IP addresses and "
+        "`localhost` are always allowed.",
+        "all; none if `VISAGE_HOST` is a loopback address",
+    )
     metrics: str = _row(
         "VISAGE_METRICS",
         METRICS_ADDRESS,
@@ -199,7 +209,13 @@ class Settings:
         "Whether the addresses of clients are logged: `true` or `false`.",
         "false",
     )
-    host: str = _row("VISAGE_HOST", ANY_TEXT, "0.0.0.0", "Address to listen on.")  # noqa: S104
+    host: str = _row(
+        "VISAGE_HOST",
+        ANY_TEXT,
+        "127.0.0.1",
+        "Address to listen on: by default only this machine can connect; `0.0.0.0` listens on all addresses.",
+        "127.0.0.1 (in the container 0.0.0.0)",
+    )
     port: int = _row("PORT", integer(1, 65535), 8080, "Port to listen on.")
     workers: int = _row(
         "WEB_CONCURRENCY", integer(1, 256), available_cores, "Worker processes that serve.", "number of cores"
@@ -212,6 +228,16 @@ class Settings:
         Photos and enhancements have a queue each.
         """
         return self.slots + 2 * self.queue + MAX_TRANSFERS + MAX_WATCHERS + _OTHER_THREADS
+
+    @property
+    def listens_on_loopback(self) -> bool:
+        """Whether only this machine can connect to the service."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False
 
     @property
     def binds(self) -> list[str]:

@@ -91,6 +91,7 @@ def test_the_environment_of_the_image_has_only_known_settings() -> None:
 
     assert set(ENVIRONMENT) - own <= {row.name for row in rows()}
     assert settings.workers == 2
+    assert settings.host == "0.0.0.0"
     assert one("EXPOSE").rest == str(settings.port)
     assert one("VOLUME").rest == str(settings.state_dir)
 

@@ -16,12 +16,20 @@ from flask.testing import FlaskClient
 
 from tests.support.contract import CONTRACT
 from tests.support.service import Service
+from visage.settings import Settings
+from visage.web import create_app
 
 COMMANDS = {
     "curl": ["bash", "-e", "-o", "pipefail", "-c"],
     "Python, with requests": [sys.executable, "-c"],
     "JavaScript, in Node": ["node", "--input-type=module", "--eval"],
 }
+
+
+@pytest.fixture
+def public(tiny_pack: Path) -> FlaskClient:
+    """A service that may have any host name."""
+    return create_app(Settings(pack=str(tiny_pack), allowed_hosts=("*",))).test_client()
 
 
 @pytest.fixture(scope="module")
@@ -109,15 +117,15 @@ def test_every_link_of_the_page_has_a_target(client: FlaskClient) -> None:
     assert [target for target in targets if f'id="{target}"' not in page] == []
 
 
-def test_the_examples_have_the_url_of_the_request(client: FlaskClient) -> None:
-    page = client.get("/docs", headers={"Host": "photos.example:81"}).text
+def test_the_examples_have_the_url_of_the_request(public: FlaskClient) -> None:
+    page = public.get("/docs", headers={"Host": "photos.example:81"}).text
 
     assert "http://photos.example:81/predict" in page
     assert "localhost" not in page
 
 
-def test_the_host_name_is_escaped(client: FlaskClient) -> None:
-    page = client.get("/docs", headers={"Host": "<script>alert(1)</script>"}).text
+def test_the_host_name_is_escaped(public: FlaskClient) -> None:
+    page = public.get("/docs", headers={"Host": "<script>alert(1)</script>"}).text
 
     assert "<script" not in page
 

@@ -37,6 +37,8 @@ def serving(log: Path, pack: Path | str, *command: str, **environment: str) -> I
     """
     port = int(environment.get("PORT") or free_port())
     own = {"VISAGE_PACK": str(pack), "PORT": str(port), "VISAGE_HOST": "127.0.0.1", "VISAGE_STATE_DIR": f"{log}.state"}
+    # Requests that tests write byte by byte name any host.
+    own |= {"VISAGE_ALLOWED_HOSTS": "*"}
     with starting(
         log, port, [part.replace("{port}", str(port)) for part in command or ("app.py",)], own | environment
     ) as service:

@@ -6,16 +6,24 @@ import signal
 from functools import cache
 from typing import Any
 
+from visage.logs import logger
 from visage.runtime.allocator import release_memory
 from visage.settings import Settings
 
 
 def when_ready(server: Any) -> None:  # noqa: ARG001
-    """Before the first fork, release the memory of the start, and keep the rest shareable.
+    """Before the first fork, warn of an open service, release the memory of the start, and keep the rest shareable.
 
     Garbage collection writes to every object that it visits, and so unshares its memory page. Frozen objects are not
     visited: this saves 20 MB with two workers.
     """
+    settings = _settings()
+    if not settings.listens_on_loopback and not settings.api_token:
+        reason = (
+            f"Anyone who can reach {settings.host}:{settings.port} can use this service; set VISAGE_API_TOKEN, or let "
+            "only a proxy that checks its clients reach it."
+        )
+        logger.warning("no_token", extra={"fields": {"reason": reason}})
     gc.collect()
     gc.freeze()
     release_memory()

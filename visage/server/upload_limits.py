@@ -5,6 +5,7 @@ from visage.server.connection import BufferBudget, Connection
 from visage.server.request_framing import RequestFraming
 from visage.settings import MAX_TRANSFERS, Settings
 from visage.temporary_files import open_temporary_file
+from visage.web.origins import check_host, check_page
 from visage.web.security import check_token
 
 # The budget in memory, in bodies of the largest size: this many arrive, besides those in slots and in the queue.
@@ -35,7 +36,8 @@ class UploadLimits:
         Raises:
             HeadersTooLong, BodyTooLarge: the request is too large.
             QueueFull: the buffer budget is exhausted.
-            Unauthorized: a batch lacks the token. Only authorized clients may fill the disk.
+            HostNotAllowed, CrossSite, Unauthorized: a batch comes from a web page that is not allowed, or lacks the
+                token. Only allowed clients may fill the disk.
             StorageFull, BatchesUnavailable: the temporary file cannot be created or written.
         """
         if not connection.goes_to_disk:
@@ -57,9 +59,17 @@ class UploadLimits:
 
     def _check_batch(self, framing: RequestFraming) -> None:
         limit, arrived = self._settings.max_batch_bytes, framing.body_file.tell() if framing.body_file else 0
-        check_token(framing.header(b"authorization").decode("latin-1"), self._settings.api_token)
+        self._check_access(framing)
         if framing.body_bytes > limit:
             raise BodyTooLarge(f"The batch has more than {limit:,} bytes; send its photos in several batches.")
         too_many_files = not framing.body_file and self.budget.files >= MAX_TRANSFERS
         if too_many_files or self.budget.on_disk + framing.body_bytes - arrived > self._max_on_disk:
             raise QueueFull("Too many batches are being received; try again later.", retry_after=10)
+
+    def _check_access(self, framing: RequestFraming) -> None:
+        host, origin, site, authorization = (
+            framing.header(name).decode("latin-1") for name in (b"host", b"origin", b"sec-fetch-site", b"authorization")
+        )
+        check_host(host, self._settings)
+        check_page(host, origin, site, self._settings)
+        check_token(authorization, self._settings.api_token)

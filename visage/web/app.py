@@ -6,12 +6,11 @@ from typing import Any
 
 from flask import Flask, Request
 from flask.sessions import NullSession, SessionInterface
-from flask_cors import CORS
 from werkzeug.routing import MapAdapter
 
 from visage.runtime.engine import Engine
 from visage.settings import Settings
-from visage.web import error_handlers, metrics, request_logging, routes, security
+from visage.web import error_handlers, metrics, origins, request_logging, routes, security
 from visage.web.photo_request import PhotoRequest
 from visage.web.responses import ServiceResponse
 
@@ -71,15 +70,8 @@ def create_app(settings: Settings | None = None, *, warm: bool = True) -> Flask:
     app.extensions["self_test"] = False
     request_logging.init_app(app, log_addresses=settings.log_addresses)
     metrics.init_app(app)
+    origins.init_app(app, settings)
     security.init_app(app, settings)
     error_handlers.init_app(app)
     routes.init_app(app, settings)
-    if settings.cors_origins:
-        CORS(
-            app,
-            origins=list(settings.cors_origins),
-            methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Last-Event-ID", request_logging.REQUEST_ID],
-            expose_headers=[request_logging.REQUEST_ID, "X-Face-Count", "Retry-After", "Location"],
-        )
     return app
