@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from tests.web.support import post
 from visage.settings import Settings
 from visage.web import create_app
+from visage.web.origins import cors_headers
 
 EVIL, APP = "https://evil.example", "https://app.example"
 
@@ -130,3 +131,16 @@ def test_a_public_service_has_any_name_unless_it_names_its_hosts(
     client = make_client(**settings)
 
     assert client.get("/healthz", headers={"Host": host}).json == {"status": "ok"}
+
+
+@pytest.mark.parametrize("allowed", [(), ("*",), (APP,), (APP, EVIL)])
+@pytest.mark.parametrize("origin", ["", "null", APP, APP.upper(), EVIL, "https://app.example.evil.example"])
+def test_errors_before_the_app_have_the_same_cors_headers(
+    make_client: Any, allowed: tuple[str, ...], origin: str
+) -> None:
+    settings = Settings(cors_origins=allowed)
+
+    response = make_client(cors_origins=allowed).get("/nothing", headers={"Origin": origin} if origin else {})
+
+    of_app = {name: value for name, value in response.headers if name.startswith("Access-Control") or name == "Vary"}
+    assert dict(cors_headers(origin, settings)) == of_app

@@ -98,6 +98,11 @@ class Connection:
         return valid_request_id(self.framing.header(b"x-request-id").decode("latin-1"))
 
     @property
+    def origin(self) -> str:
+        """The page that sent the request; empty if it has not arrived, or the client is no browser."""
+        return self.framing.header(b"origin").decode("latin-1")
+
+    @property
     def is_batch(self) -> bool:
         """Whether the request uploads a batch."""
         return bool(_BATCH_REQUEST.match(self.framing.data))
@@ -169,6 +174,7 @@ class Connection:
         A body of known length bypasses the parser, which would copy it several times.
         """
         self.sock.delay_next_write()
+        self.sock.origin = self.origin
         head, body, self._pipelined = self.framing.take_parts()
         if self.framing.body_file:
             self.body = self.framing.body_file

@@ -6,9 +6,14 @@ from http import HTTPStatus
 
 from gunicorn.http import errors as http_errors  # type: ignore[import-untyped]
 
-from visage.errors import AddressTooLong, BusyError, HeadersTooLong, RequestError, VisageError
+from visage.errors import AddressTooLong, BusyError, HeadersTooLong, RequestError, Unauthorized, VisageError
 from visage.logs import logger
+from visage.settings import Settings
 from visage.web import metrics
+from visage.web.origins import cors_headers
+
+# Names and values.
+Headers = tuple[tuple[str, str], ...]
 
 _TOO_LONG = {http_errors.LimitRequestLine: AddressTooLong, http_errors.LimitRequestHeaders: HeadersTooLong}
 
@@ -19,20 +24,36 @@ def parse_error(reason: Exception) -> RequestError:
     return error_class("The request is not valid HTTP; send it with a common client, such as curl.")
 
 
-def reject(error: VisageError, request_id: str, *, keep_alive: bool = False) -> bytes:
-    """Log and count a rejected request, and return the complete response. `keep_alive` sets its Connection header."""
+def reject(error: VisageError, request_id: str, origin: str, settings: Settings, *, keep_alive: bool = False) -> bytes:
+    """Log and count a rejected request, and return the complete response.
+
+    Args:
+        error: Why the request is rejected.
+        request_id: Its ID.
+        origin: Its header Origin. Browsers hide an error without CORS headers from pages of other origins.
+        settings: The service's.
+        keep_alive: Whether the connection stays open.
+    """
     logger.info("rejected", extra={"fields": {"request_id": request_id, "status": error.status, "code": error.code}})
     metrics.count_early_rejection(error)
-    retry_after = error.retry_after if isinstance(error, BusyError) else None
-    before_id, after_id = _response_around_id(error.status, error.code, str(error), retry_after, keep_alive)
+    before_id, after_id = _response_around_id(
+        error.status, error.code, str(error), (*_headers(error, keep_alive), *cors_headers(origin, settings))
+    )
     return before_id + request_id.encode() + after_id
+
+
+def _headers(error: VisageError, keep_alive: bool) -> Headers:
+    headers: Headers = (("Connection", "keep-alive" if keep_alive else "close"),)
+    if isinstance(error, Unauthorized):
+        headers += (("WWW-Authenticate", "Bearer"),)
+    if isinstance(error, BusyError):
+        headers += (("Retry-After", str(error.retry_after)),)
+    return headers
 
 
 # Under overload, the same few responses are sent hundreds of times a second.
 @lru_cache(maxsize=64)
-def _response_around_id(
-    status: int, code: str, message: str, retry_after: int | None, keep_alive: bool
-) -> tuple[bytes, bytes]:
+def _response_around_id(status: int, code: str, message: str, headers: Headers) -> tuple[bytes, bytes]:
     """The response before the request ID, and after it."""
     body = json.dumps({"error": message, "code": code})
     lines = [
@@ -41,10 +62,7 @@ def _response_around_id(
         f"Content-Length: {len(body)}",
         "Cache-Control: no-store",
         "X-Content-Type-Options: nosniff",
-        f"Connection: {'keep-alive' if keep_alive else 'close'}",
+        *(f"{name}: {value}" for name, value in headers),
+        "X-Request-ID: ",
     ]
-    if status == HTTPStatus.UNAUTHORIZED:
-        lines.append("WWW-Authenticate: Bearer")
-    if retry_after is not None:
-        lines.append(f"Retry-After: {retry_after}")
-    return "\r\n".join([*lines, "X-Request-ID: "]).encode(), f"\r\n\r\n{body}".encode()
+    return "\r\n".join(lines).encode(), f"\r\n\r\n{body}".encode()

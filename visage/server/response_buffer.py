@@ -24,8 +24,11 @@ MIN_BYTES_PER_SECOND = 10_000
 class ResponseBuffer:
     """Replaces the client's socket for gunicorn, and buffers what the client does not read at once.
 
-    A response may take `time_limit` seconds, plus the time that its bytes take at `MIN_BYTES_PER_SECOND`.
+    A response may take `time_limit` seconds, plus the time that its bytes take at `MIN_BYTES_PER_SECOND`. `origin` is
+    the page that sent the request: gunicorn reports invalid requests with the client's socket only.
     """
+
+    origin = ""
 
     def __init__(self, connection: socket.socket, time_limit: float) -> None:
         self._socket = connection

@@ -150,7 +150,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         framing = connection.framing
         if connection.can_reject_early and overload.rejects_photos(self.wsgi.extensions["engine"]):
             keep_alive = self.alive and connection.wants_keep_alive
-            connection.keep_alive = overload.reject_photo(connection, keep_alive=keep_alive)
+            connection.keep_alive = overload.reject_photo(connection, self._settings, keep_alive=keep_alive)
             connection.release()
             self._send(connection)
         elif framing.complete:
@@ -180,7 +180,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def handle(self, conn: Connection) -> Any:
         """Parse a request and answer it, in a thread. The queue may have filled since the dispatch."""
         if conn.can_reject_early and overload.rejects_photos(self.wsgi.extensions["engine"]):
-            return overload.reject_photo(conn, keep_alive=self.alive and conn.wants_keep_alive)
+            return overload.reject_photo(conn, self._settings, keep_alive=self.alive and conn.wants_keep_alive)
         conn.begin(self.cfg)
         return super().handle(conn)
 
@@ -285,7 +285,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def _reject(self, connection: Connection, error: VisageError) -> None:
         """Answer with `error`, without a thread, and close."""
         with suppress(OSError):
-            connection.sock.sendall(reject(error, connection.request_id))
+            connection.sock.sendall(reject(error, connection.request_id, connection.origin, self._settings))
         connection.release()
         connection.keep_alive = False
         self._send(connection)
@@ -296,4 +296,4 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             super().handle_error(req, client, addr, exc)
             return
         with suppress(OSError):
-            client.sendall(reject(parse_error(exc), new_request_id()))
+            client.sendall(reject(parse_error(exc), new_request_id(), client.origin, self._settings))

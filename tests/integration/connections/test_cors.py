@@ -1,0 +1,84 @@
+"""Pages of an allowed origin can read every error, also those of requests that never reach the app."""
+
+from collections.abc import Iterator
+from http.client import HTTPResponse
+from pathlib import Path
+
+import pytest
+
+from tests.integration.connections.sockets import SMALL, connect
+from tests.support.service import Service, serving
+
+APP, OTHER = "https://app.example", "https://other.example"
+LIMIT = 2**20
+
+
+@pytest.fixture(scope="module")
+def service(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    log = tmp_path_factory.mktemp("cors") / "log"
+    settings = {"VISAGE_CORS_ORIGINS": APP, "VISAGE_MAX_BODY_BYTES": str(LIMIT), "VISAGE_BODY_SECONDS": "1"}
+    with serving(log, tiny_pack, WEB_CONCURRENCY="1", VISAGE_BATCH_JOBS="0", **settings) as service:
+        yield service
+
+
+def head(line: str, *headers: str, origin: str = APP) -> bytes:
+    return "\r\n".join((line, "Host: localhost", f"Origin: {origin}", *headers, "\r\n")).encode()
+
+
+PREDICT, JPEG = "POST /predict HTTP/1.1", "Content-Type: image/jpeg"
+
+ERRORS = {
+    "a photo that is too large": (head(PREDICT, JPEG, f"Content-Length: {LIMIT + 1}"), 413),
+    "a body that does not arrive": (head(PREDICT, JPEG, "Content-Length: 100") + b"x", 408),
+    "a long address": (head(f"POST /predict?{9000 * 'x'} HTTP/1.1"), 414),
+    "a long header": (head(PREDICT, f"X: {9000 * 'x'}"), 431),
+    "endless headers": (head(PREDICT, *(20 * [f"X: {8000 * 'x'}"])), 431),
+    "invalid HTTP": (head(PREDICT, "no header"), 400),
+    "an error of the app": (head(PREDICT, JPEG, "Content-Length: 4") + b"text", 415),
+    "a wrong method": (head("GET /predict HTTP/1.1"), 405),
+    "an unknown path": (head("GET /nothing HTTP/1.1"), 404),
+}
+
+
+def response(service: Service, request: bytes) -> HTTPResponse:
+    with connect(service) as connection:
+        connection.sendall(request)
+        received = HTTPResponse(connection)
+        received.begin()
+        received.read()
+        return received
+
+
+def cors_headers(received: HTTPResponse) -> dict[str, str]:
+    return {name: value for name, value in received.getheaders() if name.startswith("Access-Control") or name == "Vary"}
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_a_page_of_an_allowed_origin_can_read_the_error(service: Service, error: str) -> None:
+    request, status = ERRORS[error]
+
+    received = response(service, request)
+
+    assert received.status == status
+    assert cors_headers(received) == {
+        "Access-Control-Allow-Origin": APP,
+        "Access-Control-Expose-Headers": "Location, Retry-After, X-Face-Count, X-Request-ID",
+        "Vary": "Origin",
+    }
+
+
+@pytest.mark.parametrize("length", [LIMIT + 1, 4], ids=["before the app", "in the app"])
+def test_other_pages_cannot_read_errors_but_caches_know_that_it_depends(service: Service, length: int) -> None:
+    request = head(PREDICT, JPEG, f"Content-Length: {length}", origin=OTHER) + b"text"
+
+    assert cors_headers(response(service, request)) == {"Vary": "Origin"}
+
+
+def test_a_result_varies_by_type_and_origin(service: Service) -> None:
+    request = head(PREDICT, "Content-Type: image/png", f"Content-Length: {len(SMALL)}") + SMALL
+
+    received = response(service, request)
+
+    assert received.status == 200
+    assert received.getheader("Vary") == "Accept, Origin"
+    assert received.getheader("Access-Control-Allow-Origin") == APP
