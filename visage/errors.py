@@ -225,7 +225,7 @@ class BatchesUnavailable(BatchError):
 
 
 class StorageFull(BatchError):
-    """The storage of batches is full."""
+    """The storage of batches is full, or its quota is reserved."""
 
     status = 507
     code = "storage_full"

@@ -161,6 +161,13 @@ class Settings:
     batch_hours: int = _row(
         "VISAGE_BATCH_HOURS", integer(1, 30 * 24), 24, "Hours until a batch and all its files are deleted."
     )
+    batch_storage_bytes: int | None = _row(
+        "VISAGE_BATCH_STORAGE_BYTES",
+        optional(integer(1, 2**50)),
+        None,
+        "Most bytes that all kept batches may take together; a new batch that may need more gets 507.",
+        "half of the free disk; no limit in a bucket",
+    )
     max_batch_bytes: int = _row(
         "VISAGE_MAX_BATCH_BYTES",
         integer(1, 2**40),

@@ -22,9 +22,7 @@ from visage.batches.store import Store, input_key
 from visage.errors import (
     BatchesUnavailable,
     SettingsError,
-    UnsupportedType,
 )
-from visage.faces.analyzer import Options
 from visage.logs import logger
 from visage.settings import Settings
 
@@ -214,9 +212,7 @@ def test_an_engine_that_cannot_be_loaded_fails_no_file(
 def test_a_redis_that_is_down_raises_unavailable(tmp_path: Path) -> None:
     batches = open_batches(Settings(state_dir=tmp_path, batch_redis=f"redis://127.0.0.1:{free_port()}/0"))
 
-    with batches.create() as new:
-        new.add_failed("letter.pdf", UnsupportedType("PDF is not accepted."))
-        with pytest.raises(BatchesUnavailable):
-            new.submit(Options())
+    with pytest.raises(BatchesUnavailable):
+        batches.create()
 
     assert list((tmp_path / "batches").iterdir()) == []

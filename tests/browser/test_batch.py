@@ -161,3 +161,15 @@ def test_more_photos_can_be_chosen_while_a_batch_is_shown(desktop: Window, archi
 
     expect(page.get_by_role("button", name="Keep face 1")).to_be_visible()
     expect(page.get_by_role("button", name="Download ZIP")).to_be_visible()
+
+
+def test_many_photos_show_how_much_room_is_left_and_a_single_photo_does_not(desktop: Window, archive: Path) -> None:
+    page = desktop.open("hide-faces")
+
+    page.get_by_label("Choose photos or a ZIP").set_input_files(archive)
+    expect(page.locator("#hide-faces-room")).to_have_text(
+        re.compile(r"The service has room for [\d.]+ [MG]B of batches\.")
+    )
+
+    page.get_by_label("Choose photos or a ZIP").set_input_files(ASTRONAUT)
+    expect(page.locator("#hide-faces-room")).to_be_hidden()

@@ -100,7 +100,7 @@ def test_a_curl_example_that_sends_a_batch_works_when_pasted(
 
 @needs_curl
 def test_the_curl_examples_of_batches_work_when_pasted_one_after_the_other(service: Service, folder: Path) -> None:
-    form, archived, show, watch, fetch, delete = BATCH_LINES
+    form, archived, show, watch, fetch, delete, room = BATCH_LINES
     batch_id = json.loads(paste(form, service, folder))["id"]
 
     def follow(line: str) -> bytes:
@@ -114,6 +114,7 @@ def test_the_curl_examples_of_batches_work_when_pasted_one_after_the_other(servi
     follow(delete)
     with pytest.raises(AssertionError, match="404"):
         follow(show)
+    assert json.loads(paste(room, service, folder))["left_bytes"] > 0
 
 
 def test_the_library_example_of_the_quickstart_works_when_pasted(folder: Path) -> None:

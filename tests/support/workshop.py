@@ -15,6 +15,7 @@ from visage.batches.batch import BatchOptions
 from visage.batches.consumer import Sweeper
 from visage.batches.processing import Processor, ignore_result
 from visage.batches.queue import open_queue
+from visage.batches.quota import Quota
 from visage.batches.results import Result
 from visage.batches.state_machine import Counts, LeaseOwner
 from visage.batches.store import Store
@@ -74,6 +75,10 @@ class Workshop:
                 new.add(f"photo{number}.png", photo)
             self.submitted.append(new.submit(options or Options()).id)
         return self.submitted[-1]
+
+    def limit_storage(self, max_bytes: int) -> None:
+        """Let all batches together take at most this many bytes."""
+        self.batches.quota = Quota(self.batches.queue, max_bytes, lambda: None)
 
     def kept(self) -> tuple[list[Path], dict[str, Any]]:
         """Return the paths in the store, and the keys and counters in the queue, of all batches."""

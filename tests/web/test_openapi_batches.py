@@ -12,6 +12,7 @@ from tests.support.contract import BATCH_ROUTES, CONTRACT, check, check_schema, 
 from visage.anonymize.options import AnonymizeOptions
 from visage.batches import Batches
 from visage.batches.batch import Task
+from visage.batches.quota import Quota
 from visage.batches.results import Done
 from visage.batches.store import output_key
 from visage.errors import UnsupportedType
@@ -57,6 +58,18 @@ def test_an_accepted_batch_matches_its_schema(client: FlaskClient, tiny_png: byt
 
     assert response.status_code == 202
     check(response, "/batches", "post")
+
+
+@pytest.mark.parametrize("limit", [10**9, None])
+def test_the_room_for_batches_matches_its_schema(
+    client: FlaskClient, batches: Batches, monkeypatch: pytest.MonkeyPatch, limit: int | None
+) -> None:
+    monkeypatch.setattr(batches, "quota", Quota(batches.queue, limit, lambda: None))
+
+    response = client.get("/batches")
+
+    assert response.status_code == 200
+    check(response, "/batches", "get")
 
 
 @pytest.mark.parametrize("state", ["waiting", "done", "failed"])

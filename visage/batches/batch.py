@@ -58,7 +58,7 @@ class Batch:
 
     @property
     def task(self) -> Task:
-        return _TASKS[type(self.options)]
+        return task_of(self.options)
 
     @cached_property
     def accepted(self) -> tuple[int, ...]:
@@ -106,6 +106,11 @@ class Status:
 
     progress: Progress
     files: tuple[FileStatus, ...]
+
+
+def task_of(options: BatchOptions) -> Task:
+    """Return the task that these options are for."""
+    return _TASKS[type(options)]
 
 
 def new_id() -> str:

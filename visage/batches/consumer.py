@@ -59,18 +59,22 @@ class Sweeper:
     def sweep(self) -> None:
         """Enqueue every batch that has not ended, and delete every batch that has expired or was cancelled."""
         ids = {batch_id for batch_id in self._batches.store.ids() if is_id(batch_id)}
+        # Behind the list of IDs: a batch reserves its bytes before it is in the store.
+        reserved = self._batches.quota.reservations().keys()
+        # What is only reserved counts as undescribed.
+        ids |= reserved
         self._created = {batch_id: created for batch_id, created in self._created.items() if batch_id in ids}
         self._undescribed = {batch_id: since for batch_id, since in self._undescribed.items() if batch_id in ids}
         queued = self._batches.queue.queued()
         for batch_id in ids:
             try:
-                self._sweep_batch(batch_id, queued=batch_id in queued)
+                self._sweep_batch(batch_id, queued=batch_id in queued, reserved=batch_id in reserved)
             except BatchError as error:
                 # The next sweep tries this batch again.
                 fields = {"batch": label(batch_id), "error": cause(error)}
                 logger.warning("batch_sweep_failed", extra={"fields": fields})
 
-    def _sweep_batch(self, batch_id: str, *, queued: bool) -> None:
+    def _sweep_batch(self, batch_id: str, *, queued: bool, reserved: bool) -> None:
         try:
             if batch_id not in self._created:
                 self._created[batch_id] = self._batches.created_at(batch_id)
@@ -83,7 +87,10 @@ class Sweeper:
         expired = self._clock() >= self._batches.expires_at(self._created[batch_id])
         if expired or (end is not None and end.state is State.CANCELLED):
             self._delete(batch_id, expired=expired)
-        elif end is None and not queued:
+            return
+        if not reserved:
+            self._batches.restore_reservation(batch_id)
+        if end is None and not queued:
             if self._batches.exists(batch_id):
                 self._batches.queue.requeue(batch_id)
             else:

@@ -13,12 +13,14 @@ from visage.batches.batch import (
     FileStatus,
     Progress,
     Status,
+    Task,
     batch_from_json,
     created_from_json,
     is_id,
 )
 from visage.batches.new_batch import NewBatch
 from visage.batches.queue import Queue, open_queue
+from visage.batches.quota import Quota, most_bytes
 from visage.batches.results import Done, Failure, Result, result_from_json, result_to_json
 from visage.batches.state_machine import End, State, StateMachine, end_from_json, end_to_json
 from visage.batches.store import Store, description_key, outcome_key, output_key
@@ -49,18 +51,29 @@ class Batches:
     BatchNotFound if there is no batch with it, or no longer.
     """
 
-    def __init__(self, store: Store, queue: Queue, hours: float, clock: Callable[[], float] = time.time) -> None:
-        """Batches expire after `hours`; `clock` returns UTC seconds."""
+    def __init__(
+        self,
+        store: Store,
+        queue: Queue,
+        hours: float,
+        clock: Callable[[], float] = time.time,
+        max_bytes: int | None = None,
+    ) -> None:
+        """Batches expire after `hours`, and take at most `max_bytes` together; `clock` returns UTC seconds.
+
+        Without `max_bytes`, they take at most half of what is free on the disk, if the store has one.
+        """
         self.store = store
         self.queue = queue
         self.states = StateMachine(queue)
+        self.quota = Quota(queue, max_bytes, store.free_bytes)
         self._seconds = hours * 3600
         self._clock = clock
         self._cached = lru_cache(_BATCHES_IN_MEMORY)(self._read)
 
-    def create(self) -> NewBatch:
-        """Begin a batch."""
-        return NewBatch(self.store, self.queue, self._clock())
+    def create(self, task: Task = Task.PREDICT, expected_bytes: int = 0) -> NewBatch:
+        """Begin a batch. `expected_bytes` of photos are reserved in advance, as many as `task` needs for them."""
+        return NewBatch(self.store, self.queue, self.quota, self._clock(), task=task, expected_bytes=expected_bytes)
 
     def find(self, batch_id: str) -> Batch:
         """Return the batch as it was submitted."""
@@ -149,6 +162,12 @@ class Batches:
         self.states.forget_files(batch_id, range(1, count + 1))
         self.store.remove_all(batch_id)
         self.states.forget(batch_id)
+        self.quota.release(batch_id)
+
+    def restore_reservation(self, batch_id: str) -> None:
+        """Reserve the bytes of a batch that has no reservation: the queue lost its data, or the batch is older."""
+        with suppress(BatchNotFound):
+            self.quota.restore(batch_id, self._most_bytes(self._read(batch_id)))
 
     def results(self, batch: Batch) -> dict[int, Result]:
         """Return the results so far of a batch that has not ended, by number."""
@@ -168,6 +187,7 @@ class Batches:
         self.store.write(outcome_key(batch.id), json.dumps({"end": end_to_json(end), "results": plain}).encode())
         # Before the batch ends: if this fails, a worker finishes the batch again.
         self.store.remove_all(f"{batch.id}/in")
+        self.quota.settle(batch.id, self._most_bytes(batch))
         end = self.states.end(batch.id, end)
         self.states.forget_files(batch.id, batch.accepted)
         return end
@@ -184,6 +204,7 @@ class Batches:
                 end = self._end_failed(batch, reason)
         if end.state is State.FAILED:
             self._delete_photos(batch_id)
+            self.quota.settle(batch_id, self._most_bytes(batch))
         return end
 
     def _progress(self, batch: Batch) -> Progress:
@@ -204,6 +225,11 @@ class Batches:
         expires = self.expires_at(batch.created)
         total = len(batch.entries)
         return Progress(batch.id, batch.task, state, total, done, failed, batch.created, expires, reason)
+
+    def _most_bytes(self, batch: Batch) -> int:
+        """Return the most bytes that a batch may need, with what is in the store. One that ended takes no more."""
+        photos, results = (sum(self.store.sizes(f"{batch.id}/{part}").values()) for part in ("in", "out"))
+        return most_bytes(batch.task, len(batch.entries), photos) + results
 
     def _end_failed(self, batch: Batch, reason: str) -> End:
         counts = self.states.counts(batch.id)
@@ -243,7 +269,7 @@ def open_batches(settings: Settings, patience: float = 30.0) -> Batches:
     """
     queue = open_queue(settings, patience)
     store = Store(settings.batch_store or str(settings.state_dir.absolute() / "batches"))
-    return Batches(store, queue, settings.batch_hours)
+    return Batches(store, queue, settings.batch_hours, max_bytes=settings.batch_storage_bytes)
 
 
 def _file_status(number: int, name: str, result: Result | None) -> FileStatus:

@@ -11,6 +11,7 @@ from visage.anonymize.options import AnonymizeOptions
 from visage.batches import Batches
 from visage.batches.batch import Batch, label
 from visage.batches.enhancement import Enhancement, Stopped
+from visage.batches.quota import most_bytes
 from visage.batches.results import Done, Failure, Result
 from visage.batches.state_machine import MAX_ATTEMPTS, End, Lease, LeaseOwner
 from visage.batches.store import input_key, output_key
@@ -188,6 +189,9 @@ class Processor:
         except Exception as error:
             logger.error("batch_file_unexpected", exc_info=error, extra={"fields": {"batch": label(batch.id)}})
             return UNEXPECTED
+        # Most results fit in what their photo has reserved.
+        if (excess := len(content) - most_bytes(batch.task, 1, len(photo))) > 0:
+            self._batches.quota.reserve(batch.id, excess)
         self._store.write(output_key(batch.id, lease.number, lease.attempt), content)
         return Done(faces, lease.attempt)
 

@@ -30,6 +30,20 @@ finally:
     if _hides_redis:
         del sys.modules["redis"]
 
+_SET_COUNTER = "insert into counter (queue, key, value) values (?, ?, ?) on conflict (queue, key)"
+
+# Redis runs a script as one step (its documentation, "Scripting with Lua").
+_ADD_WITHIN = """
+local sum = 0
+local counters = redis.call('HGETALL', KEYS[1])
+for i = 1, #counters, 2 do
+  if string.sub(counters[i], 1, #ARGV[1]) == ARGV[1] then sum = sum + counters[i + 1] end
+end
+if sum + ARGV[3] > tonumber(ARGV[4]) then return 0 end
+redis.call('HINCRBY', KEYS[1], ARGV[2], ARGV[3])
+return 1
+"""
+
 # SQLite accepts at least 999 parameters per statement (its documentation, "Limits", 9).
 _KEYS_PER_QUERY = 500
 
@@ -107,12 +121,40 @@ class Queue:
         with _translated_errors():
             self._storage.delete_counter(key)
 
+    def group(self, group: str) -> dict[str, int]:
+        """Return the values of the counters of a group, by name."""
+        with _translated_errors():
+            found = self._storage.counters_from(key_of(group, ""))
+            return {key.partition(".")[2]: value for key, value in found.items()}
+
+    def add_within(self, group: str, name: str, amount: int, limit: int | None) -> bool:
+        """Add `amount` to a counter, unless its group then exceeds `limit`; return whether it was added.
+
+        A negative amount is always added. Of several callers at the same time, one after the other is served.
+        """
+        key = key_of(group, name)
+        if limit is None or amount <= 0:
+            with _translated_errors():
+                self._storage.incr(key, amount)
+            return True
+        with _translated_errors():
+            return bool(self._storage.add_within(key_of(group, ""), key, amount, limit))
+
+    def set_in_group(self, group: str, name: str, value: int, *, only_if_absent: bool = False) -> None:
+        """Set a counter of a group."""
+        with _translated_errors():
+            self._storage.set_counter(key_of(group, name), value, only_if_absent)
+
+    def delete_from_group(self, group: str, name: str) -> None:
+        """Delete a counter of a group, if it exists."""
+        self.delete_counter(key_of(group, name))
+
     def _process(self, batch_id: str) -> None:
         self.process_next(batch_id)
 
 
 def key_of(*parts: str | int) -> str:
-    """Return the key of these parts; the first is an ID."""
+    """Return the key of these parts; the first is an ID or the name of a group."""
     return ".".join(map(str, parts))
 
 
@@ -148,6 +190,20 @@ def _open_redis(url: str, patience: float) -> Queue:
         def counters(self, keys: list[str]) -> list[int]:
             """Return the values of counters, 0 for those that do not exist."""
             return [int(value or 0) for value in self.conn.hmget(self.counter_key, keys)]
+
+        def counters_from(self, prefix: str) -> dict[str, int]:
+            """Return the counters whose keys have this prefix."""
+            found = self.conn.hgetall(self.counter_key).items()
+            return {key.decode(): int(value) for key, value in found if key.startswith(prefix.encode())}
+
+        def add_within(self, prefix: str, key: str, amount: int, limit: int) -> bool:
+            """Add to a counter, unless the counters with this prefix then exceed `limit` together."""
+            add = self.conn.register_script(_ADD_WITHIN)
+            return bool(add(keys=[self.counter_key], args=[prefix, key, amount, limit]))
+
+        def set_counter(self, key: str, value: int, only_if_absent: bool) -> None:
+            """Set a counter."""
+            (self.conn.hsetnx if only_if_absent else self.conn.hset)(self.counter_key, key, value)
 
     try:
         pool = redis.ConnectionPool.from_url(url, socket_connect_timeout=patience, socket_timeout=patience)
@@ -194,6 +250,27 @@ class _SqliteStorage(SqliteStorage):  # type: ignore[misc]
         query = f"select key, value from counter where queue = ? and key in ({placeholders})"  # noqa: S608
         values: dict[str, int] = dict(self.sql(query, (self.name, *keys), results=True))
         return [values.get(key, 0) for key in keys]
+
+    def counters_from(self, prefix: str) -> dict[str, int]:
+        """Return the counters whose keys have this prefix. It only reads, so it works on a full disk."""
+        query = "select key, value from counter where queue = ? and substr(key, 1, ?) = ?"
+        return dict(self.sql(query, (self.name, len(prefix), prefix), results=True))
+
+    def add_within(self, prefix: str, key: str, amount: int, limit: int) -> bool:
+        """Add to a counter, unless the counters with this prefix then exceed `limit` together."""
+        total = "select coalesce(sum(value), 0) from counter where queue = ? and substr(key, 1, ?) = ?"
+        # A transaction, which locks the file.
+        with self.db(commit=True) as cursor:
+            ((reserved,),) = cursor.execute(total, (self.name, len(prefix), prefix)).fetchall()
+            if reserved + amount > limit:
+                return False
+            cursor.execute(f"{_SET_COUNTER} do update set value = value + excluded.value", (self.name, key, amount))
+            return True
+
+    def set_counter(self, key: str, value: int, only_if_absent: bool) -> None:
+        """Set a counter."""
+        conflict = "do nothing" if only_if_absent else "do update set value = excluded.value"
+        self.sql(f"{_SET_COUNTER} {conflict}", (self.name, key, value), commit=True)
 
 
 class _JsonSerializer(Serializer):  # type: ignore[misc]

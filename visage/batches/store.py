@@ -6,6 +6,7 @@ Keys consist of our IDs and numbers, never of a name that a client chose. A file
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -113,6 +114,13 @@ class Store:
                 if not self._exists(path):
                     return
             raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+
+    def free_bytes(self) -> int | None:
+        """Return the bytes that are free on the disk of the directory; None for object storage, which states none."""
+        if not self._local:
+            return None
+        with self._translated_errors():
+            return shutil.disk_usage(self._root).free
 
     @property
     def _files(self) -> Any:

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from visage.batches.batch import FileStatus, Progress, Status
+from visage.batches.quota import Room
 
 
 def progress_as_json(progress: Progress) -> dict[str, Any]:
@@ -25,6 +26,12 @@ def progress_as_json(progress: Progress) -> dict[str, Any]:
 def status_as_json(status: Status) -> dict[str, Any]:
     """Return the progress of a batch and the status of each file."""
     return progress_as_json(status.progress) | {"files": [_file_as_json(file) for file in status.files]}
+
+
+def room_as_json(room: Room) -> dict[str, Any]:
+    """Return how many bytes are reserved and, if there is a limit, how many batches may take and how many are left."""
+    limit = {} if room.limit is None else {"max_bytes": room.limit, "left_bytes": room.left}
+    return {"reserved_bytes": room.reserved, **limit}
 
 
 def _file_as_json(file: FileStatus) -> dict[str, Any]:

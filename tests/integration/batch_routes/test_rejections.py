@@ -89,6 +89,41 @@ def test_the_limit_for_unpacked_bytes_applies_to_all_zips_together(tiny_pack: Pa
     assert (response.status_code, response.get_json()["code"]) == (413, "archive_too_large")
 
 
+def test_a_batch_beyond_the_quota_is_rejected_with_the_room_that_is_left(
+    tiny_pack: Path, tmp_path: Path, tiny_png: bytes
+) -> None:
+    settings = Settings(pack=str(tiny_pack), state_dir=tmp_path, batch_storage_bytes=1_000_000)
+    client = create_app(settings).test_client()
+    bitmap = packed(("a.bmp", bytes(90_000)), compression=zipfile.ZIP_DEFLATED)
+
+    accepted = client.post("/batches?task=enhance", data=bitmap, content_type="application/zip")
+    rejected = client.post("/batches?task=enhance", data=bitmap, content_type="application/zip")
+
+    assert accepted.status_code == 202
+    assert (rejected.status_code, rejected.get_json()["code"]) == (507, "storage_full")
+    assert "may need 1 MB, and the storage for batches has 0 MB left" in rejected.get_json()["error"]
+    assert client.get("/batches").get_json() == {
+        "reserved_bytes": 904_096,
+        "max_bytes": 1_000_000,
+        "left_bytes": 95_904,
+    }
+
+
+def test_a_task_in_the_form_reserves_as_much_as_in_the_query(tiny_pack: Path, tmp_path: Path) -> None:
+    settings = Settings(pack=str(tiny_pack), state_dir=tmp_path, batch_storage_bytes=500_000)
+    client = create_app(settings).test_client()
+
+    # Werkzeug's client sends the files behind the fields; here the field comes last.
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.bmp"\r\n\r\n' + bytes(90_000) + b"\r\n"
+        b'--x\r\nContent-Disposition: form-data; name="task"\r\n\r\nenhance\r\n--x--\r\n'
+    )
+    response = client.post("/batches", data=body, content_type="multipart/form-data; boundary=x")
+
+    assert (response.status_code, response.get_json()["code"]) == (507, "storage_full")
+    assert client.get("/batches").get_json()["reserved_bytes"] == 0
+
+
 def test_an_invalid_zip_is_rejected(idle: FlaskClient, tiny_png: bytes) -> None:
     response = idle.post("/batches", data=tiny_png, content_type="application/zip")
 

@@ -5,12 +5,13 @@ from contextlib import ExitStack
 from flask import Blueprint, Flask, Response, current_app, jsonify, request, url_for
 
 from visage.batches import Batches, open_batches
+from visage.batches.batch import task_of
 from visage.batches.result_archive import result_archive
 from visage.errors import BatchesUnavailable, NoImage, SetupError
 from visage.logs import logger
 from visage.settings import MAX_TRANSFERS, MAX_WATCHERS, Settings
 from visage.web.batch_events import LAST_ID, batch_events
-from visage.web.batch_json import progress_as_json, status_as_json
+from visage.web.batch_json import progress_as_json, room_as_json, status_as_json
 from visage.web.batch_uploads import HOW_TO_SEND, BatchUpload
 from visage.web.concurrency_limit import ConcurrencyLimit
 from visage.web.parameters import include_files, read_batch_options
@@ -56,9 +57,11 @@ class LazyBatches:
 def submit() -> Response:
     """Accept a batch and return its ID."""
     # Parameters in the query are checked before anything is unpacked; those in the form may come last.
-    read_batch_options(request.args)
-    with _limit("transfers").acquired(), _batches().create() as batch:
-        upload = BatchUpload(request, this_engine().settings)
+    task = task_of(read_batch_options(request.args))
+    settings = this_engine().settings
+    expected_bytes = min(request.content_length or 0, settings.max_batch_bytes)
+    with _limit("transfers").acquired(), _batches().create(task, expected_bytes) as batch:
+        upload = BatchUpload(request, settings)
         for file in upload:
             if isinstance(file.content, bytes):
                 batch.add(file.name, file.content)
@@ -71,6 +74,12 @@ def submit() -> Response:
     response.status_code = 202
     response.headers["Location"] = url_for("batches.show", batch_id=submitted.id)
     return response
+
+
+@blueprint.get("")
+def show_storage() -> Response:
+    """Return how many bytes batches may take, and how many are left."""
+    return jsonify(room_as_json(_batches().quota.room()))
 
 
 @blueprint.get("/<batch_id>")

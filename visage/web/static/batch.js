@@ -78,7 +78,10 @@ export function showUploadProgress(bytes, total) {
   byId("batch-rate").textContent = `${formatBytes(bytes)} of ${formatBytes(total)} sent`;
 }
 
-export const formatBytes = (bytes) => (bytes < 1e5 ? `${Math.ceil(bytes / 1000)} KB` : `${(bytes / 1e6).toFixed(1)} MB`);
+export function formatBytes(bytes) {
+  if (bytes < 1e5) return `${Math.ceil(bytes / 1000)} KB`;
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+}
 
 /** Show an error that a retry does not fix, and stop watching. */
 export function showBatchError(message) {

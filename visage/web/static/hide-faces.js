@@ -21,7 +21,7 @@ const TASKS = {
   enhance: {
     title: "Enlarge photos",
     start: "Enlarge",
-    hint: "You get a ZIP with every photo enlarged.",
+    hint: "You get a ZIP with every photo enlarged. That may need ten times the room of your photos.",
   },
 };
 
@@ -75,6 +75,18 @@ function showSelection(photos, first, task) {
   form.elements.task.value = task;
   showOriginal();
   update();
+  showRoom();
+}
+
+/** Show how much room the service has for batches, if it has a limit. */
+async function showRoom() {
+  const room = byId("hide-faces-room");
+  room.hidden = true;
+  if (isSinglePhoto()) return;
+  // Without a response there is no hint. The upload reports the same error.
+  const { left_bytes: left } = await request("batches", { as: "json" }).catch(() => ({}));
+  room.textContent = `The service has room for ${formatBytes(left ?? 0)} of batches.`;
+  room.hidden = left === undefined || isSinglePhoto();
 }
 
 const isSinglePhoto = () => files.length === 1 && !isZip(files[0]);
@@ -215,6 +227,7 @@ function startOver() {
   byId("hide-faces-setup").hidden = false;
   byId("batch").hidden = true;
   byId("hide-faces-choose").focus();
+  if (files.length) showRoom();
 }
 
 function showScale() {
