@@ -30,7 +30,8 @@ from visage.evaluation.evaluation import match
 from visage.faces.merging import merge
 from visage.faces.search import Detail, find_candidates
 from visage.images.boxes import Box, intersection_over_union
-from visage.nets.detector import Detections, FaceDetector
+from visage.nets.detections import Detections
+from visage.nets.detector import FaceDetector
 from visage.packs.pack import FaceSpec, find_pack
 
 CONFIDENCES = (0.5, 0.35, 0.25, 0.15, 0.1)

@@ -20,7 +20,8 @@ from tests.support.paths import SHARED
 from visage.evaluation.evaluation import match
 from visage.faces.merging import merge
 from visage.faces.search import Detail, find_faces
-from visage.nets.detector import Detections, FaceDetector
+from visage.nets.detections import Detections
+from visage.nets.detector import FaceDetector
 from visage.packs.pack import FaceSpec, find_pack
 
 Scheme = Callable[[NDArray[np.uint8]], Detections]

@@ -19,7 +19,7 @@ from visage.evaluation.labels import LabelledFace, LabelledPhoto, read_labels
 from visage.evaluation.scores import Scores, score
 from visage.faces.analyzer import Analyzer
 from visage.images.decoding import Photo
-from visage.nets.detector import Detections
+from visage.nets.detections import Detections
 from visage.packs.pack import find_pack
 
 

@@ -91,19 +91,13 @@ class Level:
     step: int
 
 
-def add_detection(
-    net: CaffeNet,
-    levels: Sequence[Level],
-    keep: int = 200,
-    candidates: int = 400,
-    variances: Sequence[float] = VARIANCES,
-) -> None:
+def add_detection(net: CaffeNet, levels: Sequence[Level], keep: int = 200) -> None:
     """Append the layers that decode the maps of an SSD into boxes: priors, softmax and non-maximum suppression.
 
-    Of each image the `candidates` boxes of highest confidence enter the suppression, and at most `keep` are returned.
+    At most `keep` boxes of an image are returned.
     """
     flat: dict[str, list[str]] = {"classes": [], "offsets": [], "priors": []}
-    scales = " ".join(f"variance: {variance}" for variance in variances)
+    scales = " ".join(f"variance: {variance}" for variance in VARIANCES)
     for level in levels:
         for kind, maps in (("classes", level.classes), ("offsets", level.offsets)):
             order = "permute_param { order: 0 order: 2 order: 3 order: 1 }"
@@ -122,7 +116,7 @@ def add_detection(
         "detection_out",
         ["offsets", "confidences", "priors"],
         "detection_output_param { num_classes: 2 share_location: true background_label_id: 0 "
-        f"nms_param {{ nms_threshold: 0.45 top_k: {candidates} }} code_type: CENTER_SIZE "
+        "nms_param { nms_threshold: 0.45 top_k: 400 } code_type: CENTER_SIZE "
         f"keep_top_k: {keep} confidence_threshold: 0.01 }}",
     )
 

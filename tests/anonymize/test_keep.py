@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from tests.anonymize.support import BOXES, keeping, pixels_of, without
 from tests.support.pictures import encode
 from visage.images.boxes import Box
-from visage.nets.detector import Detections, FaceDetector
+from visage.nets.detections import Detections
+from visage.nets.detector import FaceDetector
 from visage.runtime.engine import Engine
 
 

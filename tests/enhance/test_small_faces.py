@@ -13,7 +13,7 @@ from visage.enhance.net import EnhanceNet
 from visage.enhance.small_faces import LONGEST_SIDE, FaceEnhancer, are_small
 from visage.faces.analyzer import Analyzer
 from visage.images.decoding import Photo
-from visage.nets.detector import Detections
+from visage.nets.detections import Detections
 from visage.packs.pack import find_pack
 
 COMPACT = find_pack("compact")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from visage.faces.merging import merge
-from visage.nets.detector import Detections
+from visage.nets.detections import Detections
 
 
 def detections(*rows: tuple[float, float, float, float, float]) -> Detections:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from tests.support.tiny_pack import MAGENTA, TINY_FACES, draw
 from visage.faces.search import Detail, find_candidates, find_faces
-from visage.nets.detector import Detections, FaceDetector
+from visage.nets.detections import Detections
+from visage.nets.detector import FaceDetector
 from visage.packs.pack import FaceSpec, read_pack
 
 

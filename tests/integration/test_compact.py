@@ -21,7 +21,8 @@ from visage.faces.analyzer import Options
 from visage.faces.search import Detail
 from visage.images.boxes import intersection_over_union
 from visage.nets.classifier import Classifier
-from visage.nets.detector import Detections, FaceDetector
+from visage.nets.detections import Detections
+from visage.nets.detector import FaceDetector
 from visage.packs.pack import find_pack
 from visage.runtime.engine import Engine
 from visage.settings import Settings

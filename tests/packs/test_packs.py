@@ -98,6 +98,18 @@ def test_a_git_blob_checksum_is_that_of_git() -> None:
         (r"^scale = 0\S+", "scale = 0", "[face] scale is 0; it must be a number above 0"),
         (r"^mean = \[127.5, ", "mean = [", "[face] mean is [127.5, 127.5]; it must be a list of 3 numbers"),
         (r"^min_confidence = 0.5", "min_confidence = 5", "[face] min_confidence is 5; it must be a number above 0"),
+        (
+            r"^min_confidence",
+            "strides = []\nmin_confidence",
+            "[face] strides is []; it must be at least one whole number",
+        ),
+        (r"^min_confidence", "strides = [0]\nmin_confidence", "[face] strides is [0]; it must be at least one whole"),
+        (
+            r"^min_confidence",
+            "strides = [8, 8]\nmin_confidence",
+            "it must be at least one whole number of pixels, each",
+        ),
+        (r"^min_confidence", "strides = 8\nmin_confidence", "[face] strides is 8; it must be a list of whole numbers"),
         (r'^labels = \["Male", "Female"\]', "labels = []", "[gender] labels is []; it must be at least one label"),
         (r"^ranges = .*", "ranges = [[0, 9]]", "it must be as many pairs as there are labels (3)"),
         (r"^ranges = .*", "ranges = [[9, 0], [1, 2], [3, 4]]", "it must be a list of [first, last] years"),

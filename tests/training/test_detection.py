@@ -1,5 +1,6 @@
 """Distillation of the face net: what the teachers agree on, what pictures show, which cell answers for which face."""
 
+import hashlib
 from pathlib import Path
 
 import cv2
@@ -13,11 +14,15 @@ pytest.importorskip("onnxruntime", reason="needs onnxruntime: make test-training
 from torch import Tensor  # noqa: E402
 
 from training import caffe  # noqa: E402
+from training.attributes import to_tensor  # noqa: E402
 from training.detection import export, labels, loss, net  # noqa: E402
 from training.detection.labels import LabelledPhoto, Labels, agreement  # noqa: E402
 from training.detection.pictures import Composer, Picture, cut  # noqa: E402
 from training.detection.teachers import NOTHING, mirrored  # noqa: E402
 from training.run import Run  # noqa: E402
+from visage.nets.detector import FaceDetector  # noqa: E402
+from visage.packs.files import PackFile  # noqa: E402
+from visage.packs.pack import FaceSpec  # noqa: E402
 
 SIDE = 128
 BACKGROUND, FACE = 60, 220
@@ -218,20 +223,44 @@ def test_cv2_answers_as_torch_does_in_scores_boxes_and_landmarks(settled: net.Fa
     assert export.difference(settled, tmp_path, pictures) < export.TOLERANCE
 
 
-def test_boxes_of_the_detection_layer_are_those_that_training_decodes(settled: net.FaceNet, tmp_path: Path) -> None:
-    blob = torch.randn(1, 3, 96, 160)
-    caffe.write(tmp_path, "face", export.trace(settled), half=False)
-    reader = caffe.read(tmp_path, "face")
+def face_spec(folder: Path) -> FaceSpec:
+    """The manifest of the face net in `folder`, with the preprocessing of training."""
+    files = (
+        PackFile(path, "sha256", hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in (folder / "face.prototxt", folder / "face.caffemodel")
+    )
+    return FaceSpec(
+        *files,
+        input=(320, 320),
+        mean=(127.5, 127.5, 127.5),
+        scale=1 / 127.5,
+        swap_rb=False,
+        min_confidence=0.5,
+        smallest_face=10,
+        redaction_confidence=0.25,
+        strides=net.STRIDES,
+    )
 
-    reader.setInput(blob.numpy())
-    (_, _, confidence, *corners) = reader.forward()[0, 0, 0]
+
+def test_the_service_finds_the_faces_that_training_decodes(settled: net.FaceNet, tmp_path: Path) -> None:
+    """In a picture that the detector neither resizes nor pads, with sides that the strides do not divide."""
+    picture = np.random.default_rng(1).integers(0, 256, (150, 228, 3), np.uint8)
+    # Without the shift the random net calls everything background.
+    caffe.write(tmp_path, "face", export.trace(settled, logit_shift=-4), half=False)
+
+    found = FaceDetector(face_spec(tmp_path)).detect(picture, (228, 150))
 
     with torch.no_grad():
-        logits, raw, _ = net.flatten(settled(blob))
+        logits, boxes, landmarks = net.flatten(settled(to_tensor(picture[None])))
+    grid = net.cells(150, 228)
     best = int(logits[0].argmax())
-    box = net.decode_boxes(raw[0], *net.cells(96, 160))[best].numpy() / [160, 96, 160, 96]
-    assert confidence == pytest.approx(float(logits[0, best].sigmoid()), abs=1e-3)
-    np.testing.assert_allclose(corners, box, atol=1e-3)
+    edges = np.array([228, 150] * 2)
+    assert found.landmarks is not None
+    assert found.confidences[0] == pytest.approx(float((logits[0, best] + 4).sigmoid()), abs=1e-4)
+    np.testing.assert_allclose(
+        found.boxes[0], net.decode_boxes(boxes[0], *grid)[best].numpy().clip(0, edges), atol=0.01
+    )
+    np.testing.assert_allclose(found.landmarks[0], net.decode_landmarks(landmarks[0], *grid)[best].numpy(), atol=0.01)
 
 
 def test_a_shifted_score_moves_the_threshold_and_no_box(settled: net.FaceNet, tmp_path: Path) -> None:
@@ -241,8 +270,7 @@ def test_a_shifted_score_moves_the_threshold_and_no_box(settled: net.FaceNet, tm
         caffe.write(tmp_path, "face", export.trace(settled, shift), half=False)
         reader = caffe.read(tmp_path, "face")
         reader.setInput(blob)
-        answers.append(reader.forward(["confidences", "offsets"]))
+        answers.append(reader.forward("stride_16").copy())
 
-    logits = [np.log(each[0].reshape(-1, 2)[:, 1] / each[0].reshape(-1, 2)[:, 0]) for each in answers]
-    np.testing.assert_allclose(logits[0] - logits[1], 1, atol=1e-3)
-    np.testing.assert_array_equal(answers[0][1], answers[1][1])
+    np.testing.assert_allclose(answers[0][:, 0] - answers[1][:, 0], 1, atol=1e-3)
+    np.testing.assert_array_equal(answers[0][:, 1:], answers[1][:, 1:])

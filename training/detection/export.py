@@ -2,70 +2,79 @@
 
     python -m training.detection.export --checkpoint runs/face.pt --out runs/pack
 
-A cell is a prior in the terms of an SSD: `min_size` is the stride, and variances of 1 make `DetectionOutput` decode a
-box as `decode_boxes` does. A score becomes two classes, background at a constant 0. The landmarks are one more layer,
-`landmarks`, with ten values a prior.
+The three heads of a stride become one convolution, because that is faster: the layer `stride_8` has the score, the box
+and the landmarks of each cell of the stride 8. `visage.nets.anchor_free` turns them into faces, and `[face] strides` in
+the manifest of the pack names the strides.
 """
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from training import caffe, tracing
 from training.attributes import to_tensor
-from training.detection.net import STRIDES, FaceNet, flatten
+from training.detection.net import STRIDES, FaceNet
 from training.run import load_means
+from visage.nets.anchor_free import layer_names
 
 # The most by which cv2.dnn's outputs may differ from torch's.
 TOLERANCE = 2e-4
 
-# Faces that one pass may return, and boxes that NMS chooses them from.
-KEPT, CANDIDATES = 750, 2000
 
-LANDMARKS = "landmarks"
+class _OneHeadAStride(nn.Module):
+    """`net` with the three heads of each stride in one, its scores shifted by `-logit_shift`."""
+
+    def __init__(self, net: FaceNet, logit_shift: float) -> None:
+        super().__init__()
+        self.face: Any = tracing.fold(net)
+        heads = zip(self.face.scores, self.face.boxes, self.face.landmarks, strict=True)
+        # The layers get the names of these modules: stride_8, stride_16, stride_32.
+        self.stride = nn.ModuleDict(
+            {str(stride): _join(each, logit_shift) for stride, each in zip(STRIDES, heads, strict=True)}
+        )
+
+    def forward(self, pictures: Tensor) -> list[Tensor]:
+        return [head(maps) for head, maps in zip(self.stride.values(), self.face.levels(pictures), strict=True)]
+
+
+def _join(heads: tuple[nn.Conv2d, ...], logit_shift: float) -> nn.Conv2d:
+    """One convolution with the channels of all `heads`; the first channel is the score."""
+    first = heads[0]
+    joined = nn.Conv2d(
+        first.in_channels, sum(head.out_channels for head in heads), first.kernel_size, padding=first.padding
+    )
+    joined.weight.data = torch.cat([head.weight.data for head in heads])
+    joined.bias.data = torch.cat([head.bias.data for head in heads if head.bias is not None])
+    joined.bias.data[0] -= logit_shift
+    return joined
 
 
 def trace(net: FaceNet, logit_shift: float = 0.0) -> caffe.CaffeNet:
     """The layers of `net`, its scores shifted by `-logit_shift`."""
-    two_classes = tracing.fold(net)
-    two_classes.scores = nn.ModuleList(_two_classes(score, logit_shift) for score in two_classes.scores)
-    traced, outputs = tracing.trace(two_classes, "visage_face", (320, 320))
-    levels, flat = [], []
-    for stride, classes, boxes, landmarks in zip(STRIDES, outputs[::3], outputs[1::3], outputs[2::3], strict=True):
-        levels.append(caffe.Level(f"priors_{stride}", classes, boxes, f"min_size: {stride}", stride))
-        order = "permute_param { order: 0 order: 2 order: 3 order: 1 }"
-        last = traced.add("Permute", f"{landmarks}_last", [landmarks], order)
-        flat.append(traced.add("Flatten", f"{landmarks}_flat", [last], "flatten_param { axis: 1 }"))
-    traced.add("Concat", LANDMARKS, flat, "concat_param { axis: 1 }")
-    caffe.add_detection(traced, levels, KEPT, CANDIDATES, variances=(1, 1, 1, 1))
+    traced, outputs = tracing.trace(_OneHeadAStride(net, logit_shift), "visage_face", (320, 320))
+    if outputs != layer_names(STRIDES):
+        raise ValueError(f"the output layers are called {outputs}, which the service does not know")
     return traced
 
 
-def _two_classes(score: nn.Conv2d, logit_shift: float) -> nn.Conv2d:
-    both = nn.Conv2d(score.in_channels, 2, score.kernel_size, padding=score.padding)
-    both.weight.data = torch.cat([torch.zeros_like(score.weight), score.weight])
-    both.bias.data = torch.cat([torch.zeros_like(score.bias), score.bias - logit_shift])
-    return both
-
-
 def difference(net: FaceNet, folder: Path, pictures: NDArray[np.uint8]) -> float:
-    """The most by which scores, boxes and landmarks of the files in `folder` differ from those of torch, for
-    (n, side, side, 3) uint8 BGR `pictures` and a `logit_shift` of 0.
+    """The most by which the maps of the files in `folder` differ from those of torch, for (n, height, width, 3) uint8
+    BGR `pictures` and a `logit_shift` of 0.
     """
     folded, reader, worst = tracing.rounded(tracing.fold(net)), caffe.read(folder, "face"), 0.0
     for picture in pictures:
         blob = to_tensor(picture[None]).contiguous()
         with torch.no_grad():
-            logits, boxes, landmarks = flatten(folded(blob))
+            maps = folded(blob)
         reader.setInput(blob.numpy())
-        found = reader.forward(["confidences", "offsets", LANDMARKS])
-        expected = (torch.stack([-logits, logits], -1).div(2).softmax(-1), boxes, landmarks)
-        for mine, its in zip(expected, found, strict=True):
-            worst = max(worst, float(np.abs(mine.numpy().ravel() - its.ravel()).max()))
+        for index, found in enumerate(reader.forward(layer_names(STRIDES))):
+            expected = torch.cat(maps[3 * index : 3 * index + 3], 1).numpy()
+            worst = max(worst, float(np.abs(expected - found).max()))
     return worst
 
 

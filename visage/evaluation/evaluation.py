@@ -17,7 +17,7 @@ from visage.faces.search import Detail, find_faces
 from visage.images.boxes import intersection_over_union
 from visage.images.decoding import Photo, inspect
 from visage.images.headers import ImageHeader
-from visage.nets.detector import Detections
+from visage.nets.detections import Detections
 from visage.packs.pack import Pack
 from visage.timings import Timings
 

@@ -18,7 +18,8 @@ from visage.images.boxes import Box
 from visage.images.decoding import Photo, decode
 from visage.images.headers import ImageHeader
 from visage.nets.classifier import Classifier, classify_by_all
-from visage.nets.detector import Detections, FaceDetector
+from visage.nets.detections import Detections
+from visage.nets.detector import FaceDetector
 from visage.packs.enhance_spec import EnhanceSpec
 from visage.packs.pack import Pack
 from visage.timings import Timings

@@ -1,10 +1,11 @@
 """Merging: one box for each face out of the many that detection passes give."""
 
-import cv2
+from dataclasses import replace
+
 import numpy as np
 
 from visage.images.boxes import areas, intersection_over_area
-from visage.nets.detector import Detections
+from visage.nets.detections import Detections, suppress
 
 # Two boxes are one face above this intersection over union.
 _MAX_IOU = 0.4
@@ -30,9 +31,7 @@ def _by_confidence(found: Detections) -> Detections:
 
 def _suppress(found: Detections) -> Detections:
     """Non-maximum suppression: keep the first of boxes that overlap."""
-    corners_and_sides = np.hstack([found.boxes[:, :2], found.boxes[:, 2:] - found.boxes[:, :2]])
-    kept = cv2.dnn.NMSBoxes(corners_and_sides, found.confidences, score_threshold=0, nms_threshold=_MAX_IOU)  # type: ignore[arg-type]
-    return found.select(np.array(kept, int))
+    return found.select(suppress(found.boxes, found.confidences, _MAX_IOU))
 
 
 def _merge_contained(found: Detections) -> Detections:
@@ -56,4 +55,4 @@ def _merge_contained(found: Detections) -> Detections:
             kept &= ~contained
         else:
             kept[index] = False
-    return Detections(found.boxes, confidences).select(kept)
+    return replace(found, confidences=confidences).select(kept)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from visage.faces.merging import merge
 from visage.images.tiles import Tile, cut
-from visage.nets.detector import Detections, FaceDetector
+from visage.nets.detections import Detections
+from visage.nets.detector import FaceDetector
 from visage.packs.pack import FaceSpec
 
 # Longer side of the photo in net pixels, over the longer side of the net's input, for each pass. For res10 these are
@@ -154,14 +155,15 @@ def _detect_in_tiles(
 def _whole_faces(found: Detections, tile: Tile, width: int, height: int, margin: float) -> Detections:
     """Move the boxes of a tile to the photo. Drop those cut by a tile's inner edge: the neighbour has them whole."""
     x, y = tile.columns, tile.rows
-    boxes = found.boxes + np.array([x.start, y.start, x.start, y.start], np.float32)
+    moved = found.moved(x.start, y.start)
+    boxes = moved.boxes
     whole = (
         ((x.start == 0) | (boxes[:, 0] > x.start + margin))
         & ((y.start == 0) | (boxes[:, 1] > y.start + margin))
         & ((x.end == width) | (boxes[:, 2] < x.end - margin))
         & ((y.end == height) | (boxes[:, 3] < y.end - margin))
     )
-    return Detections(boxes, found.confidences).select(whole)
+    return moved.select(whole)
 
 
 def _up_to_size(found: Detections, largest: float) -> Detections:

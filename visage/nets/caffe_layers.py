@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from visage.nets.detections import suppress
+
 Maps = NDArray[np.float32]
 
 # A layer is replaced only if its text has exactly these parameters, so that both do the same. Layers of other kinds,
@@ -135,8 +137,7 @@ class DetectionOutput:
         chosen = np.flatnonzero(faces > self.confidence_threshold)
         chosen = chosen[np.argsort(-faces[chosen], kind="stable")[: self.top_k]]
         boxes = _decode(*(each.reshape(-1, 4)[chosen] for each in (offsets, priors[0, 0], priors[0, 1])))
-        corners_and_sides = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
-        kept = cv2.dnn.NMSBoxes(corners_and_sides, faces[chosen], 0, self.nms_threshold)[: self.keep_top_k]  # type: ignore[arg-type]
+        kept = suppress(boxes, faces[chosen], self.nms_threshold)[: self.keep_top_k]
         rows = np.ones((1, 1, len(kept), 7), np.float32)
         rows[..., 0] = 0
         rows[..., 2] = faces[chosen][kept]

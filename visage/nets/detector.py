@@ -1,11 +1,11 @@
-"""The SSD face detector: preprocess, infer, postprocess.
+"""The face detector, an SSD or a net without anchors: preprocess, infer, postprocess.
 
 A `cv2.dnn.Net` keeps the blobs of its last forward pass, so each detector belongs to one thread at a time.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 
 import cv2
@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visage.errors import PackError
+from visage.nets.anchor_free import CELL_VALUES, decode_maps, layer_names
 from visage.nets.caffe_layers import DetectionOutput
+from visage.nets.detections import Detections
 from visage.nets.net import read_net, set_input, to_blob
 from visage.packs.pack import FaceSpec
 
@@ -26,31 +28,17 @@ _MAX_ASPECT = 3
 _MIN_BOX_SIDE = 2.0
 
 
-@dataclass(frozen=True)
-class Detections:
-    """`boxes` (n, 4) float32, x1 y1 x2 y2 in pixels, inside the image; `confidences` (n,) float32 in 0..1."""
-
-    boxes: NDArray[np.float32]
-    confidences: NDArray[np.float32]
-
-    @classmethod
-    def concatenate(cls, parts: Sequence["Detections"]) -> "Detections":
-        """Return the detections of all `parts`, of which there must be at least one, in their order."""
-        return cls(np.concatenate([part.boxes for part in parts]), np.concatenate([part.confidences for part in parts]))
-
-    def select(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> "Detections":
-        """Return those where the mask `which` (n,) is true, or those at its indices, in their order."""
-        return Detections(self.boxes[which], self.confidences[which])
-
-
 class FaceDetector:
-    """An SSD whose last layer is Caffe's `DetectionOutput`. It takes images of any size."""
+    """An SSD whose last layer is Caffe's `DetectionOutput`, or a net as in `visage.nets.anchor_free`.
+
+    It takes images of any size.
+    """
 
     def __init__(self, spec: FaceSpec) -> None:
         """Read the net.
 
         Raises:
-            PackError: a file is missing or altered, or OpenCV cannot read it.
+            PackError: a file is missing or altered, OpenCV cannot read it, or it lacks a layer of the manifest.
         """
         self._spec = spec
         prototxt = correct_prior_steps(spec.prototxt.read())
@@ -59,15 +47,23 @@ class FaceDetector:
         self._output = DetectionOutput.from_prototxt(prototxt)
         if self._output and not set(self._output.bottoms) <= set(self._net.getLayerNames()):
             self._output = None
+        self._cell_layers = layer_names(spec.strides)
+        missing = set(self._cell_layers) - set(self._net.getLayerNames())
+        if missing:
+            raise PackError(
+                f"{spec.prototxt.path} has no layer {min(missing)}. [face] strides in its manifest needs one for each "
+                "stride."
+            )
 
     def detect(self, pixels: NDArray[np.uint8], size: tuple[int, int]) -> Detections:
         """Detect faces in (h, w, 3) uint8 BGR `pixels`, resized to `size` (width, height) for the net.
 
         Boxes are in pixels of `pixels` and clamped to them. They have every confidence and may overlap as much as the
-        net's own non-maximum suppression allows. Without a face the arrays are empty.
+        net's own non-maximum suppression allows. Without a face the arrays are empty. Nets without anchors give
+        landmarks.
 
         Raises:
-            PackError: the net is no SSD.
+            PackError: the net has another output than its manifest says.
         """
         height, width = pixels.shape[:2]
         halved, factor = _halve(pixels, size)
@@ -84,7 +80,7 @@ class FaceDetector:
         never uses Winograd's transform in a layer that first ran without it, as layers of less than 12 pixels do.
 
         Raises:
-            PackError: the net is no SSD.
+            PackError: the net has another output than its manifest says.
             cv2.error: OpenCV cannot run the net.
         """
         self.detect(np.full((2, 2, 3), 127, np.uint8), (1, 1))
@@ -104,9 +100,24 @@ class FaceDetector:
             )
         return to_blob(resized, self._spec)
 
-    def _infer(self, blob: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the rows (1, 1, n, 7) of `DetectionOutput`: image, class, confidence, x1, y1, x2, y2 in 0..1."""
+    def _infer(self, blob: NDArray[np.uint8]) -> Detections:
+        """Return what the net finds, in 0..1 of the blob's sides."""
         set_input(self._net, blob, self._spec)
+        return self._infer_cells(*blob.shape[2:]) if self._cell_layers else self._infer_ssd()
+
+    def _infer_cells(self, height: int, width: int) -> Detections:
+        maps: Sequence[NDArray[np.float32]] = self._net.forward(self._cell_layers)  # type: ignore[assignment]
+        for level, stride in zip(maps, self._spec.strides, strict=True):
+            # Partial cells at the right and lower edges may be missing.
+            missing = np.array([height, width]) - stride * np.array(level.shape[2:])
+            if level.shape[:2] != (1, CELL_VALUES) or (abs(missing) >= stride).any():
+                raise PackError(
+                    f"{self._spec.prototxt.path} does not fit [face] strides: for {width} x {height} pixels its layer "
+                    f"of the stride {stride} has the shape {level.shape}, not {CELL_VALUES} values a cell."
+                )
+        return decode_maps(maps, self._spec.strides).scaled(1 / width, 1 / height)
+
+    def _infer_ssd(self) -> Detections:
         output: NDArray[np.float32]
         if self._output:
             bottoms: Sequence[NDArray[np.float32]] = self._net.forward(self._output.bottoms)  # type: ignore[assignment]
@@ -115,17 +126,17 @@ class FaceDetector:
             output = self._net.forward()  # type: ignore[assignment]
         if output.ndim != 4 or output.shape[3] != 7:
             raise PackError(f"{self._spec.prototxt.path} is no SSD: its output has the shape {output.shape}.")
-        return output
-
-    def _postprocess(
-        self, output: NDArray[np.float32], covered: tuple[float, float], size: tuple[int, int]
-    ) -> Detections:
+        # The rows of `DetectionOutput`: image, class, confidence, x1, y1, x2, y2.
         rows = output[0, 0]
-        boxes = np.clip(rows[:, 3:7] * np.array(covered * 2, np.float32), 0, np.array(size * 2, np.float32))
+        return Detections(rows[:, 3:7], rows[:, 2])
+
+    def _postprocess(self, found: Detections, covered: tuple[float, float], size: tuple[int, int]) -> Detections:
+        scaled = found.scaled(*covered)
+        boxes = np.clip(scaled.boxes, 0, np.array(size * 2, np.float32))
         sides = boxes[:, 2:] - boxes[:, :2]
         # NaN compares false, so this drops boxes with a NaN too.
-        valid = (sides >= _MIN_BOX_SIDE).all(axis=1) & (rows[:, 2] > 0)
-        return Detections(boxes, rows[:, 2]).select(valid)
+        valid = (sides >= _MIN_BOX_SIDE).all(axis=1) & (found.confidences > 0)
+        return replace(scaled, boxes=boxes).select(valid)
 
 
 def correct_prior_steps(prototxt: bytes) -> bytes:

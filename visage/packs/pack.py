@@ -49,12 +49,14 @@ class FaceSpec(NetSpec):
 
     A box counts as a face from `min_confidence` (0 to 1) on. When faces are redacted, it counts from
     `redaction_confidence` on, which is lower, because a missed face is worse than a false positive there.
-    `smallest_face` is the height, in pixels of the input, from which the detector finds faces reliably.
+    `smallest_face` is the height, in pixels of the input, from which the detector finds faces reliably. `strides` are
+    those of the output layers of a net without anchors, which gives landmarks; they are empty for an SSD.
     """
 
     min_confidence: float
     smallest_face: float
     redaction_confidence: float
+    strides: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,16 @@ def _face_spec(role: ManifestTable) -> FaceSpec:
         if "guard_confidence" in role.content
         else confidence * _REDACTION_CONFIDENCE
     )
-    return FaceSpec(**fields, min_confidence=confidence, smallest_face=smallest, redaction_confidence=redaction)
+    strides = tuple(role.list_of("strides", int)) if "strides" in role.content else ()
+    if "strides" in role.content and (not strides or min(strides) < 1 or len(set(strides)) < len(strides)):
+        raise role.fault("strides", "at least one whole number of pixels, each once")
+    return FaceSpec(
+        **fields,
+        min_confidence=confidence,
+        smallest_face=smallest,
+        redaction_confidence=redaction,
+        strides=strides,
+    )
 
 
 def _classifier_spec(role: ManifestTable, with_ranges: bool = False) -> ClassifierSpec:

@@ -1,0 +1,65 @@
+"""The last step of a face net without anchors: its maps become boxes and landmarks (Tian et al., "FCOS", 2019).
+
+The net has one output layer for each stride, `stride_8` for the stride 8. Each cell of its map has 15 values: the logit
+of the confidence, x and y of the box's centre, the logarithms of the box's width and height, and x and y of five
+landmarks. Coordinates are relative to the centre of the cell; they and the sides are in units of the stride.
+
+cv2.dnn runs one convolution with 15 channels in 0.85 of the time of three with 2, 4 and 10 and the layers of an SSD.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visage.nets.detections import LANDMARKS, Detections, suppress
+
+Maps = NDArray[np.float32]
+
+# Values of a cell: a logit, a box, landmarks.
+CELL_VALUES = 1 + 4 + 2 * LANDMARKS
+
+# Boxes up to this confidence are dropped. On the validation photos of WIDER FACE that leaves a tenth of the boxes from
+# 0.01 on and the same average precision to 0.0002; non-maximum suppression then takes 0.25 ms.
+_MIN_CONFIDENCE = 0.05
+_MIN_LOGIT = math.log(_MIN_CONFIDENCE / (1 - _MIN_CONFIDENCE))
+
+# At most this many boxes, the most confident, enter non-maximum suppression, whose time grows with their square.
+_CANDIDATES = 2000
+
+# Two boxes are one face above this intersection over union, as in the SSD of `compact`.
+_MAX_IOU = 0.45
+
+# The range of the logarithms of the sides, so that a wild value cannot overflow; training clamps them alike. A box has
+# at most e^6 = 403 strides.
+_SIDE_LOGS = (-4, 6)
+
+
+def layer_names(strides: Sequence[int]) -> list[str]:
+    """The output layers of a net with these `strides`."""
+    return [f"stride_{stride}" for stride in strides]
+
+
+def decode_maps(maps: Sequence[Maps], strides: Sequence[int]) -> Detections:
+    """Return the faces in `maps`, one (1, 15, rows, columns) for each of `strides`, in pixels of the net's input.
+
+    Boxes have every confidence above 0.05, most confident first. They may reach beyond the input.
+    """
+    levels = [_decode_level(*level) for level in zip(maps, strides, strict=True)]
+    found = Detections.concatenate(levels)
+    found = found.select(np.argsort(-found.confidences, kind="stable")[:_CANDIDATES])
+    return found.select(suppress(found.boxes, found.confidences, _MAX_IOU))
+
+
+def _decode_level(maps: Maps, stride: int) -> Detections:
+    rows, columns = np.nonzero(maps[0, 0] > _MIN_LOGIT)
+    cells = maps[0, :, rows, columns]
+    centres = np.stack([columns, rows], axis=1).astype(np.float32) + np.float32(0.5)
+    middles = centres + cells[:, 1:3]
+    halves = np.exp(np.clip(cells[:, 3:5], *_SIDE_LOGS)) / 2
+    return Detections(
+        np.hstack([middles - halves, middles + halves]),
+        1 / (1 + np.exp(-cells[:, 0])),
+        centres[:, None] + cells[:, 5:].reshape(-1, LANDMARKS, 2),
+    ).scaled(stride, stride)
