@@ -50,6 +50,7 @@ def test_a_cell_gives_a_box_and_landmarks_relative_to_its_centre_in_strides() ->
     # The centre of the cell in row 2 and column 5 is at x 44 and y 20.
     np.testing.assert_allclose(found.confidences, [0.5])
     np.testing.assert_allclose(found.boxes, [[44 + 4 - 8, 20 - 2 - 12, 44 + 4 + 8, 20 - 2 + 12]])
+    assert found.landmarks is not None
     np.testing.assert_allclose(found.landmarks, [[[44, 20], [52, 12], [60, 4], [68, -4], [76, -12]]])
 
 

@@ -225,12 +225,13 @@ def test_cv2_answers_as_torch_does_in_scores_boxes_and_landmarks(settled: net.Fa
 
 def face_spec(folder: Path) -> FaceSpec:
     """The manifest of the face net in `folder`, with the preprocessing of training."""
-    files = (
+    prototxt, weights = (
         PackFile(path, "sha256", hashlib.sha256(path.read_bytes()).hexdigest())
         for path in (folder / "face.prototxt", folder / "face.caffemodel")
     )
     return FaceSpec(
-        *files,
+        prototxt,
+        weights,
         input=(320, 320),
         mean=(127.5, 127.5, 127.5),
         scale=1 / 127.5,

@@ -1,11 +1,15 @@
 """Responses match the OpenAPI document, except those of batches."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
 from tests.support.contract import check, photo
+from tests.support.landmark_pack import write_landmark_pack
+from visage.settings import Settings
+from visage.web import create_app
 
 
 @pytest.mark.parametrize("route", ["/predict", "/analyze"])
@@ -15,6 +19,16 @@ def test_a_result_matches_its_schema(client: FlaskClient, tiny_png: bytes, route
 
     assert response.status_code == 200
     check(response, route, "post")
+
+
+def test_a_result_with_landmarks_matches_its_schema(tmp_path: Path, tiny_png: bytes) -> None:
+    app = create_app(Settings(pack=str(write_landmark_pack(tmp_path / "landmarks")), state_dir=tmp_path / "state"))
+
+    response = app.test_client().post("/predict", data=photo(tiny_png))
+
+    assert response.json is not None
+    assert [len(face["landmarks"]) for face in response.json["faces"]] == [5, 5, 5]
+    check(response, "/predict", "post")
 
 
 def test_a_result_without_faces_and_picture_matches_its_schema(client: FlaskClient, tiny_png: bytes) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from visage.enhance.net import EnhanceNet
 from visage.enhance.small_faces import FaceEnhancer, are_small
 from visage.errors import PackError
-from visage.faces.face import Face
+from visage.faces.face import Face, Landmarks
 from visage.faces.search import Detail, find_faces, first_pass_size
 from visage.images.boxes import Box
 from visage.images.decoding import Photo, decode
@@ -81,9 +81,15 @@ class Analyzer:
         for index in np.flatnonzero(small):
             around, box = self._face_enhancer.enhance_face(photo.pixels, found.boxes[index])
             genders[index : index + 1], ages[index : index + 1] = classify_by_all(classifiers, around, box[None])
-        return tuple(
+        faces = tuple(
             self._face(box, float(confidence), gender, age, photo)
             for box, confidence, gender, age in zip(found.boxes, found.confidences, genders, ages, strict=True)
+        )
+        if found.landmarks is None:
+            return faces
+        return tuple(
+            replace(face, landmarks=Landmarks(*((float(x), float(y)) for x, y in points)))
+            for face, points in zip(faces, found.landmarks / np.float32(photo.scale), strict=True)
         )
 
     @cached_property

@@ -6,6 +6,28 @@ from functools import cached_property
 
 from visage.images.boxes import Box
 
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """Five points of a face, x and y in pixels of the upright original.
+
+    Left and right are those of the picture of an upright face: `left_eye` is the person's right eye. Points may be
+    outside the picture if its border cuts the face.
+    """
+
+    left_eye: Point
+    right_eye: Point
+    nose: Point
+    left_mouth: Point
+    right_mouth: Point
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The points in the order of the fields."""
+        return self.left_eye, self.right_eye, self.nose, self.left_mouth, self.right_mouth
+
 
 @dataclass(frozen=True)
 class Face:
@@ -14,6 +36,7 @@ class Face:
     `box` is in pixels of the upright original. `confidence` (0..1) is the detector's. The probabilities (0..1, sum 1)
     have the labels of the pack as keys, in the order of its manifest. `age_range` are the first and last year of the
     most probable group. `age_years` is the expected age: the mean of the groups' means, weighted by probability.
+    `landmarks` are None if the pack's detector gives none.
     """
 
     box: Box
@@ -22,6 +45,7 @@ class Face:
     age_probabilities: Mapping[str, float]
     age_range: tuple[int, int]
     age_years: float
+    landmarks: Landmarks | None = None
 
     @cached_property
     def gender(self) -> str:

@@ -38,10 +38,15 @@ class Analysis:
 
 
 def face_as_json(face: Face) -> dict[str, Any]:
-    """Return a face as JSON types. Probabilities have four decimals, which is finer than the accuracy of the nets."""
+    """Return a face as JSON types. A face without landmarks has no such field.
+
+    Probabilities have four decimals and landmarks one, which is finer than the accuracy of the nets.
+    """
+    points = face.landmarks.points if face.landmarks else None
     return {
         "bbox": list(face.box.corners),
         "confidence": round(face.confidence, 4),
+        **({"landmarks": [[round(x, 1), round(y, 1)] for x, y in points]} if points else {}),
         "gender": face.gender,
         "gender_confidence": round(face.gender_confidence, 4),
         "age": face.age,

@@ -60,6 +60,6 @@ def _decode_level(maps: Maps, stride: int) -> Detections:
     halves = np.exp(np.clip(cells[:, 3:5], *_SIDE_LOGS)) / 2
     return Detections(
         np.hstack([middles - halves, middles + halves]),
-        1 / (1 + np.exp(-cells[:, 0])),
+        (1 / (1 + np.exp(-cells[:, 0]))).astype(np.float32, copy=False),
         centres[:, None] + cells[:, 5:].reshape(-1, LANDMARKS, 2),
     ).scaled(stride, stride)

@@ -136,6 +136,8 @@ class FaceDetector:
         sides = boxes[:, 2:] - boxes[:, :2]
         # NaN compares false, so this drops boxes with a NaN too.
         valid = (sides >= _MIN_BOX_SIDE).all(axis=1) & (found.confidences > 0)
+        if scaled.landmarks is not None:
+            valid &= np.isfinite(scaled.landmarks).all(axis=(1, 2))
         return replace(scaled, boxes=boxes).select(valid)
 
 

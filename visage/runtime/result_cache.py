@@ -15,7 +15,7 @@ import cv2
 
 from visage import __version__
 from visage.faces.analyzer import Options
-from visage.faces.face import Face
+from visage.faces.face import Face, Landmarks
 from visage.faces.results import Analysis
 from visage.images.boxes import Box
 from visage.packs.pack import Pack
@@ -23,7 +23,7 @@ from visage.runtime.cache_stores import Store, open_store
 from visage.settings import Settings
 
 # Increase it whenever the stored format, or the result for a photo, changes.
-FORMAT = 1
+FORMAT = 2
 
 
 class ResultCache:
@@ -112,7 +112,15 @@ def _parse(key: str, stored: bytes) -> Analysis | None:
 
 
 def _parse_face(fields: dict[str, Any]) -> Face:
-    return Face(**fields | {"box": Box(**fields["box"]), "age_range": tuple(fields["age_range"])})
+    landmarks = fields["landmarks"]
+    return Face(
+        **fields
+        | {
+            "box": Box(**fields["box"]),
+            "age_range": tuple(fields["age_range"]),
+            "landmarks": landmarks and Landmarks(**{name: tuple(point) for name, point in landmarks.items()}),
+        }
+    )
 
 
 def _checksum(key: str, content: bytes) -> bytes:
