@@ -227,15 +227,6 @@ def test_no_file_conflicts_with_the_table_of_failures(batches: Batches, name: st
     assert list(unpacked(batches, batch_id)) == [expected, "failures.csv"]
 
 
-@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1", "-1.jpg", "@SUM(1)"])
-@pytest.mark.parametrize("table", ["results.csv", "failures.csv"])
-def test_no_name_is_a_formula_for_a_spreadsheet(batches: Batches, name: str, table: str) -> None:
-    outcome = analysis(0) if table == "results.csv" else Failure("It is empty.", "empty_image")
-    batch_id = analyzed(batches, (name, outcome))
-
-    assert rows(unpacked(batches, batch_id)[table])[1][0] == f"'{name}"
-
-
 def test_json_lines_has_unescaped_names(batches: Batches) -> None:
     batch_id = analyzed(batches, ("=1, \u201cé\u201d.jpg", analysis(0)))
 

@@ -10,8 +10,8 @@ from visage.batches.results import Failure
 _CORNERS = ("x1", "y1", "x2", "y2")
 _ATTRIBUTES = ("confidence", "gender", "gender_confidence", "age", "age_confidence", "age_years")
 
-# Text that a spreadsheet may take for a formula begins with these (OWASP, "CSV Injection").
-_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "\n")
+# Text that a spreadsheet may take for a formula begins with these, also in full width (OWASP, "CSV Injection").
+_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 # Pairs of a file name and its analysis, as `visage.faces.results.Analysis.as_json` returns it.
 Analyses = Iterable[tuple[str, Mapping[str, Any]]]
@@ -35,7 +35,8 @@ def failures_table(failures: Iterable[tuple[str, Failure]]) -> Iterator[bytes]:
     """Yield a CSV with one row per failure: the file, the code, and the error as a sentence.
 
     Text that begins with =, +, -, @, a tab or a line break gets an apostrophe in front, so that a spreadsheet does not
-    execute a file name as a formula.
+    execute a file name as a formula. All fields are quoted, because spreadsheets of many countries split rows at
+    semicolons, and a formula may follow one inside a name.
     """
     rows = ({"file": name, "code": failure.code, "error": failure.error} for name, failure in failures)
     return _csv(("file", "code", "error"), rows)
@@ -56,7 +57,7 @@ class _Encoder:
 
 
 def _csv(columns: Iterable[str], rows: Iterable[Mapping[str, object]]) -> Iterator[bytes]:
-    table = csv.DictWriter(_Encoder(), tuple(columns), extrasaction="ignore")
+    table = csv.DictWriter(_Encoder(), tuple(columns), extrasaction="ignore", quoting=csv.QUOTE_ALL)
     yield table.writeheader()
     for row in rows:
         yield table.writerow({column: _escaped(value) for column, value in row.items()})
