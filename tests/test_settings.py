@@ -72,6 +72,12 @@ def test_an_invalid_value_is_reported_with_what_is_valid(variable: str, value: s
     assert str(caught.value) == f"{variable} is {value!r}; it must be {valid}."
 
 
+@pytest.mark.parametrize("metrics", ["127.0.0.2:8305", "127.0.0.1:8305", "[::1]:8305", "127.0.0.2:08305"])
+def test_metrics_at_another_address_with_the_port_of_the_service_are_rejected(metrics: str) -> None:
+    with pytest.raises(SettingsError, match=r"VISAGE_METRICS is '.*'; its port must differ from that of PORT"):
+        Settings.from_environment({"VISAGE_HOST": "127.0.0.1", "PORT": "8305", "VISAGE_METRICS": metrics})
+
+
 @pytest.mark.parametrize(
     "origins", ["https://*.example.com", "*, https://a.example", "example.com", "https://a.example/path", "https://a.*"]
 )

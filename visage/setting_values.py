@@ -89,7 +89,7 @@ def _parse_metrics_address(text: str) -> str:
     host, _, port = text.rpartition(":")
     if not host or not 1 <= int(port) <= 65535:
         raise ValueError
-    return text
+    return f"{host}:{int(port)}"
 
 
 def _parse_redis_url(text: str) -> str:

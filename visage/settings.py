@@ -268,7 +268,11 @@ class Settings:
                 values[row.field] = row.kind.parse(text)
             except ValueError:
                 raise SettingsError(f"{row.name} is {text!r}; it must be {row.kind.description}.") from None
-        return cls(**values)
+        settings = cls(**values)
+        if settings.metrics.rpartition(":")[2] == str(settings.port):
+            # Requests are told apart by the port on which they arrive.
+            raise SettingsError(f"VISAGE_METRICS is {settings.metrics!r}; its port must differ from that of PORT.")
+        return settings
 
 
 @dataclass(frozen=True)
