@@ -64,5 +64,5 @@ EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=1s --retries=3 \
     CMD ["sh", "-c", "exec wget -q -O /dev/null http://127.0.0.1:$PORT/readyz"]
-# No shell, so that gunicorn receives the SIGTERM of `docker stop` and drains requests in flight.
-CMD ["gunicorn", "app:app"]
+# No shell, so that gunicorn, which replaces this process, receives the SIGTERM of `docker stop` and drains requests in flight.
+CMD ["python", "app.py"]

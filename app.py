@@ -8,6 +8,18 @@ if __name__ == "__main__":
     # gunicorn replaces this process, so that it receives the signals. This comes before the imports below, which
     # gunicorn does itself.
     os.chdir(Path(__file__).resolve().parent)
+    # gunicorn converts this variable to a number before it reads its configuration, which checks all settings.
+    workers = os.environ.get("WEB_CONCURRENCY", "").strip()
+    if not workers:
+        os.environ.pop("WEB_CONCURRENCY", None)
+    elif not workers.isdecimal():
+        from visage.errors import SettingsError
+        from visage.settings import Settings
+
+        try:
+            Settings.from_environment()
+        except SettingsError as error:
+            sys.exit(f"visage cannot start: {error}")
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "app:app"])  # noqa: S606
 
 import logging.config

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
 
+from visage.cores import available_cores
 from visage.errors import SettingsError
 from visage.setting_values import (
     ANY_TEXT,
@@ -39,13 +40,6 @@ MAX_WATCHERS = 16
 
 # Threads of each worker for health checks, metrics, pages and rejections.
 _OTHER_THREADS = 8
-
-
-def available_cores() -> int:
-    """The number of cores that this process may use (its affinity), at least 1."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0)) or 1
-    return os.cpu_count() or 1
 
 
 def _row(name: str, kind: Kind[T], default: T | Callable[[], T], help: str, default_text: str | None = None) -> T:

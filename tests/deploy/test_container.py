@@ -106,7 +106,7 @@ def test_the_user_is_the_same_in_the_image_and_in_kubernetes() -> None:
 
 
 def test_the_image_starts_gunicorn_stops_it_by_sigterm_and_checks_its_health() -> None:
-    assert one("CMD").listed == ["gunicorn", "app:app"]
+    assert one("CMD").listed == ["python", "app.py"]
     assert one("STOPSIGNAL").rest == "SIGTERM"
     assert "/readyz" in one("HEALTHCHECK").listed[-1]
 

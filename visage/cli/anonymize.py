@@ -27,11 +27,12 @@ from visage.cli.files import read_photo, write_atomically
 from visage.cli.jobs import run_jobs
 from visage.cli.output_directory import opened_output_directory
 from visage.cli.plan import Copy, Plan, existing_copies_skipped, plan_copies
+from visage.cores import available_cores
 from visage.faces.search import Detail
 from visage.packs.pack import Pack
 from visage.runtime.allocator import release_memory, tune_allocator
 from visage.runtime.engine import Engine
-from visage.settings import Settings, available_cores
+from visage.settings import Settings
 
 
 class _NumberRange(click.FloatRange):

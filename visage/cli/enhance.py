@@ -20,10 +20,11 @@ from visage.cli.console import (
 from visage.cli.files import read_photo, write_atomically
 from visage.cli.output_directory import opened_output_directory
 from visage.cli.plan import Copy, Plan, existing_copies_skipped, plan_copies
+from visage.cores import available_cores
 from visage.enhance.results import Enhanced
 from visage.runtime.allocator import tune_allocator
 from visage.runtime.enhancer import Enhancer
-from visage.settings import Settings, available_cores
+from visage.settings import Settings
 
 
 @click.command()

@@ -13,12 +13,13 @@ from visage.cli import options
 from visage.cli.console import count, print_failure, print_line, setup_errors_reported
 from visage.cli.files import write_atomically
 from visage.cli.jobs import run_jobs
+from visage.cores import available_cores
 from visage.errors import SetupError
 from visage.faces.analyzer import Options
 from visage.faces.face import Face
 from visage.faces.search import Detail
 from visage.runtime.engine import Analysis, Engine
-from visage.settings import Settings, available_cores
+from visage.settings import Settings
 
 
 @click.command()

@@ -9,8 +9,11 @@ import pytest
 
 from tests.integration.service.responses import faces
 from tests.support.paths import ROOT
+from tests.support.processes import workers
 from tests.support.service import free_port, serving
 from tests.support.tiny_pack import write_tiny_pack
+from tests.support.waiting import wait_for
+from visage.cores import available_cores
 
 
 def start(pack: Path | str, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -92,6 +95,23 @@ def test_an_invalid_setting_stops_the_start_with_one_sentence(tiny_pack: Path, v
     assert ended.returncode != 0
     assert f"visage cannot start: {variable} is 'lots'; it must be" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("value", ["abc", "-1", "0", "1.5", "9999"])
+def test_an_invalid_number_of_workers_stops_the_start_with_one_sentence(tiny_pack: Path, value: str) -> None:
+    ended = start(tiny_pack, WEB_CONCURRENCY=value)
+
+    assert ended.returncode != 0
+    assert ended.stderr.splitlines()[-1] == (
+        f"visage cannot start: WEB_CONCURRENCY is {value!r}; it must be a whole number from 1 to 256."
+    )
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("value", ["", " "])
+def test_an_empty_number_of_workers_counts_as_unset(tiny_pack: Path, tmp_path: Path, value: str) -> None:
+    with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY=value, VISAGE_BATCH_JOBS="0") as service:
+        assert wait_for(lambda: len(workers(service)) == available_cores())
 
 
 def test_a_failed_start_leaves_no_files(tmp_path: Path) -> None:
