@@ -1,7 +1,7 @@
 # Visage on Alpine. Build it in the root of the repo: `docker build -t visage .`
 #
-# The stage `compiled` compiles OpenCV and numpy: PyPI has no OpenCV wheels for musl, and its numpy wheels contain 33 MB
-# that Visage does not use. The stage `packages` installs the Python packages into a virtual environment. The last stage
+# The stage `compiled` compiles OpenCV, numpy and Pillow: PyPI has no OpenCV wheels for musl, and its wheels of numpy and
+# Pillow contain 33 and 16 MB that Visage does not use. The stage `packages` installs the Python packages into a virtual environment. The last stage
 # contains that environment, the app and the pack `compact`, but no compiler.
 
 FROM python:3.14-alpine@sha256:26730869004e2b9c4b9ad09cab8625e81d256d1ce97e72df5520e806b1709f92 AS python
@@ -9,7 +9,7 @@ FROM python:3.14-alpine@sha256:26730869004e2b9c4b9ad09cab8625e81d256d1ce97e72df5
 FROM python AS compiled
 # The digest above pins the Alpine release, and so the versions of these packages.
 # hadolint ignore=DL3018
-RUN apk add --no-cache build-base cmake linux-headers nasm
+RUN apk add --no-cache build-base cmake lcms2-dev libjpeg-turbo-dev linux-headers nasm
 COPY docker/build-opencv.sh docker/choose_cv2.py docker/numpy.txt docker/opencv.patch docker/opencv.txt docker/wheel.py \
     /build/
 ARG CPU_BASELINE=
@@ -17,16 +17,19 @@ ARG CPU_DISPATCH=
 RUN CPU_BASELINE="$CPU_BASELINE" CPU_DISPATCH="$CPU_DISPATCH" /build/build-opencv.sh /wheels
 COPY docker/build-numpy.sh /build/
 RUN /build/build-numpy.sh /wheels
+COPY docker/build-pillow.sh docker/pillow.txt /build/
+RUN /build/build-pillow.sh /wheels
 
 FROM python AS packages
 COPY requirements.txt /build/requirements.txt
 COPY docker/requirements.txt /build/docker/requirements.txt
 # Delete the packages' tests and the files for compilers and type checkers; benchmarks/results/image.md has their size.
-# The compiled numpy is named as a file, because pip prefers PyPI's wheel otherwise.
+# The compiled numpy and Pillow are named as files, because pip prefers PyPI's wheels otherwise.
 RUN --mount=type=bind,from=compiled,source=/wheels,target=/wheels \
     python -m venv --without-pip /opt/visage \
     && pip --python /opt/visage install --no-cache-dir --disable-pip-version-check --only-binary :all: \
-        --find-links /wheels -r /build/requirements.txt -r /build/docker/requirements.txt /wheels/numpy-*.whl \
+        --find-links /wheels -r /build/requirements.txt -r /build/docker/requirements.txt \
+        /wheels/numpy-*.whl /wheels/pillow-*.whl \
     && find /opt/visage/lib -type d -name tests -prune -exec rm -r {} + \
     && find /opt/visage/lib -type f \( -name '*.pyi' -o -name '*.a' -o -name '*.h' \) -delete
 
@@ -43,8 +46,9 @@ ENV PATH=/opt/visage/bin:$PATH \
     VISAGE_BATCH_JOBS=1 \
     VISAGE_STATE_DIR=/state
 # musl returns each large block to the system at once, which makes photos take 1.5 times as long (docs/decisions.md).
+# Pillow uses the other two.
 # hadolint ignore=DL3018
-RUN apk add --no-cache jemalloc
+RUN apk add --no-cache jemalloc lcms2 libjpeg-turbo
 ENV LD_PRELOAD=/usr/lib/libjemalloc.so.2 \
     MALLOC_CONF=narenas:1
 RUN addgroup -g 10001 visage && adduser -D -H -u 10001 -G visage visage \

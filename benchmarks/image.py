@@ -1,10 +1,10 @@
 """Shows the size of the container image, file by file, without an engine; writes results/image.md.
 
 The packages are those that pip would install on Alpine, without what the Dockerfile deletes; the app is what it copies.
-`--compiled` names the wheels that docker/build-opencv.sh and docker/build-numpy.sh make. `--base` is a folder with the
-files of the Python image, such as `docker export` gives; `--python` is the folder in which docker/musl.sh puts CPython
-and jemalloc, in its place. The report names what is missing. Bytecode is compiled by the Python that runs this, which
-is a little older than that of the image.
+`--compiled` names the wheels that the scripts docker/build-*.sh make. `--base` is a folder with the files of the Python
+image, such as `docker export` gives; `--python` is the folder in which docker/musl.sh puts CPython and jemalloc, in its
+place. The report names what is missing. Bytecode is compiled by the Python that runs this, which is a little older than
+that of the image.
 """
 
 import argparse
@@ -34,7 +34,7 @@ MAX_BYTES = 150_000_000
 LARGEST = 25
 
 # Packages that the scripts in docker/ compile.
-COMPILED = {"numpy", "opencv-python-headless"}
+COMPILED = {"numpy", "opencv-python-headless", "pillow"}
 
 # Files that the official image deletes from Python, or takes from Alpine.
 _NOT_INSTALLED = ("*/test/*", "*/tests/*", "*/idle_test/*", "*.pyc", "*.a", "*.la", "lib/cmake/*", "lib/pkgconfig/*")

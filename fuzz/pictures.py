@@ -5,6 +5,7 @@ from random import Random
 
 import numpy as np
 
+from tests.support.colour import grey_profile, profile
 from tests.support.pictures import (
     animation,
     bmp,
@@ -41,6 +42,11 @@ SEEDS: tuple[bytes, ...] = (
     encode(_PHOTO, "JPEG", progressive=True),
     encode(_PHOTO, "JPEG", restart_marker_blocks=3),
     encode(_PHOTO, "JPEG", subsampling=2),
+    encode(_PHOTO, "JPEG", icc_profile=profile("AdobeCompat-v2")),
+    encode(_GREY, "JPEG", icc_profile=grey_profile(1.8)),
+    encode(_PHOTO, "JPEG", "CMYK", icc_profile=profile("CGATS001Compat-v2-micro")),
+    encode(_TRANSPARENT, "PNG", icc_profile=profile("DisplayP3-v4")),
+    encode(_PHOTO, "WEBP", icc_profile=profile("DisplayP3-v4")),
     many_scans_jpeg(10),
     *(with_exif(_JPEG, exif(orientation)) for orientation in range(1, 9)),
     *(encode(_PHOTO, "PNG", mode) for mode in ("1", "L", "P", "RGB", "RGBA", "LA")),

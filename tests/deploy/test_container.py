@@ -24,7 +24,15 @@ def test_hadolint_accepts_the_dockerfile() -> None:
 
 @needs("shellcheck")
 @pytest.mark.parametrize(
-    "script", ["docker/build-numpy.sh", "docker/build-opencv.sh", "docker/musl.sh", "docker/smoke.sh", ".ci/run"]
+    "script",
+    [
+        "docker/build-numpy.sh",
+        "docker/build-opencv.sh",
+        "docker/build-pillow.sh",
+        "docker/musl.sh",
+        "docker/smoke.sh",
+        ".ci/run",
+    ],
 )
 def test_shellcheck_accepts_a_script(script: str) -> None:
     checked = subprocess.run([str(tool("shellcheck")), ROOT / script], capture_output=True, text=True, check=False)
@@ -77,10 +85,10 @@ def test_each_stage_starts_from_an_earlier_stage_or_a_pinned_digest() -> None:
         assert {each.stage for each in stage if each.word == "COPY"} - {None} <= set(known)
 
 
-def test_the_last_stage_compiles_nothing_and_installs_only_the_allocator() -> None:
+def test_the_last_stage_compiles_nothing_and_installs_only_the_allocator_and_libraries_of_pillow() -> None:
     commands = [each.rest for each in FINAL if each.word == "RUN"]
 
-    assert [command for command in commands if "apk" in command] == ["apk add --no-cache jemalloc"]
+    assert [command for command in commands if "apk" in command] == ["apk add --no-cache jemalloc lcms2 libjpeg-turbo"]
     assert not re.findall(r"\b(pip|gcc|cmake|curl|wget)\b", " ".join(commands))
     assert [each.stage for each in FINAL if each.stage] == ["packages"]
 

@@ -1,4 +1,4 @@
-"""The wheels of OpenCV and numpy for the image."""
+"""The wheels of OpenCV, numpy and Pillow for the image."""
 
 import importlib.metadata
 import os
@@ -24,6 +24,7 @@ def test_the_compiled_sources_have_the_required_versions() -> None:
     required = (ROOT / "requirements.txt").read_text().splitlines()
     assert f'{REQUIREMENT} ; python_version >= "{python}"' in required
     assert f'{numpy} ; python_version >= "{python}"' in required
+    assert set(re.findall(r"^pillow==[0-9.]+", (DOCKER / "pillow.txt").read_text(), re.MULTILINE)) <= set(required)
 
 
 def test_the_opencv_script_lists_missing_tools(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Decode images: check limits, decode, apply the orientation, blend transparency with white."""
+"""Decode images: check limits, decode, convert to sRGB, apply the orientation, blend transparency with white."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visage.errors import EmptyImage, ImageTooLarge, UndecodableImage
+from visage.images.colour import Conversion, decode_cmyk, find_conversion, find_profile
 from visage.images.headers import ImageHeader, read_header
 from visage.images.png import essential_png
 
@@ -45,8 +46,8 @@ _ROWS_PER_STRIP = 256
 class Photo:
     """A decoded photo.
 
-    `pixels` are (h, w, 3) uint8 BGR, upright, with transparency blended with white. `width` and `height` are the size
-    of the upright original in pixels. `scale` is decoded size over original size: 1, or about 1/2, 1/4 or 1/8.
+    `pixels` are (h, w, 3) uint8 BGR in sRGB, upright, with transparency blended with white. `width` and `height` are
+    the size of the upright original in pixels. `scale` is decoded size over original size: 1, or about 1/2, 1/4 or 1/8.
     """
 
     pixels: Pixels
@@ -115,20 +116,35 @@ def _reduction(header: ImageHeader, min_side: int | None) -> int:
 
 
 def _imdecode(data: bytes, header: ImageHeader, reduction: int) -> Pixels | None:
+    """Decode to (h, w, 3) uint8 BGR in sRGB, as stored. None if the image is damaged."""
+    conversion = find_conversion(find_profile(data, header.format))
+    if conversion is not None and conversion.mode == "CMYK":
+        inks = decode_cmyk(data, reduction)
+        return None if inks is None else conversion.convert_cmyk(inks)
     buffer = np.frombuffer(essential_png(data) if header.format == "PNG" else data, np.uint8)
     if header.has_alpha:
         stored = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
-        return None if stored is None else _blend_with_white(stored)
+        return None if stored is None else _blend_with_white(stored, conversion)
     # OpenCV 4.12 applies the orientation of JPEG and PNG but not of WebP, so `_upright` does it for all.
-    return cv2.imdecode(buffer, _REDUCED_FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION)  # type: ignore[return-value]
+    pixels: Pixels | None = cv2.imdecode(  # type: ignore[assignment]
+        buffer, _REDUCED_FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
+    )
+    if pixels is not None and conversion is not None:
+        conversion.apply(pixels)
+    return pixels
 
 
-def _blend_with_white(stored: NDArray[Any]) -> Pixels:
-    """Blend (h, w) or (h, w, 3 or 4) uint8 or uint16 pixels with white; return (h, w, 3) uint8 BGR."""
+def _blend_with_white(stored: NDArray[Any], conversion: Conversion | None) -> Pixels:
+    """Convert (h, w) or (h, w, 3 or 4) uint8 or uint16 pixels to sRGB, and blend them with white.
+
+    Returns (h, w, 3) uint8 BGR.
+    """
     if stored.dtype == np.uint16:
         stored = (stored >> 8).astype(np.uint8)
     if stored.ndim == 2:
-        return cv2.cvtColor(stored, cv2.COLOR_GRAY2BGR).astype(np.uint8, copy=False)
+        stored = cv2.cvtColor(stored, cv2.COLOR_GRAY2BGR).astype(np.uint8, copy=False)
+    if conversion is not None:
+        conversion.apply(stored)
     if stored.shape[2] == 3:
         return stored
     blended = np.empty((*stored.shape[:2], 3), np.uint8)

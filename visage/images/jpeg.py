@@ -24,7 +24,7 @@ _MARKER = re.compile(rb"\xff+([\x02-\xcf\xd8-\xfe])")
 
 def read_jpeg_header(data: bytes) -> ImageHeader:
     orientation, frame = 1, None
-    for marker, start, end in _jpeg_segments(data):
+    for marker, start, end in jpeg_segments(data):
         if marker == 0xE1 and data[start : start + 6] == b"Exif\0\0":
             orientation = exif_orientation(data[start + 6 : end])
         # SOF0 to SOF15, without DHT (C4), JPG (C8) and DAC (CC), which share the range (ITU T.81, table B.1).
@@ -39,7 +39,7 @@ def read_jpeg_header(data: bytes) -> ImageHeader:
     return ImageHeader("JPEG", width, height, orientation)
 
 
-def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Yield marker, start and end of the payload of each segment up to the head of the first scan."""
     at = 2
     for _ in range(_MAX_SEGMENTS):
