@@ -22,16 +22,14 @@ if __name__ == "__main__":
             sys.exit(f"visage cannot start: {error}")
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "app:app"])  # noqa: S606
 
-import logging.config
-
 from visage.errors import SetupError
-from visage.log_format import log_config
+from visage.log_format import configure_logging
 from visage.settings import Settings
 from visage.web import create_app
 
 try:
     settings = Settings.from_environment()
-    logging.config.dictConfig(log_config(settings.log_level))
+    configure_logging(settings.log_level)
     app = create_app(settings, warm=os.environ.get("VISAGE_WARMED_BY_WORKERS") != "1")
 except SetupError as error:
     # The operator needs one sentence, not a traceback.

@@ -4,7 +4,7 @@ import logging
 import os
 
 from visage.errors import SettingsError
-from visage.log_format import log_config
+from visage.log_format import configure_logging, log_config
 from visage.runtime.allocator import tune_allocator
 from visage.server.hooks import (  # noqa: F401
     child_exit,
@@ -16,7 +16,8 @@ from visage.server.hooks import (  # noqa: F401
     pre_request,
     when_ready,
 )
-from visage.server.master import SHARED_MEMORY, ErrorLogger, max_connections, set_up_metrics_directory
+from visage.server.master import ErrorLogger, max_connections
+from visage.server.metrics_files import SHARED_MEMORY, set_up_directory
 from visage.settings import Settings
 
 try:
@@ -24,6 +25,7 @@ try:
 except SettingsError as error:
     raise SystemExit(f"visage cannot start: {error}") from None
 
+configure_logging(settings.log_level)
 tune_allocator()
 
 # Only the owner may read batches and their queue.
@@ -37,7 +39,7 @@ logging._srcfile = ""
 # OpenCV would log a line of its own for every damaged photo. Clients get an error for it anyway.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
-set_up_metrics_directory()
+set_up_directory()
 
 bind = settings.binds
 # One more worker processes batches.

@@ -4,7 +4,6 @@ On SIGTERM or SIGINT it finishes the files in progress, except an enhancement, a
 process continues.
 """
 
-import logging.config
 import os
 import signal
 import sys
@@ -24,7 +23,7 @@ from visage.batches.processing import Processor, ignore_result
 from visage.batches.results import Result
 from visage.batches.state_machine import HEARTBEAT_SECONDS, LeaseOwner, State
 from visage.errors import BatchError, SettingsError, VisageError
-from visage.log_format import log_config
+from visage.log_format import configure_logging
 from visage.logs import cause, logger
 from visage.packs.pack import find_pack
 from visage.runtime.allocator import tune_allocator
@@ -139,7 +138,7 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     try:
         settings = Settings.from_environment()
-        logging.config.dictConfig(log_config(settings.log_level))
+        configure_logging(settings.log_level)
         # A missing pack must be reported now, not with the first batch.
         find_pack(settings.pack, settings.models_dir)
         find_enhance_pack(settings)

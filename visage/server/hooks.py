@@ -8,6 +8,7 @@ from typing import Any
 
 from visage.logs import logger
 from visage.runtime.allocator import release_memory
+from visage.server import metrics_files
 from visage.settings import Settings
 
 
@@ -50,8 +51,16 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Remember the queue of signals that arrive before the worker installs its handlers: a copy of the master's."""
+    """Prepare the worker: its counts, and the signals that arrive before it installs its handlers.
+
+    It has a copy of the master's queue of signals.
+    """
     worker.early_signals = server.SIG_QUEUE
+    if not metrics_files.reserve_own():
+        # prometheus_client reads PROMETHEUS_MULTIPROC_DIR when it is imported.
+        from visage.web import metrics  # noqa: PLC0415
+
+        metrics.disable()
 
 
 def post_worker_init(worker: Any) -> None:
@@ -89,6 +98,7 @@ def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001
     # prometheus_client reads PROMETHEUS_MULTIPROC_DIR when it is imported.
     from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
 
+    metrics_files.shrink(worker.pid)
     mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 

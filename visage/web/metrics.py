@@ -65,13 +65,22 @@ class _Request:
 _pending: deque[_Request] = deque()
 _counting = Lock()
 
+# False in a process without space for its counts, which must not touch them.
+_enabled = True
+
+
+def disable() -> None:
+    """Count nothing in this process from now on."""
+    global _enabled  # noqa: PLW0603
+    _enabled = False
+
 
 def init_app(app: Flask) -> None:
     """Count and time every request of `app`."""
 
     @app.after_request
     def record(response: ServiceResponse) -> ServiceResponse:
-        if app.extensions["self_test"]:
+        if app.extensions["self_test"] or not _enabled:
             return response
         if response.error_code:
             # At once: a client that was rejected may ask another worker for the count.
@@ -88,12 +97,16 @@ def init_app(app: Flask) -> None:
 
 def set_engine_info(engine: Engine) -> None:
     """Set the metrics that describe `engine`. Call this in the process that serves, not in its master."""
+    if not _enabled:
+        return
     SLOTS.set(engine.settings.slots)
     PACK.labels(engine.pack.name, engine.pack.version).set(1)
 
 
 def update(engine: Engine) -> None:
     """Count all pending requests, and set the gauges to the load of `engine`."""
+    if not _enabled:
+        return
     _count_pending()
     working, waiting = engine.admission.load
     SLOTS_BUSY.set(working)
@@ -119,11 +132,15 @@ def start_updates(engine: Engine) -> None:
 
 def count_batch_file(result: Result) -> None:
     """Count a processed file of a batch."""
+    if not _enabled:
+        return
     BATCH_FILES.labels("done" if isinstance(result, Done) else "failed").inc()
 
 
 def count_early_rejection(error: VisageError) -> None:
     """Count a request that was rejected before it reached the app."""
+    if not _enabled:
+        return
     REJECTIONS.labels(error.code).inc()
     REQUESTS.labels("unknown", str(error.status)).inc()
 
