@@ -14,7 +14,6 @@
     │   ├── CrossSite          403 cross_site
     │   ├── NotAcceptable      406 not_acceptable
     │   ├── BodyTimeout        408 body_timeout
-    │   ├── LengthRequired     411 length_required
     │   ├── BodyTooLarge       413 body_too_large
     │   ├── ImageTooLarge      413 image_too_large
     │   ├── AddressTooLong     414 address_too_long
@@ -127,13 +126,6 @@ class BodyTimeout(RequestError):
 
     status = 408
     code = "body_timeout"
-
-
-class LengthRequired(RequestError):
-    """A raw body has no Content-Length."""
-
-    status = 411
-    code = "length_required"
 
 
 class BodyTooLarge(RequestError):

@@ -1,4 +1,4 @@
-"""The photo in a request: a multipart field or the raw body, of limited size, never in a file."""
+"""The photo in a request: a field of a form, base64 in JSON or the raw body, of limited size, never in a file."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,16 +11,20 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from visage.errors import (
     BodyTooLarge,
     EmptyImage,
-    LengthRequired,
     NoImage,
     RequestError,
     UnsupportedType,
 )
+from visage.images.headers import is_image
+from visage.web.form_parser import FORM_TYPES, PHOTO_FIELDS
 
-# Names of the multipart field with the photo.
-FIELDS = ("image", "file")
+HOW_TO_SEND = "Send the photo as the multipart field 'image', its bytes as the body, or JSON with 'image' as base64."
 
-HOW_TO_SEND = "Send the photo as the multipart field 'image', or its bytes as the body with the type image/jpeg."
+# Types of bodies of which the client knows no more than that they are bytes.
+_UNNAMED_TYPES = frozenset({"application/octet-stream", "binary/octet-stream", "*/*"})
+
+# Field names that an error repeats, and their characters.
+_MAX_NAMES, _MAX_NAME = 5, 40
 
 
 def read_photo(request: Request) -> bytes:
@@ -29,18 +33,15 @@ def read_photo(request: Request) -> bytes:
     Raises:
         NoImage, EmptyImage: the request has no photo, or an empty one.
         BodyTooLarge: the body is larger than the app allows.
-        LengthRequired: a raw body has no Content-Length.
         UnsupportedType: the body is compressed.
         RequestError: the body does not match its headers.
     """
     reject_compressed(request)
-    if request.mimetype == "multipart/form-data":
+    if request.mimetype in FORM_TYPES:
         with body_errors(request):
-            fields = [request.files.getlist(name) for name in FIELDS]
-        return _read_field([photo for field in fields for photo in field])
-    if request.mimetype.startswith("image/") or request.mimetype == "application/octet-stream":
-        return _read_raw_body(request)
-    raise NoImage(HOW_TO_SEND)
+            fields = [request.files.getlist(name) for name in PHOTO_FIELDS]
+        return _read_field(request, [photo for field in fields for photo in field])
+    return _read_raw_body(request)
 
 
 def reject_compressed(request: Request) -> None:
@@ -69,9 +70,9 @@ def body_errors(request: Request) -> Iterator[None]:
         raise RequestError("The body does not match its headers; send the request again.") from error
 
 
-def _read_field(photos: list[FileStorage]) -> bytes:
+def _read_field(request: Request, photos: list[FileStorage]) -> bytes:
     if not photos:
-        raise NoImage(HOW_TO_SEND)
+        raise NoImage(_missing_photo(request))
     if len(photos) > 1:
         raise RequestError(f"The request has {len(photos)} photos; send one photo per request.")
     content = photos[0].stream.read()
@@ -80,13 +81,30 @@ def _read_field(photos: list[FileStorage]) -> bytes:
     return content
 
 
+def _missing_photo(request: Request) -> str:
+    """Return the sentence for a form or JSON without a photo: what came in its place."""
+    for name in PHOTO_FIELDS:
+        if name in request.form:
+            return (
+                f"The field {name!r} has text in place of a photo; send the photo as a file, with curl as "
+                f"-F {name}=@photo.jpg, with the @."
+            )
+    names = [*request.files, *request.form]
+    if not names:
+        return HOW_TO_SEND
+    listed = ", ".join(repr(name[:_MAX_NAME]) for name in names[:_MAX_NAMES])
+    return f"The request has no field 'image', but {listed}; send the photo as the field 'image'."
+
+
 def _read_raw_body(request: Request) -> bytes:
-    if request.content_length is None:
-        raise LengthRequired("A raw body needs a Content-Length header; send one, or use a multipart form.")
+    """Return the body if its type or its first bytes are those of a photo: the type may be missing or wrong."""
     with body_errors(request):
         photo = request.get_data(cache=False)
-    if not photo:
+    is_declared = request.mimetype.startswith("image/") or request.mimetype in _UNNAMED_TYPES
+    if is_declared and not photo:
         raise EmptyImage("The body is empty; send the bytes of a photo.")
+    if not is_declared and not is_image(photo):
+        raise NoImage(HOW_TO_SEND)
     return photo
 
 

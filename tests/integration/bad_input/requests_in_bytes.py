@@ -16,6 +16,7 @@ PHOTO = draw(faces=TINY_FACES)
 PNG = encode(PHOTO, "PNG")
 JPEG = encode(PHOTO, "JPEG", quality=95)
 MULTIPART = {"Content-Type": "multipart/form-data; boundary=fence"}
+JSON = {"Content-Type": "application/json"}
 FORM_END = b"\r\n--fence--\r\n"
 
 
