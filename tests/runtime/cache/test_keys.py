@@ -32,18 +32,10 @@ DECISIVE_SETTINGS = {"pack", "models_dir", "jpeg_quality"}
 # The settings that do not. `max_image_pixels` is one of them because it is checked before the cache is used.
 OTHER_SETTINGS = {
     *("mirror", "slots", "opencv_threads", "queue", "wait_seconds", "max_body_bytes", "max_image_pixels"),
-    *(
-        "body_seconds",
-        "cache_bytes",
-        "cache_seconds",
-        "cache_url",
-        "api_token",
-        "cors_origins",
-        "allowed_hosts",
-        "metrics",
-    ),
+    *("body_seconds", "cache_bytes", "cache_seconds", "cache_url"),
+    *("api_token", "cors_origins", "allowed_hosts", "metrics"),
     *("state_dir", "batch_store", "batch_redis", "batch_hours", "batch_jobs"),
-    *("max_batch_bytes", "max_batch_files"),
+    *("max_batch_bytes", "max_batch_files", "batch_storage_bytes"),
     *("enhance_pack", "max_enhance_pixels", "tile", "tile_bytes", "overlap"),
     *("log_level", "log_addresses", "host", "port", "workers"),
 }
