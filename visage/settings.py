@@ -86,6 +86,12 @@ class Settings:
     max_image_pixels: int = _row(
         "VISAGE_MAX_IMAGE_PIXELS", integer(1, 2**30), 50_000_000, "Largest image, in pixels: width times height."
     )
+    max_decode_bytes: int = _row(
+        "VISAGE_MAX_DECODE_BYTES",
+        integer(2**20, 2**40),
+        450_000_000,
+        "Most memory for decoding an image, in bytes; the image's kind and size tell in advance how much it takes.",
+    )
     max_enhance_pixels: int = _row(
         "VISAGE_MAX_ENHANCE_PIXELS",
         integer(1, 2**26),

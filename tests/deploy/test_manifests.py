@@ -281,7 +281,7 @@ def test_the_autoscaler_follows_the_queue_and_a_disruption_leaves_an_instance() 
 
 
 def test_memory_limits_cover_the_documented_calculation() -> None:
-    (sum_,) = re.findall(r"^178 \+ 2 x \(53 \+ 180 \+ 300 \+ 178\) = (\d+) MB", PAGE, re.MULTILINE)
+    (sum_,) = re.findall(r"^178 \+ 2 x \(630 \+ 180 \+ 300 \+ 178 \+ 80\) = (\d+) MB", PAGE, re.MULTILINE)
     bodies = (Settings().slots + Settings().queue + 8) * Settings().max_body_bytes
     limits = {
         SERVER["services"]["visage"]["mem_limit"],
@@ -290,8 +290,8 @@ def test_memory_limits_cover_the_documented_calculation() -> None:
     }
 
     assert round(bodies / 1e6) == 178
-    assert int(sum_) == 178 + 2 * (53 + 180 + 300 + 178)
-    assert {mebibytes(limit) for limit in limits} == {1600}
-    assert int(sum_) * 1e6 < 1600 * 2**20
+    assert int(sum_) == 178 + 2 * (630 + 180 + 300 + 178 + 80)
+    assert {mebibytes(limit) for limit in limits} == {2800}
+    assert int(sum_) * 1e6 < 2800 * 2**20
     # The laptop service also has a batch consumer.
-    assert (int(sum_) + 53 + 180 + 300) * 1e6 < mebibytes(LAPTOP["services"]["visage"]["mem_limit"]) * 2**20
+    assert (int(sum_) + 630 + 180 + 300) * 1e6 < mebibytes(LAPTOP["services"]["visage"]["mem_limit"]) * 2**20

@@ -6,7 +6,6 @@ bytes that it reads, because the sizes in an archive can be forged. It writes no
 
 import io
 import stat
-import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,23 +13,12 @@ from itertools import pairwise
 from typing import BinaryIO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
+from visage.batches.archive_directory import DAMAGED, DIRECTORY_BUDGET, Directory, find_directory
 from visage.batches.file_names import safe_names
 from visage.errors import ArchiveTooLarge, BadArchive, ImageTooLarge, UnsupportedType, VisageError
 
 # The first bytes of a ZIP, and of an empty ZIP. A self-extracting archive begins with a program instead.
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
-
-# The records at the end of an archive, without and with Zip64 (PKWARE, "APPNOTE" 6.3.10, sections 4.3.16, 4.3.14 and
-# the length of 4.3.15).
-_END = struct.Struct("<4s4H2LH")
-_END_64 = struct.Struct("<4sQ2H2L4Q")
-_LOCATOR_64_BYTES = 20
-_MAX_COMMENT_BYTES = 0xFFFF
-
-# The central directory may have this many records per allowed file, and this many more, for folders and system files;
-# and this many bytes per record on average.
-_RECORDS_PER_FILE, _MORE_RECORDS = 4, 1000
-_RECORD_BYTES = 1024
 
 # Flags (APPNOTE 4.4.4): bit 0 encrypted, bit 6 strong encryption, bit 13 encrypted headers, bit 11 name in UTF-8.
 _ENCRYPTED = 0x2041
@@ -48,7 +36,6 @@ _SMALL_TOTAL = 2**26
 # Bytes that are unpacked at once.
 _CHUNK = 2**16
 
-_DAMAGED = "The archive is damaged or incomplete; send it again."
 _FILE_DAMAGED = "The file is damaged in the archive; pack it again."
 
 
@@ -77,8 +64,10 @@ class ArchivedFile:
 def read_archive(archive: BinaryIO, limits: ArchiveLimits) -> Iterator[ArchivedFile]:
     """Yield the files of a ZIP in the order of its central directory, without folders and system files.
 
-    `archive` must be seekable, at any position; it stays open. The central directory is read before this function
-    returns, each file when the iterator reaches it. One file at a time is in memory. Names are those of `safe_names`.
+    `archive` must be seekable, at any position; it stays open. The end of the archive is read before this function
+    returns, the rest when the iterator reaches it. The central directory and one file at a time are in memory. The
+    directories of all archives share `DIRECTORY_BUDGET`, and the iterator waits until there is room. Names are those of
+    `safe_names`.
 
     A single file is rejected, and the rest continues, if it is encrypted, compressed by another method than deflate, a
     link or a device, or another ZIP (UnsupportedType); if it is too large (ImageTooLarge); or if it is damaged
@@ -86,58 +75,35 @@ def read_archive(archive: BinaryIO, limits: ArchiveLimits) -> Iterator[ArchivedF
     memory its reader needs.
 
     Raises:
-        BadArchive: not a ZIP, incomplete, one part of several, or files in it share bytes.
-        ArchiveTooLarge: it lists too many files. The iterator raises it if too many bytes are unpacked.
+        BadArchive: not a ZIP, incomplete or one part of several. The iterator raises it if files share bytes.
+        ArchiveTooLarge: it lists too many files or too long names. The iterator raises it if too many bytes are
+            unpacked.
     """
-    directory_start, count = _find_directory(archive, limits.files)
+    return _read_files(archive, find_directory(archive, limits.files), limits)
+
+
+def _read_files(archive: BinaryIO, directory: Directory, limits: ArchiveLimits) -> Iterator[ArchivedFile]:
+    with DIRECTORY_BUDGET.reserve(directory.memory):
+        opened, records = _open(archive, directory)
+        unpacker = _Unpacker(archive, opened, _end_offsets(records, directory.start), limits)
+        files = [record for record in records if _is_user_file(record)]
+        if len(files) > limits.files:
+            raise ArchiveTooLarge(f"The archive contains {len(files)} files; send at most {limits.files} in one.")
+        names = safe_names(map(_name, files))
+        for name, record in zip(names, files, strict=True):
+            yield ArchivedFile(name, unpacker.content(record))
+
+
+def _open(archive: BinaryIO, directory: Directory) -> tuple[ZipFile, Sequence[ZipInfo]]:
     try:
         opened = ZipFile(archive)
     except (BadZipFile, NotImplementedError, UnicodeDecodeError):
-        raise BadArchive(_DAMAGED) from None
+        raise BadArchive(DAMAGED) from None
     records = opened.infolist()
     # Without Zip64 the number has 16 bits; with more files, some programs let it overflow.
-    if (len(records) - count) % 2**16:
-        raise BadArchive(_DAMAGED)
-    unpacker = _Unpacker(archive, opened, _end_offsets(records, directory_start), limits)
-    files = [record for record in records if _is_user_file(record)]
-    if len(files) > limits.files:
-        raise ArchiveTooLarge(f"The archive contains {len(files)} files; send at most {limits.files} in one.")
-    names = safe_names(map(_name, files))
-    return (ArchivedFile(name, unpacker.content(record)) for name, record in zip(names, files, strict=True))
-
-
-def _find_directory(archive: BinaryIO, files: int) -> tuple[int, int]:
-    """Return the offset of the central directory in bytes, and the number of records that the archive states.
-
-    ZipFile loads the whole directory, which may have millions of records, before it tells their number. So this
-    function finds the end of the archive in the same way as ZipFile, and measures the directory first.
-    """
-    size = archive.seek(0, io.SEEK_END)
-    tail_start = archive.seek(max(0, size - _END.size - _MAX_COMMENT_BYTES - _LOCATOR_64_BYTES - _END_64.size))
-    tail = archive.read()
-    end = tail.rfind(b"PK\5\6", 0, -_END.size + 4)
-    if end < 0:
-        raise BadArchive("This is not a ZIP archive, or it is incomplete; send the original file.")
-    _, disk, disk_of_directory, _, count, directory_bytes, offset, _ = _END.unpack_from(tail, end)
-    if tail.startswith(b"PK\6\7", end - _LOCATOR_64_BYTES):
-        end -= _LOCATOR_64_BYTES + _END_64.size
-        if end < 0 or not tail.startswith(b"PK\6\6", end):
-            raise BadArchive(_DAMAGED)
-        _, _, _, _, disk, disk_of_directory, _, count, directory_bytes, offset = _END_64.unpack_from(tail, end)
-    if disk or disk_of_directory:
-        raise BadArchive("The archive is one part of several; join them, or pack the files into one.")
-    max_records = _RECORDS_PER_FILE * files + _MORE_RECORDS
-    too_many = ArchiveTooLarge(f"The archive lists too many files; send at most {files} in one.")
-    if count > max_records or directory_bytes > max_records * _RECORD_BYTES:
-        raise too_many
-    directory_start = tail_start + end - directory_bytes
-    if offset > directory_start:
-        raise BadArchive(_DAMAGED)
-    archive.seek(directory_start)
-    # Count the signatures of records, because the stated number can be forged.
-    if archive.read(directory_bytes).count(b"PK\1\2") > max_records:
-        raise too_many
-    return directory_start, count
+    if (len(records) - directory.stated_records) % 2**16:
+        raise BadArchive(DAMAGED)
+    return opened, records
 
 
 def _end_offsets(records: Sequence[ZipInfo], directory_start: int) -> Mapping[int, int]:

@@ -11,6 +11,7 @@ from visage.errors import EmptyImage, ImageTooLarge, UndecodableImage
 from visage.images.colour import Conversion, decode_cmyk, find_conversion, find_profile
 from visage.images.headers import ImageHeader, read_header
 from visage.images.png import essential_png
+from visage.images.webp import Frame, first_frame
 
 Pixels = NDArray[np.uint8]
 
@@ -38,8 +39,8 @@ MAX_SIDE = 65_500
 # Longest side in pixels of a WebP, for its encoder too (RFC 6386, 9.1). Only the canvas of an animation may be larger.
 _MAX_WEBP_SIDE = 16_383
 
-# Number of rows that are blended at a time. The 16-bit products of all rows would take 300 MB for 50 megapixels.
-_ROWS_PER_STRIP = 256
+# Number of pixels that are blended at a time. The 16-bit products of all would take 300 MB for 50 megapixels.
+_PIXELS_PER_STRIP = 2**18
 
 
 @dataclass(frozen=True)
@@ -56,16 +57,18 @@ class Photo:
     scale: float
 
 
-def inspect(data: bytes, max_pixels: int, scale: int = 1) -> ImageHeader:
+def inspect(data: bytes, max_pixels: int, scale: int = 1, max_bytes: int | None = None) -> ImageHeader:
     """Read the header of an image and check its size before anything is decoded.
 
-    With `scale` the format must also allow an image that many times as wide and as high.
+    With `scale` the format must also allow an image that many times as wide and as high. `max_bytes` limits the memory
+    that decoding takes.
 
     Raises:
         EmptyImage: there are no bytes.
         UnsupportedType: the image is not a JPEG, PNG, WebP or BMP, by its magic bytes.
         UndecodableImage: the header is damaged.
-        ImageTooLarge: there are more than `max_pixels` pixels, or a side is longer than a JPEG or WebP allows.
+        ImageTooLarge: there are more than `max_pixels` pixels, decoding takes more than `max_bytes` bytes, or a side is
+            longer than a JPEG or WebP allows.
     """
     if not data:
         raise EmptyImage("The image is empty; send the bytes of a photo.")
@@ -74,6 +77,12 @@ def inspect(data: bytes, max_pixels: int, scale: int = 1) -> ImageHeader:
         raise ImageTooLarge(
             f"The image has {header.width} x {header.height} pixels; at most {max_pixels:,} in all are accepted. "
             "Send a smaller version."
+        )
+    if max_bytes is not None and header.decoding_bytes > max_bytes:
+        raise ImageTooLarge(
+            f"Decoding this {header.format} of {header.width} x {header.height} pixels takes "
+            f"{header.decoding_bytes / 1e6:,.0f} MB of memory; at most {max_bytes / 1e6:,.0f} MB are allowed. "
+            "Send a smaller version, or a JPEG with one scan."
         )
     max_side = (_MAX_WEBP_SIDE if header.format == "WebP" else MAX_SIDE) // scale
     if max(header.width, header.height) > max_side:
@@ -121,6 +130,12 @@ def _imdecode(data: bytes, header: ImageHeader, reduction: int) -> Pixels | None
     if conversion is not None and conversion.mode == "CMYK":
         inks = decode_cmyk(data, reduction)
         return None if inks is None else conversion.convert_cmyk(inks)
+    if header.format == "WebP" and (frame := first_frame(data)):
+        return _decode_frame(frame, header, conversion)
+    return _decode_still(data, header, reduction, conversion)
+
+
+def _decode_still(data: bytes, header: ImageHeader, reduction: int, conversion: Conversion | None) -> Pixels | None:
     buffer = np.frombuffer(essential_png(data) if header.format == "PNG" else data, np.uint8)
     if header.has_alpha:
         stored = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
@@ -134,25 +149,45 @@ def _imdecode(data: bytes, header: ImageHeader, reduction: int) -> Pixels | None
     return pixels
 
 
+def _decode_frame(frame: Frame, canvas: ImageHeader, conversion: Conversion | None) -> Pixels | None:
+    """Decode the first frame of an animation, on a white canvas."""
+    header = read_header(frame.image)
+    rows, columns = slice(frame.top, frame.top + frame.height), slice(frame.left, frame.left + frame.width)
+    fits = rows.stop <= canvas.height and columns.stop <= canvas.width
+    if not fits or (header.width, header.height) != (frame.width, frame.height):
+        return None
+    pixels = _decode_still(frame.image, header, 1, conversion)
+    if pixels is None or pixels.shape[:2] == (canvas.height, canvas.width):
+        return pixels
+    whole = np.full((canvas.height, canvas.width, 3), 255, np.uint8)
+    whole[rows, columns] = pixels
+    return whole
+
+
 def _blend_with_white(stored: NDArray[Any], conversion: Conversion | None) -> Pixels:
     """Convert (h, w) or (h, w, 3 or 4) uint8 or uint16 pixels to sRGB, and blend them with white.
 
     Returns (h, w, 3) uint8 BGR.
     """
-    if stored.dtype == np.uint16:
-        stored = (stored >> 8).astype(np.uint8)
-    if stored.ndim == 2:
-        stored = cv2.cvtColor(stored, cv2.COLOR_GRAY2BGR).astype(np.uint8, copy=False)
-    if conversion is not None:
-        conversion.apply(stored)
-    if stored.shape[2] == 3:
-        return stored
-    blended = np.empty((*stored.shape[:2], 3), np.uint8)
-    for top in range(0, len(stored), _ROWS_PER_STRIP):
-        strip = stored[top : top + _ROWS_PER_STRIP]
-        alpha = strip[..., 3:].astype(np.uint16)
-        blended[top : top + _ROWS_PER_STRIP] = (strip[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255
+    height, width = stored.shape[:2]
+    blended = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _PIXELS_PER_STRIP // width)
+    for top in range(0, height, rows):
+        blended[top : top + rows] = _blend_strip(stored[top : top + rows], conversion)
     return blended
+
+
+def _blend_strip(strip: NDArray[Any], conversion: Conversion | None) -> NDArray[Any]:
+    if strip.dtype == np.uint16:
+        strip = (strip >> 8).astype(np.uint8)
+    if strip.ndim == 2:
+        strip = cv2.cvtColor(strip, cv2.COLOR_GRAY2BGR)
+    if conversion is not None:
+        conversion.apply(strip)
+    if strip.shape[2] == 3:
+        return strip
+    alpha = strip[..., 3:].astype(np.uint16)
+    return (strip[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255
 
 
 def _upright(pixels: Pixels, orientation: int) -> Pixels:

@@ -23,7 +23,7 @@ _MARKER = re.compile(rb"\xff+([\x02-\xcf\xd8-\xfe])")
 
 
 def read_jpeg_header(data: bytes) -> ImageHeader:
-    orientation, frame = 1, None
+    orientation, frame, buffered = 1, None, False
     for marker, start, end in jpeg_segments(data):
         if marker == 0xE1 and data[start : start + 6] == b"Exif\0\0":
             orientation = exif_orientation(data[start + 6 : end])
@@ -32,11 +32,15 @@ def read_jpeg_header(data: bytes) -> ImageHeader:
             frame = (marker, *struct.unpack_from(">HHB", data, start + 1))
         # Most images are baseline with all components in the first scan; libjpeg then reads no other scan.
         elif marker == 0xDA and frame and (frame[0] > 0xC1 or data[start] < frame[3]):
+            buffered = True
             _limit_scans(data)
     if not frame:
         raise UndecodableImage("The JPEG contains no image; send the whole file.")
-    _, height, width, _ = frame
-    return ImageHeader("JPEG", width, height, orientation)
+    _, height, width, components = frame
+    # The result has 3 bytes, of OpenCV twice; the inks of CMYK have 4, once. Until libjpeg has all scans, it also keeps
+    # 16 bits for each value.
+    bytes_per_pixel = 2 * components + max(3, components) if buffered else 0
+    return ImageHeader("JPEG", width, height, orientation, bytes_per_pixel=max(3 + max(3, components), bytes_per_pixel))
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:

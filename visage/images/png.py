@@ -12,7 +12,8 @@ def read_png_header(data: bytes) -> ImageHeader:
     if data[12:16] != b"IHDR":
         raise UndecodableImage("The PNG is damaged in its header; send the original file.")
     width, height = struct.unpack_from(">II", data, 16)
-    has_alpha = data[25] in (4, 6)  # colour types: grey with alpha, RGB with alpha (PNG, 11.2.2)
+    depth, colour_type = data[24], data[25]
+    has_alpha = colour_type in (4, 6)  # grey with alpha, RGB with alpha (PNG, 11.2.2)
     orientation = 1
     for kind, start, end in png_chunks(data):
         if kind == b"IDAT":
@@ -21,7 +22,9 @@ def read_png_header(data: bytes) -> ImageHeader:
             has_alpha = True
         if kind == b"eXIf":
             orientation = exif_orientation(data[start + 8 : end - 4])
-    return ImageHeader("PNG", width, height, orientation, has_alpha)
+    # Transparency is decoded to 4 channels of the image's depth, twice. Without it OpenCV keeps 8 bits of each channel.
+    bytes_per_pixel = (16 if depth == 16 else 8) if has_alpha else 6
+    return ImageHeader("PNG", width, height, orientation, has_alpha, bytes_per_pixel)
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

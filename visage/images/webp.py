@@ -1,10 +1,30 @@
-"""The header of a WebP, from its chunks."""
+"""The header of a WebP, and the first frame of an animated one."""
 
 import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from visage.errors import UndecodableImage
 from visage.images.exif import exif_orientation
 from visage.images.image_header import ImageHeader
+
+# Bits of the flags of an extended file (Google, "WebP Container Specification").
+_ALPHA, _ANIMATION = 0x10, 0x02
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame of an animation.
+
+    `image` is a WebP of its own. `left` and `top` are its place in the canvas and `width` and `height` its size, in
+    pixels.
+    """
+
+    image: bytes
+    left: int
+    top: int
+    width: int
+    height: int
 
 
 def read_webp_header(data: bytes) -> ImageHeader:
@@ -14,20 +34,60 @@ def read_webp_header(data: bytes) -> ImageHeader:
         return ImageHeader("WebP", width & 0x3FFF, height & 0x3FFF)
     if kind == b"VP8L" and data[20] == 0x2F:
         (bits,) = struct.unpack_from("<I", data, 21)
-        return ImageHeader("WebP", (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, 1, bool(bits >> 28 & 1))
+        return _header((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, has_alpha=bool(bits >> 28 & 1))
     if kind == b"VP8X":
-        width = int.from_bytes(data[24:27], "little") + 1
-        height = int.from_bytes(data[27:30], "little") + 1
-        return ImageHeader("WebP", width, height, _webp_orientation(data), bool(data[20] & 0x10))
+        width, height = _uint24(data, 24) + 1, _uint24(data, 27) + 1
+        # The first frame of an animation may leave a part of the canvas free.
+        has_alpha = bool(data[20] & (_ALPHA | _ANIMATION))
+        return _header(width, height, has_alpha=has_alpha, orientation=_orientation(data))
     raise UndecodableImage("The WebP is damaged in its header; send the original file.")
 
 
-def _webp_orientation(data: bytes) -> int:
-    at = 12
+def first_frame(data: bytes) -> Frame | None:
+    """Return the first frame of an animation, or None for a still image.
+
+    OpenCV's decoder of animations keeps three canvases of 4 bytes per pixel, whatever the size of the frames.
+
+    Raises:
+        UndecodableImage: the animation is cut short, or its first frame is damaged.
+    """
+    if data[12:16] != b"VP8X" or not data[20] & _ANIMATION:
+        return None
+    if int.from_bytes(data[4:8], "little") + 8 > len(data):
+        raise UndecodableImage("The WebP is cut short; send the whole original file.")
+    content = next((data[start:end] for kind, start, end in _chunks(data, 12) if kind == b"ANMF"), b"")
+    # Position in pairs of pixels, size minus 1, duration and flags, then the chunks of a still image
+    # (Google, "WebP Container Specification").
+    parts = {kind: content[start - 8 : end + (end - start & 1)] for kind, start, end in _chunks(content, 16)}
+    pixels = parts.get(b"VP8L") or parts.get(b"VP8 ")
+    if not pixels:
+        raise UndecodableImage("The WebP is damaged in its first frame; send the original file.")
+    left, top, width, height = (_uint24(content, at) for at in (0, 3, 6, 9))
+    if pixels.startswith(b"VP8 ") and b"ALPH" in parts:
+        canvas = struct.pack("<4sII", b"VP8X", 10, _ALPHA) + content[6:12]
+        pixels = canvas + parts[b"ALPH"] + pixels
+    image = struct.pack("<4sI4s", b"RIFF", len(pixels) + 4, b"WEBP") + pixels
+    return Frame(image, 2 * left, 2 * top, width + 1, height + 1)
+
+
+def _header(width: int, height: int, *, has_alpha: bool, orientation: int = 1) -> ImageHeader:
+    return ImageHeader("WebP", width, height, orientation, has_alpha, bytes_per_pixel=8 if has_alpha else 6)
+
+
+def _orientation(data: bytes) -> int:
+    for kind, start, end in _chunks(data, 12):
+        if kind == b"EXIF":
+            return exif_orientation(data[start:end].removeprefix(b"Exif\0\0"))
+    return 1
+
+
+def _chunks(data: bytes, at: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, start and end of the content of each chunk from offset `at` on."""
     while at + 8 <= len(data):
         kind, length = struct.unpack_from("<4sI", data, at)
-        if kind == b"EXIF":
-            content = data[at + 8 : at + 8 + length]
-            return exif_orientation(content.removeprefix(b"Exif\0\0"))
+        yield kind, at + 8, at + 8 + length
         at += 8 + length + (length & 1)
-    return 1
+
+
+def _uint24(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 3], "little")

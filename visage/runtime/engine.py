@@ -132,7 +132,7 @@ class Engine:
         """
         options = options or Options()
         # Checked before the cache, whose results may come from a worker with other limits.
-        header = inspect(data, self.settings.max_image_pixels)
+        header = inspect(data, self.settings.max_image_pixels, max_bytes=self.settings.max_decode_bytes)
         if self.cache is None:
             return self._analyze_in_slot(data, header, options, annotated=annotated)
         timings = Timings()
@@ -155,7 +155,7 @@ class Engine:
             BusyError: every slot is held, and the queue is full or the wait was too long.
         """
         options = options or AnonymizeOptions()
-        header = inspect(data, self.settings.max_image_pixels)
+        header = inspect(data, self.settings.max_image_pixels, max_bytes=self.settings.max_decode_bytes)
         with self._slot() as (analyzer, waited):
             timings = Timings()
             photo = decode(data, header)

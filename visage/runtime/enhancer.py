@@ -75,7 +75,7 @@ class Enhancer:
             BusyError: another image is being enhanced, and the queue is full or the wait was too long.
         """
         max_pixels = min(self._settings.max_enhance_pixels, self._settings.max_image_pixels)
-        header = inspect(data, max_pixels, self._net.scale)
+        header = inspect(data, max_pixels, self._net.scale, self._settings.max_decode_bytes)
         with self._image_slot() as waited:
             waits = [waited]
             slot = partial(self._slot, waits)
