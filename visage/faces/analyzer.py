@@ -18,6 +18,7 @@ from visage.images.boxes import Box
 from visage.images.decoding import Photo, decode
 from visage.images.headers import ImageHeader
 from visage.nets.classifier import Classifier, classify_by_all
+from visage.nets.crops import turn_angles
 from visage.nets.detections import Detections
 from visage.nets.detector import FaceDetector
 from visage.packs.enhance_spec import EnhanceSpec
@@ -73,14 +74,19 @@ class Analyzer:
         return faces
 
     def describe(self, photo: Photo, found: Detections, *, enhanced: bool = False) -> tuple[Face, ...]:
-        """Classify the faces `found` in `photo`, in their order; with `enhanced`, enlarge small ones first."""
+        """Classify the faces `found` in `photo`, in their order; with `enhanced`, enlarge small ones first.
+
+        Faces with landmarks are turned upright for that.
+        """
         classifiers = self._classifiers
         small = are_small(found.boxes) if enhanced else np.zeros(len(found.boxes), bool)
         genders, ages = (np.empty((len(small), len(each.labels)), np.float32) for each in classifiers)
-        genders[~small], ages[~small] = classify_by_all(classifiers, photo.pixels, found.boxes[~small])
+        angles = turn_angles(found)
+        genders[~small], ages[~small] = classify_by_all(classifiers, photo.pixels, found.boxes[~small], angles[~small])
         for index in np.flatnonzero(small):
             around, box = self._face_enhancer.enhance_face(photo.pixels, found.boxes[index])
-            genders[index : index + 1], ages[index : index + 1] = classify_by_all(classifiers, around, box[None])
+            one = slice(index, index + 1)
+            genders[one], ages[one] = classify_by_all(classifiers, around, box[None], angles[one])
         faces = tuple(
             self._face(box, float(confidence), gender, age, photo)
             for box, confidence, gender, age in zip(found.boxes, found.confidences, genders, ages, strict=True)

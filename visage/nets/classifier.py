@@ -46,8 +46,8 @@ class Classifier:
         """
         return classify_by_all([self], pixels, boxes)[0]
 
-    def _preprocess(self, pixels: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.uint8]:
-        return to_blob(square_crop(pixels, box, self._spec.crop_scale, self._spec.input), self._spec)
+    def _preprocess(self, pixels: NDArray[np.uint8], box: NDArray[np.float32], angle: float) -> NDArray[np.uint8]:
+        return to_blob(square_crop(pixels, box, self._spec.crop_scale, self._spec.input, angle), self._spec)
 
     def _infer(self, blob: NDArray[np.uint8]) -> NDArray[np.float32]:
         set_input(self._net, blob, self._spec)
@@ -62,9 +62,14 @@ class Classifier:
 
 
 def classify_by_all(
-    classifiers: Sequence[Classifier], pixels: NDArray[np.uint8], boxes: NDArray[np.float32]
+    classifiers: Sequence[Classifier],
+    pixels: NDArray[np.uint8],
+    boxes: NDArray[np.float32],
+    angles: NDArray[np.float32] | None = None,
 ) -> list[NDArray[np.float32]]:
     """Return what `Classifier.classify` returns, for each of `classifiers`.
+
+    `angles` (n,) float32 in radians are those by which the faces are turned clockwise; without them all are upright.
 
     Nets with the same preprocessing share their blobs. A net classifies one face at a time: a batch saves no time, and
     OpenCV would allocate memory and rearrange weights whenever the number of faces changes.
@@ -75,12 +80,16 @@ def classify_by_all(
     probabilities: list[NDArray[np.float32]] = [
         np.empty((len(boxes), len(each.labels)), np.float32) for each in classifiers
     ]
+    if angles is None:
+        angles = np.zeros(len(boxes), np.float32)
     for start in range(0, len(boxes), CROPS_PER_BATCH):
+        batch = slice(start, start + CROPS_PER_BATCH)
         blobs: dict[object, list[NDArray[np.uint8]]] = {}
         for classifier, rows in zip(classifiers, probabilities, strict=True):
             key = classifier.preprocessing
             if key not in blobs:
-                blobs[key] = [classifier._preprocess(pixels, box) for box in boxes[start : start + CROPS_PER_BATCH]]
+                places = zip(boxes[batch], angles[batch], strict=True)
+                blobs[key] = [classifier._preprocess(pixels, box, float(angle)) for box, angle in places]
             for index, blob in enumerate(blobs[key], start):
                 rows[index] = classifier._infer(blob)
     return probabilities
