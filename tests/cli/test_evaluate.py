@@ -67,9 +67,30 @@ def test_average_precision_counts_the_faces_of_a_list_and_ignores_the_others(lab
     assert "| recall at 10 false positives, hard | 66.7% |" in result.stdout
 
 
+def test_detection_is_broken_down_by_a_column_for_every_pack(labelled_folder: Path, tiny_pack: Path) -> None:
+    table = labelled_folder / "labels.csv"
+    table.write_text(table.read_text() + "picture.png,0,300,40,340,,,dim\n")
+
+    result = evaluate(labelled_folder, "--pack", tiny_pack, "--by", "light", "--detail", "fast")
+
+    assert result.exit_code == 0, result.output
+    heads = ("tiny 1: found", "tiny 1: average precision", "tiny 1: recall at 10 false positives")
+    assert f"| light | faces | {' | '.join(heads)} |" in result.stdout
+    assert "| bright | 1 | 100.0% | 1.000 | 100.0% |" in result.stdout
+    assert "| dim | 2 | 50.0% | 0.500 | 50.0% |" in result.stdout
+
+
+def test_detection_can_be_broken_down_by_gender(labelled_folder: Path) -> None:
+    result = evaluate(labelled_folder, "--by", "gender", "--detail", "fast")
+
+    assert "| Female | 2 | 100.0% | 1.000 | 100.0% |" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--yunet", __file__], "cannot be used as YuNet"),
+        (["--yunet", "/nowhere.onnx"], "does not exist"),
         (["--average-precision", "easy"], "has no column 'easy'"),
         (["--by", "shoe_size"], "has no column 'shoe_size'; the columns are: gender, age, light"),
         (["--pack", "nowhere"], "There is no model pack"),

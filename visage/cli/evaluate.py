@@ -9,7 +9,8 @@ from visage.cli import options
 from visage.cli.console import CannotRun, progress_bar, setup_errors_reported
 from visage.evaluation.evaluation import evaluate
 from visage.evaluation.labels import LABELS, LabelledPhoto, read_labels
-from visage.evaluation.scores import breakdown, detection_table, table
+from visage.evaluation.scores import breakdown, detection_breakdown, detection_table, table
+from visage.evaluation.yunet import YuNet
 from visage.faces.search import Detail
 from visage.packs.pack import find_pack
 from visage.settings import Settings
@@ -23,9 +24,7 @@ from visage.settings import Settings
     multiple=True,
     help="Name or path of a pack; give several to compare them. [default: VISAGE_PACK]",
 )
-@click.option(
-    "--by", "columns", multiple=True, help="Break the first pack's figures down by this column of labels.csv."
-)
+@click.option("--by", "columns", multiple=True, help="Break figures down by this column of labels.csv.")
 @click.option(
     "--average-precision",
     "lists",
@@ -39,6 +38,19 @@ from visage.settings import Settings
     show_default=True,
     help="False positives at which recall is printed beside average precision.",
 )
+@click.option(
+    "--yunet",
+    "yunet_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Score this ONNX file of YuNet beside the packs.",
+)
+@click.option(
+    "--yunet-side",
+    type=click.IntRange(32, 4096),
+    default=640,
+    show_default=True,
+    help="Longer side of the photos that YuNet sees, in pixels.",
+)
 @options.detail(Detail.AUTO)
 @click.option("--least-height", type=click.FloatRange(0), default=0, help="Ignore faces that are lower, in pixels.")
 def evaluate_packs(
@@ -47,6 +59,8 @@ def evaluate_packs(
     columns: tuple[str, ...],
     lists: tuple[str, ...],
     false_positives: int,
+    yunet_file: Path | None,
+    yunet_side: int,
     detail: str,
     least_height: float,
 ) -> None:
@@ -63,9 +77,14 @@ def evaluate_packs(
         unknown = [name for name in (*columns, *lists) if name not in known]
         if unknown:
             raise CannotRun(f"{folder / LABELS} has no column {unknown[0]!r}; the columns are: {', '.join(known)}.")
-        evaluations = evaluate(packs, labels.photos, Detail(detail), least_height, _with_progress_bar)
+        yunet = YuNet(yunet_file, yunet_side) if yunet_file else None
+        evaluations = evaluate(
+            packs, labels.photos, Detail(detail), least_height, progress=_with_progress_bar, yunet=yunet
+        )
     ranking = [detection_table(evaluations, lists, false_positives)] if lists else []
-    parts = [table(evaluations), *ranking, *(breakdown(evaluations[0], name) for name in columns)]
+    parts = [table(evaluations), *ranking]
+    for name in columns:
+        parts += [breakdown(evaluations[0], name), detection_breakdown(evaluations, name, false_positives)]
     click.echo("\n\n".join(parts))
 
 

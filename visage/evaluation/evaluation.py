@@ -1,4 +1,4 @@
-"""Evaluate packs on labelled photos: faces found, gender, age, and time."""
+"""Evaluate packs and YuNet on labelled photos: faces found, gender, age, and time."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from visage.errors import LabelsError, RequestError
 from visage.evaluation.labels import LabelledFace, LabelledPhoto
+from visage.evaluation.yunet import MIN_CONFIDENCE, YuNet
 from visage.faces.analyzer import Analyzer, Options, decode_for
 from visage.faces.face import Face
 from visage.faces.search import Detail, find_faces
@@ -73,9 +74,9 @@ class PhotoResult:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a pack predicted for all photos."""
+    """What a pack, or YuNet, predicted for all photos. `name` is that of the pack with its version."""
 
-    pack: Pack
+    name: str
     results: tuple[PhotoResult, ...]
 
     @property
@@ -96,11 +97,13 @@ def evaluate(
     photos: Sequence[LabelledPhoto],
     detail: Detail,
     least_height: float = 0,
+    *,
     progress: Callable[[Sequence[LabelledPhoto]], Iterable[LabelledPhoto]] = iter,
+    yunet: YuNet | None = None,
 ) -> list[Evaluation]:
-    """Evaluate every pack on all `photos`, in this process with one OpenCV thread.
+    """Evaluate every pack on all `photos`, and then `yunet`, in this process with one OpenCV thread.
 
-    The packs take turns on each photo, so that a change in the machine's speed affects all of them. Faces lower than
+    They take turns on each photo, so that a change in the machine's speed affects all of them. Faces lower than
     `least_height` pixels are treated as difficult. `progress` wraps the photos, for a progress bar.
 
     Raises:
@@ -114,12 +117,21 @@ def evaluate(
     for analyzer in analyzers:
         analyzer.check()
     results: list[list[PhotoResult]] = [[] for _ in packs]
+    of_yunet: list[PhotoResult] = []
     for labelled in progress(photos):
         faces = [replace(face, difficult=face.difficult or face.height < least_height) for face in labelled.faces]
         photo = _decode(labelled.path, detail)
         for pack, analyzer, pack_results in zip(packs, analyzers, results, strict=True):
             pack_results.append(_evaluate_photo(analyzer, pack, photo, faces, detail))
-    return [Evaluation(pack, tuple(pack_results)) for pack, pack_results in zip(packs, results, strict=True)]
+        if yunet:
+            of_yunet.append(_evaluate_yunet(yunet, photo, faces))
+    return [
+        *(
+            Evaluation(f"{pack.name} {pack.version}", tuple(pack_results))
+            for pack, pack_results in zip(packs, results, strict=True)
+        ),
+        *([Evaluation(yunet.name, tuple(of_yunet))] if yunet else []),
+    ]
 
 
 def match(
@@ -185,9 +197,32 @@ def _evaluate_photo(
     )
 
 
+def _evaluate_yunet(yunet: YuNet, photo: Photo, faces: Sequence[LabelledFace]) -> PhotoResult:
+    """Gender and age stay unknown, and there are no results on ground-truth boxes."""
+    started = time.perf_counter()
+    found = yunet.detect(photo.pixels)
+    seconds = time.perf_counter() - started
+    found = Detections(found.boxes / np.float32(photo.scale), found.confidences)
+    pairs, false_positives = match(
+        found.select(found.confidences >= MIN_CONFIDENCE).boxes,
+        _stack([face.box for face in faces]),
+        np.array([face.difficult for face in faces], bool),
+    )
+    on_detections = tuple(
+        FaceResult(replace(face, gender=None, age=None), _is_small(face, photo), found=index in pairs)
+        for index, face in enumerate(faces)
+        if not face.difficult
+    )
+    return PhotoResult((), on_detections, false_positives, seconds, (), tuple(faces), found)
+
+
+def _is_small(face: LabelledFace, photo: Photo) -> bool:
+    return face.height < SMALL_FACE * max(photo.width, photo.height)
+
+
 def compare(face: LabelledFace, photo: Photo, predicted: Face | None, pack: Pack) -> FaceResult:
     """Compare what `pack` predicted with a ground-truth face of `photo`. `predicted` is None for a missed face."""
-    small = face.height < SMALL_FACE * max(photo.width, photo.height)
+    small = _is_small(face, photo)
     if predicted is None:
         return FaceResult(face, small, found=False)
     gender_correct = None if face.gender is None else face.gender.casefold() == predicted.gender.casefold()

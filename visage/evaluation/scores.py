@@ -1,14 +1,15 @@
 """The figures of an evaluation, and the Markdown tables that show them."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean, median
 
 import numpy as np
 
 from visage.evaluation.average_precision import ScoredPhoto, precision_recall
-from visage.evaluation.evaluation import Evaluation, FaceResult
+from visage.evaluation.evaluation import Evaluation, FaceResult, PhotoResult
 from visage.evaluation.labels import LabelledFace, age_text
 
 
@@ -62,14 +63,13 @@ def table(evaluations: Sequence[Evaluation]) -> str:
             (f"age within one group, {boxes}", [_percent(each.within_one_group) for each in scores]),
             (f"mean age error in years, {boxes}", [_number(each.age_error) for each in scores]),
         ]
+    seconds = [[result.detection_seconds for result in each.results] for each in evaluations]
     rows += [
-        (
-            "detection, ms per photo",
-            [_number(_milliseconds([result.detection_seconds for result in each.results])) for each in evaluations],
-        ),
+        ("detection, ms per photo", [_number(_milliseconds(each)) for each in seconds]),
+        ("detection, mean of ms per photo", [_number(1000 * fmean(each) if each else None) for each in seconds]),
         ("gender and age, ms per face", [_number(_milliseconds_per_face(each), 2) for each in evaluations]),
     ]
-    names = [f"{each.pack.name} {each.pack.version}" for each in evaluations]
+    names = [each.name for each in evaluations]
     shown = [(name, cells) for name, cells in rows if any(cell not in ("", "0 of 0") for cell in cells)]
     return _markdown(["", *names], [[name, *cells] for name, cells in shown])
 
@@ -82,28 +82,59 @@ def detection_table(evaluations: Sequence[Evaluation], columns: Sequence[str], f
     """
     rows = []
     for column in (None, *columns):
-        curves = [precision_recall(_scored_photos(each, column)) for each in evaluations]
+        counted = partial(_is_in_list, column)
+        curves = [precision_recall(_scored_photos(each, counted)) for each in evaluations]
         name = column or "all faces"
         rows.append([f"average precision, {name}", *(f"{curve.average_precision:.3f}" for curve in curves)])
         recalls = [_percent(curve.recall(false_positives)) for curve in curves]
         rows.append([f"recall at {false_positives} false positives, {name}", *recalls])
-    return _markdown(["", *(f"{each.pack.name} {each.pack.version}" for each in evaluations)], rows)
+    return _markdown(["", *(each.name for each in evaluations)], rows)
 
 
-def _scored_photos(evaluation: Evaluation, column: str | None) -> list[ScoredPhoto]:
+def detection_breakdown(evaluations: Sequence[Evaluation], column: str, false_positives: int) -> str:
+    """Faces found, average precision and recall at `false_positives` for each value of `column`, for every pack.
+
+    Average precision and recall count the faces with that value, and ignore the others.
+    """
+    faces = [face for result in evaluations[0].results for face in result.faces if not face.difficult]
+    rows = []
+    for value in sorted({_value(face, column) for face in faces}, key=_by_first_number):
+        count = sum(_value(face, column) == value for face in faces)
+        row = [value, str(count)]
+        for each in evaluations:
+            counted = partial(_has_value, column, value)
+            curve = precision_recall(_scored_photos(each, counted))
+            found = sum(face.found for result in each.results for face in _results_with(result, counted))
+            row += [_percent(found / count), f"{curve.average_precision:.3f}", _percent(curve.recall(false_positives))]
+        rows.append(row)
+    kinds = ("found", "average precision", f"recall at {false_positives} false positives")
+    return _markdown([column, "faces", *(f"{each.name}: {kind}" for each in evaluations for kind in kinds)], rows)
+
+
+def _scored_photos(evaluation: Evaluation, counted: Callable[[LabelledFace], bool]) -> list[ScoredPhoto]:
     return [
         ScoredPhoto(
             result.detections.boxes,
             result.detections.confidences,
             np.array([face.box for face in result.faces], np.float32).reshape(-1, 4),
-            np.array([_is_counted(face, column) for face in result.faces], bool),
+            np.array([not face.difficult and counted(face) for face in result.faces], bool),
         )
         for result in evaluation.results
     ]
 
 
-def _is_counted(face: LabelledFace, column: str | None) -> bool:
-    return not face.difficult and (column is None or face.groups.get(column, "").lower() in ("1", "yes"))
+def _is_in_list(column: str | None, face: LabelledFace) -> bool:
+    return column is None or face.groups.get(column, "").lower() in ("1", "yes")
+
+
+def _has_value(column: str, value: str, face: LabelledFace) -> bool:
+    return _value(face, column) == value
+
+
+def _results_with(result: PhotoResult, counted: Callable[[LabelledFace], bool]) -> list[FaceResult]:
+    """The results on detected boxes of the faces that count, by the labels as they are in labels.csv."""
+    scored = [face for face in result.faces if not face.difficult]
+    return [each for face, each in zip(scored, result.on_detections, strict=True) if counted(face)]
 
 
 def breakdown(evaluation: Evaluation, column: str) -> str:

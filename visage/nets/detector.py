@@ -66,7 +66,7 @@ class FaceDetector:
             PackError: the net has another output than its manifest says.
         """
         height, width = pixels.shape[:2]
-        halved, factor = _halve(pixels, size)
+        halved, factor = halve(pixels, size)
         blob = self._preprocess(halved, size)
         # The area that the blob covers, padding included, in pixels of the image.
         covered_height, covered_width = (factor * side for side in halved.shape[:2])
@@ -87,7 +87,7 @@ class FaceDetector:
         self._net = self._read()
 
     def _preprocess(self, pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-        # `_halve` leaves a factor below 2, at which bilinear sampling skips no pixel. The longer side of a strip may
+        # `halve` leaves a factor below 2, at which bilinear sampling skips no pixel. The longer side of a strip may
         # shrink more.
         resized = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
         min_side = min(self._spec.input) // _MAX_ASPECT
@@ -156,7 +156,7 @@ def correct_prior_steps(prototxt: bytes) -> bytes:
     return re.sub(rb"\bstep:\s*([0-9.]+)", keep_true_stride, prototxt)
 
 
-def _halve(pixels: NDArray[np.uint8], size: tuple[int, int]) -> tuple[NDArray[np.uint8], int]:
+def halve(pixels: NDArray[np.uint8], size: tuple[int, int]) -> tuple[NDArray[np.uint8], int]:
     """Halve the image as often as it stays at least as large as `size`; return it and the factor, a power of two.
 
     OpenCV is fast at averaging 2 x 2 pixels, so this takes a third of the time of area averaging in one step. An odd
