@@ -2,10 +2,13 @@
 
 import json
 import logging
+import subprocess
 import sys
+from typing import Any
 
 import pytest
 
+from tests.support.paths import ROOT
 from visage.log_format import JsonFormatter
 from visage.logs import request_id
 
@@ -62,3 +65,31 @@ def test_an_exception_is_logged_with_its_traceback() -> None:
 
     assert "ValueError" in traceback
     assert "test_log_format" in traceback
+
+
+def in_a_process(code: str) -> list[dict[str, Any]]:
+    """Run `code` in a process with our log, and return its events; every line of its standard error must be one."""
+    start = (
+        "import sys, threading, warnings; from visage.log_format import configure_logging; configure_logging('info')"
+    )
+    command = [sys.executable, "-c", f"{start}\n{code}"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return [json.loads(line) for line in ended.stderr.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("code", "event", "contained"),
+    [
+        ("warnings.warn('an old name')", "an old name", None),
+        ("import logging; logging.getLogger('library').error('broken')", "broken", None),
+        ("1 / 0", "uncaught_exception", "ZeroDivisionError"),
+        ("threading.Thread(target=lambda: 1 / 0).start()", "uncaught_exception", "ZeroDivisionError"),
+        ("class A:\n    def __del__(self): 1 / 0\nA()", "uncaught_exception", "ZeroDivisionError"),
+    ],
+    ids=["a warning", "a library's logger", "an exception", "an exception in a thread", "an exception in a finalizer"],
+)
+def test_what_python_and_libraries_print_is_an_event(code: str, event: str, contained: str | None) -> None:
+    (found,) = in_a_process(code)
+
+    assert event in found["event"]
+    assert (contained or "") in found.get("traceback", "")

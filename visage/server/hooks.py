@@ -9,6 +9,7 @@ from typing import Any
 from visage.logs import logger
 from visage.runtime.allocator import release_memory
 from visage.server import metrics_files
+from visage.server.library_output import LibraryOutput
 from visage.settings import Settings
 
 
@@ -45,16 +46,18 @@ def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Assign the worker's role."""
+    """Assign the worker's role, and make the pipe for what its libraries print."""
+    worker.library_output = LibraryOutput()
     if _settings().batch_jobs:
         worker.assign_role(server)
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Prepare the worker: its counts, and the signals that arrive before it installs its handlers.
+    """Prepare the worker: its log, its counts, and the signals that arrive before it installs its handlers.
 
     It has a copy of the master's queue of signals.
     """
+    worker.library_output.divert()
     worker.early_signals = server.SIG_QUEUE
     if not metrics_files.reserve_own():
         # prometheus_client reads PROMETHEUS_MULTIPROC_DIR when it is imported.
@@ -94,10 +97,11 @@ def pre_request(worker: Any, req: Any) -> None:
 
 
 def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001
-    """Keep the counters of a worker that has ended, and remove its gauges."""
+    """Log the last words of a worker that has ended, keep its counters, and remove its gauges."""
     # prometheus_client reads PROMETHEUS_MULTIPROC_DIR when it is imported.
     from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
 
+    worker.library_output.close()
     metrics_files.shrink(worker.pid)
     mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
