@@ -14,16 +14,16 @@ from visage.images.headers import ImageHeader, read_header
     ("name", "header"),
     [
         ("jpeg", ImageHeader("JPEG", 34, 21)),
-        ("progressive jpeg", ImageHeader("JPEG", 34, 21)),
+        ("progressive jpeg", ImageHeader("JPEG", 34, 21, bytes_per_pixel=9)),
         ("jpeg with exif", ImageHeader("JPEG", 34, 21, orientation=6)),
         ("png", ImageHeader("PNG", 34, 21)),
-        ("png with alpha and exif", ImageHeader("PNG", 34, 21, orientation=6, has_alpha=True)),
+        ("png with alpha and exif", ImageHeader("PNG", 34, 21, orientation=6, has_alpha=True, bytes_per_pixel=8)),
         ("palette png", ImageHeader("PNG", 34, 21)),
         ("animated png", ImageHeader("PNG", 34, 21)),
         ("webp", ImageHeader("WebP", 34, 21)),
-        ("webp without loss", ImageHeader("WebP", 34, 21, has_alpha=True)),
-        ("webp with alpha and exif", ImageHeader("WebP", 34, 21, orientation=6, has_alpha=True)),
-        ("animated webp", ImageHeader("WebP", 34, 21, has_alpha=True)),
+        ("webp without loss", ImageHeader("WebP", 34, 21, has_alpha=True, bytes_per_pixel=8)),
+        ("webp with alpha and exif", ImageHeader("WebP", 34, 21, orientation=6, has_alpha=True, bytes_per_pixel=8)),
+        ("animated webp", ImageHeader("WebP", 34, 21, has_alpha=True, bytes_per_pixel=8)),
         ("bmp", ImageHeader("BMP", 34, 21)),
     ],
 )
@@ -105,6 +105,13 @@ def test_the_orientation_may_follow_other_entries() -> None:
     tiff = b"II*\0\x08\0\0\0" + struct.pack("<H", 2) + other + exif(3)[10:]
 
     assert read_header(with_exif(BARE_JPEG, tiff)).orientation == 3
+
+
+@pytest.mark.parametrize("later", [exif(3), b""])
+def test_the_first_exif_chunk_of_a_png_decides(later: bytes) -> None:
+    chunks = png_chunk(b"eXIf", exif(6)), png_chunk(b"eXIf", later)
+
+    assert read_header(png(1, 1, 8, 2, b"\0\1\2\3", *chunks)).orientation == 6
 
 
 def test_another_segment_with_the_same_marker_is_no_exif() -> None:

@@ -5,9 +5,12 @@ import struct
 import pytest
 
 from tests.images.headers import BARE_JPEG
-from tests.support.pictures import jpeg_frame, jpeg_segment, many_scans_jpeg
-from visage.errors import UndecodableImage
-from visage.images.headers import ImageHeader, read_header
+from tests.images.photos import PHOTO, assert_alike, read
+from tests.support.pictures import encode, exif, jpeg_frame, jpeg_segment, many_scans_jpeg, with_exif
+from visage.errors import UndecodableImage, UnsupportedType
+from visage.images.headers import ImageHeader, is_image, read_header
+
+PHOTO_JPEG = encode(PHOTO, "JPEG")
 
 
 def test_fill_bytes_may_precede_a_marker() -> None:
@@ -16,9 +19,58 @@ def test_fill_bytes_may_precede_a_marker() -> None:
     assert read_header(filled) == ImageHeader("JPEG", 34, 21)
 
 
-@pytest.mark.parametrize("marker", [0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA])
+@pytest.mark.parametrize("marker", [0xC0, 0xC1, 0xC2])
 def test_every_kind_of_frame_gives_the_size(marker: int) -> None:
     assert read_header(b"\xff\xd8" + jpeg_frame(21, 34, marker) + b"\xff\xd9") == ImageHeader("JPEG", 34, 21)
+
+
+@pytest.mark.parametrize(
+    ("marker", "precision", "kind"),
+    [
+        (0xC3, 8, "lossless or hierarchical coding"),
+        (0xC5, 8, "lossless or hierarchical coding"),
+        (0xC9, 8, "arithmetic coding"),
+        (0xCA, 8, "arithmetic coding"),
+        (0xC1, 12, "12 bits per channel"),
+        (0xC2, 12, "12 bits per channel"),
+    ],
+)
+def test_rare_kinds_are_rejected_by_name(marker: int, precision: int, kind: str) -> None:
+    frame = jpeg_segment(marker, bytes([precision]) + jpeg_frame(21, 34)[5:])
+    data = b"\xff\xd8" + frame + b"\xff\xd9"
+
+    with pytest.raises(UnsupportedType, match=f"^A JPEG with {kind} is not accepted; save it as an ordinary JPEG.$"):
+        read_header(data)
+    assert is_image(data)
+
+
+def test_the_first_exif_segment_decides() -> None:
+    second = jpeg_segment(0xE1, b"Exif\0\0" + exif(3))
+    empty = jpeg_segment(0xE1, b"Exif\0\0")
+
+    for later in (second, empty, jpeg_segment(0xE1, b"Exif\0\0" + bytes(1000))):
+        upright = with_exif(b"\xff\xd8" + later + BARE_JPEG[2:], exif(6))
+        assert read_header(upright).orientation == 6
+    assert read_header(b"\xff\xd8" + empty + second + BARE_JPEG[2:]).orientation == 1
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [
+        pytest.param(b"ab", id="two bytes"),
+        pytest.param(b"\0\xe1\0\4ab", id="a segment that lost its first byte"),
+        pytest.param(b"\xff\0\xff\0", id="stuffed bytes"),
+        pytest.param(b"\xff\1", id="TEM"),
+        pytest.param(b"\xff\xd0", id="a restart"),
+        pytest.param(b"\xff\xe2\0\0", id="a segment of length 0"),
+        pytest.param(bytes(10**5), id="many zeros"),
+    ],
+)
+def test_bytes_between_segments_are_skipped(stray: bytes) -> None:
+    data = b"\xff\xd8" + jpeg_segment(0xFE, b"hi") + stray + PHOTO_JPEG[2:]
+
+    assert read_header(data) == ImageHeader("JPEG", 83, 61)
+    assert_alike(read(data).pixels, read(PHOTO_JPEG).pixels, 0)
 
 
 @pytest.mark.parametrize("marker", [0xC4, 0xC8, 0xCC])

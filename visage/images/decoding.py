@@ -1,6 +1,7 @@
 """Decode images: check limits, decode, convert to sRGB, apply the orientation, blend transparency with white."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
@@ -8,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visage.errors import EmptyImage, ImageTooLarge, UndecodableImage
+from visage.images.bmp import decode_masks
 from visage.images.colour import Conversion, decode_cmyk, find_conversion, find_profile
 from visage.images.headers import ImageHeader, read_header
+from visage.images.jpeg_rows import decode_all_rows
 from visage.images.png import essential_png
 from visage.images.webp import Frame, first_frame
 
@@ -136,17 +139,22 @@ def _imdecode(data: bytes, header: ImageHeader, reduction: int) -> Pixels | None
 
 
 def _decode_still(data: bytes, header: ImageHeader, reduction: int, conversion: Conversion | None) -> Pixels | None:
-    buffer = np.frombuffer(essential_png(data) if header.format == "PNG" else data, np.uint8)
+    if header.format == "BMP" and (channels := decode_masks(data)) is not None:
+        return _blend_with_white(channels, None)
+    content = essential_png(data) if header.format == "PNG" else data
     if header.has_alpha:
-        stored = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
+        stored = _read(cv2.IMREAD_UNCHANGED, content)
         return None if stored is None else _blend_with_white(stored, conversion)
     # OpenCV 4.12 applies the orientation of JPEG and PNG but not of WebP, so `_upright` does it for all.
-    pixels: Pixels | None = cv2.imdecode(  # type: ignore[assignment]
-        buffer, _REDUCED_FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
-    )
+    read = partial(_read, _REDUCED_FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION)
+    pixels = decode_all_rows(data, read) if header.format == "JPEG" else read(content)
     if pixels is not None and conversion is not None:
         conversion.apply(pixels)
     return pixels
+
+
+def _read(flags: int, data: bytes) -> Pixels | None:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), flags)  # type: ignore[return-value]
 
 
 def _decode_frame(frame: Frame, canvas: ImageHeader, conversion: Conversion | None) -> Pixels | None:

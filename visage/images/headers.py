@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from visage.errors import UndecodableImage, UnsupportedType
 from visage.images.bmp import read_bmp_header
-from visage.images.image_header import ACCEPTED, ImageHeader
+from visage.images.image_header import ACCEPTED, ImageHeader, UnsupportedKind
 from visage.images.jpeg import read_jpeg_header
 from visage.images.png import read_png_header
 from visage.images.webp import read_webp_header
@@ -57,7 +57,7 @@ def is_image(data: bytes) -> bool:
     """Whether a file is an image by its first bytes, of an accepted type or not."""
     try:
         read_header(data)
-    except UndecodableImage:
+    except (UndecodableImage, UnsupportedKind):
         return True
     except UnsupportedType:
         return any(magic.match(data) for name, magic in _REJECTED if name not in _NOT_IMAGES)

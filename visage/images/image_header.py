@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass
 
+from visage.errors import UnsupportedType
+
 ACCEPTED = "JPEG, PNG, WebP or BMP"
+
+
+class UnsupportedKind(UnsupportedType):
+    """The image has an accepted format, but is of a rare kind that is not decoded."""
 
 
 @dataclass(frozen=True)

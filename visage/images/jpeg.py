@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from visage.errors import UndecodableImage
 from visage.images.exif import exif_orientation
-from visage.images.image_header import ImageHeader
+from visage.images.image_header import ImageHeader, UnsupportedKind
 
 # libjpeg processes the whole image for each scan, and a scan may have only 74 bytes: 10 MB of scans would take it 15
 # minutes. Encoders write about ten scans.
@@ -15,70 +15,110 @@ _MAX_SCANS = 100
 # Segments before the first scan. Cameras write about twenty; an ICC profile or XMP of 10 MB takes 160.
 _MAX_SEGMENTS = 5000
 
-_FILL = re.compile(rb"\xff+")
+# A marker, wherever libjpeg looks for the next one: it skips bytes between segments, fill bytes, and FF 00.
+_NEXT_MARKER = re.compile(rb"\xff([^\0\xff])")
 
 # A marker with a length, or the end of the image. 00 (a stuffed FF), TEM (01) and restarts (D0 to D7) have no length
 # (ITU T.81, table B.1).
-_MARKER = re.compile(rb"\xff+([\x02-\xcf\xd8-\xfe])")
+_MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
+
+# SOF0 to SOF15, without DHT (C4), JPG (C8) and DAC (CC), which share the range (ITU T.81, table B.1). Only the first
+# three are in use: baseline, extended and progressive.
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE = 0xC2
 
 
 def read_jpeg_header(data: bytes) -> ImageHeader:
-    orientation, frame, buffered = 1, None, False
+    orientation, frame, buffered = None, None, False
     for marker, start, end in jpeg_segments(data):
-        if marker == 0xE1 and data[start : start + 6] == b"Exif\0\0":
+        # Viewers use the first Exif segment. Others continue a long one, or are left over from editing.
+        if marker == 0xE1 and data[start : start + 6] == b"Exif\0\0" and orientation is None:
             orientation = exif_orientation(data[start + 6 : end])
-        # SOF0 to SOF15, without DHT (C4), JPG (C8) and DAC (CC), which share the range (ITU T.81, table B.1).
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+        elif marker in _FRAMES:
+            if frame:
+                raise UndecodableImage("The JPEG has two frames; send the original file.")
+            _reject_unusual(marker, data[start])
             frame = (marker, *struct.unpack_from(">HHB", data, start + 1))
         # Most images are baseline with all components in the first scan; libjpeg then reads no other scan.
-        elif marker == 0xDA and frame and (frame[0] > 0xC1 or data[start] < frame[3]):
+        elif marker == 0xDA and frame and (frame[0] == _PROGRESSIVE or data[start] < frame[3]):
             buffered = True
             _limit_scans(data)
     if not frame:
         raise UndecodableImage("The JPEG contains no image; send the whole file.")
     _, height, width, components = frame
-    # The result has 3 bytes, of OpenCV twice; the inks of CMYK have 4, once. Until libjpeg has all scans, it also keeps
-    # 16 bits for each value.
-    bytes_per_pixel = 2 * components + max(3, components) if buffered else 0
-    return ImageHeader("JPEG", width, height, orientation, bytes_per_pixel=max(3 + max(3, components), bytes_per_pixel))
+    # The result has 3 bytes, of OpenCV twice; the inks of CMYK have 4, once.
+    bytes_per_pixel = 3 + max(3, components)
+    if buffered:
+        # Until libjpeg has all scans, it keeps 16 bits for each value.
+        bytes_per_pixel = max(bytes_per_pixel, 2 * components + max(3, components))
+    return ImageHeader("JPEG", width, height, orientation or 1, bytes_per_pixel=bytes_per_pixel)
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Yield marker, start and end of the payload of each segment up to the head of the first scan."""
     at = 2
     for _ in range(_MAX_SEGMENTS):
-        # Fill bytes may precede a marker (ITU T.81, B.1.1.2).
-        fill = _FILL.match(data, at)
-        if fill is None:
-            break
-        at = fill.end()
-        marker = data[at]
+        found = _NEXT_MARKER.search(data, at)
+        if not found:
+            raise IndexError
+        marker, at = found[1][0], found.end()
         if marker == 0xD9:
             return
-        # These have no length. A decoder would read what we skip, and might find another size there.
-        if marker < 0x02 or 0xD0 <= marker <= 0xD8:
-            break
-        (length,) = struct.unpack_from(">H", data, at + 1)
-        if length < 2:
-            break
-        yield marker, at + 3, at + 1 + length
+        if marker == 0xD8:
+            raise UndecodableImage("The JPEG is damaged in its header; send the original file.")
+        # TEM and restarts have no length, so libjpeg reads on behind them.
+        if marker == 0x01 or 0xD0 <= marker <= 0xD7:
+            continue
+        (length,) = struct.unpack_from(">H", data, at)
+        end = at + max(2, length)
+        yield marker, at + 2, end
         if marker == 0xDA:
             return
-        at += 1 + length
+        at = end
+    raise UndecodableImage("The JPEG has too many segments before its image; save it again and send that.")
+
+
+def end_of_jpeg(data: bytes) -> int:
+    """Return the offset of the marker that ends the image, or the length of the data if there is none."""
+    return next((at for marker, at in _markers(data) if marker == b"\xd9"), len(data))
+
+
+def ends_in_first_progressive_scan(data: bytes) -> bool:
+    """Whether a JPEG whose header is valid is progressive and has one scan only: all rows, but in little detail."""
+    is_progressive, at = False, 0
+    for marker, start, _ in jpeg_segments(data):
+        is_progressive, at = is_progressive or marker == _PROGRESSIVE, start
+    return is_progressive and data.find(b"\xff\xda", at, end_of_jpeg(data)) < 0
+
+
+def _reject_unusual(frame: int, precision: int) -> None:
+    if frame in (0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF):
+        kind = "arithmetic coding"
+    elif frame > _PROGRESSIVE:
+        kind = "lossless or hierarchical coding"
+    elif precision != 8:
+        kind = f"{precision} bits per channel"
     else:
-        raise UndecodableImage("The JPEG has too many segments before its image; save it again and send that.")
-    if at >= len(data):
-        raise IndexError
-    raise UndecodableImage("The JPEG is damaged in its header; send the original file.")
+        return
+    raise UnsupportedKind(f"A JPEG with {kind} is not accepted; save it as an ordinary JPEG.")
 
 
 def _limit_scans(data: bytes) -> None:
+    # Some may be in thumbnails or after the image, so follow the markers as libjpeg does.
     if data.count(b"\xff\xda") <= _MAX_SCANS:
         return
-    # Some may be in thumbnails or after the image, so follow the markers as libjpeg does.
-    scans, at = 0, 2
-    while (found := _MARKER.search(data, at)) and found[1] != b"\xd9":
-        scans += found[1] == b"\xda"
+    scans = 0
+    for marker, _ in _markers(data):
+        scans += marker == b"\xda"
         if scans > _MAX_SCANS:
             raise UndecodableImage(f"The JPEG has more than {_MAX_SCANS} scans; save it again and send that.")
+        if marker == b"\xd9":
+            return
+
+
+def _markers(data: bytes) -> Iterator[tuple[bytes, int]]:
+    """Yield each marker that has a length or ends the image, and its offset."""
+    at = 2
+    while found := _MARKER.search(data, at):
+        yield found[1], found.start()
         at = found.end() + int.from_bytes(data[found.end() : found.end() + 2])

@@ -14,17 +14,17 @@ def read_png_header(data: bytes) -> ImageHeader:
     width, height = struct.unpack_from(">II", data, 16)
     depth, colour_type = data[24], data[25]
     has_alpha = colour_type in (4, 6)  # grey with alpha, RGB with alpha (PNG, 11.2.2)
-    orientation = 1
+    orientation = None
     for kind, start, end in png_chunks(data):
         if kind == b"IDAT":
             break
         if kind == b"tRNS":
             has_alpha = True
-        if kind == b"eXIf":
+        if kind == b"eXIf" and orientation is None:
             orientation = exif_orientation(data[start + 8 : end - 4])
     # Transparency is decoded to 4 channels of the image's depth, twice. Without it OpenCV keeps 8 bits of each channel.
     bytes_per_pixel = (16 if depth == 16 else 8) if has_alpha else 6
-    return ImageHeader("PNG", width, height, orientation, has_alpha, bytes_per_pixel)
+    return ImageHeader("PNG", width, height, orientation or 1, has_alpha, bytes_per_pixel)
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
