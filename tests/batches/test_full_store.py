@@ -62,7 +62,7 @@ def test_a_full_disk_rejects_a_new_batch_and_keeps_nothing_of_it(tmp_path: Path,
         "import sys; from pathlib import Path; from visage.faces.analyzer import Options;"
         "from visage.settings import Settings;"
         "from visage.errors import StorageFull; from visage.batches import open_batches;"
-        "batches = open_batches(Settings(state_dir=Path(sys.argv[1])))\n"
+        "batches = open_batches(Settings(state_dir=Path(sys.argv[1]), batch_storage_bytes=2**30))\n"
         "try:\n"
         "    with batches.create() as new:\n"
         "        while True: new.add('photo', bytes(100_000))\n"

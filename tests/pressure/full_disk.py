@@ -61,7 +61,9 @@ def ended(service: Service, batch_id: str) -> dict[str, Any]:
 
 
 def main(pack: Path, disk: Path, logs: Path) -> None:
-    environment = {"VISAGE_STATE_DIR": str(disk / "state"), "WEB_CONCURRENCY": "1"}
+    # A quota beyond the disk, which other programs fill.
+    quota = {"VISAGE_BATCH_STORAGE_BYTES": str(2**30)}
+    environment = {"VISAGE_STATE_DIR": str(disk / "state"), "WEB_CONCURRENCY": "1", **quota}
     small = encode(draw(96, 96), "PNG")
     batches, filler = disk / "state" / "batches", disk / "filler"
     # No process works on the batch before the disk is full.
