@@ -6,16 +6,13 @@ from io import BytesIO
 from typing import IO
 
 from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser
-from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
 
 from visage.images.headers import is_image
-from visage.web.json_body import parse_json
-
-Fields = MultiDict[str, str]
-Files = MultiDict[str, FileStorage]
+from visage.web.json_body import Fields, Files, parse_json
 
 # Names of the field with the photo.
 PHOTO_FIELDS = ("image", "file")
@@ -48,7 +45,7 @@ class PhotoFormParser(FormDataParser):
         if mimetype == "application/json":
             return stream, *parse_json(stream.read(), PHOTO_FIELDS)
         if mimetype != "multipart/form-data":
-            return stream, MultiDict(), MultiDict()
+            return stream, Fields(), Files()
         try:
             boundary, max_parts = (options or {}).get("boundary", ""), self.max_form_parts or math.inf
             # Latin-1 decodes any byte, so a file name in an unknown encoding does not fail the request.
@@ -57,7 +54,7 @@ class PhotoFormParser(FormDataParser):
         except ParserLimitReached:
             raise RequestEntityTooLarge from None
         except MultipartError:
-            return stream, MultiDict(), MultiDict()
+            return stream, Fields(), Files()
         return stream, *form
 
     def _collect(self, events: Iterable[MultipartSegment | bytes | None]) -> tuple[Fields, Files]:
