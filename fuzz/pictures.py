@@ -15,6 +15,7 @@ from tests.support.pictures import (
     exif,
     gradient,
     greedy_png,
+    jpeg_segment,
     many_scans_jpeg,
     mutated,
     png,
@@ -34,6 +35,12 @@ _PHOTO = gradient(41, 67)
 _GREY = _PHOTO[..., 0].copy()
 _TRANSPARENT = np.dstack([_PHOTO, _GREY])
 _JPEG = encode(_PHOTO, "JPEG")
+
+# Masks of red, green and blue by the bits per pixel of a BMP.
+MASKS = {
+    16: [mask.to_bytes(4, "little") for mask in (0xF800, 0x07E0, 0x001F)],
+    32: [mask.to_bytes(4, "little") for mask in (0xFF, 0xFF00, 0x3FF00000)],
+}
 
 SEEDS: tuple[bytes, ...] = (
     _JPEG,
@@ -64,6 +71,10 @@ SEEDS: tuple[bytes, ...] = (
     animation("WEBP", _PHOTO, _PHOTO[::-1]),
     *(encode(_PHOTO, "BMP", mode) for mode in ("1", "L", "P", "RGB")),
     *(bmp(16, 16, depth, 0, bytes(range(256)) * 4, bytes(64) if depth <= 4 else b"") for depth in (4, 16, 24, 32)),
+    *(bmp(16, 16, depth, 3, b"".join(masks) + bytes(range(256)) * 4) for depth, masks in MASKS.items()),
+    _JPEG[:-2],
+    _JPEG[: len(_JPEG) // 2] + b"\xff\xd9",
+    _JPEG[:2] + jpeg_segment(0xE0, b"") + b"\0\xe1" + _JPEG[2:],
     bmp(16, 16, 8, 1, b"\x10\1" * 15 + b"\0\0\0\1", bytes(range(256)) * 4),
     bmp(16, 16, 4, 2, b"\x10\1" * 15 + b"\0\0\0\1", bytes(64)),
 )
