@@ -7,12 +7,15 @@ large faces recognizable, and a plain Gaussian blur can be reversed.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from visage.images.boxes import Box
-from visage.images.decoding import Pixels
+
+T = TypeVar("T", bound=np.integer[Any])
 
 # Cells (averages) across the shorter side of a mask. With 5, our detector still finds a third of the blurred faces.
 # With 2 it finds few more than of black ones, which have nothing but an outline (`python -m benchmarks.anonymize`).
@@ -53,8 +56,8 @@ class Mask:
     scale: float = 1.3
 
 
-def redact(pixels: Pixels, boxes: Iterable[Box], mask: Mask) -> Pixels:
-    """Return a copy of (h, w, 3) uint8 `pixels` with `mask` over each of `boxes`; other pixels are unchanged."""
+def redact(pixels: NDArray[T], boxes: Iterable[Box], mask: Mask) -> NDArray[T]:
+    """Return a copy of (h, w, 3) uint8 or uint16 `pixels` with `mask` over `boxes`; other pixels are unchanged."""
     redacted = pixels.copy()
     # Smallest last: it then averages what a larger mask left, and the order of `boxes` makes no difference.
     for box in sorted(boxes, key=lambda each: -each.area):
@@ -62,7 +65,7 @@ def redact(pixels: Pixels, boxes: Iterable[Box], mask: Mask) -> Pixels:
     return redacted
 
 
-def _draw_mask(canvas: Pixels, box: Box, mask: Mask) -> None:
+def _draw_mask(canvas: NDArray[T], box: Box, mask: Mask) -> None:
     height, width = canvas.shape[:2]
     centre_x, centre_y = (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
     half_width, half_height = box.width * mask.scale / 2, box.height * mask.scale / 2
@@ -88,31 +91,31 @@ def _draw_mask(canvas: Pixels, box: Box, mask: Mask) -> None:
     np.copyto(part, filling, where=outline[..., None] > 0)
 
 
-def _blur(part: Pixels, cell_side: float) -> Pixels:
+def _blur(part: NDArray[T], cell_side: float) -> NDArray[T]:
     return _resized(_averages(part, cell_side), part, cv2.INTER_LINEAR)
 
 
-def _mosaic(part: Pixels, cell_side: float) -> Pixels:
+def _mosaic(part: NDArray[T], cell_side: float) -> NDArray[T]:
     return _resized(_averages(part, cell_side), part, cv2.INTER_NEAREST)
 
 
-def _solid(part: Pixels, _cell_side: float) -> Pixels:
+def _solid(part: NDArray[T], _cell_side: float) -> NDArray[T]:
     return np.zeros_like(part)
 
 
-def _averages(part: Pixels, cell_side: float) -> Pixels:
+def _averages(part: NDArray[T], cell_side: float) -> NDArray[T]:
     """Reduce a part of an image to one pixel for each cell of about `cell_side` by `cell_side` pixels."""
     height, width = part.shape[:2]
     cells = max(1, round(width / cell_side)), max(1, round(height / cell_side))
-    return cv2.resize(part, cells, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    return cv2.resize(part, cells, interpolation=cv2.INTER_AREA).astype(part.dtype, copy=False)
 
 
-def _resized(averages: Pixels, part: Pixels, interpolation: int) -> Pixels:
+def _resized(averages: NDArray[T], part: NDArray[T], interpolation: int) -> NDArray[T]:
     """Enlarge `averages` to the size of `part`."""
-    return cv2.resize(averages, part.shape[1::-1], interpolation=interpolation).astype(np.uint8, copy=False)
+    return cv2.resize(averages, part.shape[1::-1], interpolation=interpolation).astype(part.dtype, copy=False)
 
 
-_FILLINGS: dict[Method, Callable[[Pixels, float], Pixels]] = {
+_FILLINGS: dict[Method, Callable[[NDArray[Any], float], NDArray[Any]]] = {
     Method.BLUR: _blur,
     Method.MOSAIC: _mosaic,
     Method.SOLID: _solid,

@@ -27,7 +27,8 @@ class Anonymized:
 
     `picture` is a file in the `format` of the original (JPEG, PNG, WebP or BMP) without metadata. `width` and `height`
     are its size in pixels, which is that of the upright original. `faces` has one entry for each face, largest first.
-    `seconds` are the timings of the stages `wait`, `decode`, `detect`, `cover` and `encode`.
+    `seconds` are the timings of the stages `wait`, `decode`, `detect`, `cover` and `encode`. `depth` is the number of
+    bits of each channel: 16 if a PNG of 16 bits keeps them, otherwise 8.
     """
 
     width: int
@@ -36,6 +37,7 @@ class Anonymized:
     faces: tuple[FoundFace, ...]
     picture: bytes
     seconds: Mapping[str, float]
+    depth: int = 8
 
     @property
     def redacted(self) -> int:
@@ -45,7 +47,7 @@ class Anonymized:
     def as_json(self, pack: Pack) -> dict[str, Any]:
         """Return the result without its picture as JSON types."""
         return {
-            "image": {"width": self.width, "height": self.height, "format": self.format},
+            "image": {"width": self.width, "height": self.height, "format": self.format, "depth": self.depth},
             "faces": [
                 {
                     "bbox": list(face.box.corners),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -13,10 +13,11 @@ from visage.images.bmp import decode_masks
 from visage.images.colour import Conversion, decode_cmyk, find_conversion, find_profile
 from visage.images.headers import ImageHeader, read_header
 from visage.images.jpeg_rows import decode_all_rows
-from visage.images.png import essential_png
+from visage.images.png import essential_png, is_16_bit_png
 from visage.images.webp import Frame, first_frame
 
 Pixels = NDArray[np.uint8]
+T = TypeVar("T", bound=np.integer[Any])
 
 _REDUCED_FLAGS = {
     1: cv2.IMREAD_COLOR,
@@ -44,6 +45,9 @@ _MAX_WEBP_SIDE = 16_383
 
 # Number of pixels that are blended at a time. The 16-bit products of all would take 300 MB for 50 megapixels.
 _PIXELS_PER_STRIP = 2**18
+
+# Memory of a 16-bit image with alpha: 8 bytes for each pixel as stored, 6 when blended, and 3 for its 8-bit version.
+_BYTES_PER_16_BIT_PIXEL = 17
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,28 @@ def decode(data: bytes, header: ImageHeader, min_side: int | None = None) -> Pho
     if reduction == 1 and pixels.shape[:2] != (height, width):
         raise UndecodableImage(f"The {header.format} has another size than its header says; send the original file.")
     return Photo(pixels, width, height, pixels.shape[1] / width if width >= height else pixels.shape[0] / height)
+
+
+def decode_16_bit(data: bytes, header: ImageHeader, max_bytes: int) -> NDArray[np.uint16] | None:
+    """Decode a PNG of 16 bits per channel to (h, w, 3) uint16 BGR, upright, blended with white as in `decode`.
+
+    None for other images, for those whose colours must be converted, for damaged ones, and for those that need more
+    memory than `max_bytes` with their 8-bit version and a copy.
+    """
+    if header.format != "PNG" or not is_16_bit_png(data):
+        return None
+    if _BYTES_PER_16_BIT_PIXEL * header.width * header.height > max_bytes:
+        return None
+    if find_conversion(find_profile(data, "PNG")) is not None:
+        return None
+    flags = cv2.IMREAD_UNCHANGED if header.has_alpha else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    try:
+        stored = cv2.imdecode(np.frombuffer(essential_png(data), np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        return None
+    if stored is None or stored.dtype != np.uint16:
+        return None
+    return _upright(_blend_16_bit_with_white(stored), header.orientation)
 
 
 def _reduction(header: ImageHeader, min_side: int | None) -> int:
@@ -198,7 +224,22 @@ def _blend_strip(strip: NDArray[Any], conversion: Conversion | None) -> NDArray[
     return (strip[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255
 
 
-def _upright(pixels: Pixels, orientation: int) -> Pixels:
+def _blend_16_bit_with_white(stored: NDArray[Any]) -> NDArray[np.uint16]:
+    if stored.ndim == 2:
+        return cv2.cvtColor(stored, cv2.COLOR_GRAY2BGR).astype(np.uint16, copy=False)
+    if stored.shape[2] == 3:
+        return stored
+    height, width = stored.shape[:2]
+    blended = np.empty((height, width, 3), np.uint16)
+    rows = max(1, _PIXELS_PER_STRIP // width)
+    for top in range(0, height, rows):
+        strip = stored[top : top + rows].astype(np.uint64)
+        alpha = strip[..., 3:]
+        blended[top : top + rows] = (strip[..., :3] * alpha + 65535 * (65535 - alpha) + 32767) // 65535
+    return blended
+
+
+def _upright(pixels: NDArray[T], orientation: int) -> NDArray[T]:
     if orientation in _ROTATIONS:
         pixels = cv2.rotate(pixels, _ROTATIONS[orientation])  # type: ignore[assignment]
     return cv2.flip(pixels, 1) if orientation in _FLIPPED else pixels  # type: ignore[return-value]

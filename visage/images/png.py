@@ -27,6 +27,11 @@ def read_png_header(data: bytes) -> ImageHeader:
     return ImageHeader("PNG", width, height, orientation or 1, has_alpha, bytes_per_pixel)
 
 
+def is_16_bit_png(data: bytes) -> bool:
+    """Whether the channels of a PNG have 16 bits. Its header must be valid."""
+    return data[24] == 16
+
+
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Yield kind, start and end of each chunk up to IEND; start and end include the chunk's length and checksum.
 

@@ -55,10 +55,10 @@ def first_frame(data: bytes) -> Frame | None:
         return None
     if int.from_bytes(data[4:8], "little") + 8 > len(data):
         raise UndecodableImage("The WebP is cut short; send the whole original file.")
-    content = next((data[start:end] for kind, start, end in _chunks(data, 12) if kind == b"ANMF"), b"")
+    content = next((data[start:end] for kind, start, end in webp_chunks(data, 12) if kind == b"ANMF"), b"")
     # Position in pairs of pixels, size minus 1, duration and flags, then the chunks of a still image
     # (Google, "WebP Container Specification").
-    parts = {kind: content[start - 8 : end + (end - start & 1)] for kind, start, end in _chunks(content, 16)}
+    parts = {kind: content[start - 8 : end + (end - start & 1)] for kind, start, end in webp_chunks(content, 16)}
     pixels = parts.get(b"VP8L") or parts.get(b"VP8 ")
     if not pixels:
         raise UndecodableImage("The WebP is damaged in its first frame; send the original file.")
@@ -70,18 +70,27 @@ def first_frame(data: bytes) -> Frame | None:
     return Frame(image, 2 * left, 2 * top, width + 1, height + 1)
 
 
+def is_lossless_webp(data: bytes) -> bool:
+    """Whether the image, or the first frame of an animation, is coded without loss. Its header must be valid."""
+    frame = first_frame(data)
+    for kind, _, _ in webp_chunks(frame.image if frame else data, 12):
+        if kind in {b"VP8 ", b"VP8L"}:
+            return kind == b"VP8L"
+    return False
+
+
 def _header(width: int, height: int, *, has_alpha: bool, orientation: int = 1) -> ImageHeader:
     return ImageHeader("WebP", width, height, orientation, has_alpha, bytes_per_pixel=8 if has_alpha else 6)
 
 
 def _orientation(data: bytes) -> int:
-    for kind, start, end in _chunks(data, 12):
+    for kind, start, end in webp_chunks(data, 12):
         if kind == b"EXIF":
             return exif_orientation(data[start:end].removeprefix(b"Exif\0\0"))
     return 1
 
 
-def _chunks(data: bytes, at: int) -> Iterator[tuple[bytes, int, int]]:
+def webp_chunks(data: bytes, at: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield kind, start and end of the content of each chunk from offset `at` on."""
     while at + 8 <= len(data):
         kind, length = struct.unpack_from("<4sI", data, at)

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from visage.anonymize.masks import redact
 from visage.anonymize.options import AnonymizeOptions
@@ -24,8 +26,8 @@ from visage.faces.analyzer import Analyzer, Options, decode_for
 from visage.faces.annotation import annotate
 from visage.faces.face import Face
 from visage.faces.results import Analysis
-from visage.images.decoding import Photo, decode, inspect
-from visage.images.encoding import encode_as, encode_jpeg
+from visage.images.decoding import Photo, decode, decode_16_bit, inspect
+from visage.images.encoding import encode_jpeg, encode_like
 from visage.images.headers import ImageHeader
 from visage.nets.caffe_layers import use_fast_layers
 from visage.packs.pack import find_pack
@@ -148,7 +150,8 @@ class Engine:
     def anonymize(self, data: bytes, options: AnonymizeOptions | None = None) -> Anonymized:
         """Redact the faces in an encoded JPEG, PNG, WebP or BMP. The result has the same format and size, upright.
 
-        It has no metadata, and transparent pixels become white, because the hidden colours could show a face.
+        It has no metadata, and transparent pixels become white, because the hidden colours could show a face. Outside
+        the masks, PNG, BMP and WebP without loss keep every pixel, and a JPEG is coded as finely as it was.
 
         Raises:
             RequestError: the bytes are not an image, damaged, or the image is too large.
@@ -162,12 +165,16 @@ class Engine:
             timings.record("decode")
             plan = plan_redaction(analyzer, photo, options)
             timings.record("detect")
-            redacted = redact(photo.pixels, plan.boxes, options.mask)
+            deep: NDArray[Any] | None = decode_16_bit(data, header, self.settings.max_decode_bytes)
+            redacted = redact(photo.pixels if deep is None else deep, plan.boxes, options.mask)
             timings.record("cover")
-            picture = encode_as(header.format, redacted)
+            # The encoder needs memory of its own.
+            width, height, depth = photo.width, photo.height, 8 * redacted.itemsize
+            del photo, deep
+            picture = encode_like(data, header, redacted)
             timings.record("encode")
         seconds = timings.seconds | {"wait": waited}
-        return Anonymized(photo.width, photo.height, header.format, plan.faces, picture, seconds)
+        return Anonymized(width, height, header.format, plan.faces, picture, seconds, depth)
 
     def enhance(self, data: bytes, progress: Progress = no_progress) -> Enhanced:
         """Enhance an image as `Enhancer.enhance` does, in the slots of this engine."""

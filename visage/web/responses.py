@@ -73,6 +73,7 @@ def anonymized_response(anonymized: Anonymized, pack: Pack, options: PictureResp
     response = _picture_response(anonymized, pack, options, len(anonymized.faces))
     if options.format is PictureFormat.PICTURE:
         response.headers["X-Face-Count"] = str(anonymized.redacted)
+        response.headers["X-Image-Depth"] = str(anonymized.depth)
     return response
 
 

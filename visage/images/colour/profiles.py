@@ -5,11 +5,11 @@ Where it is: in JPEG as in ICC.1:2022, B.4; in PNG as in the PNG specification, 
 
 import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from visage.images.jpeg import jpeg_segments
 from visage.images.png import png_chunks
+from visage.images.webp import webp_chunks
 
 # The largest profile in bytes. Those of presses have 0.5 to 3 MB; a PNG could unpack a thousand times its size.
 _MAX_BYTES = 4 * 2**20
@@ -83,18 +83,7 @@ def _unpacked(packed: bytes) -> bytes | None:
 def _find_in_webp(data: bytes) -> EmbeddedProfile | None:
     if data[12:16] != b"VP8X" or not data[20] & _WEBP_HAS_PROFILE:
         return None
-    for kind, start, end in _webp_chunks(data):
+    for kind, start, end in webp_chunks(data, 12):
         if kind == b"ICCP":
-            return EmbeddedProfile(data[start:end], 3) if 0 < end - start <= _MAX_BYTES else None
+            return EmbeddedProfile(data[start:end], 3) if start < end <= min(len(data), start + _MAX_BYTES) else None
     return None
-
-
-def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield kind, start and end of the payload of each complete chunk of a WebP."""
-    at = 12
-    while at + 8 <= len(data):
-        kind, length = struct.unpack_from("<4sI", data, at)
-        if at + 8 + length > len(data):
-            return
-        yield kind, at + 8, at + 8 + length
-        at += 8 + length + (length & 1)
