@@ -29,9 +29,18 @@ OTHER_OPTIONS = {
 # The settings that change the result for a photo.
 DECISIVE_SETTINGS = {"pack", "models_dir", "jpeg_quality"}
 
-# The settings that do not. `max_image_pixels` is one of them because it is checked before the cache is used.
+# The settings that do not. `max_image_pixels` and `max_decode_bytes` are checked before the cache is used.
 OTHER_SETTINGS = {
-    *("mirror", "slots", "opencv_threads", "queue", "wait_seconds", "max_body_bytes", "max_image_pixels"),
+    *(
+        "mirror",
+        "slots",
+        "opencv_threads",
+        "queue",
+        "wait_seconds",
+        "max_body_bytes",
+        "max_image_pixels",
+        "max_decode_bytes",
+    ),
     *("body_seconds", "cache_bytes", "cache_seconds", "cache_url"),
     *("api_token", "cors_origins", "allowed_hosts", "metrics"),
     *("state_dir", "batch_store", "batch_redis", "batch_hours", "batch_jobs"),
