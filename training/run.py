@@ -37,7 +37,8 @@ def read_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
 class Run:
     """Nets that are trained together, their averaged weights and their optimizers.
 
-    `steps` counts the steps so far. `means` are copies of the nets with averaged weights, for inference.
+    `steps` counts the steps so far, and `seconds` the time of a run that is limited by time. `means` are copies of the
+    nets with averaged weights, for inference.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Run:
         """
         self.nets = {name: net.to(memory_format=torch.channels_last) for name, net in nets.items()}
         self.steps = 0
+        self.seconds = 0.0
         self.total_steps = total_steps
         self.means = {name: copy.deepcopy(net).eval() for name, net in self.nets.items()}
         self._checkpoint = checkpoint
@@ -117,6 +119,7 @@ class Run:
         torch.save(
             {
                 "steps": self.steps,
+                "seconds": self.seconds,
                 "random": torch.get_rng_state(),
                 "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
                 "nets": {name: net.state_dict() for name, net in self.nets.items()},
@@ -129,6 +132,7 @@ class Run:
     def _resume(self) -> None:
         saved = torch.load(self._checkpoint)
         self.steps = saved["steps"]
+        self.seconds = saved.get("seconds", 0.0)
         torch.set_rng_state(saved["random"])
         for optimizer, state in zip(self._optimizers, saved["optimizers"], strict=True):
             # The rates of this run replace those of the interrupted one.
