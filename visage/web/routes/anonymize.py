@@ -6,6 +6,7 @@ from visage.images.encoding import MEDIA_TYPES
 from visage.images.headers import read_header
 from visage.web.parameters import read_anonymize_options, read_picture_response_options
 from visage.web.photo_request import this_engine, this_request
+from visage.web.request_kinds import Kind, of_kind
 from visage.web.responses import anonymized_response
 from visage.web.uploads import read_photo
 
@@ -13,6 +14,7 @@ blueprint = Blueprint("anonymize", __name__)
 
 
 @blueprint.post("/anonymize")
+@of_kind(Kind.PHOTO)
 def anonymize() -> Response:
     """Return the photo with its faces redacted."""
     engine, request = this_engine(), this_request()

@@ -16,6 +16,7 @@ from visage.web.batch_uploads import HOW_TO_SEND, BatchUpload
 from visage.web.concurrency_limit import ConcurrencyLimit
 from visage.web.parameters import include_files, read_batch_options
 from visage.web.photo_request import this_engine
+from visage.web.request_kinds import Kind, of_kind
 
 blueprint = Blueprint("batches", __name__, url_prefix="/batches")
 
@@ -54,6 +55,7 @@ class LazyBatches:
 
 
 @blueprint.post("")
+@of_kind(Kind.BATCH)
 def submit() -> Response:
     """Accept a batch and return its ID."""
     # Parameters in the query are checked before anything is unpacked; those in the form may come last.

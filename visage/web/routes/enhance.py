@@ -7,6 +7,7 @@ from visage.images.headers import read_header
 from visage.web.cancellation import Cancellation
 from visage.web.parameters import read_picture_response_options
 from visage.web.photo_request import this_engine, this_request
+from visage.web.request_kinds import Kind, of_kind
 from visage.web.responses import enhanced_response
 from visage.web.uploads import read_photo
 
@@ -14,6 +15,7 @@ blueprint = Blueprint("enhance", __name__)
 
 
 @blueprint.post("/enhance")
+@of_kind(Kind.PHOTO)
 def enhance() -> Response:
     """Return the enhanced picture."""
     engine, request = this_engine(), this_request()

@@ -4,6 +4,7 @@ from flask import Blueprint, Response
 
 from visage.web.parameters import Format, read_options, read_response_options
 from visage.web.photo_request import this_engine, this_request
+from visage.web.request_kinds import Kind, of_kind
 from visage.web.responses import analysis_response
 from visage.web.uploads import read_photo
 
@@ -11,12 +12,14 @@ blueprint = Blueprint("faces", __name__)
 
 
 @blueprint.post("/predict")
+@of_kind(Kind.PHOTO)
 def predict() -> Response:
     """Return the faces in a photo, as JSON by default."""
     return _analyze(Format.JSON)
 
 
 @blueprint.post("/analyze")
+@of_kind(Kind.PHOTO)
 def analyze() -> Response:
     """Return the faces in a photo, as the annotated picture by default."""
     return _analyze(Format.JPEG)
