@@ -13,7 +13,6 @@ from visage.server.hooks import (  # noqa: F401
     post_fork,
     post_worker_init,
     pre_fork,
-    pre_request,
     when_ready,
 )
 from visage.server.master import ErrorLogger, max_connections
@@ -45,8 +44,6 @@ bind = settings.binds
 # One more worker processes batches.
 workers = settings.workers + (settings.batch_jobs > 0)
 worker_class = "visage.server.service_worker.ServiceWorker"
-# sendfile would bypass the response buffer.
-sendfile = False
 threads = settings.threads
 worker_connections = max_connections()
 # Workers share code and weights that are loaded before the fork. Nets are warmed up after it, because their working

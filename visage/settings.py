@@ -120,7 +120,7 @@ class Settings:
         "by pack",
     )
     body_seconds: float = _row(
-        "VISAGE_BODY_SECONDS", seconds(0.1), 10.0, "Seconds that a request may take to arrive; then it gets 408."
+        "VISAGE_BODY_SECONDS", seconds(0.1), 10.0, "Seconds for a request to arrive, plus one for each 10 KB of body."
     )
     jpeg_quality: int = _row("VISAGE_JPEG_QUALITY", integer(1, 100), 90, "Quality of annotated JPEG images.")
     cache_bytes: int = _row(

@@ -25,7 +25,7 @@ from tests.support.pictures import encode
 from tests.support.service import Service, serving
 from tests.support.waiting import wait_for
 from visage.images.headers import read_header
-from visage.server.response_buffer import ResponseBuffer
+from visage.server.http.response_buffer import ResponseBuffer
 from visage.settings import Settings
 from visage.web import create_app
 

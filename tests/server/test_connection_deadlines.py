@@ -9,7 +9,8 @@ from threading import Thread
 
 import pytest
 
-from visage.server.connection import BufferBudget, Connection
+from tests.server.connecting import connected
+from visage.server.connection import Connection
 from visage.server.connection_deadlines import ConnectionDeadlines
 
 
@@ -46,7 +47,7 @@ class Loop:
 def loop() -> Iterator[Loop]:
     server, client = socket.socketpair()
     with server, client, DefaultSelector() as poller:
-        yield Loop(ConnectionDeadlines(lambda: poller), poller, Connection(server, "", "", BufferBudget(), 60), client)
+        yield Loop(ConnectionDeadlines(poller), poller, connected(server), client)
 
 
 def test_a_waiting_connection_is_called_when_bytes_arrive(loop: Loop) -> None:
@@ -139,7 +140,7 @@ def test_the_idle_limit_applies_only_to_connections_without_a_begun_request(loop
     loop.deadlines.expire()
     assert loop.calls == ["timeout"]
 
-    loop.connection.framing.feed(b"POST")
+    loop.connection.parser.feed(b"POST")
     loop.wait_to_read()
     loop.deadlines.limit_idle(time.monotonic() - 1)
     loop.deadlines.expire()

@@ -1,53 +1,45 @@
-"""One client's connection. It buffers a request until the request is complete."""
+"""One client's connection: its socket, its parser, its response and its deadline."""
 
-import re
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from io import BytesIO
-from threading import Lock
-from typing import Any, BinaryIO
+from typing import Any
 
-from gunicorn.http import get_parser  # type: ignore[import-untyped]
-
-from visage.logs import valid_request_id
-from visage.server.request_framing import RequestFraming
-from visage.server.response_buffer import MIN_BYTES_PER_SECOND, ResponseBuffer
-from visage.temporary_files import storage_errors
+from visage.server.http.request import RequestHead
+from visage.server.http.request_body import BufferBudget, RequestBody
+from visage.server.http.request_parser import HeadLimits, RequestParser
+from visage.server.http.response_buffer import MIN_BYTES_PER_SECOND, ResponseBuffer
 
 # Largest number of bytes to receive at once.
 _CHUNK_BYTES = 2**18
 
-# Requests that need a slot.
-_PHOTO_REQUEST = re.compile(rb"POST /(?:predict|analyze|anonymize|enhance)[? ]")
-
-# Requests whose bodies go to the disk.
-_BATCH_REQUEST = re.compile(rb"POST /batches[? ]")
+_REMEDY = "check the connection and try again"
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-@dataclass
-class BufferBudget:
-    """What all connections of a worker buffer now: bytes in memory, bytes on the disk, and temporary files."""
-
-    in_memory: int = 0
-    on_disk: int = 0
-    files: int = 0
-    lock: Lock = field(default_factory=Lock)
-
-
 class Connection:
-    """A client's connection. It replaces gunicorn's `TConn`, and buffers the request before a thread sees it."""
+    """A client's connection.
 
-    # gunicorn's threads read these.
-    initialized = True
-    data_ready = True
-    is_http2 = False
+    Attributes:
+        parser: The requests that have arrived and wait, and the one that is arriving.
+        response: The response that is being sent.
+        deadline: When, on the clock `time.monotonic`, the awaited bytes must have arrived.
+        keep_alive: Whether another request may follow the response that is being sent.
+        is_open: Whether the socket is open.
+    """
 
     def __init__(
-        self, connection: socket.socket, client: Any, server: Any, budget: BufferBudget, time_limit: float
+        self,
+        connection: socket.socket,
+        client: Any,
+        server: Any,
+        *,
+        open_body: Callable[[RequestHead], RequestBody],
+        limits: HeadLimits,
+        budget: BufferBudget,
+        time_limit: float,
     ) -> None:
         """Wrap a connected socket.
 
@@ -55,88 +47,30 @@ class Connection:
             connection: The socket. It becomes non-blocking.
             client: The client's address.
             server: The address of the listener.
-            budget: The usage of all connections of the worker. This connection adds its own.
-            time_limit: Seconds that a request may take to arrive. A response has at least as long.
+            open_body: Returns an empty body for a request, or raises a VisageError to reject it.
+            limits: The limits of a request's head.
+            budget: The usage of all connections of the worker. This one adds its heads; bodies add themselves.
+            time_limit: Seconds that a request may take to arrive, besides those for its body. A response has the same.
         """
         connection.settimeout(0)
         self.socket = connection
         self.client = client
         self.server = server
-        self.sock = ResponseBuffer(connection, time_limit)
-        self.parser: Any = None
-        self.framing = RequestFraming()
+        self.parser = RequestParser(open_body, limits)
+        self.response = ResponseBuffer(connection, time_limit)
         self.deadline = time.monotonic() + time_limit
         self.is_open = self.keep_alive = True
-        # The body of a complete request, or None if gunicorn's parser must find it.
-        self.body: BinaryIO | None = None
+        self._started = time.monotonic()
         self._time_limit = time_limit
         self._budget = budget
-        # What this connection has added to the budget.
-        self._in_memory = self._on_disk = 0
-        self._pipelined = b""
+        self._head_bytes = 0
         self._sent_100_continue = False
 
     @property
     def is_idle(self) -> bool:
-        """Whether the client has received the whole response and has pipelined nothing."""
-        return self.body is not None and not self._pipelined and not self.sock.buffered_bytes
-
-    @property
-    def can_reject_early(self) -> bool:
-        """Whether this is a photo request that is complete, unambiguous, and not followed by pipelined bytes."""
-        return self.framing.is_unambiguous and bool(_PHOTO_REQUEST.match(self.framing.data))
-
-    @property
-    def wants_keep_alive(self) -> bool:
-        """Whether the client asks to keep the connection open after this request."""
-        first_line, _, _ = self.framing.head.partition(b"\r")
-        return first_line.endswith(b"HTTP/1.1") and b"close" not in self.framing.header(b"connection").lower()
-
-    @property
-    def request_id(self) -> str:
-        """The client's request ID if it has arrived and is valid, or else a new one."""
-        return valid_request_id(self.framing.header(b"x-request-id").decode("latin-1"))
-
-    @property
-    def origin(self) -> str:
-        """The page that sent the request; empty if it has not arrived, or the client is no browser."""
-        return self.framing.header(b"origin").decode("latin-1")
-
-    @property
-    def is_batch(self) -> bool:
-        """Whether the request uploads a batch."""
-        return bool(_BATCH_REQUEST.match(self.framing.data))
-
-    @property
-    def goes_to_disk(self) -> bool:
-        """Whether the request uploads a batch with a known length."""
-        return bool(self.framing.body_bytes and not self.framing.chunked and self.is_batch)
-
-    def write_body_to(self, file: BinaryIO) -> None:
-        """Write the body to `file`. The file is closed after the response.
-
-        Raises:
-            StorageFull: the disk is full.
-        """
-        with self._budget.lock:
-            self._budget.files += 1
-        with storage_errors():
-            self.framing.write_body_to(file)
-        self._use_budget(len(self.framing.data), file.tell())
-
-    def release(self) -> None:
-        """Free the buffers of a request that was answered or rejected, while its response may still be sent."""
-        if self.parser and self.body is None:
-            return
-        self._reset_framing(len(self._pipelined))
-        self.body = self.body and BytesIO()
-
-    def close(self) -> None:
-        """Close the socket and free all buffers."""
-        self.is_open = False
-        self._reset_framing(0)
-        with suppress(OSError):
-            self.socket.close()
+        """Whether the client has received the whole response, and has sent nothing more."""
+        parser = self.parser
+        return not (parser.requests or parser.has_begun or parser.has_ended or self.response.buffered_bytes)
 
     def receive(self) -> int:
         """Receive the bytes that have arrived, and return their number; 0 if the client has closed its side.
@@ -144,69 +78,63 @@ class Connection:
         Raises:
             BlockingIOError: no bytes have arrived.
             OSError: the connection is broken.
-            StorageFull: the disk is full.
         """
         data = self.socket.recv(_CHUNK_BYTES)
-        if data and self.framing.body_file:
-            with storage_errors():
-                self.framing.feed(data)
-            self._use_budget(len(self.framing.data), self.framing.body_file.tell())
-            extra_seconds = len(data) / MIN_BYTES_PER_SECOND
-            self.deadline = min(self.deadline + extra_seconds, time.monotonic() + self._time_limit)
-        elif data:
-            self.framing.feed(data)
-            self._use_budget(self._in_memory + len(data), 0)
+        parser = self.parser
+        had_begun, body_before = parser.has_begun, parser.body_bytes
+        parser.feed(data)
+        if parser.has_begun and not had_begun:
+            self.start_clock()
+        # A body may stall for the time limit, and be as slow as the slowest mobile connections otherwise.
+        extra_seconds = max(0, parser.body_bytes - body_before) / MIN_BYTES_PER_SECOND
+        self.deadline = min(self.deadline + extra_seconds, time.monotonic() + self._time_limit)
+        self._use_budget(parser.overhead_bytes)
         return len(data)
 
+    def start_clock(self) -> None:
+        """Start the time limit of a request."""
+        self._started = time.monotonic()
+        self.deadline = self._started + self._time_limit
+        self._sent_100_continue = False
+
+    @property
+    def lateness(self) -> str:
+        """A sentence about a request that has not arrived in time."""
+        seconds = time.monotonic() - self._started
+        head = self.parser.head
+        if not head:
+            return (
+                f"The headers did not arrive within {self._time_limit:g} seconds; check the connection and try again."
+            )
+        announced = f" of {head.content_length:,}" if head.content_length else ""
+        return (
+            f"Only {self.parser.body_bytes:,}{announced} bytes of the body arrived in {seconds:.0f} seconds, and it "
+            f"may fall {self._time_limit:g} seconds behind {MIN_BYTES_PER_SECOND:,} bytes a second; {_REMEDY}."
+        )
+
     def send_100_continue(self) -> None:
-        """Ask the client to send the body. Later calls for the same request do nothing."""
+        """Ask the client to send the body. Later calls for the same request do nothing.
+
+        Raises:
+            OSError: the connection is broken.
+        """
         if not self._sent_100_continue:
             self._sent_100_continue = True
-            with suppress(OSError):
-                self.socket.send(_CONTINUE)
+            self.response.sendall(_CONTINUE)
 
-    def init(self) -> None:
-        """Do nothing. gunicorn's threads call this."""
+    def close(self) -> None:
+        """Close the socket and free all buffers."""
+        self.is_open = False
+        self.free()
+        with suppress(OSError):
+            self.socket.close()
 
-    def begin(self, config: Any) -> None:
-        """Give the complete request to gunicorn's parser.
+    def free(self) -> None:
+        """Free everything that was received. Later bytes are ignored."""
+        self.parser.close()
+        self._use_budget(0)
 
-        A body of known length bypasses the parser, which would copy it several times.
-        """
-        self.sock.delay_next_write()
-        self.sock.origin = self.origin
-        head, body, self._pipelined = self.framing.take_parts()
-        if self.framing.body_file:
-            self.body = self.framing.body_file
-            self.body.seek(0)
-        else:
-            self.body = BytesIO(body) if head and not self.framing.chunked else None
-        parsed = [head, self._pipelined] if self.body is None else [head]
-        self.parser = get_parser(config, iter([part for part in parsed if part]), self.client)
-
-    def next_request(self) -> None:
-        """Reset the state for the next request, which begins with the pipelined bytes."""
-        if self.parser and self.body is None:
-            unreader = self.parser.unreader
-            self._pipelined = unreader.take_buffered() + b"".join(unreader.iter or ())
-        self.parser, self.body, self._sent_100_continue = None, None, False
-        self._reset_framing(len(self._pipelined))
-        if self._pipelined:
-            self.framing.feed(self._pipelined)
-        self._pipelined = b""
-
-    def _use_budget(self, in_memory: int, on_disk: int) -> None:
-        with self._budget.lock:
-            self._budget.in_memory += in_memory - self._in_memory
-            self._budget.on_disk += on_disk - self._on_disk
-        self._in_memory, self._on_disk = in_memory, on_disk
-
-    def _reset_framing(self, in_memory: int) -> None:
-        if self.framing.body_file:
-            with self._budget.lock:
-                self._budget.files -= 1
-            # After a failed write, closing tries to write once more, and may fail again.
-            with suppress(OSError):
-                self.framing.body_file.close()
-        self.framing = RequestFraming()
-        self._use_budget(in_memory, 0)
+    def _use_budget(self, head_bytes: int) -> None:
+        if head_bytes != self._head_bytes:
+            self._budget.add(in_memory=head_bytes - self._head_bytes)
+            self._head_bytes = head_bytes

@@ -25,13 +25,13 @@ class _Wait:
 
 
 class ConnectionDeadlines:
-    """Connections registered with a lazily created poller.
+    """Connections registered with a selector.
 
-    `poller` returns the selector, which a worker creates only after its fork. Any thread may call `wait_to_read` and
+    Any thread may call `wait_to_read` and
     `wait_to_write`. Everything else is for the main loop, which polls.
     """
 
-    def __init__(self, poller: Callable[[], BaseSelector]) -> None:
+    def __init__(self, poller: BaseSelector) -> None:
         self._poller = poller
         self._waits: dict[Connection, _Wait] = {}
         # Sockets registered with the poller, and for which events. A connection that stops waiting stays registered
@@ -61,8 +61,8 @@ class ConnectionDeadlines:
 
         These are the ones that have waited longest. The newest is never among them, however much it buffers.
         """
-        oldest_first = [connection for connection in self if connection.sock.buffered_bytes]
-        sums = list(accumulate(connection.sock.buffered_bytes for connection in reversed(oldest_first)))
+        oldest_first = [connection for connection in self if connection.response.buffered_bytes]
+        sums = list(accumulate(connection.response.buffered_bytes for connection in reversed(oldest_first)))
         fitting = max(1, sum(buffered <= max_bytes for buffered in sums))
         return oldest_first[: len(oldest_first) - fitting]
 
@@ -79,7 +79,7 @@ class ConnectionDeadlines:
     def limit_idle(self, deadline: float) -> None:
         """Move the deadlines of connections without a begun request to `deadline`, unless they are earlier."""
         for connection, wait in self._items():
-            if not connection.framing.data and wait.events == EVENT_READ:
+            if not connection.parser.has_begun and wait.events == EVENT_READ:
                 wait.deadline = min(wait.deadline, deadline)
 
     def expire(self) -> None:
@@ -98,9 +98,9 @@ class ConnectionDeadlines:
             self._waits[connection] = wait
             registered = self._registered.get(connection)
             if registered is None:
-                self._poller().register(connection.socket, wait.events, partial(self._handle_event, connection))
+                self._poller.register(connection.socket, wait.events, partial(self._handle_event, connection))
             elif registered != wait.events:
-                self._poller().modify(connection.socket, wait.events, partial(self._handle_event, connection))
+                self._poller.modify(connection.socket, wait.events, partial(self._handle_event, connection))
             self._registered[connection] = wait.events
 
     def _handle_event(self, connection: Connection, _file: object) -> None:
@@ -115,4 +115,4 @@ class ConnectionDeadlines:
         if self._registered.pop(connection, None):
             # The socket is missing in the poller if the kernel refused to register it.
             with suppress(KeyError):
-                self._poller().unregister(connection.socket)
+                self._poller.unregister(connection.socket)

@@ -4,10 +4,9 @@ import json
 from functools import lru_cache
 from http import HTTPStatus
 
-from gunicorn.http import errors as http_errors  # type: ignore[import-untyped]
-
-from visage.errors import AddressTooLong, BusyError, HeadersTooLong, RequestError, Unauthorized, VisageError
+from visage.errors import BusyError, Unauthorized, VisageError
 from visage.logs import logger
+from visage.server.http.request import RequestHead
 from visage.settings import Settings
 from visage.web import metrics
 from visage.web.origins import cors_headers
@@ -15,30 +14,21 @@ from visage.web.origins import cors_headers
 # Names and values.
 Headers = tuple[tuple[str, str], ...]
 
-_TOO_LONG = {http_errors.LimitRequestLine: AddressTooLong, http_errors.LimitRequestHeaders: HeadersTooLong}
 
-
-def parse_error(reason: Exception) -> RequestError:
-    """The error for a request that gunicorn's parser rejected for this `reason`."""
-    error_class = _TOO_LONG.get(type(reason), RequestError)
-    return error_class("The request is not valid HTTP; send it with a common client, such as curl.")
-
-
-def reject(error: VisageError, request_id: str, origin: str, settings: Settings, *, keep_alive: bool = False) -> bytes:
+def reject(error: VisageError, head: RequestHead, settings: Settings, *, keep_alive: bool = False) -> bytes:
     """Log and count a rejected request, and return the complete response.
 
     Args:
         error: Why the request is rejected.
-        request_id: Its ID.
-        origin: Its header Origin. Browsers hide an error without CORS headers from pages of other origins.
+        head: Its head, as far as it has arrived. Browsers hide an error without CORS headers for its Origin from pages.
         settings: The service's.
         keep_alive: Whether the connection stays open.
     """
+    request_id = head.request_id
     logger.info("rejected", extra={"fields": {"request_id": request_id, "status": error.status, "code": error.code}})
     metrics.count_early_rejection(error)
-    before_id, after_id = _response_around_id(
-        error.status, error.code, str(error), (*_headers(error, keep_alive), *cors_headers(origin, settings))
-    )
+    headers = (*_headers(error, keep_alive), *cors_headers(head.header("origin"), settings))
+    before_id, after_id = _response_around_id(error.status, error.code, str(error), headers)
     return before_id + request_id.encode() + after_id
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from visage.logs import logger
 from visage.runtime.allocator import release_memory
-from visage.server import metrics_files
+from visage.server import arbiter, metrics_files
 from visage.server.library_output import LibraryOutput
 from visage.settings import Settings
 
@@ -33,16 +33,14 @@ def when_ready(server: Any) -> None:  # noqa: ARG001
 
 def on_reload(server: Any) -> None:
     """On SIGHUP, start a new generation of workers."""
-    from visage.server.service_worker import start_generation  # noqa: PLC0415
-
-    start_generation(server)
+    arbiter.start_generation(server)
 
 
 def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None:  # noqa: ARG001
     """Keep at least one worker that serves. SIGTTOU also counts the one that processes batches."""
     minimum = 1 + (_settings().batch_jobs > 0)
     if new_value < minimum:
-        server.num_workers = minimum
+        arbiter.set_worker_count(server, minimum)
 
 
 def pre_fork(server: Any, worker: Any) -> None:
@@ -58,7 +56,7 @@ def post_fork(server: Any, worker: Any) -> None:
     It has a copy of the master's queue of signals.
     """
     worker.library_output.divert()
-    worker.early_signals = server.SIG_QUEUE
+    worker.early_signals = arbiter.signals(server)
     if not metrics_files.reserve_own():
         # prometheus_client reads PROMETHEUS_MULTIPROC_DIR when it is imported.
         from visage.web import metrics  # noqa: PLC0415
@@ -84,16 +82,6 @@ def post_worker_init(worker: Any) -> None:
     while not worker.early_signals.empty():
         if worker.early_signals.get() in {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}:
             worker.alive = False
-
-
-def pre_request(worker: Any, req: Any) -> None:
-    """Close some kept-alive connections of a busy worker, because their clients may reconnect to an idle one.
-
-    A connection stays with the worker that accepted it. Without this, a worker that starts later gets no requests from
-    clients that are already connected.
-    """
-    if _settings().workers > 1 and worker.should_rebalance():
-        req.force_close()
 
 
 def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001

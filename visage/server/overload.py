@@ -8,6 +8,7 @@ from visage.runtime.admission import QUEUE_FULL_MESSAGE
 from visage.runtime.engine import Engine
 from visage.server.connection import Connection
 from visage.server.early_rejection import reject
+from visage.server.http.request import Request
 from visage.settings import Settings
 
 # The main loop sleeps this long between polls while the queue is full. At five times the load that two workers can
@@ -27,14 +28,12 @@ def pause(engine: Engine) -> None:
         time.sleep(_PAUSE_SECONDS)
 
 
-def reject_photo(connection: Connection, settings: Settings, *, keep_alive: bool) -> bool:
-    """Reject a complete photo request with 429, and return `keep_alive`.
+def reject_photo(connection: Connection, request: Request, settings: Settings, *, keep_alive: bool) -> None:
+    """Reject a complete photo request with 429.
 
     Keeping the connection open is cheaper for both sides than a new one.
     """
-    error = QueueFull(QUEUE_FULL_MESSAGE)
+    request.body.close()
     with suppress(OSError):
-        connection.sock.sendall(
-            reject(error, connection.request_id, connection.origin, settings, keep_alive=keep_alive)
-        )
-    return keep_alive
+        response = reject(QueueFull(QUEUE_FULL_MESSAGE), request.head, settings, keep_alive=keep_alive)
+        connection.response.sendall(response)

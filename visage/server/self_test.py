@@ -55,14 +55,14 @@ def _answer(worker: BufferingWorker, request: bytes, deadline: float) -> str:
     with client_side:
         client_side.settimeout(_POLL_SECONDS)
         client_side.sendall(request)
-        worker.add_connection(worker_side, ("", 0), ("", 0))
+        worker.server.add(worker_side, ("", 0), ("", 0))
         while True:
             try:
                 return client_side.recv(2**12).partition(b"\r")[0].decode("latin-1")
             except TimeoutError:
                 # The main loop, which has not started, would do this: send what the thread could not send itself.
                 worker.notify()
-                worker.method_queue.run_callbacks(None)
+                worker.poll(0)
                 if time.monotonic() > deadline:
                     raise
 

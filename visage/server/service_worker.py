@@ -8,6 +8,7 @@ from visage.batches import open_batches
 from visage.batches.consumer import consuming
 from visage.errors import VisageError
 from visage.logs import cause, logger
+from visage.server import arbiter
 from visage.server.worker import BufferingWorker
 from visage.web import metrics
 
@@ -29,20 +30,6 @@ _REBALANCE_ONE_IN = 8
 # The priority of batches, below that of requests.
 _BATCH_NICENESS = 10
 
-# The distance of the ages of two generations. gunicorn counts each worker that it starts.
-_AGES_PER_GENERATION = 10**6
-
-
-def start_generation(server: Any) -> None:
-    """Start a new generation: workers that the master `server` forks from now on replace all existing ones."""
-    server.generation_start = server.worker_age = _generation_start(server) + _AGES_PER_GENERATION
-
-
-def _generation_start(server: Any) -> int:
-    """The age up to which workers belong to earlier generations."""
-    start: int = getattr(server, "generation_start", 0)
-    return start
-
 
 class ServiceWorker(BufferingWorker):
     """A worker with one of two roles: it serves, or it `processes_batches`. The role is assigned before the fork."""
@@ -52,12 +39,12 @@ class ServiceWorker(BufferingWorker):
     busy_requests = 0
 
     @classmethod
-    def check_config(cls, cfg: Any, log: Any) -> None:
-        """Exit if the configuration asks for TLS or the PROXY protocol, which this worker ignores."""
-        super().check_config(cfg, log)
-        if cfg.is_ssl or cfg.proxy_protocol not in {False, "off"}:
+    def check_config(cls, cfg: Any, _log: Any) -> None:
+        """Exit if the configuration asks for a protocol that this worker does not speak."""
+        if cfg.is_ssl or cfg.proxy_protocol not in {False, "off"} or cfg.protocol != "http":
             raise SystemExit(
-                "visage cannot start: it supports neither TLS nor the PROXY protocol; configure them in a proxy."
+                "visage cannot start: it supports neither TLS nor the PROXY protocol nor uWSGI; configure them in a "
+                "proxy."
             )
 
     def assign_role(self, server: Any) -> None:
@@ -66,15 +53,20 @@ class ServiceWorker(BufferingWorker):
         A generation begins with the start and with each reload. Its workers start before those of the last one stop.
         On SIGTTOU gunicorn stops the oldest worker, so the batch worker gets the highest age of its generation.
         """
-        generation = [other for other in server.WORKERS.values() if other.age > _generation_start(server)]
-        others_serve = len(generation) >= server.num_workers - 1
+        start = arbiter.generation_start(server)
+        generation = [other for other in arbiter.workers(server) if other.age > start]
+        others_serve = len(generation) >= arbiter.worker_count(server) - 1
         self.processes_batches = others_serve and not any(other.processes_batches for other in generation)
         if self.processes_batches:
-            self.age = _generation_start(server) + _AGES_PER_GENERATION - 1
+            self.age = start + arbiter.AGES_PER_GENERATION - 1
 
     def should_rebalance(self) -> bool:
-        """Whether to close this connection after the response, because another worker may be idle."""
-        if not self.wsgi.extensions["engine"].admission.busy:
+        """Close some kept-alive connections of a busy worker, because their clients may reconnect to an idle one.
+
+        A connection stays with the worker that accepted it. Without this, a worker that starts later gets no requests
+        from clients that are already connected.
+        """
+        if self._settings.workers == 1 or not self.wsgi.extensions["engine"].admission.busy:
             return False
         self.busy_requests += 1
         return self.busy_requests % _REBALANCE_ONE_IN == 0
@@ -89,8 +81,6 @@ class ServiceWorker(BufferingWorker):
 
     def init_process(self) -> None:
         """Initialize the forked process."""
-        # Cache the settings: gunicorn looks them up fifty times a request.
-        self.cfg.__dict__.update({name: setting.get() for name, setting in self.cfg.settings.items()})
         if self.processes_batches:
             os.nice(_BATCH_NICENESS)
         super().init_process()

@@ -52,7 +52,7 @@ class PhotoRequest(Request):
 def received_body(request: Request) -> BinaryIO | None:
     """Return the body if the server has received it completely, so that it is seekable; None if it is a stream."""
     body: BinaryIO = request.environ["wsgi.input"]
-    # gunicorn's own streams have no such method.
+    # Flask's development server passes a stream on the socket, which has no such method.
     return body if hasattr(body, "seekable") and body.seekable() else None
 
 

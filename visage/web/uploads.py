@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flask import Request
-from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
@@ -66,7 +65,7 @@ def body_errors(request: Request) -> Iterator[None]:
             f"The body has more than {request.max_content_length:,} bytes, a field that is too long, or too many "
             "fields; send one smaller photo, with nothing but parameters."
         ) from None
-    except (HTTPException, ParseException, OSError, ValueError, EOFError) as error:
+    except (HTTPException, OSError, ValueError, EOFError) as error:
         raise RequestError("The body does not match its headers; send the request again.") from error
 
 

@@ -179,7 +179,7 @@ REJECTIONS = [
     Rejection("GET for a photo", 405, "method_not_allowed", method="GET"),
     Rejection("PUT for a photo", 405, "method_not_allowed", {"data": PNG}, method="PUT"),
     Rejection("DELETE for the page", 405, "method_not_allowed", method="DELETE", path="/"),
-    Rejection("unknown method", 405, "method_not_allowed", method="BREW"),
+    Rejection("unknown method", 400, "bad_request", method="BREW"),
     Rejection("POST for the health", 405, "method_not_allowed", {"data": PNG}, path="/healthz"),
     Rejection("unknown path", 404, "not_found", method="GET", path="/nothing"),
     Rejection("photo to an unknown path", 404, "not_found", {"files": {"image": PNG}}, path="/predict/"),

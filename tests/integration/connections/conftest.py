@@ -13,7 +13,9 @@ from tests.support.service import Service, serving
 def service(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service whose time limit is longer than any test."""
     log = tmp_path_factory.mktemp("slow_clients") / "log"
-    with serving(log, tiny_pack, VISAGE_BODY_SECONDS=str(LONG_SECONDS), **SETTINGS) as service:
+    # Some responses fit into the kernel's buffers. Their connections are idle then, and shall stay open.
+    patience = {"VISAGE_BODY_SECONDS": str(LONG_SECONDS), "GUNICORN_CMD_ARGS": f"--keep-alive {LONG_SECONDS:.0f}"}
+    with serving(log, tiny_pack, **patience, **SETTINGS) as service:
         yield service
 
 

@@ -56,8 +56,8 @@ def test_bytes_after_a_huge_content_length_are_not_a_second_request(service: Ser
 
 
 @pytest.mark.parametrize("chunks", [b"5\r\nhello??", b"zz\r\n"])
-def test_a_request_with_an_invalid_unread_body_has_one_response(service: Service, chunks: bytes) -> None:
-    head = b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+def test_a_request_with_an_invalid_body_has_one_response(service: Service, chunks: bytes) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     with connect(service) as connection:
         connection.sendall(head + chunks)
         received = b""
@@ -65,7 +65,7 @@ def test_a_request_with_an_invalid_unread_body_has_one_response(service: Service
             received += piece
 
     assert received.count(b"HTTP/1.1 ") == 1
-    assert b"not_found" in received
+    assert b"bad_request" in received
 
 
 def test_a_client_that_expects_100_continue_gets_it_once(service: Service) -> None:

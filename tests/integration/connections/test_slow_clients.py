@@ -103,6 +103,27 @@ def test_bodies_sent_byte_by_byte_time_out(impatient_service: Service) -> None:
         assert time.monotonic() - started < SHORT_SECONDS + 20
 
 
+def test_a_photo_over_a_slow_line_arrives_after_the_time_limit(impatient_service: Service) -> None:
+    photo = noise(300)
+    request, started = predict_request(photo), time.monotonic()
+    with connect(impatient_service) as connection:
+        for start in range(0, len(request), 15_000):
+            connection.sendall(request[start : start + 15_000])
+            time.sleep(SHORT_SECONDS / 12)
+        status, _ = response_on(connection)
+
+    assert time.monotonic() - started > SHORT_SECONDS
+    assert status == 200
+
+
+def test_the_error_for_a_slow_body_tells_how_much_of_it_arrived(impatient_service: Service) -> None:
+    with connect(impatient_service) as connection:
+        connection.sendall(HEAD + b"Content-Length: 100000\r\n\r\n" + bytes(1234))
+        _, body = response_on(connection)
+
+    assert "Only 1,234 of 100,000 bytes of the body arrived in" in json.loads(body)["error"]
+
+
 def test_unread_responses_do_not_delay_others(service: Service) -> None:
     before, request = len(predictions(service)), predict_request(noise(1200))
     with ExitStack() as stack:

@@ -21,6 +21,6 @@ def enhance() -> Response:
     engine, request = this_engine(), this_request()
     photo = read_photo(request)
     response_options = read_picture_response_options(request, MEDIA_TYPES[read_header(photo).format])
-    client, stopping = request.environ.get("gunicorn.socket"), current_app.extensions["stopping"]
+    client, stopping = request.environ.get("visage.client"), current_app.extensions["stopping"]
     enhanced = engine.enhance(photo, Cancellation(client, stopping, engine.enhancer))
     return enhanced_response(enhanced, engine.enhancer.pack, response_options)

@@ -22,7 +22,7 @@ MIN_BYTES_PER_SECOND = 10_000
 
 
 class ResponseBuffer:
-    """Replaces the client's socket for gunicorn, and buffers what the client does not read at once.
+    """Sends responses on a client's non-blocking socket, and buffers what the client does not read at once.
 
     A response may take `time_limit` seconds, plus the time that its bytes take at `MIN_BYTES_PER_SECOND`. `origin` is
     the page that sent the request: gunicorn reports invalid requests with the client's socket only.
@@ -34,7 +34,6 @@ class ResponseBuffer:
         self._socket = connection
         self._time_limit = time_limit
         self._pieces: deque[memoryview] = deque()
-        self._delays_next_write = False
         self._started = time.monotonic()
         self._sent_bytes = 0
 
@@ -63,12 +62,8 @@ class ResponseBuffer:
         except OSError:
             return True
 
-    def delay_next_write(self) -> None:
-        """Send the next piece, a response's head, together with the one after it: every packet wakes the client."""
-        self._delays_next_write = True
-
-    def sendall(self, data: bytes) -> None:
-        """Send `data`, or buffer it for `flush`. Only a thread that is far ahead of its client waits.
+    def sendall(self, *pieces: bytes) -> None:
+        """Send `pieces` together, or buffer them for `flush`. Only a thread that is far ahead of its client waits.
 
         Raises:
             OSError: the connection is broken, or the response is overdue.
@@ -81,11 +76,8 @@ class ResponseBuffer:
             poll = select.poll()
             poll.register(self._socket, select.POLLOUT)
             poll.poll(1000)
-        self._pieces.append(memoryview(data))
-        if self._delays_next_write:
-            self._delays_next_write = False
-        else:
-            self.flush()
+        self._pieces.extend(memoryview(piece) for piece in pieces)
+        self.flush()
 
     def flush(self) -> bool:
         """Send as much as the socket accepts, and return whether the buffer is empty.
@@ -107,24 +99,3 @@ class ResponseBuffer:
 
     def _backlog_bytes(self) -> int:
         return sum(map(len, self._pieces))
-
-    def send(self, data: bytes) -> int:
-        """Ignore gunicorn's `100 Continue`. The client has had it, or did not wait for it."""
-        return len(data)
-
-    def setblocking(self, _flag: bool) -> None:
-        """Do nothing. The socket is always non-blocking."""
-
-    def gettimeout(self) -> float:
-        """0: a non-blocking socket."""
-        return 0.0
-
-    def fileno(self) -> int:
-        return self._socket.fileno()
-
-    def shutdown(self, _how: int) -> None:
-        """Raise OSError. gunicorn calls this when a response fails midway; the main loop closes the connection."""
-        raise OSError(errno.ENOTCONN, "closed by the main loop")
-
-    def close(self) -> None:
-        """Do nothing. The main loop closes the connection."""

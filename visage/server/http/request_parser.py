@@ -1,0 +1,233 @@
+"""Bytes of one connection to requests. llhttp (Node.js's parser, in httptools) finds where each part ends."""
+
+import re
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
+
+from visage.errors import AddressTooLong, HeadersTooLong, RequestError, VisageError
+from visage.server.http.request import Request, RequestHead
+from visage.server.http.request_body import RequestBody
+
+# A request may have this many bytes that are not its body, plus as many as its body has so far: headers, the lines of
+# chunks, trailers. Tiny chunks would cost much more processor time than their bytes are worth.
+MAX_OVERHEAD_BYTES = 2**16
+
+# A client may send this many requests ahead. Then the connection is closed after their responses.
+MAX_PIPELINED = 16
+
+# The parser gets the head of a request in pieces of this size, so that a head that is too long ends early.
+_HEAD_PIECE_BYTES = 2**14
+
+# Headers of which a second one would make the request ambiguous (RFC 9110, 5.3). llhttp knows about the length.
+_SINGLE_HEADERS = ("host", "content-type", "authorization")
+
+_FORBIDDEN_TRAILERS = (b"host", b"content-length", b"transfer-encoding", b"trailer", b"authorization", b"te")
+
+_ORIGIN = re.compile(rb"\r\norigin:[ \t]*([!-~]+)[ \t]*\r\n", re.IGNORECASE)
+
+# Enough for 2**64. Proxies and servers have failed over more digits, and nobody needs them.
+_MAX_LENGTH_DIGITS = 20
+
+NOT_HTTP = "The request is not valid HTTP; send it with a common client, such as curl."
+_ADDRESS_TOO_LONG = "The address is too long; send a shorter one."
+_TOO_LONG = "The headers are too long; send fewer or shorter ones."
+_AMBIGUOUS = "The request has two headers {name!r}; send one."
+_TINY_CHUNKS = "The chunks of the body are too small; send larger ones, or the body with its Content-Length."
+
+
+class _EndOfPipeline(Exception):
+    """Stops llhttp: the client has sent too many requests ahead."""
+
+
+@dataclass(frozen=True)
+class HeadLimits:
+    """The limits of a head: bytes of the request line, number of headers, bytes of each."""
+
+    line_bytes: int = 4094
+    headers: int = 100
+    header_bytes: int = 8190
+
+
+class RequestParser:
+    """Takes the bytes of a connection in pieces of any size, and collects complete requests.
+
+    Attributes:
+        requests: The complete requests that nobody has taken yet.
+        error: Why the bytes after these requests were rejected, if they were. Later bytes are ignored.
+        head: The head of the request whose body is arriving, or that was rejected.
+        has_begun: Whether a part of a request has arrived.
+        has_ended: Whether no request can follow those in `requests`.
+        body_bytes: The bytes of the body that is arriving.
+        overhead_bytes: The other bytes of that request.
+    """
+
+    def __init__(self, open_body: Callable[[RequestHead], RequestBody], limits: HeadLimits | None = None) -> None:
+        """Create a parser.
+
+        Args:
+            open_body: Returns an empty body for a head. It raises a VisageError to reject the request.
+            limits: The limits of a head.
+        """
+        self.requests: deque[Request] = deque()
+        self.error: VisageError | None = None
+        self.head: RequestHead | None = None
+        self.has_begun = self.has_ended = False
+        self.body_bytes = self.overhead_bytes = 0
+        self._open_body = open_body
+        self._limits = limits or HeadLimits()
+        self._body: RequestBody | None = None
+        self._target = b""
+        self._headers: list[tuple[str, str]] = []
+        self._parser = HttpRequestParser(self)
+        self._has_completed = False
+
+    @property
+    def expects_100_continue(self) -> bool:
+        """Whether the client waits for `100 Continue` before it sends the body."""
+        return self.head is not None and self.error is None and not self.body_bytes and self.head.expects_100_continue
+
+    @property
+    def known_head(self) -> RequestHead:
+        """What is known of the request that is arriving, or that was rejected. Its target may be missing."""
+        return self.head or RequestHead("", b"", "1.1", tuple(self._headers), keep_alive=False)
+
+    def feed(self, data: bytes) -> None:
+        """Add the next bytes. Invalid ones set `error`."""
+        rest = memoryview(data)
+        while rest and not self.has_ended:
+            size = len(rest) if self._body else _HEAD_PIECE_BYTES
+            piece, rest = rest[:size], rest[size:]
+            self._feed(piece)
+
+    def close(self) -> None:
+        """Free the bodies of all requests."""
+        self.has_ended = True
+        for body in (self._body, *(request.body for request in self.requests)):
+            if body:
+                body.close()
+        self.requests.clear()
+
+    def _feed(self, piece: memoryview) -> None:
+        begun = self.has_begun
+        body_before = self.body_bytes
+        self._has_completed = False
+        try:
+            self._parser.feed_data(piece)
+        except HttpParserUpgrade:
+            # The request was answered in HTTP/1.1, and whatever follows it is not read.
+            self.has_ended = True
+        except HttpParserError as error:
+            reason = error.__context__
+            if isinstance(reason, VisageError):
+                self._fail(reason)
+            elif reason and not isinstance(reason, _EndOfPipeline):
+                raise reason from None
+            # A request with `Connection: close` was the last one, whatever follows it.
+            elif not self.has_ended:
+                self._keep_last_origin(piece)
+                self._fail(RequestError(NOT_HTTP))
+        if begun and not self._has_completed:
+            self.overhead_bytes += len(piece) - (self.body_bytes - body_before)
+            if self.overhead_bytes > MAX_OVERHEAD_BYTES + self.body_bytes and not self.has_ended:
+                self._fail(self._excess())
+        elif self.has_begun:
+            self.overhead_bytes = max(0, min(len(piece), _HEAD_PIECE_BYTES) - self.body_bytes)
+
+    def _excess(self) -> RequestError:
+        """The error for too many bytes that are not the body."""
+        if self.head:
+            return RequestError(_TINY_CHUNKS)
+        if len(self._target) > self._limits.line_bytes:
+            return AddressTooLong(_ADDRESS_TOO_LONG)
+        return HeadersTooLong(_TOO_LONG)
+
+    def _fail(self, error: VisageError) -> None:
+        self.error, self.has_ended = error, True
+        if self._body:
+            self._body.close()
+
+    def _keep_last_origin(self, piece: memoryview) -> None:
+        """Find the header Origin directly before an error, for the CORS headers of the error and nothing else.
+
+        httptools reports a header when the next one begins.
+        """
+        if not self.head and (origin := _ORIGIN.findall(piece)):
+            self._headers.append(("origin", origin[-1].decode("latin-1")))
+
+    # httptools calls the following methods.
+
+    def on_message_begin(self) -> None:
+        if len(self.requests) >= MAX_PIPELINED:
+            self.has_ended = True
+            raise _EndOfPipeline
+        self.has_begun = True
+        self.head, self._target, self._headers = None, b"", []
+
+    def on_url(self, url: bytes) -> None:
+        # An address that is too long is rejected after the headers, so that the error can have its CORS headers.
+        if len(self._target) <= self._limits.line_bytes:
+            self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self._headers) >= self._limits.headers or len(name) + len(value) + 2 > self._limits.header_bytes:
+            raise HeadersTooLong(_TOO_LONG)
+        if self.head:
+            # Trailers are ignored. Some clients and proxies would merge these into the headers (RFC 9110, 6.5.1).
+            if name.lower() in _FORBIDDEN_TRAILERS:
+                raise RequestError(NOT_HTTP)
+            return
+        self._headers.append((name.lower().decode("latin-1"), value.strip(b" \t").decode("latin-1")))
+
+    def on_headers_complete(self) -> None:
+        method, version = self._parser.get_method().decode(), self._parser.get_http_version()
+        if len(f"{method}  HTTP/{version}") + len(self._target) > self._limits.line_bytes:
+            raise AddressTooLong(_ADDRESS_TOO_LONG)
+        head = RequestHead(method, self._target, version, tuple(self._headers), self._parser.should_keep_alive())
+        _check(head)
+        # llhttp skips the body of a request that asks for another protocol.
+        if self._parser.should_upgrade() and (head.content_length or head.chunked or method == "CONNECT"):
+            raise RequestError("This service does not switch protocols; send the request without Upgrade.")
+        self.head = head
+        self._body = self._open_body(head)
+
+    def on_body(self, data: bytes) -> None:
+        if self._body:
+            self._body.write(data)
+            self.body_bytes += len(data)
+
+    def on_message_complete(self) -> None:
+        if self.head and self._body:
+            self.requests.append(Request(self.head, self._body))
+            self.has_ended = not self.head.keep_alive
+        self.has_begun, self._has_completed = False, True
+        self.head, self._body, self._headers = None, None, []
+        self.body_bytes = self.overhead_bytes = 0
+
+
+def _check(head: RequestHead) -> None:
+    """Check what llhttp leaves to its users.
+
+    Raises:
+        RequestError: the head is invalid or ambiguous.
+    """
+    if head.repeats_headers:
+        names = [name for name, _ in head.headers]
+        for name in _SINGLE_HEADERS:
+            if names.count(name) > 1:
+                raise RequestError(_AMBIGUOUS.format(name=name))
+    # RFC 9112, 6.1: a server that knows no other coding rejects it, and HTTP/1.0 knows none.
+    coding = head.header("transfer-encoding").lower()
+    if head.version not in {"1.0", "1.1"} or (coding and (coding != "chunked" or head.version == "1.0")):
+        raise RequestError(NOT_HTTP)
+    # RFC 9112, 3.2.4: `*` is for OPTIONS only.
+    if len(head.header("content-length")) > _MAX_LENGTH_DIGITS or (head.target == b"*" and head.method != "OPTIONS"):
+        raise RequestError(NOT_HTTP)
+    if head.header("expect").lower() not in {"", "100-continue"}:
+        raise RequestError("The header Expect may be 100-continue only; send the request without it.")
+    try:
+        parse_url(head.target)
+    except HttpParserError:
+        raise RequestError(NOT_HTTP) from None
