@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from tests.support.paths import ROOT
-from tests.support.processes import workers
+from tests.support.processes import complete, workers
 from tests.support.service import Service, events, free_port
 from tests.support.waiting import wait_for
 
@@ -55,6 +55,7 @@ def fill_shared_memory(service: Service) -> None:
 
 def test_a_running_service_goes_on_counting(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
     with running(tiny_pack, tmp_path / "log", MOUNT) as service:
+        assert wait_for(lambda: complete(service, 1))
         fill_shared_memory(service)
         before = workers(service)
 
