@@ -41,6 +41,7 @@ def seen(score: float, left: float = 10) -> NDArray[np.float32]:
         (0.6, 0.1, 0.4, 1, 0),
         (0.75, 0.1, 0.1, 1, 0),
         (0.5, 0.3, 0.1, 0, 1),  # one teacher alone
+        (0.3, 0.3, 0.4, 0, 0),  # hands and text are background
         (0.1, 0.1, 0.8, 0, 1),  # the other one alone
         (0.15, 0.1, 0.2, 0, 0),
     ],

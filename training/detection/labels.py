@@ -64,7 +64,7 @@ def agreement(plain: Rows, mirror: Rows, second: Rows) -> Labels:
         | (np.minimum(a, b) >= 0.55)
         | (first >= 0.72)
     )
-    doubtful = ~sure & ((first >= 0.22) | (other >= 0.45))
+    doubtful = ~sure & ((first >= 0.35) | (other >= 0.5))
     return Labels(faces[sure], faces[doubtful, :4])
 
 

@@ -24,7 +24,7 @@ from training.detection.pictures import Composer, Picture
 from training.run import Run, load_means, read_arguments
 
 # The side and number of pictures in the batches, in turns: each batch costs about the same.
-BATCHES = ((224, 64), (224, 64), (448, 14))
+BATCHES = ((224, 64), (448, 16), (320, 32))
 
 PEAK_RATE, KERNEL_RATE = 1e-3, 0.025
 SEED = 20261128
