@@ -43,8 +43,10 @@ def container(app_directory: Path) -> Iterator[Service]:
         **{name: value for name, value in ENVIRONMENT.items() if name not in {"PATH", "LD_PRELOAD"}},
         **own,
     }
-    # The gunicorn of this environment replaces the image's.
-    command = [*(confined(state) if can_unshare() else []), sys.executable, "-m", *one("CMD").listed]
+    # The Python of this environment replaces the image's.
+    program, *arguments = one("CMD").listed
+    assert program == "python"
+    command = [*(confined(state) if can_unshare() else []), sys.executable, *arguments]
     with log.open("w") as log_file:
         process = subprocess.Popen(
             command, cwd=app_directory, env=environment, stdout=log_file, stderr=subprocess.STDOUT, text=True

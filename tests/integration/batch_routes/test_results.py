@@ -95,7 +95,7 @@ def test_failed_files_are_listed_with_the_reason_and_the_rest_continue(service: 
     assert (end["done"], end["failed"]) == (2, 2)
     files = result(service, batch_id)
     assert sorted(files) == ["a.png", "d.png", "failures.csv"]
-    assert "b.gif,unsupported_type" in files["failures.csv"].decode()
+    assert '"b.gif","unsupported_type"' in files["failures.csv"].decode()
 
 
 def test_a_photo_over_the_size_limit_fails_alone(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
