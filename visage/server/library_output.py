@@ -30,7 +30,12 @@ class LibraryOutput:
         self._incomplete = b""
 
     def divert(self) -> None:
-        """In the worker: log each line that is printed from now on. The log keeps the real standard error."""
+        """In the worker: log each line that is printed from now on. The log keeps the real standard error.
+
+        Lines that cannot be written are lost, as on a full disk or when their reader has ended.
+        """
+        # Python would print that a line cannot be written. It would be logged, cannot be written either, and so on.
+        logging.raiseExceptions = False
         stream = os.fdopen(os.dup(_STANDARD_ERROR), "w", encoding="ascii", errors="backslashreplace")
         for handler in _handlers():
             handler.setStream(stream)
