@@ -2,6 +2,7 @@
 
 import logging
 import time
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from visage.batches import open_batches
 from visage.batches.batch import new_id
 from visage.batches.consumer import UNDESCRIBED_SECONDS, Sweeper
 from visage.batches.state_machine import State
-from visage.batches.store import description_key
+from visage.batches.store import Store, description_key
 from visage.errors import (
     BatchesUnavailable,
     BatchNotFound,
@@ -120,6 +121,28 @@ def test_a_folder_without_a_description_is_deleted_after_a_minute(local: Worksho
     sweeper.sweep()
 
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(("state", "files_done"), [("waiting", 0), ("running", 1), ("done", 2)])
+def test_batches_outlive_a_store_that_is_empty_for_a_while(
+    workshop: Workshop, tiny_png: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, files_done: int
+) -> None:
+    batch_id = workshop.submit(tiny_png, tiny_png)
+    workshop.process(workshop.worker(), most=3 if state == "done" else files_done)
+    sweeper = workshop.sweeper()
+    before = workshop.batches.quota.reservations()
+    with monkeypatch.context() as patch:
+        # As a network file system that is not mounted.
+        patch.setattr(workshop.batches, "store", Store(str(tmp_path / "empty")))
+        for _ in range(3):
+            sweeper.sweep()
+            workshop.clock.now += UNDESCRIBED_SECONDS
+
+    sweeper.sweep()
+
+    assert workshop.batches.progress(batch_id).state.value == state
+    assert workshop.batches.progress(batch_id).done == files_done
+    assert workshop.batches.quota.reservations() == before
 
 
 def test_the_sweep_ignores_foreign_folders(local: Workshop) -> None:

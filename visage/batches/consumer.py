@@ -57,17 +57,19 @@ class Sweeper:
 
     def sweep(self) -> None:
         """Enqueue every batch that has not ended, and delete every batch that has expired or was cancelled."""
-        ids = {batch_id for batch_id in self._batches.store.ids() if is_id(batch_id)}
+        stored = {batch_id for batch_id in self._batches.store.ids() if is_id(batch_id)}
         # Behind the list of IDs: a batch reserves its bytes before it is in the store.
         reserved = self._batches.quota.reservations().keys()
-        # What is only reserved counts as undescribed.
-        ids |= reserved
+        ids = stored | reserved
         self._created = {batch_id: created for batch_id, created in self._created.items() if batch_id in ids}
         self._undescribed = {batch_id: since for batch_id, since in self._undescribed.items() if batch_id in ids}
         queued = self._batches.queue.queued()
         for batch_id in ids:
             try:
-                self._sweep_batch(batch_id, queued=batch_id in queued, reserved=batch_id in reserved)
+                if batch_id in stored:
+                    self._sweep_batch(batch_id, queued=batch_id in queued, reserved=batch_id in reserved)
+                else:
+                    self._sweep_reservation(batch_id, queued=batch_id in queued)
             except BatchError as error:
                 # The next sweep tries this batch again.
                 fields = {"batch": label(batch_id), "error": cause(error)}
@@ -78,10 +80,10 @@ class Sweeper:
             if batch_id not in self._created:
                 self._created[batch_id] = self._batches.created_at(batch_id)
         except (FileNotFoundError, ValueError):
-            since = self._undescribed.setdefault(batch_id, self._clock())
-            if self._clock() >= since + UNDESCRIBED_SECONDS:
+            if self._is_long_undescribed(batch_id):
                 self._delete(batch_id, expired=False)
             return
+        self._undescribed.pop(batch_id, None)
         end = self._batches.states.end_of(batch_id)
         expired = self._clock() >= self._batches.expires_at(self._created[batch_id])
         if expired or (end is not None and end.state is State.CANCELLED):
@@ -95,6 +97,24 @@ class Sweeper:
             else:
                 # The batch was deleted, but files arrived later. Later sweeps delete them as undescribed.
                 del self._created[batch_id]
+
+    def _sweep_reservation(self, batch_id: str, *, queued: bool) -> None:
+        """Release the reservation of a batch that is not in the store.
+
+        Its process may have died before it was there. But the store may also be empty because it is not mounted, or
+        another store than that of the other processes, so only a batch that was cancelled is deleted. If the others
+        come back, the sweep restores their reservations.
+        """
+        if not self._is_long_undescribed(batch_id):
+            return
+        end = self._batches.states.end_of(batch_id)
+        if end is not None and end.state is State.CANCELLED:
+            self._delete(batch_id, expired=False)
+        elif end is not None or not (queued or self._batches.states.counts(batch_id).started):
+            self._batches.quota.release(batch_id)
+
+    def _is_long_undescribed(self, batch_id: str) -> bool:
+        return self._clock() >= self._undescribed.setdefault(batch_id, self._clock()) + UNDESCRIBED_SECONDS
 
     def _delete(self, batch_id: str, *, expired: bool) -> None:
         self._batches.delete(batch_id)
