@@ -18,6 +18,7 @@ SEEDS: tuple[bytes, ...] = (
     _HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n1\r\n?\r\n0\r\n\r\n",
     _HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     _HEAD + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 5\r\n\r\nhello",
+    _HEAD + b"Connection: Upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
 )
 
 _ENDS = (b"\r\n", b"\r", b"\n", b"\r\n\r\n", b"0\r\n\r\n", b"5\r\nhello\r\n", b"\r\n ")

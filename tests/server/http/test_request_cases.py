@@ -65,8 +65,6 @@ LINES = {
     "tabs": b"GET\t/ HTTP/1.1\r\nHost: x\r\n\r\n",
     "* for a POST": b"POST * HTTP/1.1\r\nHost: x\r\n\r\n",
     "CONNECT": b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n",
-    "Upgrade with a body": HEAD + b"Connection: Upgrade\r\nUpgrade: x\r\nContent-Length: 5\r\n\r\nhello",
-    "Upgrade with chunks": HEAD + b"Connection: Upgrade\r\nUpgrade: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 }
 HEADERS = {
     "no colon": b"nonsense",

@@ -52,6 +52,11 @@ class RequestHead:
         return bool(self.header("transfer-encoding"))
 
     @property
+    def has_body(self) -> bool:
+        """Whether a body with at least one byte, or chunks, must follow."""
+        return bool(self.content_length or self.chunked)
+
+    @property
     def expects_100_continue(self) -> bool:
         """Whether the client waits for `100 Continue`. HTTP/1.0 does not know that (RFC 9110, 10.1.1)."""
         return self.version == "1.1" and self.header("expect").lower() == "100-continue"

@@ -82,7 +82,7 @@ class RequestParser:
         self._target = b""
         self._headers: list[tuple[str, str]] = []
         self._parser = HttpRequestParser(self)
-        self._has_completed = False
+        self._has_completed = self._is_restarting = False
 
     @property
     def expects_100_continue(self) -> bool:
@@ -115,10 +115,7 @@ class RequestParser:
         body_before = self.body_bytes
         self._has_completed = False
         try:
-            self._parser.feed_data(piece)
-        except HttpParserUpgrade:
-            # The request was answered in HTTP/1.1, and whatever follows it is not read.
-            self.has_ended = True
+            self._parse(piece)
         except HttpParserError as error:
             reason = error.__context__
             if isinstance(reason, VisageError):
@@ -135,6 +132,31 @@ class RequestParser:
                 self._fail(self._excess())
         elif self.has_begun:
             self.overhead_bytes = max(0, min(len(piece), _HEAD_PIECE_BYTES) - self.body_bytes)
+
+    def _parse(self, piece: memoryview) -> None:
+        """Have llhttp read `piece`. It stops after each head with Upgrade, which Visage ignores (RFC 9110, 7.8)."""
+        while piece:
+            try:
+                self._parser.feed_data(piece)
+            except HttpParserUpgrade as stop:
+                rest = piece[stop.args[0] :]
+            else:
+                return
+            if not self.head:
+                # The request is complete, and it is the last one.
+                self.has_ended = True
+                return
+            self._restart_before_body(self.head)
+            piece = rest
+
+    def _restart_before_body(self, head: RequestHead) -> None:
+        """Begin with a new llhttp where the body of `head` begins, because the old one would skip the body."""
+        framing = "Transfer-Encoding: chunked" if head.chunked else f"Content-Length: {head.content_length}"
+        connection = "keep-alive" if head.keep_alive else "close"
+        self._parser = HttpRequestParser(self)
+        self._is_restarting = True
+        self._parser.feed_data(f"POST / HTTP/1.1\r\nConnection: {connection}\r\n{framing}\r\n\r\n".encode())
+        self._is_restarting = False
 
     def _excess(self) -> RequestError:
         """The error for too many bytes that are not the body."""
@@ -160,6 +182,8 @@ class RequestParser:
     # httptools calls the following methods.
 
     def on_message_begin(self) -> None:
+        if self._is_restarting:
+            return
         if len(self.requests) >= MAX_PIPELINED:
             self.has_ended = True
             raise _EndOfPipeline
@@ -168,10 +192,12 @@ class RequestParser:
 
     def on_url(self, url: bytes) -> None:
         # An address that is too long is rejected after the headers, so that the error can have its CORS headers.
-        if len(self._target) <= self._limits.line_bytes:
+        if not self._is_restarting and len(self._target) <= self._limits.line_bytes:
             self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._is_restarting:
+            return
         if len(self._headers) >= self._limits.headers or len(name) + len(value) + 2 > self._limits.header_bytes:
             raise HeadersTooLong(_TOO_LONG)
         if self.head:
@@ -182,14 +208,13 @@ class RequestParser:
         self._headers.append((name.lower().decode("latin-1"), value.strip(b" \t").decode("latin-1")))
 
     def on_headers_complete(self) -> None:
+        if self._is_restarting:
+            return
         method, version = self._parser.get_method().decode(), self._parser.get_http_version()
         if len(f"{method}  HTTP/{version}") + len(self._target) > self._limits.line_bytes:
             raise AddressTooLong(_ADDRESS_TOO_LONG)
         head = RequestHead(method, self._target, version, tuple(self._headers), self._parser.should_keep_alive())
         _check(head)
-        # llhttp skips the body of a request that asks for another protocol.
-        if self._parser.should_upgrade() and (head.content_length or head.chunked or method == "CONNECT"):
-            raise RequestError("This service does not switch protocols; send the request without Upgrade.")
         self.head = head
         self._body = self._open_body(head)
 
@@ -199,6 +224,9 @@ class RequestParser:
             self.body_bytes += len(data)
 
     def on_message_complete(self) -> None:
+        if self.head and self.head.has_body and self._parser.should_upgrade():
+            # llhttp has skipped the body.
+            return
         if self.head and self._body:
             self.requests.append(Request(self.head, self._body))
             self.has_ended = not self.head.keep_alive
@@ -222,6 +250,8 @@ def _check(head: RequestHead) -> None:
     coding = head.header("transfer-encoding").lower()
     if head.version not in {"1.0", "1.1"} or (coding and (coding != "chunked" or head.version == "1.0")):
         raise RequestError(NOT_HTTP)
+    if head.method == "CONNECT":
+        raise RequestError("This service is not a proxy; send the request without CONNECT.")
     # RFC 9112, 3.2.4: `*` is for OPTIONS only.
     if len(head.header("content-length")) > _MAX_LENGTH_DIGITS or (head.target == b"*" and head.method != "OPTIONS"):
         raise RequestError(NOT_HTTP)
