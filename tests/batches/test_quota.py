@@ -211,10 +211,38 @@ def test_by_default_batches_take_half_of_the_free_disk(
     local: Workshop, free: int, already_reserved: int, room: Room
 ) -> None:
     quota = Quota(local.batches.queue, None, lambda: free)
-    local.batches.quota.restore(new_id(), already_reserved)
+    local.batches.quota.restore(new_id(), already_reserved, stored=already_reserved)
 
     assert quota.room() == room
     assert quota.room().left == max(0, 500 - already_reserved)
+
+
+def test_bytes_that_are_reserved_and_not_yet_written_do_not_raise_the_limit(local: Workshop) -> None:
+    quota = Quota(local.batches.queue, None, lambda: 1000)
+
+    quota.reserve(new_id(), 500)
+
+    assert quota.room() == Room(500, 500)
+    with pytest.raises(StorageFull):
+        quota.reserve(new_id(), 1)
+
+
+@pytest.mark.parametrize("files", [0, 1, 2])
+def test_the_limit_stays_while_a_batch_is_written_and_processed(
+    workshop: Workshop, tiny_png: bytes, files: int
+) -> None:
+    disk = 10_000_000
+
+    def free_bytes() -> int:
+        folder = workshop.settings.state_dir / "batches"
+        return disk - sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+    workshop.batches.quota = Quota(workshop.batches.queue, None, free_bytes)
+    workshop.submit(tiny_png, PHOTO, options=AnonymizeOptions())
+
+    workshop.process(workshop.worker(), most=files)
+
+    assert workshop.batches.quota.room().limit == pytest.approx(disk // 2, abs=3 * FILE_BYTES)
 
 
 def test_the_free_disk_is_that_of_the_directory(local: Workshop, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ class Sweeper:
         stored = {batch_id for batch_id in self._batches.store.ids() if is_id(batch_id)}
         # Behind the list of IDs: a batch reserves its bytes before it is in the store.
         reserved = self._batches.quota.reservations().keys()
-        ids = stored | reserved
+        ids = stored | self._batches.quota.ids()
         self._created = {batch_id: created for batch_id, created in self._created.items() if batch_id in ids}
         self._undescribed = {batch_id: since for batch_id, since in self._undescribed.items() if batch_id in ids}
         queued = self._batches.queue.queued()

@@ -167,7 +167,8 @@ class Batches:
     def restore_reservation(self, batch_id: str) -> None:
         """Reserve the bytes of a batch that has no reservation: the queue lost its data, or the batch is older."""
         with suppress(BatchNotFound):
-            self.quota.restore(batch_id, self._most_bytes(self._read(batch_id)))
+            batch = self._read(batch_id)
+            self.quota.restore(batch_id, self._most_bytes(batch), sum(self._stored_bytes(batch)))
 
     def results(self, batch: Batch) -> dict[int, Result]:
         """Return the results so far of a batch that has not ended, by number."""
@@ -228,8 +229,13 @@ class Batches:
 
     def _most_bytes(self, batch: Batch) -> int:
         """Return the most bytes that a batch may need, with what is in the store. One that ended takes no more."""
-        photos, results = (sum(self.store.sizes(f"{batch.id}/{part}").values()) for part in ("in", "out"))
+        photos, results = self._stored_bytes(batch)
         return most_bytes(batch.task, len(batch.entries), photos) + results
+
+    def _stored_bytes(self, batch: Batch) -> tuple[int, int]:
+        """Return the bytes of the photos and of the results of a batch in the store."""
+        photos, results = (sum(self.store.sizes(f"{batch.id}/{part}").values()) for part in ("in", "out"))
+        return photos, results
 
     def _end_failed(self, batch: Batch, reason: str) -> End:
         counts = self.states.counts(batch.id)

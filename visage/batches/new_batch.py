@@ -42,6 +42,8 @@ class NewBatch:
         self._entries: list[Entry] = []
         self._input_bytes = 0
         self._reserved = 0
+        # Bytes in the store that the quota does not know of yet.
+        self._unnoted = 0
         self._submitted = False
         self._reserve(most_bytes(task, 0, expected_bytes))
         try:
@@ -74,6 +76,7 @@ class NewBatch:
         self._input_bytes += len(content)
         self._reserve_at_least(self._most_bytes(self._task, self.files + 1))
         self._store.write(input_key(self.id, len(self._entries) + 1), content)
+        self._unnoted += len(content)
         self._entries.append(Entry(name))
 
     def add_failed(self, name: str, error: VisageError) -> None:
@@ -112,6 +115,9 @@ class NewBatch:
     def _reserve(self, amount: int) -> None:
         self._quota.reserve(self.id, amount - self._reserved)
         self._reserved = amount
+        if self._unnoted:
+            self._quota.add_stored(self.id, self._unnoted)
+            self._unnoted = 0
 
     def _delete(self) -> None:
         try:

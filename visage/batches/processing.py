@@ -168,13 +168,15 @@ class Processor:
         self.should_recycle = engine.leaks_memory and next(self._photos) >= RECYCLE_AFTER_PHOTOS
         key = input_key(batch.id, lease.number)
         try:
-            result = self._result(engine, batch, self._store.read(key), lease)
+            photo = self._store.read(key)
+            result = self._result(engine, batch, photo, lease)
         except FileNotFoundError:
-            result = LOST
+            photo, result = b"", LOST
         except Stopped:
             return
         if self._record(batch, lease, result, time.perf_counter() - started):
             self._store.remove(key)
+            self._batches.quota.add_stored(batch.id, -len(photo))
         else:
             self._store.remove(output_key(batch.id, lease.number, lease.attempt))
 
@@ -193,6 +195,7 @@ class Processor:
         if (excess := len(content) - most_bytes(batch.task, 1, len(photo))) > 0:
             self._batches.quota.reserve(batch.id, excess)
         self._store.write(output_key(batch.id, lease.number, lease.attempt), content)
+        self._batches.quota.add_stored(batch.id, len(content))
         return Done(faces, lease.attempt)
 
     def _output(self, engine: Engine, batch: Batch, photo: bytes, lease: Lease) -> tuple[bytes, int | None]:
