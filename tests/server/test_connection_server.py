@@ -14,6 +14,7 @@ import pytest
 from werkzeug.routing import Map, Rule
 
 from tests.support.waiting import wait_for
+from visage.errors import RequestError
 from visage.server.connection_server import ConnectionServer
 from visage.server.http.environ import Environs
 from visage.server.http.request_parser import HeadLimits
@@ -48,6 +49,7 @@ class App:
         self.may_answer = Event()
         self.may_answer.set()
         self.failure: Exception | None = None
+        self.late_failure: Exception | None = None
         self.calls = 0
 
     def __call__(self, _environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -56,7 +58,12 @@ class App:
         if self.failure:
             raise self.failure
         start_response("200 OK", [("Content-Length", str(len(self.body)))])
-        return [self.body]
+        return self._pieces()
+
+    def _pieces(self) -> Iterator[bytes]:
+        yield self.body
+        if self.late_failure:
+            raise self.late_failure
 
 
 @dataclass
@@ -167,6 +174,39 @@ def test_an_app_that_fails_gives_an_error_and_the_next_request_is_possible_elsew
     assert received.startswith(b"HTTP/1.1 500 ")
     assert b"secret" not in received
     assert scene.is_closed()
+
+
+def test_a_file_that_the_app_cannot_read_is_no_client_that_left(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    scene.app.failure = OSError(5, "Input/output error")
+    scene.client.sendall(GET)
+
+    assert scene.receive(b'"code": "internal_error"}').startswith(b"HTTP/1.1 500 ")
+    assert "response_failed" in caplog.messages
+
+
+@pytest.mark.parametrize("failure", [OSError(5, "Input/output error"), RequestError("late")])
+def test_an_app_that_fails_after_the_head_ends_the_response(
+    scene: Scene, caplog: pytest.LogCaptureFixture, failure: Exception
+) -> None:
+    scene.app.late_failure = failure
+    scene.client.sendall(GET)
+
+    assert scene.receive(b"answer").count(b"HTTP/1.1 ") == 1
+    assert scene.is_closed()
+    assert "response_failed" in caplog.messages
+
+
+def test_a_client_that_leaves_before_the_response_is_not_logged_as_a_failure(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.app.may_answer.clear()
+    scene.client.sendall(GET)
+    scene.poll_until(lambda: scene.app.calls == 1)
+    scene.client.close()
+    scene.app.may_answer.set()
+
+    scene.poll_until(lambda: scene.server.count == 0)
+    assert not caplog.messages
 
 
 def test_a_photo_is_rejected_without_a_thread_while_the_queue_is_full(scene: Scene) -> None:

@@ -22,6 +22,7 @@ from visage.server.http.environ import Environs
 from visage.server.http.request import Request, RequestHead
 from visage.server.http.request_body import RequestBody
 from visage.server.http.request_parser import HeadLimits
+from visage.server.http.response_buffer import ClientGone
 from visage.server.http.response_writer import ResponseWriter, run_app
 from visage.server.http.upload_limits import UploadLimits
 from visage.server.main_loop import MainLoop
@@ -206,7 +207,7 @@ class ConnectionServer:
             if keep_alive and not self.is_stopping and connection.is_idle:
                 self._await_next(connection)
                 is_done = True
-        except OSError:
+        except ClientGone:
             keep_alive = False
         except Exception:
             logger.exception("response_failed")
@@ -220,21 +221,17 @@ class ConnectionServer:
         """Run the app, and return whether the connection may stay open."""
         keep_alive = self._may_keep_alive() and self._keeps(connection, request)
         writer = ResponseWriter(request.head, connection.response.sendall, keep_alive=keep_alive)
-        error: VisageError | None = None
         try:
             environ = self._environs.make(request, connection.client, connection.server, connection.response)
             run_app(self._app, environ, writer)
-        except OSError:
+        except ClientGone:
             raise
-        except RequestError as failure:
-            error = failure
-        except Exception:
-            logger.exception("response_failed")
-            if writer.head_sent:
-                return False
-            error = VisageError(_UNEXPECTED)
-        if error:
-            connection.response.sendall(reject(error, request.head, self._settings))
+        except Exception as failure:
+            if writer.head_sent or not isinstance(failure, RequestError):
+                logger.exception("response_failed")
+            if not writer.head_sent:
+                error = failure if isinstance(failure, RequestError) else VisageError(_UNEXPECTED)
+                connection.response.sendall(reject(error, request.head, self._settings))
             return False
         request.body.close()
         return writer.keep_alive

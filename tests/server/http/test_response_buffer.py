@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from visage.server.http.response_buffer import ResponseBuffer
+from visage.server.http.response_buffer import ClientGone, ResponseBuffer
 
 
 @pytest.fixture
@@ -39,3 +39,11 @@ def test_a_slow_client_receives_every_byte_once(pair: tuple[ResponseBuffer, sock
         received += client.recv(10_000)
     assert received == b"".join(pieces)
     assert buffer.buffered_bytes == 0
+
+
+def test_a_client_that_has_left_has_an_error_of_its_own(pair: tuple[ResponseBuffer, socket.socket]) -> None:
+    buffer, client = pair
+    client.close()
+
+    with pytest.raises(ClientGone):
+        buffer.sendall(b"head")

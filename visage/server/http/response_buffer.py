@@ -1,6 +1,5 @@
 """Buffers the response to one client, so that no thread waits for a client that reads slowly."""
 
-import errno
 import fcntl
 import select
 import socket
@@ -19,6 +18,10 @@ _MAX_PIECES = 16
 # A response has the same time as a request, and one second more for every 10 kB: a slow mobile connection. So has a
 # batch upload.
 MIN_BYTES_PER_SECOND = 10_000
+
+
+class ClientGone(OSError):
+    """The connection is broken, or its client is too slow. An OSError of anything else is a fault of the service."""
 
 
 class ResponseBuffer:
@@ -66,13 +69,13 @@ class ResponseBuffer:
         """Send `pieces` together, or buffer them for `flush`. Only a thread that is far ahead of its client waits.
 
         Raises:
-            OSError: the connection is broken, or the response is overdue.
+            ClientGone: the connection is broken, or the response is overdue.
         """
         if not self._pieces:
             self._started, self._sent_bytes = time.monotonic(), 0
         while self._backlog_bytes() > _MAX_BACKLOG_BYTES and not self.flush():
             if self.is_overdue:
-                raise OSError(errno.EPIPE, "the client is too slow")
+                raise ClientGone("the client is too slow")
             poll = select.poll()
             poll.register(self._socket, select.POLLOUT)
             poll.poll(1000)
@@ -83,13 +86,15 @@ class ResponseBuffer:
         """Send as much as the socket accepts, and return whether the buffer is empty.
 
         Raises:
-            OSError: the connection is broken.
+            ClientGone: the connection is broken.
         """
         while self._pieces:
             try:
                 sent = self._socket.sendmsg(islice(self._pieces, _MAX_PIECES))
             except BlockingIOError:
                 return False
+            except OSError as error:
+                raise ClientGone(str(error)) from error
             self._sent_bytes += sent
             while self._pieces and sent >= len(self._pieces[0]):
                 sent -= len(self._pieces.popleft())
