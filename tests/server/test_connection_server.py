@@ -3,16 +3,13 @@
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from threading import Event
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from werkzeug.routing import Map, Rule
 
+from tests.server.wsgi_app import App
 from tests.support.waiting import wait_for
 from visage.errors import RequestError
 from visage.server.connection_server import ConnectionServer
@@ -20,50 +17,10 @@ from visage.server.http.environ import Environs
 from visage.server.http.request_parser import HeadLimits
 from visage.server.main_loop import MainLoop
 from visage.settings import Settings
-from visage.web.request_kinds import Kind, of_kind
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"
 BODY_SECONDS = 2.0
 PHOTO = b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: 5\r\n\r\nphoto"
-
-
-@of_kind(Kind.PHOTO)
-def predict() -> None:
-    """A view, which only its kind is read of."""
-
-
-class App:
-    """A WSGI app with the attributes that the server reads of Flask's."""
-
-    def __init__(self) -> None:
-        self.url_map = Map(
-            [Rule("/predict", endpoint="predict", methods=["POST"]), Rule("/healthz", endpoint="healthz")]
-        )
-        self.view_functions = {"predict": predict, "healthz": lambda: None}
-        self.admission = SimpleNamespace(full=False)
-        engine = SimpleNamespace(
-            admission=self.admission, cache=None, settings=SimpleNamespace(cors_origins=(), queue=0, slots=1)
-        )
-        self.extensions = {"engine": engine}
-        self.body = b"answer"
-        self.may_answer = Event()
-        self.may_answer.set()
-        self.failure: Exception | None = None
-        self.late_failure: Exception | None = None
-        self.calls = 0
-
-    def __call__(self, _environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        self.calls += 1
-        self.may_answer.wait(60)
-        if self.failure:
-            raise self.failure
-        start_response("200 OK", [("Content-Length", str(len(self.body)))])
-        return self._pieces()
-
-    def _pieces(self) -> Iterator[bytes]:
-        yield self.body
-        if self.late_failure:
-            raise self.late_failure
 
 
 @dataclass

@@ -22,10 +22,12 @@ def rejects_photos(engine: Engine) -> bool:
     return engine.admission.full and engine.cache is None
 
 
-def pause(engine: Engine) -> None:
-    """Sleep briefly while photos are rejected, if the queue has a photo for each slot meanwhile."""
-    if engine.admission.full and engine.settings.queue >= engine.settings.slots:
-        time.sleep(_PAUSE_SECONDS)
+def pause(engine: Engine) -> bool:
+    """Sleep briefly while photos are rejected, if the queue has a photo for each slot. Return whether it has slept."""
+    if not engine.admission.full or engine.settings.queue < engine.settings.slots:
+        return False
+    time.sleep(_PAUSE_SECONDS)
+    return True
 
 
 def reject_photo(connection: Connection, request: Request, settings: Settings, *, keep_alive: bool) -> None:

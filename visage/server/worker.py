@@ -27,6 +27,9 @@ _SHORT_SWITCH_SECONDS = 1e-5
 _DEADLINE_CHECK_SECONDS = 0.25
 _IDLE_POLL_SECONDS = 1.0
 
+# Connections to accept after a pause. Otherwise one at a time, so that idle workers get the next ones.
+_MAX_ACCEPTED = 64
+
 
 class BufferingWorker(Worker):  # type: ignore[misc]
     """Serves Flask's app in threads, and never lets a thread wait for a client."""
@@ -37,7 +40,7 @@ class BufferingWorker(Worker):  # type: ignore[misc]
         super().__init__(*arguments, **named)
         self._settings = Settings.from_environment()
         self._next_deadline_check = 0.0
-        self._is_accepting = False
+        self._is_accepting = self._has_paused = False
 
     def load_wsgi(self) -> None:
         """Load the app, and prepare to serve it."""
@@ -59,7 +62,7 @@ class BufferingWorker(Worker):  # type: ignore[misc]
         """Serve until a signal stops the worker, then finish what has begun."""
         while self.alive:
             self.notify()
-            has_room = self.server.count < self.cfg.worker_connections
+            has_room = self._has_room()
             if has_room and not self._is_accepting:
                 self._start_accepting()
             elif not has_room and self._is_accepting:
@@ -71,7 +74,7 @@ class BufferingWorker(Worker):  # type: ignore[misc]
 
     def poll(self, seconds: float) -> None:
         """Serve for at most `seconds`, until something has happened."""
-        overload.pause(self.wsgi.extensions["engine"])
+        self._has_paused = overload.pause(self.wsgi.extensions["engine"])
         self._loop.poll(min(seconds, _DEADLINE_CHECK_SECONDS) if len(self.server.deadlines) else seconds)
         now = time.monotonic()
         if now >= self._next_deadline_check:
@@ -95,16 +98,25 @@ class BufferingWorker(Worker):  # type: ignore[misc]
             self._loop.wake()
         return self.alive and not self.should_rebalance()
 
+    def _has_room(self) -> bool:
+        return bool(self.server.count < self.cfg.worker_connections)
+
     def _start_accepting(self) -> None:
         self._is_accepting = True
         for listener in self.sockets:
             listener.settimeout(0)
-            self._loop.selector.register(listener, EVENT_READ, self._accept)
+            self._loop.selector.register(listener, EVENT_READ, self._accept_waiting)
 
     def _stop_accepting(self) -> None:
         self._is_accepting = False
         for listener in self.sockets:
             self._loop.selector.unregister(listener)
+
+    def _accept_waiting(self, listener: Any) -> None:
+        """Accept a connection, or all after a pause: health checks and rejections must not wait behind each other."""
+        for _ in range(_MAX_ACCEPTED if self._has_paused else 1):
+            if not self._has_room() or not self._accept(listener):
+                break
 
     def _accept(self, listener: Any) -> bool:
         """Accept a connection and receive what it has sent. Return whether there was one."""

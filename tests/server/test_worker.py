@@ -1,0 +1,102 @@
+"""A worker accepts connections, in its own main loop but without gunicorn's master."""
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from gunicorn.config import Config  # type: ignore[import-untyped]
+
+from tests.server.wsgi_app import App
+from visage.server.worker import BufferingWorker
+
+
+class _EnoughRounds(Exception):
+    """Ends a worker's main loop."""
+
+
+class Worker(BufferingWorker):
+    """A worker that stops when `is_done` returns true before a round of its main loop."""
+
+    is_done: Callable[[], bool]
+
+    def notify(self) -> None:
+        if self.is_done():
+            raise _EnoughRounds
+
+    def run_until(self, is_done: Callable[[], bool]) -> None:
+        self.is_done = is_done
+        with pytest.raises(_EnoughRounds):
+            self.run()
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def working(stack: ExitStack, listener: socket.socket, app: App, **settings: Any) -> Worker:
+    """A worker with an app and one listener."""
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(200)
+    config = Config()
+    for name, value in settings.items():
+        config.set(name, value)
+    worker = Worker(0, os.getppid(), [listener], SimpleNamespace(wsgi=lambda: app), 60, config, logging.getLogger())
+    stack.callback(worker.tmp.close)
+    worker.PIPE = os.pipe2(os.O_NONBLOCK)
+    for end in worker.PIPE:
+        stack.callback(os.close, end)
+    worker.load_wsgi()
+    stack.callback(worker.server.close_all)
+    return worker
+
+
+def connect(stack: ExitStack, listener: socket.socket, number: int) -> None:
+    for _ in range(number):
+        stack.enter_context(socket.create_connection(listener.getsockname()))
+
+
+def rounds(number: int) -> Callable[[], bool]:
+    """A condition that is true after `number` rounds."""
+    left = iter(range(number))
+    return lambda: next(left, None) is None
+
+
+def test_connections_are_accepted_one_at_a_time_so_that_idle_workers_get_some(stack: ExitStack) -> None:
+    listener = stack.enter_context(socket.socket())
+    worker = working(stack, listener, App())
+    connect(stack, listener, 100)
+
+    worker.run_until(rounds(2))
+
+    assert worker.server.count == 2
+
+
+def test_connections_do_not_wait_behind_each_other_while_the_queue_is_full(stack: ExitStack) -> None:
+    listener, app = stack.enter_context(socket.socket()), App()
+    app.admission.full = True
+    app.extensions["engine"].settings.queue = 1
+    worker = working(stack, listener, app)
+    connect(stack, listener, 100)
+
+    worker.run_until(rounds(2))
+
+    assert worker.server.count == 100
+
+
+def test_a_worker_never_accepts_more_connections_than_it_may_hold(stack: ExitStack) -> None:
+    listener, app = stack.enter_context(socket.socket()), App()
+    app.admission.full = True
+    app.extensions["engine"].settings.queue = 1
+    worker = working(stack, listener, app, worker_connections=10)
+    connect(stack, listener, 100)
+
+    worker.run_until(rounds(3))
+
+    assert worker.server.count == 10
