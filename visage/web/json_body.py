@@ -23,6 +23,10 @@ _MAX_VALUES = 10_000
 _EXPECTED = 'send an object such as {"image": "<base64 of the photo>"}.'
 
 
+# The white space of JSON (RFC 8259, 2), which base64 may contain. `split` would make a list of its parts.
+_WITHOUT_SPACE = dict.fromkeys(map(ord, "\t\n\r "))
+
+
 def parse_json(body: bytes, photo_fields: tuple[str, ...]) -> tuple[Fields, Files]:
     """Return the members of a JSON object as a form would have them: fields as text, and `photo_fields` as files.
 
@@ -64,7 +68,8 @@ def _decode(name: str, value: Any) -> bytes:
     if comma and head.lower().startswith("data:") and head.lower().endswith(";base64"):
         value = data
     try:
-        return pybase64.b64decode("".join(value.split()), validate=True)
+        # Text beyond ASCII is not base64, and `translate` would take 50 times as long.
+        return pybase64.b64decode(value.translate(_WITHOUT_SPACE) if value.isascii() else value, validate=True)
     except ValueError:
         raise NoImage(
             f"{name!r} is not valid base64; send the bytes of the photo as base64 or a data URL, not its name or URL."
