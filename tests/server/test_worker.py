@@ -1,8 +1,10 @@
 """A worker accepts connections, in its own main loop but without gunicorn's master."""
 
+import errno
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from types import SimpleNamespace
@@ -32,6 +34,19 @@ class Worker(BufferingWorker):
         self.is_done = is_done
         with pytest.raises(_EnoughRounds):
             self.run()
+
+
+class ExhaustedListener(socket.socket):
+    """A listener of a process that has no file descriptor left until the time `available`."""
+
+    attempts = 0
+    available = float("inf")
+
+    def accept(self) -> Any:
+        self.attempts += 1
+        if time.monotonic() < self.available:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().accept()
 
 
 @pytest.fixture
@@ -100,3 +115,30 @@ def test_a_worker_never_accepts_more_connections_than_it_may_hold(stack: ExitSta
     worker.run_until(rounds(3))
 
     assert worker.server.count == 10
+
+
+def test_a_worker_without_file_descriptors_tries_again_four_times_a_second(
+    stack: ExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    listener = stack.enter_context(ExhaustedListener())
+    worker = working(stack, listener, App())
+    connect(stack, listener, 1)
+    end = time.monotonic() + 1
+
+    worker.run_until(lambda: time.monotonic() > end)
+
+    assert 2 <= listener.attempts <= 5
+    assert set(caplog.messages) == {"accept_failed"}
+
+
+def test_a_worker_accepts_again_when_it_has_file_descriptors(stack: ExitStack) -> None:
+    listener = stack.enter_context(ExhaustedListener())
+    worker = working(stack, listener, App())
+    connect(stack, listener, 1)
+    listener.available = time.monotonic() + 0.1
+    end = time.monotonic() + 30
+
+    worker.run_until(lambda: worker.server.count == 1 or time.monotonic() > end)
+
+    assert worker.server.count == 1
+    assert listener.attempts == 2

@@ -13,6 +13,7 @@ from typing import Any
 
 from gunicorn.workers.base import Worker  # type: ignore[import-untyped]
 
+from visage.logs import cause, logger
 from visage.server import overload
 from visage.server.connection_server import LINGER_SECONDS, ConnectionServer
 from visage.server.http.environ import Environs
@@ -30,6 +31,10 @@ _IDLE_POLL_SECONDS = 1.0
 # Connections to accept after a pause. Otherwise one at a time, so that idle workers get the next ones.
 _MAX_ACCEPTED = 64
 
+# Without file descriptors or memory, a connection stays in the backlog. Accepting is tried again after this long.
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_EXHAUSTED_PAUSE_SECONDS = 0.25
+
 
 class BufferingWorker(Worker):  # type: ignore[misc]
     """Serves Flask's app in threads, and never lets a thread wait for a client."""
@@ -39,7 +44,7 @@ class BufferingWorker(Worker):  # type: ignore[misc]
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._settings = Settings.from_environment()
-        self._next_deadline_check = 0.0
+        self._next_deadline_check = self._next_accept = 0.0
         self._is_accepting = self._has_paused = False
 
     def load_wsgi(self) -> None:
@@ -62,12 +67,12 @@ class BufferingWorker(Worker):  # type: ignore[misc]
         """Serve until a signal stops the worker, then finish what has begun."""
         while self.alive:
             self.notify()
-            has_room = self._has_room()
-            if has_room and not self._is_accepting:
+            can_accept = self._can_accept()
+            if can_accept and not self._is_accepting:
                 self._start_accepting()
-            elif not has_room and self._is_accepting:
+            elif not can_accept and self._is_accepting:
                 self._stop_accepting()
-            self.poll(_IDLE_POLL_SECONDS)
+            self.poll(_IDLE_POLL_SECONDS if can_accept else _EXHAUSTED_PAUSE_SECONDS)
             if not self.is_parent_alive():
                 break
         self._drain()
@@ -98,8 +103,8 @@ class BufferingWorker(Worker):  # type: ignore[misc]
             self._loop.wake()
         return self.alive and not self.should_rebalance()
 
-    def _has_room(self) -> bool:
-        return bool(self.server.count < self.cfg.worker_connections)
+    def _can_accept(self) -> bool:
+        return bool(self.server.count < self.cfg.worker_connections and time.monotonic() >= self._next_accept)
 
     def _start_accepting(self) -> None:
         self._is_accepting = True
@@ -115,7 +120,7 @@ class BufferingWorker(Worker):  # type: ignore[misc]
     def _accept_waiting(self, listener: Any) -> None:
         """Accept a connection, or all after a pause: health checks and rejections must not wait behind each other."""
         for _ in range(_MAX_ACCEPTED if self._has_paused else 1):
-            if not self._has_room() or not self._accept(listener):
+            if not self._can_accept() or not self._accept(listener):
                 break
 
     def _accept(self, listener: Any) -> bool:
@@ -126,6 +131,9 @@ class BufferingWorker(Worker):  # type: ignore[misc]
             # Any other error concerns this client only, or is temporary.
             if error.errno in {errno.EBADF, errno.EINVAL, errno.ENOTSOCK}:
                 raise
+            if error.errno in _EXHAUSTED:
+                self._next_accept = time.monotonic() + _EXHAUSTED_PAUSE_SECONDS
+                logger.warning("accept_failed", extra={"fields": {"reason": cause(error)}})
             return False
         if client.family != socket.AF_UNIX:
             # Responses are sent in as few pieces as possible already.
