@@ -8,7 +8,7 @@ from tests.server.http.parsing import CHUNKED, CHUNKS, FORM, GET, HEAD, bodies, 
 from visage.errors import AddressTooLong, BodyTooLarge, HeadersTooLong, RequestError
 from visage.server.http.request import RequestHead
 from visage.server.http.request_body import BufferBudget, RequestBody
-from visage.server.http.request_parser import MAX_OVERHEAD_BYTES, MAX_PIPELINED, RequestParser
+from visage.server.http.request_parser import MAX_OVERHEAD_BYTES, MAX_PIPELINED, MAX_PIPELINED_HEAD_BYTES, RequestParser
 
 
 @pytest.mark.parametrize("step", [None, 1, 7])
@@ -76,6 +76,18 @@ def test_a_limited_number_of_requests_is_read_ahead() -> None:
     parser = parsed(GET * 100)
 
     assert len(parser.requests) == MAX_PIPELINED
+    assert parser.error is None
+    assert parser.has_ended
+
+
+@pytest.mark.parametrize("step", [None, 1000])
+def test_few_requests_with_long_heads_are_read_ahead(step: int | None) -> None:
+    long = GET[:-2] + b"X: " + b"x" * 8000 + b"\r\n\r\n"
+
+    parser = parsed(long * 16, step)
+
+    assert len(parser.requests) == 9
+    assert sum(request.head.size for request in parser.requests) < MAX_PIPELINED_HEAD_BYTES + len(long)
     assert parser.error is None
     assert parser.has_ended
 

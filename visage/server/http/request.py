@@ -42,6 +42,11 @@ class RequestHead:
         return dict(reversed(self.headers))
 
     @cached_property
+    def size(self) -> int:
+        """The number of bytes of the target and the headers."""
+        return len(self.target) + sum(len(name) + len(value) for name, value in self.headers)
+
+    @cached_property
     def content_length(self) -> int | None:
         """The announced length of the body; None if there is no announcement."""
         digits = self.header("content-length")

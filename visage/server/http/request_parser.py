@@ -15,8 +15,10 @@ from visage.server.http.request_body import RequestBody
 # chunks, trailers. Tiny chunks would cost much more processor time than their bytes are worth.
 MAX_OVERHEAD_BYTES = 2**16
 
-# A client may send this many requests ahead. Then the connection is closed after their responses.
+# A client may send this many requests ahead, and heads of this many bytes in all, because no budget counts those that
+# wait. Then the connection is closed after their responses.
 MAX_PIPELINED = 16
+MAX_PIPELINED_HEAD_BYTES = 2**16
 
 # The parser gets the head of a request in pieces of this size, so that a head that is too long ends early.
 _HEAD_PIECE_BYTES = 2**14
@@ -184,7 +186,8 @@ class RequestParser:
     def on_message_begin(self) -> None:
         if self._is_restarting:
             return
-        if len(self.requests) >= MAX_PIPELINED:
+        head_bytes = sum(request.head.size for request in self.requests)
+        if len(self.requests) >= MAX_PIPELINED or head_bytes >= MAX_PIPELINED_HEAD_BYTES:
             self.has_ended = True
             raise _EndOfPipeline
         self.has_begun = True
