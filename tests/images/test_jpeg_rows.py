@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.images.photos import assert_alike, read
+from tests.support.colour import profile
 from tests.support.pictures import encode, gradient, plain
 from visage.errors import UndecodableImage
 
@@ -20,6 +21,7 @@ KINDS = {
     "grey": encode(PHOTO[..., 0].copy(), "JPEG"),
     "grey with restarts": encode(PHOTO[..., 0].copy(), "JPEG", restart_marker_blocks=3),
     "CMYK": encode(PHOTO, "JPEG", "CMYK"),
+    "CMYK with a profile": encode(PHOTO, "JPEG", "CMYK", icc_profile=profile("CGATS001Compat-v2-micro")),
 }
 
 

@@ -67,7 +67,7 @@ def test_base64_with_many_spaces_takes_a_known_multiple_of_its_body() -> None:
 @contextmanager
 def measured() -> Iterator[Callable[[], int]]:
     """Measure the memory of a block; the function that it gives returns the peak in bytes."""
-    peaks = []
+    peaks: list[int] = []
     tracemalloc.start()
     try:
         yield lambda: peaks[0]

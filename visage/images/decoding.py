@@ -157,8 +157,7 @@ def _imdecode(data: bytes, header: ImageHeader, reduction: int) -> Pixels | None
     """Decode to (h, w, 3) uint8 BGR in sRGB, as stored. None if the image is damaged."""
     conversion = find_conversion(find_profile(data, header.format))
     if conversion is not None and conversion.mode == "CMYK":
-        inks = decode_cmyk(data, reduction)
-        return None if inks is None else conversion.convert_cmyk(inks)
+        return decode_all_rows(data, partial(_read_cmyk, conversion, reduction), by_profile=True)
     if header.format == "WebP" and (frame := first_frame(data)):
         return _decode_frame(frame, header, conversion)
     return _decode_still(data, header, reduction, conversion)
@@ -181,6 +180,11 @@ def _decode_still(data: bytes, header: ImageHeader, reduction: int, conversion: 
 
 def _read(flags: int, data: bytes) -> Pixels | None:
     return cv2.imdecode(np.frombuffer(data, np.uint8), flags)  # type: ignore[return-value]
+
+
+def _read_cmyk(conversion: Conversion, reduction: int, data: bytes) -> Pixels | None:
+    inks = decode_cmyk(data, reduction)
+    return None if inks is None else conversion.convert_cmyk(inks)
 
 
 def _decode_frame(frame: Frame, canvas: ImageHeader, conversion: Conversion | None) -> Pixels | None:

@@ -27,16 +27,19 @@ _FILLER = _BLOCKS + b"".join(bytes([0xFF, 0xD0 + number]) + _BLOCKS for number i
 _GREYS = (128, 64, 65)
 
 
-def decode_all_rows(data: bytes, decode: Callable[[bytes], Pixels | None]) -> Pixels | None:
+def decode_all_rows(
+    data: bytes, decode: Callable[[bytes], Pixels | None], *, by_profile: bool = False
+) -> Pixels | None:
     """Return what `decode` makes of a JPEG, (h, w, 3) uint8 BGR, or None if it lacks rows or is damaged.
 
     A JPEG that ends before its end marker is decoded three times, so that one that lacks nothing else is accepted. Rows
-    may be missing only if the last pixel is grey; such a JPEG is decoded two times more, small.
+    may be missing only if the last pixel is grey; such a JPEG is decoded two times more, small. With `by_profile`,
+    `decode` converts colours by a profile. Missing rows may then have any colour, so no JPEG is spared that.
     """
     pixels = decode(data)
     if pixels is None:
         return None if end_of_jpeg(data) < len(data) else _decode_without_end(data.rstrip(b"\xff"), decode)
-    return pixels if not _may_lack_rows(data, pixels) or _has_last_block(data) else None
+    return pixels if not (by_profile or _may_lack_rows(data, pixels)) or _has_last_block(data) else None
 
 
 def _may_lack_rows(data: bytes, pixels: Pixels) -> bool:
