@@ -73,6 +73,14 @@ def test_a_picture_that_ends_in_grey_is_decoded(options: dict[str, int]) -> None
     assert_alike(read(encode(pixels, "JPEG", "", **options)).pixels, pixels, 12)
 
 
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_fill_bytes_before_the_end_marker_do_not_matter(options: dict[str, bool]) -> None:
+    grey = np.full((64, 64, 3), 128, np.uint8)
+    whole = encode(grey, "JPEG", "", **options)
+
+    assert_alike(read(whole[:-2] + b"\xff\xff" + END).pixels, grey, 0)
+
+
 def test_bytes_behind_the_end_marker_do_not_matter() -> None:
     grey = np.full((64, 64, 3), 128, np.uint8)
 
