@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -142,3 +143,16 @@ def test_a_worker_accepts_again_when_it_has_file_descriptors(stack: ExitStack) -
 
     assert worker.server.count == 1
     assert listener.attempts == 2
+
+
+@pytest.mark.parametrize("name", ["limit_request_line", "limit_request_fields", "limit_request_field_size"])
+def test_a_limit_of_zero_is_no_limit(stack: ExitStack, name: str) -> None:
+    listener = stack.enter_context(socket.socket())
+    worker = working(stack, listener, App(), **{name: 0})
+    client = stack.enter_context(socket.create_connection(listener.getsockname()))
+    client.sendall(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
+    client.settimeout(0)
+
+    worker.run_until(lambda: bool(select.select([client], [], [], 0)[0]))
+
+    assert client.recv(100).startswith(b"HTTP/1.1 200 OK")

@@ -17,7 +17,7 @@ from visage.logs import cause, logger
 from visage.server import overload
 from visage.server.connection_server import LINGER_SECONDS, ConnectionServer
 from visage.server.http.environ import Environs
-from visage.server.http.request_parser import HeadLimits
+from visage.server.http.request_parser import MAX_OVERHEAD_BYTES, HeadLimits
 from visage.server.main_loop import MainLoop
 from visage.settings import Settings
 
@@ -57,7 +57,7 @@ class BufferingWorker(Worker):  # type: ignore[misc]
             self._settings,
             self._loop,
             environs=Environs(cfg.forwarded_allow_ips, cfg.secure_scheme_headers),
-            limits=HeadLimits(cfg.limit_request_line, cfg.limit_request_fields, cfg.limit_request_field_size),
+            limits=_head_limits(cfg),
             threads=cfg.threads,
             idle_seconds=cfg.keepalive,
             may_keep_alive=self._count_request,
@@ -161,3 +161,9 @@ class BufferingWorker(Worker):  # type: ignore[misc]
             self.poll(_IDLE_POLL_SECONDS)
         self.server.close_all()
         self._loop.close()
+
+
+def _head_limits(cfg: Any) -> HeadLimits:
+    """gunicorn's limits. Its 0 stands for no limit, so only the limit of the whole head remains."""
+    limits = (cfg.limit_request_line, cfg.limit_request_fields, cfg.limit_request_field_size)
+    return HeadLimits(*(limit if limit > 0 else MAX_OVERHEAD_BYTES for limit in limits))
