@@ -85,6 +85,8 @@ def main(pack: Path, disk: Path, logs: Path) -> None:
         wait_for(lambda: has_consumer(service), 60)
         before = consumer(service)
         report["full"] = ended(service, full)
+        # The files are deleted shortly after the batch has ended.
+        wait_for(lambda: not list((batches / full).glob("*/*")), 10)
         report["left"] = [each.name for each in (batches / full).glob("*/*")]
         report["photos"].append(service.post(small).status_code)
         filler.unlink()
