@@ -105,6 +105,12 @@ def test_pipelined_requests_are_answered_in_order(scene: Scene) -> None:
     assert scene.is_closed()
 
 
+def test_a_photo_whose_client_offers_http_2_is_answered_in_http_1(scene: Scene) -> None:
+    for _ in range(2):
+        scene.client.sendall(PHOTO.replace(b"Content", b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent"))
+        assert scene.receive(b"\r\n\r\nanswer").startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 def test_more_requests_ahead_than_allowed_end_the_connection_after_their_responses(scene: Scene) -> None:
     scene.client.sendall(GET * 100)
 
