@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 
 import pytest
 
@@ -55,16 +55,23 @@ class Attack:
         return self
 
     def __exit__(self, *_error: object) -> None:
+        went_on = self._thread.is_alive()
         self._over.set()
         self._thread.join()
         self._stack.close()
+        assert went_on, "the attack has stopped by itself"
 
     def _open(self) -> socket.socket:
-        client = self._stack.enter_context(socket.socket())
-        # The slow reader's window, and as good as any other for the rest.
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
-        client.connect(self._address)
-        client.sendall(self._beginning)
+        client = socket.socket()
+        try:
+            # The slow reader's window, and as good as any other for the rest.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+            client.connect(self._address)
+            client.sendall(self._beginning)
+        except OSError:
+            client.close()
+            raise
+        self._stack.enter_context(client)
         client.settimeout(0)
         self.opened += 1
         time.sleep(PAUSE)
@@ -78,9 +85,10 @@ class Attack:
                 except BlockingIOError:
                     continue
                 except OSError:
-                    # Closed by the service: slowhttptest opens another one.
+                    # Closed by the service: slowhttptest opens another one, and tries again if that fails.
                     client.close()
-                    self._sockets[index] = self._open()
+                    with suppress(OSError):
+                        self._sockets[index] = self._open()
 
 
 ATTACKS: dict[str, tuple[bytes, Callable[[socket.socket], object]]] = {
