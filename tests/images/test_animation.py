@@ -1,6 +1,7 @@
 """Only the first frame of an animated WebP is decoded, at its place in the canvas."""
 
 import struct
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from tests.images.photos import PHOTO, TRANSPARENT, assert_alike, on_white, read
 from tests.support.pictures import Pixels, animation, encode
 from visage.errors import UndecodableImage
+from visage.images.webp import first_frame
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
@@ -52,3 +54,17 @@ def test_an_opaque_frame_is_decoded() -> None:
 def test_a_damaged_animation_is_rejected(data: bytes) -> None:
     with pytest.raises(UndecodableImage):
         read(data)
+
+
+def test_a_frame_of_many_chunks_takes_little_memory() -> None:
+    tiny = b"".join(chunk(number.to_bytes(4, "big"), b"") for number in range(100_000))
+    chunks = chunk(b"VP8X", b"\x12" + bytes(9)) + chunk(b"ANMF", bytes(16) + tiny)
+    data = b"RIFF" + struct.pack("<I", len(chunks) + 4) + b"WEBP" + chunks
+
+    tracemalloc.start()
+    with pytest.raises(UndecodableImage):
+        first_frame(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 2 * len(data)

@@ -11,6 +11,9 @@ from visage.images.image_header import ImageHeader
 # Bits of the flags of an extended file (Google, "WebP Container Specification").
 _ALPHA, _ANIMATION = 0x10, 0x02
 
+# The chunks that have the pixels of a still image, with loss and without.
+_PIXELS = (b"VP8 ", b"VP8L")
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -58,14 +61,19 @@ def first_frame(data: bytes) -> Frame | None:
     content = next((data[start:end] for kind, start, end in webp_chunks(data, 12) if kind == b"ANMF"), b"")
     # Position in pairs of pixels, size minus 1, duration and flags, then the chunks of a still image
     # (Google, "WebP Container Specification").
-    parts = {kind: content[start - 8 : end + (end - start & 1)] for kind, start, end in webp_chunks(content, 16)}
-    pixels = parts.get(b"VP8L") or parts.get(b"VP8 ")
+    alpha = pixels = b""
+    for kind, start, end in webp_chunks(content, 16):
+        if kind == b"ALPH":
+            alpha = content[start - 8 : end + (end - start & 1)]
+        elif kind in _PIXELS:
+            pixels = content[start - 8 : end + (end - start & 1)]
+            break
     if not pixels:
         raise UndecodableImage("The WebP is damaged in its first frame; send the original file.")
     left, top, width, height = (_uint24(content, at) for at in (0, 3, 6, 9))
-    if pixels.startswith(b"VP8 ") and b"ALPH" in parts:
+    if pixels.startswith(b"VP8 ") and alpha:
         canvas = struct.pack("<4sII", b"VP8X", 10, _ALPHA) + content[6:12]
-        pixels = canvas + parts[b"ALPH"] + pixels
+        pixels = canvas + alpha + pixels
     image = struct.pack("<4sI4s", b"RIFF", len(pixels) + 4, b"WEBP") + pixels
     return Frame(image, 2 * left, 2 * top, width + 1, height + 1)
 
@@ -74,7 +82,7 @@ def is_lossless_webp(data: bytes) -> bool:
     """Whether the image, or the first frame of an animation, is coded without loss. Its header must be valid."""
     frame = first_frame(data)
     for kind, _, _ in webp_chunks(frame.image if frame else data, 12):
-        if kind in {b"VP8 ", b"VP8L"}:
+        if kind in _PIXELS:
             return kind == b"VP8L"
     return False
 
