@@ -5,9 +5,9 @@ import pytest
 
 from tests.images.photos import LIMIT
 from tests.support.memory import peak_bytes
-from tests.support.pictures import animation, encode, encode_16_bit, png
+from tests.support.pictures import Pixels, animation, encode, encode_16_bit, exif, png, png_chunk
 from visage.errors import ImageTooLarge
-from visage.images.decoding import inspect
+from visage.images.decoding import decode_16_bit, inspect
 from visage.images.headers import read_header
 
 # Nine million pixels: so many that everything else that a process allocates is small.
@@ -60,3 +60,21 @@ def test_an_image_that_takes_too_much_memory_is_rejected_before_it_is_decoded(na
     assert inspect(data, LIMIT, max_bytes=enough).width == 3000
     with pytest.raises(ImageTooLarge, match=rf"takes {enough / 1e6:.0f} MB of memory; at most .* MB are allowed"):
         inspect(data, LIMIT, max_bytes=enough - 1_000_000)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("pixels", [BLACK, CLEAR], ids=["opaque", "with alpha"])
+def test_16_bits_are_not_decoded_if_that_takes_more_memory_than_allowed(pixels: Pixels, orientation: int) -> None:
+    stored = encode_16_bit(pixels)
+    data = stored[:33] + png_chunk(b"eXIf", exif(orientation)) + stored[33:]
+    setup = SETUP + "from visage.images.decoding import decode_16_bit"
+    code = """
+header = inspect(data, 10_000_000)
+photo = decode(data, header)
+deep = decode_16_bit(data, header, 1_000_000_000)
+"""
+
+    peak = peak_bytes(setup, code, data)
+
+    assert peak > 100_000_000
+    assert decode_16_bit(data, inspect(data, LIMIT), peak - 4_000_000) is None
