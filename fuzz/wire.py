@@ -22,9 +22,9 @@ _Seen = tuple[str, str, bytes]
 
 _CONFIG = Config()
 
-# What llhttp accepts and gunicorn does not, without another end of the request: several spaces in the request line, and
-# chunk sizes with thousands of zeros.
-_TOLERATED = re.compile(rb"^[A-Z]+  |\n0{4000}", re.MULTILINE)
+# What gunicorn rejects and llhttp accepts, without another end of the request: several spaces in the request line,
+# odd chunk extensions, chunk sizes with thousands of zeros, and an Expect header that asks for something else.
+_STRICTER = re.compile(rb" {2}|^[0-9a-f]+[ \t]*;|\n0{4000}|^expect:", re.MULTILINE | re.IGNORECASE)
 
 
 def requests_in(data: bytes) -> list[_Seen]:
@@ -61,7 +61,7 @@ def compare(data: bytes) -> str:
         if len(ours) == len(theirs) or end != "waits" or len(ours) == MAX_PIPELINED:
             return ""
         return f"Visage waits for more after {ours}, and gunicorn reads {theirs}"
-    if _TOLERATED.search(data):
+    if theirs == ours[: len(theirs)] and _STRICTER.search(data):
         return ""
     return f"Visage reads {ours}, and gunicorn {theirs}"
 
