@@ -67,7 +67,7 @@ def _run_target(name: str, seconds: int) -> bool:
 
 def _test_contract(seconds: float) -> bool:
     """Run the test of the API contract with new cases, about as many as fit into `seconds`."""
-    cases = min(1000, max(20, round((seconds - 5) * 30)))
+    cases = min(1000, max(20, round((seconds - 5) * 3)))
     finished = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/integration/test_contract.py"],
         cwd=ROOT,
