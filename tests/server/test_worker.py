@@ -69,8 +69,17 @@ def working(stack: ExitStack, listener: socket.socket, app: App, **settings: Any
     for end in worker.PIPE:
         stack.callback(os.close, end)
     worker.load_wsgi()
-    stack.callback(worker.server.close_all)
+    stack.callback(close_connections, worker)
     return worker
+
+
+def close_connections(worker: Worker) -> None:
+    """Close all connections, also those that a thread still answers."""
+    end = time.monotonic() + 10
+    worker.server.close_all()
+    while worker.server.count and time.monotonic() < end:
+        worker.poll(0.01)
+        worker.server.close_all()
 
 
 def connect(stack: ExitStack, listener: socket.socket, number: int) -> None:
@@ -94,10 +103,14 @@ def test_connections_are_accepted_one_at_a_time_so_that_idle_workers_get_some(st
     assert worker.server.count == 2
 
 
-def test_connections_do_not_wait_behind_each_other_while_the_queue_is_full(stack: ExitStack) -> None:
-    listener, app = stack.enter_context(socket.socket()), App()
+def fill_queue(app: App) -> None:
     app.admission.full = True
     app.extensions["engine"].settings.queue = 1
+
+
+def test_connections_do_not_wait_behind_each_other_while_the_queue_is_full(stack: ExitStack) -> None:
+    listener, app = stack.enter_context(socket.socket()), App()
+    fill_queue(app)
     worker = working(stack, listener, app)
     connect(stack, listener, 100)
 
@@ -108,8 +121,7 @@ def test_connections_do_not_wait_behind_each_other_while_the_queue_is_full(stack
 
 def test_a_worker_never_accepts_more_connections_than_it_may_hold(stack: ExitStack) -> None:
     listener, app = stack.enter_context(socket.socket()), App()
-    app.admission.full = True
-    app.extensions["engine"].settings.queue = 1
+    fill_queue(app)
     worker = working(stack, listener, app, worker_connections=10)
     connect(stack, listener, 100)
 
