@@ -5,7 +5,6 @@ together, and those of the worker.
 """
 
 import argparse
-import socket
 import tempfile
 import time
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ import cv2
 import numpy as np
 import requests
 
+from tests.support.clients import connect_slow_reader
 from tests.support.processes import resident, workers
 from tests.support.service import Service, serving
 
@@ -44,14 +44,6 @@ def main() -> None:
             # The response is counted before the worker buffers it.
             time.sleep(0.5)
             print(f"| {count} | {count * size:.0f} | {resident(worker):.0f} |", flush=True)
-
-
-def connect_slow_reader(service: Service) -> socket.socket:
-    """A client with a receive buffer of 4 KB."""
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    client.connect(("127.0.0.1", int(service.url.rpartition(":")[2])))
-    return client
 
 
 def request(image: bytes) -> bytes:

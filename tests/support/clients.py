@@ -1,6 +1,7 @@
-"""Concurrent clients that keep a service busy."""
+"""Clients that keep a service busy, or read slowly."""
 
 import http.client
+import socket
 import threading
 from collections import Counter
 
@@ -9,6 +10,14 @@ from tests.support.service import Service
 
 # A longer queue timeout than the default, for slow test machines.
 PATIENCE = {"VISAGE_WAIT_SECONDS": "60"}
+
+
+def connect_slow_reader(service: Service) -> socket.socket:
+    """A client with a receive buffer of 4 KB."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", int(service.url.rpartition(":")[2])))
+    return client
 
 
 class Clients:

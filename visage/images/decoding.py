@@ -1,5 +1,6 @@
 """Decode images: check limits, decode, convert to sRGB, apply the orientation, blend transparency with white."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -211,25 +212,17 @@ def _blend_with_white(stored: NDArray[Any], conversion: Conversion | None) -> Pi
 
     Returns (h, w, 3) uint8 BGR.
     """
-    height, width = stored.shape[:2]
-    blended = np.empty((height, width, 3), np.uint8)
-    rows = max(1, _PIXELS_PER_STRIP // width)
-    for top in range(0, height, rows):
-        blended[top : top + rows] = _blend_strip(stored[top : top + rows], conversion)
-    return blended
+    return _in_strips(stored, partial(_blend_strip, conversion), np.uint8)
 
 
-def _blend_strip(strip: NDArray[Any], conversion: Conversion | None) -> NDArray[Any]:
+def _blend_strip(conversion: Conversion | None, strip: NDArray[Any]) -> NDArray[Any]:
     if strip.dtype == np.uint16:
         strip = (strip >> 8).astype(np.uint8)
     if strip.ndim == 2:
         strip = cv2.cvtColor(strip, cv2.COLOR_GRAY2BGR)
     if conversion is not None:
         conversion.apply(strip)
-    if strip.shape[2] == 3:
-        return strip
-    alpha = strip[..., 3:].astype(np.uint16)
-    return (strip[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255
+    return strip if strip.shape[2] == 3 else _over_white(strip.astype(np.uint16), 255)
 
 
 def _blend_16_bit_with_white(stored: NDArray[Any]) -> NDArray[np.uint16]:
@@ -237,13 +230,23 @@ def _blend_16_bit_with_white(stored: NDArray[Any]) -> NDArray[np.uint16]:
         return cv2.cvtColor(stored, cv2.COLOR_GRAY2BGR).astype(np.uint16, copy=False)
     if stored.shape[2] == 3:
         return stored
+    return _in_strips(stored, lambda strip: _over_white(strip.astype(np.uint64), 65535), np.uint16)
+
+
+def _in_strips(stored: NDArray[Any], blend: Callable[[NDArray[Any]], NDArray[Any]], dtype: type[T]) -> NDArray[T]:
+    """Return (h, w, 3) pixels: what `blend` makes of strips of whole rows, one at a time."""
     height, width = stored.shape[:2]
-    blended = np.empty((height, width, 3), np.uint16)
+    blended = np.empty((height, width, 3), dtype)
     rows = max(1, _PIXELS_PER_STRIP // width)
     for top in range(0, height, rows):
-        strip = stored[top : top + rows].astype(np.uint64)
-        alpha = strip[..., 3:]
-        blended[top : top + rows] = (strip[..., :3] * alpha + 65535 * (65535 - alpha) + 32767) // 65535
+        blended[top : top + rows] = blend(stored[top : top + rows])
+    return blended
+
+
+def _over_white(pixels: NDArray[Any], white: int) -> NDArray[Any]:
+    """Blend (h, w, 4) `pixels`, whose type has room for products of two channels, with `white`."""
+    alpha = pixels[..., 3:]
+    blended: NDArray[Any] = (pixels[..., :3] * alpha + white * (white - alpha) + white // 2) // white
     return blended
 
 

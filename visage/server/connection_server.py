@@ -170,9 +170,7 @@ class ConnectionServer:
 
     def _dispatch(self, connection: Connection, request: Request) -> None:
         if self._rejects(request):
-            keep_alive = self._keeps(connection, request)
-            connection.keep_alive = keep_alive
-            overload.reject_photo(connection, request, self._settings, keep_alive=keep_alive)
+            connection.keep_alive = self._reject_photo(connection, request)
             self._send(connection)
         else:
             self.deadlines.stop_waiting(connection)
@@ -180,6 +178,12 @@ class ConnectionServer:
 
     def _rejects(self, request: Request) -> bool:
         return overload.rejects_photos(self._app.extensions["engine"]) and self._kind(request.head) is Kind.PHOTO
+
+    def _reject_photo(self, connection: Connection, request: Request) -> bool:
+        """Reject a photo under overload, and return whether the connection may stay open."""
+        keep_alive = self._keeps(connection, request)
+        overload.reject_photo(connection, request, self._settings, keep_alive=keep_alive)
+        return keep_alive
 
     def _keeps(self, connection: Connection, request: Request) -> bool:
         """Whether the connection may stay open after this request."""
@@ -200,8 +204,7 @@ class ConnectionServer:
         try:
             # The queue may have filled since the dispatch.
             if self._rejects(request):
-                keep_alive = self._keeps(connection, request)
-                overload.reject_photo(connection, request, self._settings, keep_alive=keep_alive)
+                keep_alive = self._reject_photo(connection, request)
             else:
                 keep_alive = self._respond(connection, request)
             if keep_alive and not self.is_stopping and connection.is_idle:

@@ -20,6 +20,7 @@ from tests.integration.connections.sockets import (
     predict_request,
     response_on,
 )
+from tests.support.clients import connect_slow_reader
 from tests.support.paths import ROOT
 from tests.support.pictures import encode
 from tests.support.processes import open_connections
@@ -128,7 +129,7 @@ def test_unread_responses_do_not_delay_others(service: Service) -> None:
     before, request = len(predictions(service)), predict_request(noise(1200))
     with ExitStack() as stack:
         for _ in range(STALLED):
-            stack.enter_context(slow_connection(service)).sendall(request)
+            stack.enter_context(connect_slow_reader(service)).sendall(request)
         assert wait_for(lambda: len(predictions(service)) == before + STALLED)
 
         assert_served(service)
@@ -140,7 +141,7 @@ def test_unread_responses_are_closed_after_the_time_limit(impatient_service: Ser
     before, request = len(predictions(impatient_service)), predict_request(noise(1200))
     with ExitStack() as stack:
         for _ in range(3):
-            stack.enter_context(slow_connection(impatient_service)).sendall(request)
+            stack.enter_context(connect_slow_reader(impatient_service)).sendall(request)
         assert wait_for(lambda: len(predictions(impatient_service)) == before + 3)
 
         assert wait_for(lambda: open_connections(impatient_service) == 0)
@@ -157,7 +158,7 @@ def test_the_newest_unread_responses_are_kept(tiny_pack: Path, tmp_path: Path) -
     request = HEAD.replace(b"predict", b"enhance") + b"Content-Length: %d\r\n\r\n" % len(picture) + picture
     settings = {"VISAGE_MAX_IMAGE_PIXELS": "5000000", "VISAGE_BODY_SECONDS": "300", "VISAGE_BATCH_JOBS": "0"}
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1", **settings) as service, ExitStack() as stack:
-        clients = [stack.enter_context(slow_connection(service)) for _ in range(4)]
+        clients = [stack.enter_context(connect_slow_reader(service)) for _ in range(4)]
         for count, connection in enumerate(clients, 1):
             connection.sendall(request)
             assert wait_for(lambda: service.log.read_text().count('"route":"/enhance"') == count)  # noqa: B023
@@ -173,18 +174,10 @@ def noise(side: int) -> bytes:
     return encode(np.random.default_rng(1).integers(0, 256, (side, side, 3), np.uint8), "BMP")
 
 
-def slow_connection(service: Service) -> socket.socket:
-    """A client with a tiny receive buffer."""
-    connection = socket.socket()
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    connection.connect(("127.0.0.1", int(service.url.rpartition(":")[2])))
-    return connection
-
-
 def test_a_response_that_is_read_slowly_arrives_completely(service: Service) -> None:
     photo = noise(1000)
     quick = requests.post(service.url + "/predict", files={"image": photo}, timeout=60).json()
-    with slow_connection(service) as connection:
+    with connect_slow_reader(service) as connection:
         connection.sendall(predict_request(photo).replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
         received = bytearray()
         while piece := connection.recv(30_000):
