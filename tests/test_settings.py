@@ -6,7 +6,8 @@ import pytest
 
 from tests.support.paths import ROOT
 from visage.errors import SettingsError
-from visage.settings import Row, Settings, rows
+from visage.setting_rows import Row
+from visage.settings import Settings, rows
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -14,7 +15,8 @@ def test_an_empty_environment_gives_the_defaults() -> None:
 
     assert settings == Settings()
     assert (settings.slots, settings.queue, settings.wait_seconds) == (1, 8, 5.0)
-    assert (settings.max_body_bytes, settings.max_image_pixels, settings.body_seconds) == (10 * 2**20, 50_000_000, 10.0)
+    assert (settings.max_body_bytes, settings.body_seconds) == (10 * 2**20, 10.0)
+    assert (settings.max_image_pixels, settings.max_anonymize_pixels) == (200_000_000, 50_000_000)
 
 
 def test_every_kind_of_value_is_parsed() -> None:

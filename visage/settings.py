@@ -1,14 +1,15 @@
 """The one table of settings. Each row names an environment variable, its default and its meaning."""
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from visage.cores import available_cores
 from visage.errors import SettingsError
+from visage.setting_rows import Row, row, rows_of
 from visage.setting_values import (
     ANY_TEXT,
     BOOLEAN,
@@ -19,13 +20,10 @@ from visage.setting_values import (
     PATH,
     REDIS_URL,
     TOKEN,
-    Kind,
     integer,
     optional,
     seconds,
 )
-
-T = TypeVar("T")
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -42,157 +40,155 @@ MAX_WATCHERS = 16
 _OTHER_THREADS = 8
 
 
-def _row(name: str, kind: Kind[T], default: T | Callable[[], T], help: str, default_text: str | None = None) -> T:
-    """One row of the table. `default_text` is the default as people see it, if not the value itself."""
-    metadata = {"name": name, "kind": kind, "help": help, "default_text": default_text}
-    row: Any = (
-        field(default_factory=default, metadata=metadata)
-        if callable(default)
-        else field(default=default, metadata=metadata)
-    )
-    return row  # type: ignore[no-any-return]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The values of all settings."""
 
-    pack: str = _row(
+    pack: str = row(
         "VISAGE_PACK", ANY_TEXT, "compact", "Model pack for faces: a name in the models directory, or a path."
     )
-    enhance_pack: str = _row(
+    enhance_pack: str = row(
         "VISAGE_SUPERRES_PACK",
         ANY_TEXT,
         "compact",
         "Model pack for enhancement: a name in the models directory, or a path.",
     )
-    models_dir: Path = _row("VISAGE_MODELS_DIR", PATH, BUNDLED_MODELS, "Directory of fetched packs.", "models/")
-    mirror: str = _row("VISAGE_MIRROR", ANY_TEXT, "", "Base URL to fetch packs from, as `<mirror>/<pack>/<file>`.")
-    slots: int = _row("VISAGE_SLOTS", integer(1, 64), 1, "Photos that each worker processes at the same time.")
-    opencv_threads: int = _row("VISAGE_OPENCV_THREADS", integer(1, 64), 1, "OpenCV threads for each slot.")
-    queue: int = _row(
+    models_dir: Path = row("VISAGE_MODELS_DIR", PATH, BUNDLED_MODELS, "Directory of fetched packs.", "models/")
+    mirror: str = row("VISAGE_MIRROR", ANY_TEXT, "", "Base URL to fetch packs from, as `<mirror>/<pack>/<file>`.")
+    slots: int = row("VISAGE_SLOTS", integer(1, 64), 1, "Photos that each worker processes at the same time.")
+    opencv_threads: int = row("VISAGE_OPENCV_THREADS", integer(1, 64), 1, "OpenCV threads for each slot.")
+    queue: int = row(
         "VISAGE_QUEUE", integer(0, 1000), 8, "Photos of each worker that may wait for a slot; more get 429."
     )
-    wait_seconds: float = _row(
+    wait_seconds: float = row(
         "VISAGE_WAIT_SECONDS", seconds(0), 5.0, "Seconds that a photo may wait for a slot; then it gets 503."
     )
-    max_body_bytes: int = _row(
+    max_body_bytes: int = row(
         "VISAGE_MAX_BODY_BYTES",
         integer(1024, 2**31 - 1),
         10 * 2**20,
         "Largest request body, in bytes.",
         "10485760 (10 MiB)",
     )
-    max_image_pixels: int = _row(
-        "VISAGE_MAX_IMAGE_PIXELS", integer(1, 2**30), 50_000_000, "Largest image, in pixels: width times height."
+    max_image_pixels: int = row(
+        "VISAGE_MAX_IMAGE_PIXELS",
+        integer(1, 2**30),
+        200_000_000,
+        "Largest image, in pixels: width times height. Large photos are decoded at a reduced size to find faces.",
     )
-    max_decode_bytes: int = _row(
+    max_anonymize_pixels: int = row(
+        "VISAGE_MAX_ANONYMIZE_PIXELS",
+        integer(1, 2**30),
+        50_000_000,
+        "Largest image to anonymize, in pixels; it is always decoded at full size.",
+    )
+    max_decode_bytes: int = row(
         "VISAGE_MAX_DECODE_BYTES",
         integer(2**20, 2**40),
         450_000_000,
         "Most memory for decoding an image, in bytes; the image's kind and size tell in advance how much it takes.",
     )
-    max_enhance_pixels: int = _row(
+    max_enhance_pixels: int = row(
         "VISAGE_MAX_ENHANCE_PIXELS",
         integer(1, 2**26),
         5_500_000,
         "Largest image to enhance, in pixels; the result at three times the width and height has nine times as many.",
     )
-    tile: int | None = _row(
+    tile: int | None = row(
         "VISAGE_TILE",
         optional(integer(1, 2**13)),
         None,
         "Side of a square tile for enhancement, in pixels; tiles of other shapes have the same area.",
         "by overlap and memory",
     )
-    tile_bytes: int = _row(
+    tile_bytes: int = row(
         "VISAGE_TILE_BYTES",
         integer(2**20, 2**40),
         2**30,
         "Most memory for a tile, in bytes, if `VISAGE_TILE` is not set; it must suffice for the overlap.",
         "1073741824 (1 GiB)",
     )
-    overlap: int | None = _row(
+    overlap: int | None = row(
         "VISAGE_OVERLAP",
         optional(integer(0, 2**10)),
         None,
         "Pixels of its neighbors that each tile includes; too few leave visible seams.",
         "by pack",
     )
-    body_seconds: float = _row(
+    body_seconds: float = row(
         "VISAGE_BODY_SECONDS", seconds(0.1), 10.0, "Seconds for a request to arrive, plus one for each 10 KB of body."
     )
-    jpeg_quality: int = _row("VISAGE_JPEG_QUALITY", integer(1, 100), 90, "Quality of annotated JPEG images.")
-    cache_bytes: int = _row(
+    jpeg_quality: int = row("VISAGE_JPEG_QUALITY", integer(1, 100), 90, "Quality of annotated JPEG images.")
+    cache_bytes: int = row(
         "VISAGE_CACHE_BYTES",
         integer(0, 2**40),
         0,
         "Size of each worker's result cache, in bytes; 0 disables it. With Redis: largest result that is cached.",
     )
-    cache_seconds: int = _row(
+    cache_seconds: int = row(
         "VISAGE_CACHE_SECONDS", integer(1, 30 * 86400), 3600, "Seconds until a cached result expires."
     )
-    cache_url: str = _row(
+    cache_url: str = row(
         "VISAGE_CACHE_URL",
         REDIS_URL,
         "",
         "Redis with a result cache for all workers, such as `redis://cache:6379/0`; by default each has its own.",
     )
-    state_dir: Path = _row(
+    state_dir: Path = row(
         "VISAGE_STATE_DIR",
         PATH,
         _DEFAULT_STATE_DIR,
         "Directory for batches and their queue, which survive a restart.",
         "state/",
     )
-    batch_store: str = _row(
+    batch_store: str = row(
         "VISAGE_BATCH_STORE",
         ANY_TEXT,
         "",
         "Where the files of batches are stored: a directory, or `s3://bucket/prefix` (needs s3fs).",
         "batches/ in the state directory",
     )
-    batch_redis: str = _row(
+    batch_redis: str = row(
         "VISAGE_BATCH_REDIS",
         REDIS_URL,
         "",
         "Redis with the batch queue, for several machines; by default the queue is a file in the state directory.",
     )
-    batch_hours: int = _row(
+    batch_hours: int = row(
         "VISAGE_BATCH_HOURS", integer(1, 30 * 24), 24, "Hours until a batch and all its files are deleted."
     )
-    batch_storage_bytes: int | None = _row(
+    batch_storage_bytes: int | None = row(
         "VISAGE_BATCH_STORAGE_BYTES",
         optional(integer(1, 2**50)),
         None,
         "Most bytes that all kept batches may take together; a new batch that may need more gets 507.",
         "half of the free disk; no limit in a bucket",
     )
-    max_batch_bytes: int = _row(
+    max_batch_bytes: int = row(
         "VISAGE_MAX_BATCH_BYTES",
         integer(1, 2**40),
         2 * 2**30,
         "Largest batch, in bytes, both as it is sent and unpacked.",
         "2147483648 (2 GiB)",
     )
-    max_batch_files: int = _row("VISAGE_MAX_BATCH_FILES", integer(1, 10**6), 10_000, "Most files in a batch.")
-    batch_jobs: int = _row(
+    max_batch_files: int = row("VISAGE_MAX_BATCH_FILES", integer(1, 10**6), 10_000, "Most files in a batch.")
+    batch_jobs: int = row(
         "VISAGE_BATCH_JOBS",
         integer(0, 64),
         available_cores,
         "Photos of batches that are processed at the same time; 0 leaves batches to other machines.",
         "number of cores",
     )
-    api_token: str = _row(
+    api_token: str = row(
         "VISAGE_API_TOKEN", TOKEN, "", "Bearer token that the routes for photos and batches and `/metrics` require."
     )
-    cors_origins: tuple[str, ...] = _row(
+    cors_origins: tuple[str, ...] = row(
         "VISAGE_CORS_ORIGINS",
         ORIGINS,
         (),
         "Origins whose pages may call the service from a browser, separated by commas; `*` allows all.",
     )
-    allowed_hosts: tuple[str, ...] = _row(
+    allowed_hosts: tuple[str, ...] = row(
         "VISAGE_ALLOWED_HOSTS",
         HOSTS,
         (),
@@ -200,31 +196,31 @@ class Settings:
         "`localhost` are always allowed.",
         "all; none if `VISAGE_HOST` is a loopback address",
     )
-    metrics: str = _row(
+    metrics: str = row(
         "VISAGE_METRICS",
         METRICS_ADDRESS,
         "open",
         "Where `/metrics` is: `open` for the service's address, `closed`, or an address such as `127.0.0.1:9090`.",
     )
-    log_level: str = _row(
+    log_level: str = row(
         "VISAGE_LOG_LEVEL", LOG_LEVEL, "info", "Lowest level that is logged: `debug`, `info`, `warning` or `error`."
     )
-    log_addresses: bool = _row(
+    log_addresses: bool = row(
         "VISAGE_LOG_ADDRESSES",
         BOOLEAN,
         False,  # noqa: FBT003
         "Whether the addresses of clients are logged: `true` or `false`.",
         "false",
     )
-    host: str = _row(
+    host: str = row(
         "VISAGE_HOST",
         ANY_TEXT,
         "127.0.0.1",
         "Address to listen on: by default only this machine can connect; `0.0.0.0` listens on all addresses.",
         "127.0.0.1 (in the container 0.0.0.0)",
     )
-    port: int = _row("PORT", integer(1, 65535), 8080, "Port to listen on.")
-    workers: int = _row(
+    port: int = row("PORT", integer(1, 65535), 8080, "Port to listen on.")
+    workers: int = row(
         "WEB_CONCURRENCY", integer(1, 256), available_cores, "Worker processes that serve.", "number of cores"
     )
 
@@ -235,6 +231,11 @@ class Settings:
         Photos and enhancements have a queue each.
         """
         return self.slots + 2 * self.queue + MAX_TRANSFERS + MAX_WATCHERS + _OTHER_THREADS
+
+    @property
+    def max_redacted_pixels(self) -> int:
+        """The largest image that is anonymized, in pixels."""
+        return min(self.max_image_pixels, self.max_anonymize_pixels)
 
     @property
     def listens_on_loopback(self) -> bool:
@@ -260,14 +261,14 @@ class Settings:
             SettingsError: a value is invalid. The message names the variable, the value and what is valid.
         """
         values: dict[str, Any] = {}
-        for row in rows():
-            text = environment.get(row.name, "").strip()
+        for each in rows():
+            text = environment.get(each.name, "").strip()
             if not text:
                 continue
             try:
-                values[row.field] = row.kind.parse(text)
+                values[each.field] = each.kind.parse(text)
             except ValueError:
-                raise SettingsError(f"{row.name} is {text!r}; it must be {row.kind.description}.") from None
+                raise SettingsError(f"{each.name} is {text!r}; it must be {each.kind.description}.") from None
         settings = cls(**values)
         if settings.metrics.rpartition(":")[2] == str(settings.port):
             # Requests are told apart by the port on which they arrive.
@@ -275,24 +276,6 @@ class Settings:
         return settings
 
 
-@dataclass(frozen=True)
-class Row:
-    """One setting as people see it: its variable, its default in words and its meaning."""
-
-    field: str
-    name: str
-    kind: Kind[Any]
-    default: str
-    help: str
-
-
 def rows() -> list[Row]:
     """The table of settings, in order."""
-    return [_as_row(each) for each in fields(Settings)]
-
-
-def _as_row(each: "Field[Any]") -> Row:
-    default = each.metadata["default_text"]
-    if default is None:
-        default = "none" if each.default in ("", ()) else str(each.default)
-    return Row(each.name, each.metadata["name"], each.metadata["kind"], default, each.metadata["help"])
+    return rows_of(Settings)

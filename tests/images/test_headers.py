@@ -13,9 +13,9 @@ from visage.images.headers import ImageHeader, read_header
 @pytest.mark.parametrize(
     ("name", "header"),
     [
-        ("jpeg", ImageHeader("JPEG", 34, 21)),
-        ("progressive jpeg", ImageHeader("JPEG", 34, 21, bytes_per_pixel=9)),
-        ("jpeg with exif", ImageHeader("JPEG", 34, 21, orientation=6)),
+        ("jpeg", ImageHeader("JPEG", 34, 21, held_bytes_per_pixel=0)),
+        ("progressive jpeg", ImageHeader("JPEG", 34, 21, bytes_per_pixel=6, held_bytes_per_pixel=3)),
+        ("jpeg with exif", ImageHeader("JPEG", 34, 21, orientation=6, held_bytes_per_pixel=0)),
         ("png", ImageHeader("PNG", 34, 21)),
         ("png with alpha and exif", ImageHeader("PNG", 34, 21, orientation=6, has_alpha=True, bytes_per_pixel=8)),
         ("palette png", ImageHeader("PNG", 34, 21)),
@@ -97,7 +97,7 @@ def test_the_orientation_is_read_in_either_byte_order(orientation: int, order: s
     ],
 )
 def test_an_invalid_orientation_is_upright(tiff: bytes) -> None:
-    assert read_header(with_exif(BARE_JPEG, tiff)) == ImageHeader("JPEG", 34, 21, 1)
+    assert read_header(with_exif(BARE_JPEG, tiff)) == ImageHeader("JPEG", 34, 21, 1, held_bytes_per_pixel=0)
 
 
 def test_the_orientation_may_follow_other_entries() -> None:

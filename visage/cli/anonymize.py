@@ -150,7 +150,7 @@ def _make_copies(engine: Engine, plan: Plan, anonymize_options: AnonymizeOptions
 
 def _make_copy(engine: Engine, copy: Copy, anonymize_options: AnonymizeOptions) -> Anonymized:
     source = Path(copy.source)
-    anonymized = engine.anonymize(read_photo(source, engine.settings.max_image_pixels), anonymize_options)
+    anonymized = engine.anonymize(read_photo(source, engine.settings.max_redacted_pixels), anonymize_options)
     write_atomically(anonymized.picture, Path(copy.target), original=source)
     # Without this, unused memory of the allocator grows with the number of files: 12 MB in 200 files
     # (`python -m benchmarks.folder`).

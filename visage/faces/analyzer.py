@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from visage.enhance.net import EnhanceNet
 from visage.enhance.small_faces import FaceEnhancer, are_small
-from visage.errors import PackError
+from visage.errors import ImageTooLarge, PackError
 from visage.faces.face import Face, Landmarks
 from visage.faces.search import Detail, find_faces, first_pass_size
 from visage.images.boxes import Box
-from visage.images.decoding import Photo, decode
+from visage.images.decoding import Photo, decode, inspect
 from visage.images.headers import ImageHeader
 from visage.nets.classifier import Classifier, classify_by_all
 from visage.nets.crops import turn_angles
@@ -175,13 +175,32 @@ class Analyzer:
         )
 
 
+def inspect_for(detail: Detail, data: bytes, max_pixels: int, max_bytes: int) -> ImageHeader:
+    """Inspect the image `data` as `visage.images.inspect` does, for the size at which `decode_for` decodes it.
+
+    Raises:
+        RequestError: the bytes are not an image, or it has too many pixels or takes too many bytes at that size.
+    """
+    try:
+        return inspect(data, max_pixels, max_bytes=max_bytes, min_side=_min_side(detail))
+    except ImageTooLarge as error:
+        if detail is not Detail.HIGH:
+            raise
+        inspect(data, max_pixels, max_bytes=max_bytes, min_side=MIN_DECODED_SIDE)
+        raise ImageTooLarge(f"{error} With another detail than high, this one is accepted.") from None
+
+
 def decode_for(detail: Detail, data: bytes, header: ImageHeader) -> Photo:
     """Decode the image `data`, whose header was inspected, at the size that `detail` needs.
 
     Raises:
         UndecodableImage: the image is cut short or damaged.
     """
-    return decode(data, header, None if detail is Detail.HIGH else MIN_DECODED_SIDE)
+    return decode(data, header, _min_side(detail))
+
+
+def _min_side(detail: Detail) -> int | None:
+    return None if detail is Detail.HIGH else MIN_DECODED_SIDE
 
 
 def original_box(box: NDArray[np.float32], photo: Photo) -> Box:

@@ -66,11 +66,13 @@ class Photo:
     scale: float
 
 
-def inspect(data: bytes, max_pixels: int, scale: int = 1, max_bytes: int | None = None) -> ImageHeader:
+def inspect(
+    data: bytes, max_pixels: int, scale: int = 1, max_bytes: int | None = None, min_side: int | None = None
+) -> ImageHeader:
     """Read the header of an image and check its size before anything is decoded.
 
     With `scale` the format must also allow an image that many times as wide and as high. `max_bytes` limits the memory
-    that decoding takes.
+    that decoding takes, at the size that `decode` chooses for `min_side`.
 
     Raises:
         EmptyImage: there are no bytes.
@@ -87,11 +89,14 @@ def inspect(data: bytes, max_pixels: int, scale: int = 1, max_bytes: int | None 
             f"The image has {header.width} x {header.height} pixels; at most {max_pixels:,} in all are accepted. "
             "Send a smaller version."
         )
-    if max_bytes is not None and header.decoding_bytes > max_bytes:
+    needed = header.reduced_decoding_bytes(_reduction(header, min_side))
+    if max_bytes is not None and needed > max_bytes:
+        # A JPEG with one scan holds nothing.
+        remedy = ", or a JPEG with one scan" if header.held_bytes_per_pixel else ""
         raise ImageTooLarge(
             f"Decoding this {header.format} of {header.width} x {header.height} pixels takes "
-            f"{header.decoding_bytes / 1e6:,.0f} MB of memory; at most {max_bytes / 1e6:,.0f} MB are allowed. "
-            "Send a smaller version, or a JPEG with one scan."
+            f"{needed / 1e6:,.0f} MB of memory; at most {max_bytes / 1e6:,.0f} MB are allowed. "
+            f"Send a smaller version{remedy}."
         )
     max_side = (_MAX_WEBP_SIDE if header.format == "WebP" else MAX_SIDE) // scale
     if max(header.width, header.height) > max_side:

@@ -1,8 +1,12 @@
 """The facts about an image that its header tells."""
 
+import math
 from dataclasses import dataclass
 
 from visage.errors import UnsupportedType
+
+# OpenCV holds 3 channels twice; the inks of CMYK have 4 bytes and are converted to 3.
+_REDUCED_BYTES_PER_PIXEL = 7
 
 ACCEPTED = "JPEG, PNG, WebP or BMP"
 
@@ -17,7 +21,9 @@ class ImageHeader:
 
     `format` is JPEG, PNG, WebP or BMP. `width` and `height` are in pixels as stored. `orientation` is that of EXIF, 1
     to 8; 1 is upright. `bytes_per_pixel` is the most memory that decoding takes for each pixel, in bytes. OpenCV holds
-    the pixels twice while it hands them to Python: 6 bytes for 3 channels of 8 bits.
+    the pixels twice while it hands them to Python: 6 bytes for 3 channels of 8 bits. `held_bytes_per_pixel` is the
+    memory of each pixel that is needed even if the image is decoded at a reduced size: most decoders reduce pixels that
+    they have decoded.
     """
 
     format: str
@@ -25,12 +31,20 @@ class ImageHeader:
     height: int
     orientation: int = 1
     has_alpha: bool = False
-    bytes_per_pixel: int = 6
+    bytes_per_pixel: float = 6
+    held_bytes_per_pixel: float = 3
 
     @property
     def decoding_bytes(self) -> int:
         """The most memory that decoding takes, in bytes."""
-        return self.width * self.height * self.bytes_per_pixel
+        return math.ceil(self.width * self.height * self.bytes_per_pixel)
+
+    def reduced_decoding_bytes(self, reduction: int) -> int:
+        """The most memory that decoding at 1/`reduction` of width and height takes, in bytes."""
+        if reduction == 1:
+            return self.decoding_bytes
+        held = math.ceil(self.width * self.height * self.held_bytes_per_pixel)
+        return held + math.ceil(self.width / reduction) * math.ceil(self.height / reduction) * _REDUCED_BYTES_PER_PIXEL
 
     @property
     def upright_size(self) -> tuple[int, int]:

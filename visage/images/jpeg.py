@@ -29,7 +29,7 @@ _PROGRESSIVE = 0xC2
 
 
 def read_jpeg_header(data: bytes) -> ImageHeader:
-    orientation, frame, buffered = None, None, False
+    orientation, frame, buffered, sampled = None, None, False, 0.0
     for marker, start, end in jpeg_segments(data):
         # Viewers use the first Exif segment. Others continue a long one, or are left over from editing.
         if marker == 0xE1 and data[start : start + 6] == b"Exif\0\0" and orientation is None:
@@ -39,6 +39,7 @@ def read_jpeg_header(data: bytes) -> ImageHeader:
                 raise UndecodableImage("The JPEG has two frames; send the original file.")
             _reject_unusual(marker, data[start])
             frame = (marker, *struct.unpack_from(">HHB", data, start + 1))
+            sampled = _sampled(data[start + 6 : end], frame[3])
         # Most images are baseline with all components in the first scan; libjpeg then reads no other scan.
         elif marker == 0xDA and frame and (frame[0] == _PROGRESSIVE or data[start] < frame[3]):
             buffered = True
@@ -47,11 +48,13 @@ def read_jpeg_header(data: bytes) -> ImageHeader:
         raise UndecodableImage("The JPEG contains no image; send the whole file.")
     _, height, width, components = frame
     # The result has 3 bytes, of OpenCV twice; the inks of CMYK have 4, once.
-    bytes_per_pixel = 3 + max(3, components)
-    if buffered:
-        # Until libjpeg has all scans, it keeps 16 bits for each value.
-        bytes_per_pixel = max(bytes_per_pixel, 2 * components + max(3, components))
-    return ImageHeader("JPEG", width, height, orientation or 1, bytes_per_pixel=bytes_per_pixel)
+    channels = max(3, components)
+    # Until libjpeg has all scans, it keeps 16 bits for each value, also for a reduced image.
+    held = 2 * sampled if buffered else 0
+    bytes_per_pixel = max(3 + channels, held + channels)
+    return ImageHeader(
+        "JPEG", width, height, orientation or 1, bytes_per_pixel=bytes_per_pixel, held_bytes_per_pixel=held
+    )
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -89,6 +92,19 @@ def ends_in_first_progressive_scan(data: bytes) -> bool:
     for marker, start, _ in jpeg_segments(data):
         is_progressive, at = is_progressive or marker == _PROGRESSIVE, start
     return is_progressive and data.find(b"\xff\xda", at, end_of_jpeg(data)) < 0
+
+
+def _sampled(components: bytes, count: int) -> float:
+    """The number of values of all components for each pixel: 1.5 for a colour image whose chroma has half the size.
+
+    `components` are those of the frame: three bytes each, of which the second has the sampling factors.
+    """
+    factors = [(each >> 4, each & 15) for each in components[1::3][:count]]
+    if not count or len(factors) < count or not all(across and down for across, down in factors):
+        # The decoder rejects the image.
+        return count
+    largest = max(across for across, _ in factors) * max(down for _, down in factors)
+    return sum(across * down for across, down in factors) / largest
 
 
 def _reject_unusual(frame: int, precision: int) -> None:

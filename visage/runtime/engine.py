@@ -22,7 +22,7 @@ from visage.anonymize.plan import plan_redaction
 from visage.anonymize.results import Anonymized
 from visage.enhance.results import Enhanced
 from visage.enhance.tiling import Progress, no_progress
-from visage.faces.analyzer import Analyzer, Options, decode_for
+from visage.faces.analyzer import Analyzer, Options, decode_for, inspect_for
 from visage.faces.annotation import annotate
 from visage.faces.face import Face
 from visage.faces.results import Analysis
@@ -134,7 +134,8 @@ class Engine:
         """
         options = options or Options()
         # Checked before the cache, whose results may come from a worker with other limits.
-        header = inspect(data, self.settings.max_image_pixels, max_bytes=self.settings.max_decode_bytes)
+        limits = self.settings
+        header = inspect_for(options.detail, data, limits.max_image_pixels, limits.max_decode_bytes)
         if self.cache is None:
             return self._analyze_in_slot(data, header, options, annotated=annotated)
         timings = Timings()
@@ -158,7 +159,7 @@ class Engine:
             BusyError: every slot is held, and the queue is full or the wait was too long.
         """
         options = options or AnonymizeOptions()
-        header = inspect(data, self.settings.max_image_pixels, max_bytes=self.settings.max_decode_bytes)
+        header = inspect(data, self.settings.max_redacted_pixels, max_bytes=self.settings.max_decode_bytes)
         with self._slot() as (analyzer, waited):
             timings = Timings()
             photo = decode(data, header)

@@ -33,7 +33,8 @@ from visage.web.request_kinds import Kind, request_kinds
 # connection of a worker that stops has as long.
 LINGER_SECONDS = 2.0
 
-# The response buffers of a worker may hold this many bytes for each pixel of the largest image: a BMP as base64.
+# The response buffers of a worker may hold this many bytes for each pixel of the largest anonymized image: a BMP as
+# base64.
 _RESPONSE_BYTES_PER_PIXEL = 4
 
 _UNEXPECTED = "The service failed unexpectedly; try again, and report the request ID if the error persists."
@@ -104,7 +105,7 @@ class ConnectionServer:
         self._may_keep_alive = may_keep_alive
         self._upload_limits = UploadLimits(settings)
         self._kinds = request_kinds(app)
-        self._max_response_bytes = _RESPONSE_BYTES_PER_PIXEL * settings.max_image_pixels
+        self._max_response_bytes = _RESPONSE_BYTES_PER_PIXEL * settings.max_redacted_pixels
 
     def add(self, client: socket.socket, address: Any, server: Any) -> None:
         """Add an accepted connection, and receive what it has sent."""

@@ -39,6 +39,7 @@ OTHER_SETTINGS = {
         "wait_seconds",
         "max_body_bytes",
         "max_image_pixels",
+        "max_anonymize_pixels",
         "max_decode_bytes",
     ),
     *("body_seconds", "cache_bytes", "cache_seconds", "cache_url"),
