@@ -1,17 +1,23 @@
 """Faces in boxes to keep are not redacted, and all others are."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.anonymize.support import BOXES, keeping, pixels_of, without
+from tests.anonymize.support import BOXES, FAST, SOLID_BOXES, keeping, pixels_of, without
 from tests.support.pictures import encode
+from visage.anonymize.options import AnonymizeOptions
+from visage.faces.search import Detail
 from visage.images.boxes import Box
 from visage.nets.detections import Detections
 from visage.nets.detector import FaceDetector
 from visage.runtime.engine import Engine
+from visage.settings import Settings
 
 
 def test_a_face_in_a_box_to_keep_is_not_redacted(
@@ -64,6 +70,62 @@ def test_a_person_partly_behind_a_kept_face_is_redacted(crowd: Crowd) -> None:
 
     assert redacted[0:130, 45:145].all()
     assert redacted.sum() == 130 * 100
+
+
+def test_an_uncertain_box_around_several_faces_is_listed(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, group: tuple[bytes, Detections]
+) -> None:
+    photo, found = group
+    monkeypatch.setattr(FaceDetector, "detect", lambda *_: found)
+
+    faces = engine.anonymize(photo, FAST).faces
+
+    assert [face.box.corners for face in faces] == [(0, 0, 200, 190), (10, 10, 90, 110), (110, 10, 190, 110)]
+
+
+def test_a_photo_whose_faces_are_all_kept_stays_as_it_is(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, group: tuple[bytes, Detections]
+) -> None:
+    photo, found = group
+    monkeypatch.setattr(FaceDetector, "detect", lambda *_: found)
+    faces = engine.anonymize(photo, FAST).faces
+
+    anonymized = engine.anonymize(photo, keeping(*(face.box.corners for face in faces)))
+
+    assert anonymized.redacted == 0
+    assert np.array_equal(pixels_of(anonymized.picture), pixels_of(photo))
+
+
+@pytest.mark.parametrize("detail", Detail)
+def test_a_real_photo_whose_faces_are_all_kept_stays_as_it_is(
+    photo_engine: Engine, both: bytes, detail: Detail
+) -> None:
+    options = AnonymizeOptions(SOLID_BOXES, detail=detail)
+    faces = photo_engine.anonymize(both, options).faces
+
+    kept = photo_engine.anonymize(both, replace(options, keep=tuple(face.box for face in faces)))
+
+    assert (len(kept.faces), kept.redacted) == (len(faces), 0)
+    assert np.array_equal(pixels_of(kept.picture), pixels_of(both))
+
+
+@pytest.fixture(scope="module")
+def photo_engine() -> Engine:
+    return Engine(Settings(pack="compact"), eager=False)
+
+
+@pytest.fixture(scope="module")
+def both(photos: Path) -> bytes:
+    """Two people in whose picture the detector takes hands, a tie and a fifth of the area for faces, without loss."""
+    return encode(np.asarray(cv2.imread(str(photos / "obama_and_biden.jpg"))).astype(np.uint8), "PNG")
+
+
+@pytest.fixture
+def group() -> tuple[bytes, Detections]:
+    """A grey photo, and what the detector finds in it: two faces, a part of one, and an uncertain box around all."""
+    boxes = np.array([(10, 10, 90, 110), (30, 60, 70, 100), (110, 10, 190, 110), (0, 0, 200, 190)], np.float32)
+    found = Detections(boxes, np.array((0.9, 0.6, 0.8, 0.3), np.float32))
+    return encode(np.full((200, 200, 3), 200, np.uint8), "PNG"), found
 
 
 def test_two_boxes_to_keep_around_the_same_face_keep_one(engine: Engine, tiny_png: bytes) -> None:

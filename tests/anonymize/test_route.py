@@ -98,7 +98,9 @@ def test_a_type_that_is_not_available_is_not_acceptable(client: FlaskClient, tin
         ("keep", "[[1, 2, 1e999, 4]]"),
         ("keep", "[[true, 2, 3, 4]]"),
         ("keep", "[" * 100_000),
-        ("keep", "[" + ",".join(["[1,1,2,2]"] * 1001) + "]"),
+        ("keep", "[" + ",".join(["[1,1,2,2]"] * 4001) + "]"),
+        ("cover", "all"),
+        ("detect", "no"),
         ("min_confidence", "0"),
         ("format", "jpeg"),
         ("picture", "no"),
@@ -111,6 +113,44 @@ def test_the_error_names_the_invalid_parameter(client: FlaskClient, tiny_png: by
     assert response.json is not None
     assert response.json["code"] == "bad_parameter"
     assert response.json["error"].startswith(f"{field} is ")
+
+
+@pytest.mark.parametrize("name", ["keep", "cover"])
+@pytest.mark.parametrize(
+    ("boxes", "wrong"),
+    [
+        ("[[1, 2, 30, 40], 5]", "its box 2, 5, must be [x1, y1, x2, y2] in whole pixels."),
+        ("[[1, 2, 30, 40], [1, 2, 30]]", "its box 2, [1, 2, 30], must be [x1, y1, x2, y2] in whole pixels."),
+        ("[[1.5, 2, 30, 40]]", "its box 1, [1.5, 2, 30, 40], must be [x1, y1, x2, y2] in whole pixels."),
+        ("[[30, 2, 3, 40]]", "its box 1, [30, 2, 3, 40], must have x1 < x2 and y1 < y2."),
+        ("[[1, 2, 3, 70000]]", "its box 1, [1, 2, 3, 70000], must not go beyond 65,500 pixels."),
+    ],
+)
+def test_the_error_names_the_wrong_box(client: FlaskClient, tiny_png: bytes, name: str, boxes: str, wrong: str) -> None:
+    response = post(client, tiny_png, None, **{name: boxes}).json
+
+    assert response is not None
+    assert response["error"] == f"{name} is {boxes!r}; {wrong}"
+
+
+def test_json_has_the_boxes_to_cover_inside_the_photo(client: FlaskClient, tiny_png: bytes) -> None:
+    response = post(client, tiny_png, format="json", cover="[[-20, 350, 40, 500]]").json
+
+    assert response is not None
+    assert response["cover"] == [[0, 350, 40, 384]]
+
+
+def test_the_number_of_redacted_faces_includes_those_covered_by_hand(client: FlaskClient, tiny_png: bytes) -> None:
+    assert post(client, tiny_png, cover="[[0, 350, 40, 384]]").headers["X-Face-Count"] == "4"
+
+
+def test_every_box_of_a_face_is_listed_with_its_confidence(client: FlaskClient, tiny_png: bytes) -> None:
+    response = post(client, tiny_png, format="json", picture="false").json
+
+    assert response is not None
+    for face in response["faces"]:
+        assert face["bbox"] in [box["bbox"] for box in face["boxes"]]
+        assert all(response["min_confidence"] <= box["confidence"] <= 1 for box in face["boxes"])
 
 
 @pytest.mark.parametrize("keep", ["[]", "[[1, 2, 3, 4]]", "[1, 2, 3, 4]"])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.workshop import Workshop
+from visage.anonymize.face_boxes import FaceBoxes
 from visage.anonymize.masks import Mask, Method, Shape
 from visage.anonymize.options import AnonymizeOptions
 from visage.batches import open_batches
@@ -47,10 +48,15 @@ def test_only_the_owner_can_read_the_state_directory(tmp_path: Path) -> None:
     [
         Options(0.5, 7, 20, Detail.FAST),
         AnonymizeOptions(Mask(Method.MOSAIC, Shape.BOX, 2.0), 0.25, (Box(1, 2, 30, 40),), Detail.AUTO),
+        AnonymizeOptions(cover=(Box(5, 6, 7, 8),), detect=False),
     ],
 )
 def test_a_batch_survives_serialization(options: Options | AnonymizeOptions) -> None:
-    entries = (Entry("été.png"), Entry("letter.pdf", Failure("PDF is not accepted.", "unsupported_type")))
+    entries = (
+        Entry("été.png"),
+        Entry("letter.pdf", Failure("PDF is not accepted.", "unsupported_type")),
+        Entry("b.png", boxes=FaceBoxes(keep=(Box(1, 2, 3, 4),), cover=(Box(5, 6, 7, 8), Box(-1, 2, 3, 4)))),
+    )
     batch = Batch(new_id(), options, 12.5, entries)
 
     assert batch_from_json(batch.id, batch_to_json(batch)) == batch

@@ -65,15 +65,26 @@ def redact(pixels: NDArray[T], boxes: Iterable[Box], mask: Mask) -> NDArray[T]:
     return redacted
 
 
+def mask_bounds(box: Box, scale: float, width: int, height: int) -> Box:
+    """Return the part of a photo of `width` x `height` pixels that the mask of `scale` over `box` needs."""
+    centre_x, centre_y = (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
+    half_width, half_height = box.width * scale / 2, box.height * scale / 2
+    # Rounded outwards, so that pixels which the mask covers in part belong to it.
+    return Box(
+        max(0, int(centre_x - half_width)),
+        max(0, int(centre_y - half_height)),
+        min(width, int(np.ceil(centre_x + half_width))),
+        min(height, int(np.ceil(centre_y + half_height))),
+    )
+
+
 def _draw_mask(canvas: NDArray[T], box: Box, mask: Mask) -> None:
     height, width = canvas.shape[:2]
     centre_x, centre_y = (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
     half_width, half_height = box.width * mask.scale / 2, box.height * mask.scale / 2
-    # Rounded outwards, so that pixels which the mask covers in part belong to it.
-    left, top = max(0, int(centre_x - half_width)), max(0, int(centre_y - half_height))
-    right = min(width, int(np.ceil(centre_x + half_width)))
-    bottom = min(height, int(np.ceil(centre_y + half_height)))
-    part = canvas[top:bottom, left:right]
+    bounds = mask_bounds(box, mask.scale, width, height)
+    left, top = bounds.x1, bounds.y1
+    part = canvas[top : bounds.y2, left : bounds.x2]
     # The size of a cell follows the whole mask, even if the edge of the image cuts it.
     cell_side = max(_MIN_CELL_SIDE, 2 * min(half_width, half_height) / _CELLS)
     filling = _FILLINGS[mask.method](part, cell_side)

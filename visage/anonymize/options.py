@@ -12,10 +12,14 @@ class AnonymizeOptions:
     """Which faces are redacted, and how.
 
     Boxes from `min_confidence` (0..1) on are redacted; None stands for the pack's `guard_confidence`. `keep` are boxes
-    in pixels of the upright original; the faces in them are not redacted.
+    in pixels of the upright original; the faces in them are not redacted. `cover` are boxes of faces that the detector
+    missed; they are redacted too, also where they overlap a face to keep. Without `detect` they are all that is
+    redacted.
     """
 
     mask: Mask = field(default_factory=Mask)
     min_confidence: float | None = None
     keep: tuple[Box, ...] = ()
     detail: Detail = Detail.HIGH
+    cover: tuple[Box, ...] = ()
+    detect: bool = True

@@ -4,11 +4,12 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from typing import Any
 
+from visage.anonymize.face_boxes import FaceBoxes
 from visage.anonymize.masks import Mask, Method, Shape
 from visage.anonymize.options import AnonymizeOptions
 from visage.batches.results import Failure, Result
@@ -41,10 +42,11 @@ _TASKS = {AnonymizeOptions: Task.ANONYMIZE, Options: Task.PREDICT, EnhanceOption
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of a batch: its safe name, and the reason if it was rejected on arrival."""
+    """A file of a batch: its safe name, the reason if it was rejected on arrival, and the boxes that a person chose."""
 
     name: str
     rejected: Failure | None = None
+    boxes: FaceBoxes = field(default_factory=FaceBoxes)
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,13 @@ class Batch:
     @property
     def task(self) -> Task:
         return task_of(self.options)
+
+    def options_of(self, number: int) -> BatchOptions:
+        """Return the options for one file: those of the batch, with the boxes that a person chose for it."""
+        boxes = self.entries[number - 1].boxes
+        if isinstance(self.options, AnonymizeOptions):
+            return replace(self.options, keep=boxes.keep, cover=boxes.cover)
+        return self.options
 
     @cached_property
     def accepted(self) -> tuple[int, ...]:
@@ -91,13 +100,17 @@ class Progress:
 
 @dataclass(frozen=True)
 class FileStatus:
-    """A file that is WAITING, DONE with the number of `faces` (None if the task does not count them), or FAILED."""
+    """A file that is WAITING, DONE with the number of `faces` (None if the task does not count them), or FAILED.
+
+    `cover` is the number of boxes that were redacted because the client asked for that.
+    """
 
     number: int
     name: str
     state: State
     faces: int | None = None
     failure: Failure | None = None
+    cover: int = 0
 
 
 @dataclass(frozen=True)
@@ -130,7 +143,7 @@ def label(batch_id: str) -> str:
 
 def batch_to_json(batch: Batch) -> bytes:
     """Return `batch`, without its ID, as JSON for the store."""
-    entries = [[entry.name] + ([asdict(entry.rejected)] if entry.rejected else []) for entry in batch.entries]
+    entries = [_entry_to_json(entry) for entry in batch.entries]
     plain = {"task": batch.task.value, "options": _options_to_json(batch.options), "created": batch.created}
     return json.dumps(plain | {"files": entries}).encode()
 
@@ -139,9 +152,7 @@ def batch_from_json(batch_id: str, content: bytes) -> Batch:
     """Return the batch that `batch_to_json` serialized; ValueError for anything else, also of another version."""
     try:
         plain = json.loads(content)
-        entries = tuple(
-            Entry(name, *(Failure(**failure) for failure in rejected)) for name, *rejected in plain["files"]
-        )
+        entries = tuple(_entry_from_json(*entry) for entry in plain["files"])
         options = _options_from_json(Task(plain["task"]), plain["options"])
         return Batch(batch_id, options, plain["created"], entries)
     except (LookupError, TypeError) as error:
@@ -160,6 +171,20 @@ def created_from_json(content: bytes) -> float:
         raise ValueError("This is not a batch.") from error
 
 
+def _entry_to_json(entry: Entry) -> list[Any]:
+    rejected = asdict(entry.rejected) if entry.rejected else None
+    boxes = {name: [box.corners for box in each] for name, each in vars(entry.boxes).items() if each}
+    # Most files have neither.
+    return [entry.name, rejected, boxes] if boxes else [entry.name, rejected] if rejected else [entry.name]
+
+
+def _entry_from_json(
+    name: str, rejected: Mapping[str, Any] | None = None, boxes: Mapping[str, Any] | None = None
+) -> Entry:
+    found = {kind: tuple(Box(*corners) for corners in each) for kind, each in (boxes or {}).items()}
+    return Entry(name, Failure(**rejected) if rejected else None, FaceBoxes(**found))
+
+
 def _options_to_json(options: BatchOptions) -> dict[str, Any]:
     plain: dict[str, Any] = json.loads(json.dumps(asdict(options), default=lambda each: each.value))
     return plain
@@ -172,5 +197,5 @@ def _options_from_json(task: Task, plain: Mapping[str, Any]) -> BatchOptions:
     if task is Task.PREDICT:
         return Options(**{**plain, "detail": detail})
     mask = Mask(Method(plain["mask"]["method"]), Shape(plain["mask"]["shape"]), plain["mask"]["scale"])
-    keep = tuple(Box(**box) for box in plain["keep"])
-    return AnonymizeOptions(**{**plain, "detail": detail, "mask": mask, "keep": keep})
+    boxes = {name: tuple(Box(**box) for box in plain.get(name, ())) for name in ("keep", "cover")}
+    return AnonymizeOptions(**{**plain, "detail": detail, "mask": mask, **boxes})

@@ -1,14 +1,17 @@
 """A batch while its files arrive."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
+from visage.anonymize.face_boxes import FACES_FILE, FaceBoxes
+from visage.anonymize.options import AnonymizeOptions
 from visage.batches.batch import Batch, BatchOptions, Entry, Task, batch_to_json, label, new_id, task_of
 from visage.batches.file_names import safe_names
 from visage.batches.queue import Queue
 from visage.batches.quota import Quota, most_bytes
 from visage.batches.results import Failure
 from visage.batches.store import Store, description_key, input_key
-from visage.errors import BatchError, StorageFull, VisageError
+from visage.errors import BadParameter, BatchError, StorageFull, VisageError
 from visage.faces.analyzer import Options
 from visage.logs import cause, logger
 
@@ -84,18 +87,25 @@ class NewBatch:
         self._reserve_at_least(self._most_bytes(self._task, self.files + 1))
         self._entries.append(Entry(name, Failure.of(error)))
 
-    def submit(self, options: BatchOptions) -> Batch:
-        """Enqueue the batch and return it.
+    def submit(self, options: BatchOptions, boxes: Mapping[int, FaceBoxes] | None = None) -> Batch:
+        """Enqueue the batch and return it. `boxes` are those that a person chose, by the number (from 1) of the file.
 
         Raises:
             ValueError: no file was added.
+            BadParameter: there are boxes, and the task hides no faces.
             StorageFull, BatchesUnavailable: store or queue cannot be used.
         """
         if not self._entries:
             raise ValueError("A batch has at least one file.")
+        boxes = boxes or {}
+        if boxes and not isinstance(options, AnonymizeOptions):
+            raise BadParameter(f"{FACES_FILE} applies to the task anonymize only; leave it out.")
         self._reserve(self._most_bytes(task_of(options), self.files))
         names = safe_names(entry.name for entry in self._entries)
-        entries = (replace(entry, name=name) for entry, name in zip(self._entries, names, strict=True))
+        entries = (
+            replace(entry, name=name, boxes=boxes.get(number, entry.boxes))
+            for number, (entry, name) in enumerate(zip(self._entries, names, strict=True), 1)
+        )
         batch = Batch(self.id, options, self._created, tuple(entries))
         self._write(batch)
         self._queue.enqueue(self.id)

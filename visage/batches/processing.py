@@ -183,7 +183,7 @@ class Processor:
     def _result(self, engine: Engine, batch: Batch, photo: bytes, lease: Lease) -> Result:
         """Process a photo and store its output; FileNotFoundError if the batch was deleted meanwhile."""
         try:
-            content, faces = self._output(engine, batch, photo, lease)
+            content, done = self._output(engine, batch, photo, lease)
         except RequestError as error:
             return Failure.of(error)
         except Stopped:
@@ -196,19 +196,19 @@ class Processor:
             self._batches.quota.reserve(batch.id, excess)
         self._store.write(output_key(batch.id, lease.number, lease.attempt), content)
         self._batches.quota.add_stored(batch.id, len(content))
-        return Done(faces, lease.attempt)
+        return done
 
-    def _output(self, engine: Engine, batch: Batch, photo: bytes, lease: Lease) -> tuple[bytes, int | None]:
-        """Return the encoded image or the JSON, and the number of faces (None if the task does not count them)."""
-        match batch.options:
+    def _output(self, engine: Engine, batch: Batch, photo: bytes, lease: Lease) -> tuple[bytes, Done]:
+        """Return the encoded image or the JSON, and what the batch notes about it."""
+        match batch.options_of(lease.number):
             case AnonymizeOptions() as options:
                 anonymized = engine.anonymize(photo, options)
-                return anonymized.picture, len(anonymized.faces)
+                return anonymized.picture, Done(len(anonymized.faces), lease.attempt, len(anonymized.cover))
             case Options() as options:
                 analysis = engine.analyze(photo, options, annotated=False)
-                return json.dumps(analysis.as_json(engine.pack)).encode(), len(analysis.faces)
+                return json.dumps(analysis.as_json(engine.pack)).encode(), Done(len(analysis.faces), lease.attempt)
             case EnhanceOptions():
-                return self._enhancement.enhance(engine, photo, lease), None
+                return self._enhancement.enhance(engine, photo, lease), Done(None, lease.attempt)
 
     def _record(self, batch: Batch, lease: Lease, result: Result, seconds: float = 0.0) -> bool:
         """Record a result if the file has none and the batch has not ended; return whether it was recorded."""

@@ -24,11 +24,12 @@ class Done:
     """A file with a result.
 
     `faces` is the number of faces, None if the task does not look for them. `attempt` (from 1) is the attempt whose
-    result counts.
+    result counts. `cover` is the number of boxes that were redacted because the client asked for that.
     """
 
     faces: int | None
     attempt: int
+    cover: int = 0
 
 
 Result = Done | Failure

@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import click
 
+from visage.anonymize.face_boxes import FaceBoxes
 from visage.anonymize.masks import Mask, Method, Shape
 from visage.anonymize.options import AnonymizeOptions
 from visage.anonymize.results import Anonymized
@@ -23,6 +25,7 @@ from visage.cli.console import (
     print_line,
     setup_errors_reported,
 )
+from visage.cli.face_boxes import boxes_by_source, read_faces_file
 from visage.cli.files import read_photo, write_atomically
 from visage.cli.jobs import run_jobs
 from visage.cli.output_directory import opened_output_directory
@@ -59,6 +62,12 @@ class _NumberRange(click.FloatRange):
 )
 @click.option("--min-confidence", type=_NumberRange(0.01, 1), help="Confidence threshold of the detector.")
 @options.detail(Detail.HIGH)
+@click.option(
+    "--faces",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help='Faces to keep and boxes to cover, as JSON: {"photo.jpg": {"keep": [[10, 20, 60, 80]], "cover": []}}.',
+)
 @options.jobs
 @options.again
 @options.json_lines
@@ -70,6 +79,7 @@ def anonymize(
     mask_scale: float,
     min_confidence: float | None,
     detail: str,
+    faces: Path | None,
     jobs: int | None,
     again: bool,
     json_lines: bool,
@@ -83,12 +93,14 @@ def anonymize(
     mask = Mask(Method(method), Shape(shape), mask_scale)
     anonymize_options = AnonymizeOptions(mask, min_confidence, detail=Detail(detail))
     with setup_errors_reported():
+        chosen = read_faces_file(faces) if faces else {}
         plan = plan_copies(tuple(dict.fromkeys(paths)), output, again=again)
+        boxes = boxes_by_source(chosen, plan, output)
         # One slot per thread, so that no thread waits for a slot.
         threads = max(1, min(len(plan.copies), jobs or available_cores()))
         engine = Engine(replace(Settings.from_environment(), slots=threads), eager=False)
         with opened_output_directory(output, plan.directories):
-            tally = _make_copies(engine, plan, anonymize_options, json_lines)
+            tally = _make_copies(engine, plan, anonymize_options, boxes, json_lines)
     _print_summary(plan, tally)
     if tally.disk_full:
         raise DiskFull(output)
@@ -113,7 +125,8 @@ class _Tally:
         if self.json_lines:
             print_line(json.dumps({"photo": copy.source, "copy": copy.target} | anonymized.as_json(self.pack)))
         else:
-            print_line(f"{copy.source}: {count(anonymized.redacted, 'face')} anonymized")
+            by_hand = f", {len(anonymized.cover)} of them by hand" if anonymized.cover else ""
+            print_line(f"{copy.source}: {count(anonymized.redacted, 'face')} anonymized{by_hand}")
 
     def add_failure(self, source: str, error: BaseException) -> None:
         self.disk_full |= is_disk_full(error)
@@ -122,13 +135,20 @@ class _Tally:
             print_line(error_as_json(source, error))
 
 
-def _make_copies(engine: Engine, plan: Plan, anonymize_options: AnonymizeOptions, json_lines: bool) -> _Tally:
+def _make_copies(
+    engine: Engine,
+    plan: Plan,
+    anonymize_options: AnonymizeOptions,
+    boxes: Mapping[str, FaceBoxes],
+    json_lines: bool,
+) -> _Tally:
     tally = _Tally(engine.pack, json_lines)
     for listing_error in plan.listing_errors:
         tally.add_failure(str(listing_error.filename), listing_error)
 
     def process(copy: Copy) -> Anonymized:
-        return _make_copy(engine, copy, anonymize_options)
+        own = boxes.get(copy.source, FaceBoxes())
+        return _make_copy(engine, copy, replace(anonymize_options, keep=own.keep, cover=own.cover))
 
     def report(copy: Copy, future: "Future[Anonymized]") -> bool:
         if error := future.exception():

@@ -155,7 +155,8 @@ class Engine:
         the masks, PNG, BMP and WebP without loss keep every pixel, and a JPEG is coded as finely as it was.
 
         Raises:
-            RequestError: the bytes are not an image, damaged, or the image is too large.
+            RequestError: the bytes are not an image, damaged, or the image is too large; or a box of `cover` is outside
+                the photo.
             BusyError: every slot is held, and the queue is full or the wait was too long.
         """
         options = options or AnonymizeOptions()
@@ -174,8 +175,17 @@ class Engine:
             del photo, deep
             picture = encode_like(data, header, redacted)
             timings.record("encode")
-        seconds = timings.seconds | {"wait": waited}
-        return Anonymized(width, height, header.format, plan.faces, picture, seconds, depth)
+        return Anonymized(
+            width,
+            height,
+            header.format,
+            plan.faces,
+            picture,
+            timings.seconds | {"wait": waited},
+            depth,
+            plan.cover,
+            plan.min_confidence,
+        )
 
     def enhance(self, data: bytes, progress: Progress = no_progress) -> Enhanced:
         """Enhance an image as `Enhancer.enhance` does, in the slots of this engine."""

@@ -38,6 +38,8 @@ def _file_as_json(file: FileStatus) -> dict[str, Any]:
     content: dict[str, Any] = {"name": file.name, "state": file.state.value}
     if file.faces is not None:
         content["faces"] = file.faces
+    if file.cover:
+        content["cover"] = file.cover
     if file.failure:
         content |= {"error": file.failure.error, "code": file.failure.code}
     return content

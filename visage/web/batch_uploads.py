@@ -3,16 +3,27 @@
 One file at a time is in memory.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import chain
+from typing import BinaryIO
 
 from flask import Request
 from multipart import MultipartSegment, ParserLimitReached, PushMultipartParser
 from werkzeug.datastructures import MultiDict
 
+from visage.anonymize.face_boxes import FACES_FILE, FaceBoxes, read_face_boxes
 from visage.batches.archives import ZIP_MAGIC, ArchivedFile, ArchiveLimits, read_archive
-from visage.errors import ArchiveTooLarge, BodyTooLarge, ImageTooLarge, NoImage, RequestError
+from visage.batches.face_boxes import NamedBoxes, is_faces_file
+from visage.errors import (
+    ArchiveTooLarge,
+    BadParameter,
+    BodyTooLarge,
+    ImageTooLarge,
+    NoImage,
+    RequestError,
+    VisageError,
+)
 from visage.settings import Settings
 from visage.temporary_files import open_temporary_file, storage_errors
 from visage.web.form_parser import CHUNK, field_text, file_name
@@ -34,11 +45,19 @@ _MAX_FIELDS = 32
 _FORM_TOO_LARGE = "The form has too many fields or too long a name; send photos as files, with shorter names."
 
 
+# A file of the form (0), or of the ZIP with this number.
+NumberedFile = tuple[int, ArchivedFile]
+
+
 class BatchUpload:
-    """The files of `request`. `fields` holds the other fields of the form after the iteration."""
+    """The files of `request`. After the iteration `fields` holds the other fields of the form, and `boxes` those of
+    every `faces.json`.
+    """
 
     def __init__(self, request: Request, settings: Settings) -> None:
         self.fields: MultiDict[str, str] = MultiDict()
+        self.boxes = NamedBoxes()
+        self._archives = 0
         self._request = request
         self._settings = settings
         self._bytes_left = settings.max_batch_bytes
@@ -53,12 +72,19 @@ class BatchUpload:
             BadArchive: a ZIP is invalid.
             UnsupportedType: the body is compressed.
             RequestError: the body does not match its headers.
+            BadParameter: a `faces.json` is invalid.
             StorageFull, BatchesUnavailable: there is no room for a temporary file.
         """
         reject_compressed(self._request)
         # In place of the limit for photos.
         self._request.max_content_length = self._settings.max_batch_bytes
-        for count, file in enumerate(self._files(), 1):
+        count = 0
+        for archive, file in self._files():
+            if is_faces_file(file.name):
+                self.boxes.add_boxes(file.name, _face_boxes(file.content), archive)
+                continue
+            count += 1
+            self.boxes.add_file(count, file.name, archive)
             if count > self._settings.max_batch_files:
                 raise ArchiveTooLarge(
                     f"The batch has more than {self._settings.max_batch_files:,} files; send several batches."
@@ -69,14 +95,14 @@ class BatchUpload:
                 raise ArchiveTooLarge("The unpacked archives are too large; send several batches.")
             yield file
 
-    def _files(self) -> Iterator[ArchivedFile]:
+    def _files(self) -> Iterator[NumberedFile]:
         if self._request.mimetype == "multipart/form-data":
             return self._form_files()
         if self._request.mimetype in _ZIP_TYPES:
             return self._body_files()
         raise NoImage(HOW_TO_SEND)
 
-    def _form_files(self) -> Iterator[ArchivedFile]:
+    def _form_files(self) -> Iterator[NumberedFile]:
         try:
             with body_errors(self._request):
                 for part, pieces in self._parts():
@@ -107,7 +133,7 @@ class BatchUpload:
                 if isinstance(event, MultipartSegment):
                     yield event, iter(partial(next, events, None), None)
 
-    def _part_files(self, name: str, pieces: Iterator[bytes]) -> Iterator[ArchivedFile]:
+    def _part_files(self, name: str, pieces: Iterator[bytes]) -> Iterator[NumberedFile]:
         """Yield the file of a part, or the files of its ZIP; none for an empty file field of a web page."""
         head = b""
         while len(head) < _MAGIC_BYTES and (piece := next(pieces, b"")):
@@ -115,22 +141,27 @@ class BatchUpload:
         if head.startswith(ZIP_MAGIC):
             yield from self._unpack(chain([head], pieces))
         elif name or head:
-            yield ArchivedFile(name, self._content(chain([head], pieces)))
+            yield 0, ArchivedFile(name, self._content(chain([head], pieces)))
 
-    def _body_files(self) -> Iterator[ArchivedFile]:
+    def _body_files(self) -> Iterator[NumberedFile]:
         archive = received_body(self._request)
         if archive is not None:
-            yield from read_archive(archive, self._limits)
+            yield from self._read(archive)
         else:
             with body_errors(self._request):
                 yield from self._unpack(iter(partial(self._request.stream.read, CHUNK), b""))
 
-    def _unpack(self, pieces: Iterator[bytes]) -> Iterator[ArchivedFile]:
+    def _unpack(self, pieces: Iterator[bytes]) -> Iterator[NumberedFile]:
         with open_temporary_file(self._settings) as archive:
             with storage_errors():
                 archive.writelines(pieces)
                 archive.flush()
-            yield from read_archive(archive, self._limits)
+            yield from self._read(archive)
+
+    def _read(self, archive: BinaryIO) -> Iterator[NumberedFile]:
+        self._archives += 1
+        for file in read_archive(archive, self._limits):
+            yield self._archives, file
 
     def _content(self, pieces: Iterator[bytes]) -> bytes | RequestError:
         content, limit = bytearray(), self._settings.max_body_bytes
@@ -144,6 +175,12 @@ class BatchUpload:
     def _limits(self) -> ArchiveLimits:
         settings = self._settings
         return ArchiveLimits(settings.max_batch_files, settings.max_body_bytes, max(0, self._bytes_left))
+
+
+def _face_boxes(content: bytes | VisageError) -> Mapping[str, FaceBoxes]:
+    if isinstance(content, VisageError):
+        raise BadParameter(f"{FACES_FILE} cannot be read: {content}")
+    return read_face_boxes(content)
 
 
 def _value(pieces: Iterator[bytes]) -> str:

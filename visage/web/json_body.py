@@ -16,9 +16,9 @@ Files = MultiDict[str, FileStorage]
 # Parsing takes up to eight times the body in memory, if it has characters beyond ASCII. It holds the GIL anyway.
 _parsing = Lock()
 
-# Values in a body. The most that a photo needs are four numbers for each of the 1000 boxes in `keep`. Each empty list
-# takes 3 bytes in JSON and 64 in memory.
-_MAX_VALUES = 10_000
+# Values in a body. The most that a photo needs are a list of four numbers for each of 4,000 boxes in `keep` and in
+# `cover`. Each empty list takes 3 bytes in JSON and 64 in memory.
+_MAX_VALUES = 50_000
 
 _EXPECTED = 'send an object such as {"image": "<base64 of the photo>"}.'
 

@@ -14,7 +14,15 @@ from visage.web import create_app
 
 
 @pytest.mark.parametrize(
-    "query", [{"task": "enlarge"}, {"method": "smear"}, {"mask_scale": "9"}, {"keep": "[[1,2,3,4]]"}]
+    "query",
+    [
+        {"task": "enlarge"},
+        {"method": "smear"},
+        {"mask_scale": "9"},
+        {"keep": "[[1,2,3,4]]"},
+        {"cover": "[[1,2,3,4]]"},
+        {"detect": "false"},
+    ],
 )
 @pytest.mark.parametrize("place", ["query", "form"])
 def test_an_invalid_parameter_is_named_and_nothing_is_stored(

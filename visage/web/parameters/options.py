@@ -3,6 +3,7 @@
 from flask import Request
 from werkzeug.datastructures import MultiDict
 
+from visage.anonymize.face_boxes import FACES_FILE
 from visage.anonymize.masks import Mask
 from visage.anonymize.options import AnonymizeOptions
 from visage.batches.batch import BatchOptions, Task
@@ -25,8 +26,11 @@ def read_anonymize_options(request: Request) -> AnonymizeOptions:
 def read_batch_options(*sources: MultiDict[str, str]) -> BatchOptions:
     """Return the options for each photo of a batch. The first of `sources` that has a parameter counts."""
     values = ParameterValues(*sources)
-    if values.boxes("keep"):
-        raise BadParameter("keep applies to single photos only; leave it out of a batch.")
+    for name in ("keep", "cover"):
+        if values.boxes(name):
+            raise BadParameter(f"{name} applies to single photos only; for a batch send {FACES_FILE} with its boxes.")
+    if not values.boolean("detect", default=True):
+        raise BadParameter("detect=false applies to single photos only; leave it out of a batch.")
     match values.choice("task", Task.ANONYMIZE):
         case Task.ANONYMIZE:
             return _anonymize_options(values)
@@ -62,4 +66,6 @@ def _anonymize_options(values: ParameterValues) -> AnonymizeOptions:
         min_confidence=values.number("min_confidence", 0.01, 1),
         keep=values.boxes("keep"),
         detail=values.choice("detail", AnonymizeOptions.detail),
+        cover=values.boxes("cover"),
+        detect=values.boolean("detect", default=True),
     )

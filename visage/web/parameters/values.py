@@ -1,20 +1,16 @@
 """Text from a query or a form as typed values within their ranges."""
 
-import json
 import math
 from enum import Enum
-from typing import Any, TypeGuard, TypeVar
+from typing import TypeVar
 
 from werkzeug.datastructures import MultiDict
 
+from visage.anonymize.face_boxes import read_boxes
 from visage.errors import BadParameter
 from visage.images.boxes import Box
-from visage.images.decoding import MAX_SIDE
 
 Member = TypeVar("Member", bound=Enum)
-
-# As many as `max_faces` allows.
-_MAX_BOXES = 1000
 
 # Characters of an invalid value that an error message repeats.
 _MAX_SHOWN = 40
@@ -77,26 +73,7 @@ class ParameterValues:
     def boxes(self, name: str) -> tuple[Box, ...]:
         """Return boxes from JSON: one `[x1, y1, x2, y2]` in pixels, or a list of them; () if missing."""
         text = self._values.get(name)
-        if text is None:
-            return ()
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            value = None
-        boxes = [value] if _is_box(value) else value
-        if not isinstance(boxes, list) or len(boxes) > _MAX_BOXES or not all(map(_is_box, boxes)):
-            expected = f"at most {_MAX_BOXES} boxes such as [[10, 20, 60, 80]], with x1 < x2 and y1 < y2 in pixels"
-            raise _invalid(name, text, expected)
-        return tuple(Box(*box) for box in boxes)
-
-
-def _is_box(value: Any) -> TypeGuard[list[int]]:
-    if not isinstance(value, list) or len(value) != 4:
-        return False
-    if not all(isinstance(each, int) and not isinstance(each, bool) and 0 <= each <= MAX_SIDE for each in value):
-        return False
-    x1, y1, x2, y2 = value
-    return bool(x1 < x2 and y1 < y2)
+        return () if text is None else read_boxes(name, text)
 
 
 def _invalid(name: str, text: str, expected: str) -> BadParameter:

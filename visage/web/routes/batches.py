@@ -71,7 +71,7 @@ def submit() -> Response:
                 batch.add_failed(file.name, file.content)
         if not batch.files:
             raise NoImage(HOW_TO_SEND)
-        submitted = batch.submit(read_batch_options(request.args, upload.fields))
+        submitted = batch.submit(read_batch_options(request.args, upload.fields), upload.boxes.by_number())
     response = jsonify(progress_as_json(_batches().initial_progress(submitted)))
     response.status_code = 202
     response.headers["Location"] = url_for("batches.show", batch_id=submitted.id)

@@ -1,0 +1,49 @@
+"""`--faces`: the boxes that a person chose for each photo, from a file."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from visage.anonymize.face_boxes import FaceBoxes, read_face_boxes
+from visage.cli.console import print_line
+from visage.cli.plan import Plan
+from visage.errors import BadParameter, SetupError
+
+
+def read_faces_file(path: Path) -> Mapping[str, FaceBoxes]:
+    """Return the boxes of each photo that the file at `path` names, by the photo's name.
+
+    Raises:
+        SetupError: the file cannot be read, or its content is invalid.
+    """
+    try:
+        return read_face_boxes(path.read_bytes(), str(path))
+    except OSError as error:
+        raise SetupError(f"{path} cannot be read: {error.strerror}.") from None
+    except BadParameter as error:
+        raise SetupError(str(error)) from None
+
+
+def boxes_by_source(boxes: Mapping[str, FaceBoxes], plan: Plan, output: Path) -> dict[str, FaceBoxes]:
+    """Return the boxes by the path of the original. Names are paths of copies, relative to the directory `output`.
+
+    Boxes for copies that exist are not used; a line says so.
+
+    Raises:
+        SetupError: no photo has one of the names.
+    """
+    sources = {os.path.relpath(copy.target, output): copy.source for copy in plan.copies}
+    found: dict[str, FaceBoxes] = {}
+    existing = 0
+    for name, each in boxes.items():
+        relative = os.path.normpath(PurePosixPath(name))
+        if relative in sources:
+            found[sources[relative]] = each
+        elif (output / relative).exists():
+            existing += 1
+        else:
+            raise SetupError(f"--faces names {name!r}, and no photo has a copy of this name in {output}.")
+    if existing:
+        copies = "1 copy" if existing == 1 else f"{existing} copies"
+        print_line(f"{copies} with boxes skipped; --again replaces them.", to_stderr=True)
+    return found
