@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # One process leaves the second core idle. The tests of a file stay together: some look back at what the others did.
 IN_TWO := -m "not alone" --numprocesses 2 --dist loadfile
 
-.PHONY: run test test-pressure test-training test-guard test-browser test-deploy lint format docs fuzz bench bench-detection bench-start clean
+.PHONY: run test test-pressure test-training test-guard test-browser test-deploy lint format openapi docs fuzz bench bench-detection bench-start clean
 
 run: $(VENV)/serve.done
 	exec $(BIN)/python app.py
@@ -46,6 +46,10 @@ lint: $(VENV)/dev.done
 format: $(VENV)/dev.done
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# After a change of parameters, responses or operations.
+openapi: $(VENV)/dev.done
+	$(BIN)/python -m visage.web.openapi
 
 # Writes build/docs; a link or an anchor that leads nowhere fails.
 docs: $(VENV)/docs.done

@@ -32,6 +32,9 @@ def check(response: TestResponse, path: str, method: str) -> None:
     media_type = described["content"][response.mimetype]
     if response.mimetype == "application/json":
         check_schema(response.json, media_type["schema"])
+    if response.status_code >= 400:
+        assert response.json is not None
+        assert response.json["code"] in media_type["examples"]
 
 
 def check_schema(value: Any, schema: dict[str, Any]) -> None:

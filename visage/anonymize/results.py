@@ -2,11 +2,74 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, cast
 
 from visage.images.boxes import Box
-from visage.packs.origin import origin_as_json
+from visage.json_types import Base64, Corners, FileFormat, JsonSchema, Milliseconds, Probability, Side, as_json_types
+from visage.packs.origin import ModelJson, milliseconds, model_json
 from visage.packs.pack import Pack
+
+
+@dataclass(frozen=True)
+class FoundBoxJson:
+    """A box that a detection pass found."""
+
+    bbox: Corners
+    """x1, y1, x2, y2 in pixels of the upright original, within its borders."""
+    confidence: Probability
+
+
+@dataclass(frozen=True)
+class FoundFaceJson:
+    """A face that was found."""
+
+    bbox: Corners
+    """x1, y1, x2, y2 in pixels of the upright original, within its borders."""
+    confidence: Probability
+    kept: bool
+    """Whether the face is left unchanged, as `keep` asked."""
+    boxes: Annotated[list[FoundBoxJson], JsonSchema(minItems=1)]
+    """All boxes that the detection passes found for this face, most confident first. Unless the face is kept, every one
+    is redacted."""
+
+
+@dataclass(frozen=True)
+class AnonymizedImageJson:
+    """Size and format of the picture, which are those of the upright original."""
+
+    width: Side
+    height: Side
+    format: FileFormat
+    depth: Annotated[int, JsonSchema(enum=[8, 16])]
+    """Bits of each channel of the picture: 16 if a PNG of 16 bits keeps them."""
+
+
+@dataclass(frozen=True)
+class AnonymizeTimingsJson:
+    """Milliseconds of each stage."""
+
+    wait: Milliseconds
+    decode: Milliseconds
+    detect: Milliseconds
+    cover: Milliseconds
+    encode: Milliseconds
+
+
+@dataclass(frozen=True)
+class AnonymizedJson:
+    """An anonymized photo."""
+
+    image: AnonymizedImageJson
+    faces: list[FoundFaceJson]
+    """Everything that the detector found, largest first. Nothing else is redacted but the boxes in `cover`."""
+    cover: list[Corners]
+    """The boxes of the parameter `cover`, within the borders of the photo: x1, y1, x2, y2."""
+    min_confidence: Probability
+    """The confidence threshold that was used."""
+    model: ModelJson
+    timings_ms: AnonymizeTimingsJson
+    picture: Base64 | None = None
+    """The photo with its faces redacted, in its own format; omitted with `picture=false`."""
 
 
 @dataclass(frozen=True)
@@ -58,22 +121,18 @@ class Anonymized:
         return sum(not face.kept for face in self.faces) + len(self.cover)
 
     def as_json(self, pack: Pack) -> dict[str, Any]:
-        """Return the result without its picture as JSON types."""
-        return {
-            "image": {"width": self.width, "height": self.height, "format": self.format, "depth": self.depth},
-            "faces": [
-                {
-                    **_as_json(face.box, face.confidence),
-                    "kept": face.kept,
-                    "boxes": [_as_json(found.box, found.confidence) for found in face.boxes],
-                }
-                for face in self.faces
-            ],
-            "cover": [list(box.corners) for box in self.cover],
-            "min_confidence": round(self.min_confidence, 4),
-            **origin_as_json(pack, self.seconds),
-        }
+        """Return the result without its picture as JSON types, as `AnonymizedJson` describes them."""
+        content = AnonymizedJson(
+            image=AnonymizedImageJson(self.width, self.height, self.format, self.depth),
+            faces=[_face_json(face) for face in self.faces],
+            cover=[box.corners for box in self.cover],
+            min_confidence=round(self.min_confidence, 4),
+            model=model_json(pack),
+            timings_ms=AnonymizeTimingsJson(**milliseconds(self.seconds)),
+        )
+        return cast(dict[str, Any], as_json_types(content))
 
 
-def _as_json(box: Box, confidence: float) -> dict[str, Any]:
-    return {"bbox": list(box.corners), "confidence": round(confidence, 4)}
+def _face_json(face: FoundFace) -> FoundFaceJson:
+    boxes = [FoundBoxJson(found.box.corners, round(found.confidence, 4)) for found in face.boxes]
+    return FoundFaceJson(face.box.corners, round(face.confidence, 4), face.kept, boxes)

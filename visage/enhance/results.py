@@ -2,10 +2,43 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, cast
 
-from visage.packs.origin import origin_as_json
+from visage.json_types import Base64, FileFormat, JsonSchema, Milliseconds, Side, as_json_types
+from visage.packs.origin import ModelJson, milliseconds, model_json
 from visage.packs.pack import Pack
+
+
+@dataclass(frozen=True)
+class EnhancedImageJson:
+    """Size and format of the enhanced picture."""
+
+    width: Side
+    height: Side
+    format: FileFormat
+
+
+@dataclass(frozen=True)
+class EnhanceTimingsJson:
+    """Milliseconds of each stage."""
+
+    wait: Milliseconds
+    decode: Milliseconds
+    enlarge: Milliseconds
+    encode: Milliseconds
+
+
+@dataclass(frozen=True)
+class EnhancedJson:
+    """An enhanced picture."""
+
+    image: EnhancedImageJson
+    scale: Annotated[int, JsonSchema(minimum=2, maximum=4)]
+    """The picture is this many times as wide and high as before."""
+    model: ModelJson
+    timings_ms: EnhanceTimingsJson
+    picture: Base64 | None = None
+    """The picture, in its own format; omitted with `picture=false`."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +62,11 @@ class Enhanced:
     seconds: Mapping[str, float]
 
     def as_json(self, pack: Pack) -> dict[str, Any]:
-        """Return the result without its picture as JSON types."""
-        return {
-            "image": {"width": self.width, "height": self.height, "format": self.format},
-            "scale": self.scale,
-            **origin_as_json(pack, self.seconds),
-        }
+        """Return the result without its picture as JSON types, as `EnhancedJson` describes them."""
+        content = EnhancedJson(
+            image=EnhancedImageJson(self.width, self.height, self.format),
+            scale=self.scale,
+            model=model_json(pack),
+            timings_ms=EnhanceTimingsJson(**milliseconds(self.seconds)),
+        )
+        return cast(dict[str, Any], as_json_types(content))

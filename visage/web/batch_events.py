@@ -9,7 +9,7 @@ from typing import Any
 from visage.batches import Batches
 from visage.batches.state_machine import State
 from visage.errors import BatchError, BatchNotFound
-from visage.web.batch_json import progress_as_json
+from visage.web.batch_json import deletion_as_json, progress_as_json
 
 # ID of the last event. A browser that reconnects sends it, and gets 204, which stops further attempts.
 LAST_ID = "end"
@@ -34,7 +34,7 @@ def batch_events(batches: Batches, batch_id: str, stopping: threading.Event, *, 
         try:
             progress = batches.progress(batch_id)
         except BatchNotFound:
-            yield _event("end", {"id": batch_id, "state": State.CANCELLED.value})
+            yield _event("end", deletion_as_json(batch_id))
             return
         except BatchError:
             return

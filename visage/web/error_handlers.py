@@ -1,5 +1,6 @@
 """Every error as the same JSON: `{"error": sentence, "code": name}`."""
 
+from dataclasses import dataclass
 from typing import cast
 
 from flask import Flask, jsonify
@@ -15,6 +16,16 @@ _SENTENCES = {
     404: "There is nothing at this URL; GET /openapi.json lists the routes.",
     405: "This route does not allow this method; the Allow header lists those that it allows.",
 }
+
+
+@dataclass(frozen=True)
+class ErrorJson:
+    """What is wrong."""
+
+    error: str
+    """What is wrong and what to do, in one sentence."""
+    code: str
+    """A stable name for programs."""
 
 
 def init_app(app: Flask) -> None:
@@ -56,6 +67,6 @@ def _unexpected(error: Exception) -> ServiceResponse:
 
 
 def _error_response(sentence: str, code: str, status: int) -> ServiceResponse:
-    response = cast(ServiceResponse, jsonify(error=sentence, code=code))
+    response = cast(ServiceResponse, jsonify(ErrorJson(sentence, code)))
     response.status_code = status
     return response

@@ -3,10 +3,9 @@
 Every reader raises `BadParameter` for an invalid value, with a sentence that names the parameter and its range.
 """
 
+from visage.web.parameters.formats import Format, PictureFormat
 from visage.web.parameters.options import include_files, read_anonymize_options, read_batch_options, read_options
 from visage.web.parameters.response_options import (
-    Format,
-    PictureFormat,
     PictureResponseOptions,
     ResponseOptions,
     read_picture_response_options,

@@ -10,6 +10,7 @@ from visage.batches.batch import BatchOptions, Task
 from visage.enhance.results import EnhanceOptions
 from visage.errors import BadParameter
 from visage.faces.analyzer import Options
+from visage.web.parameters import table
 from visage.web.parameters.values import ParameterValues
 
 
@@ -26,12 +27,14 @@ def read_anonymize_options(request: Request) -> AnonymizeOptions:
 def read_batch_options(*sources: MultiDict[str, str]) -> BatchOptions:
     """Return the options for each photo of a batch. The first of `sources` that has a parameter counts."""
     values = ParameterValues(*sources)
-    for name in ("keep", "cover"):
-        if values.boxes(name):
-            raise BadParameter(f"{name} applies to single photos only; for a batch send {FACES_FILE} with its boxes.")
-    if not values.boolean("detect", default=True):
+    for boxes in (table.KEEP, table.COVER):
+        if values.read(boxes):
+            raise BadParameter(
+                f"{boxes.name} applies to single photos only; for a batch send {FACES_FILE} with its boxes."
+            )
+    if not values.read(table.DETECT):
         raise BadParameter("detect=false applies to single photos only; leave it out of a batch.")
-    match values.choice("task", Task.ANONYMIZE):
+    match values.read(table.TASK):
         case Task.ANONYMIZE:
             return _anonymize_options(values)
         case Task.PREDICT:
@@ -42,30 +45,25 @@ def read_batch_options(*sources: MultiDict[str, str]) -> BatchOptions:
 
 def include_files(request: Request) -> bool:
     """Return whether the status of a batch should list its files."""
-    return ParameterValues(request.args).boolean("files", default=True)
+    return ParameterValues(request.args).read(table.FILES)
 
 
 def _options(values: ParameterValues) -> Options:
     return Options(
-        min_confidence=values.number("min_confidence", 0.01, 1),
-        max_faces=values.integer("max_faces", 1, 1000),
-        min_face_size=values.integer("min_face_size", 0, 100_000) or 0,
-        detail=values.choice("detail", Options.detail),
-        enhance_faces=values.boolean("enhance_faces", default=False),
+        min_confidence=values.read(table.MIN_CONFIDENCE),
+        max_faces=values.read(table.MAX_FACES),
+        min_face_size=values.read(table.MIN_FACE_SIZE),
+        detail=values.read(table.DETAIL),
+        enhance_faces=values.read(table.ENHANCE_FACES),
     )
 
 
 def _anonymize_options(values: ParameterValues) -> AnonymizeOptions:
-    scale = values.number("mask_scale", 1, 3)
     return AnonymizeOptions(
-        mask=Mask(
-            values.choice("method", Mask.method),
-            values.choice("shape", Mask.shape),
-            Mask.scale if scale is None else scale,
-        ),
-        min_confidence=values.number("min_confidence", 0.01, 1),
-        keep=values.boxes("keep"),
-        detail=values.choice("detail", AnonymizeOptions.detail),
-        cover=values.boxes("cover"),
-        detect=values.boolean("detect", default=True),
+        mask=Mask(values.read(table.METHOD), values.read(table.SHAPE), values.read(table.MASK_SCALE)),
+        min_confidence=values.read(table.ANONYMIZE_CONFIDENCE),
+        keep=values.read(table.KEEP),
+        detail=values.read(table.ANONYMIZE_DETAIL),
+        cover=values.read(table.COVER),
+        detect=values.read(table.DETECT),
     )

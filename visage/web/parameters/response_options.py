@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from functools import lru_cache
 from typing import TypeVar
 
@@ -11,28 +10,11 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from visage.errors import NotAcceptable
+from visage.web.parameters.formats import Format, PictureFormat
+from visage.web.parameters.table import ANNOTATED, FORMAT, PICTURE, PICTURE_FORMAT
 from visage.web.parameters.values import ParameterValues
 
 T = TypeVar("T")
-
-
-class Format(Enum):
-    """The formats of an analysis and their media types."""
-
-    JSON = "json"
-    JPEG = "jpeg"
-    BOTH = "both"
-
-    @property
-    def media_type(self) -> str:
-        return {"json": "application/json", "jpeg": "image/jpeg", "both": "multipart/mixed"}[self.value]
-
-
-class PictureFormat(Enum):
-    """The formats of a changed picture: the file itself, or JSON with the file as base64."""
-
-    PICTURE = "picture"
-    JSON = "json"
 
 
 @dataclass(frozen=True)
@@ -65,8 +47,8 @@ def read_response_options(request: Request, default: Format) -> ResponseOptions:
     """
     values = ParameterValues(request.args, request.form)
     offered = {each.media_type: each for each in (default, *Format)}
-    chosen = values.optional_choice("format", Format) or _negotiate(request, offered)
-    return ResponseOptions(chosen, values.boolean("annotated", default=True))
+    chosen = values.read(FORMAT) or _negotiate(request, offered)
+    return ResponseOptions(chosen, values.read(ANNOTATED))
 
 
 def read_picture_response_options(request: Request, media_type: str) -> PictureResponseOptions:
@@ -78,8 +60,8 @@ def read_picture_response_options(request: Request, media_type: str) -> PictureR
     """
     values = ParameterValues(request.args, request.form)
     offered = {media_type: PictureFormat.PICTURE, "application/json": PictureFormat.JSON}
-    chosen = values.optional_choice("format", PictureFormat) or _negotiate(request, offered)
-    return PictureResponseOptions(chosen, values.boolean("picture", default=True))
+    chosen = values.read(PICTURE_FORMAT) or _negotiate(request, offered)
+    return PictureResponseOptions(chosen, values.read(PICTURE))
 
 
 def _negotiate(request: Request, offered: Mapping[str, T]) -> T:

@@ -1,0 +1,105 @@
+"""Bodies: the photo in its three ways, batches, and pictures in responses."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from visage.web.parameters.table import Parameter, Parameters
+
+Schema = dict[str, Any]
+
+JSON = "application/json"
+FORM = "multipart/form-data"
+
+REQUEST_ID = {"X-Request-ID": "RequestId"}
+
+PICTURE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp")
+
+# The first bytes of a JPEG as base64: an example of text, not a photo.
+JPEG_START = "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBD"
+
+
+def binary(description: str = "") -> Schema:
+    """Return the schema of bytes."""
+    return {"type": "string", "format": "binary"} | ({"description": description} if description else {})
+
+
+def query_parameter(parameter: Parameter[Any, Any], *, also_in_form: bool) -> Schema:
+    """Return a parameter of the query.
+
+    The default of one that is also in a form is described in words: generated clients send the defaults that schemas
+    have, and the query overrides the form.
+    """
+    description, schema = parameter.description, parameter.kind.schema
+    if also_in_form:
+        if parameter.plain_default is not None:
+            description += f" By default `{_text(parameter.plain_default)}`."
+        description += " Also accepted in the form."
+    else:
+        schema = _with_default(schema, parameter)
+    return {"name": parameter.name, "required": False, "description": description, "schema": schema}
+
+
+def photo_form(what: str, parameters: Parameters) -> Schema:
+    """Return the schema of a form with `what`, a photo or a picture, and the parameters."""
+    return _fields({"image": binary(_IMAGE)}, {each.name: _field(each.kind.schema, each) for each in parameters}, what)
+
+
+def photo_json(what: str, parameters: Parameters) -> Schema:
+    """Return the schema of JSON with `what`, a photo or a picture, and the parameters."""
+    image = {
+        "type": "string",
+        "contentEncoding": "base64",
+        "description": f"Base64, or a data URL with base64. {_ALIAS}",
+    }
+    members = {each.name: _field(each.kind.json_schema or each.kind.schema, each) for each in parameters}
+    return _fields({"image": image}, members, what)
+
+
+def batch_form(parameters: Parameters) -> Schema:
+    """Return the schema of a form with the files of a batch and the parameters."""
+    return {
+        "type": "object",
+        "description": "Photos and ZIP archives, under `files` or any other field names, and any of the parameters.",
+        "properties": {
+            "files": {"type": "array", "items": binary(), "minItems": 1},
+            **{each.name: _field(each.kind.schema, each) for each in parameters},
+        },
+        "required": ["files"],
+    }
+
+
+def photo_content(form: str, body: str, example: Mapping[str, Any]) -> Schema:
+    """Return the content of a request with one photo; `form` and `body` name the schemas of its fields."""
+    raw = (*PICTURE_TYPES, "image/*", "application/octet-stream")
+    return {
+        FORM: {"schema": form, "example": {"image": "photo.jpg", **example}},
+        JSON: {"schema": body, "example": {"image": JPEG_START, **example}},
+        **{media_type: {"schema": binary()} for media_type in raw},
+    }
+
+
+_ALIAS = "The name `file` is accepted, too."
+_IMAGE = f"JPEG, PNG, WebP or BMP. {_ALIAS}"
+
+
+def _fields(image: Schema, parameters: Schema, what: str) -> Schema:
+    return {
+        "type": "object",
+        "description": f"The {what}, and any of the parameters.",
+        "properties": image | parameters,
+        "required": ["image"],
+        "additionalProperties": False,
+    }
+
+
+def _field(schema: Schema, parameter: Parameter[Any, Any]) -> Schema:
+    return _with_default(schema, parameter) | {"description": parameter.description}
+
+
+def _with_default(schema: Schema, parameter: Parameter[Any, Any]) -> Schema:
+    return schema | ({} if parameter.plain_default is None else {"default": parameter.plain_default})
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,123 @@
+"""Samples of responses: NASA's photo of Eileen Collins, 512 x 512 pixels, with the pack `compact`."""
+
+import json
+from dataclasses import replace
+
+from visage.anonymize.results import (
+    AnonymizedImageJson,
+    AnonymizedJson,
+    AnonymizeTimingsJson,
+    FoundBoxJson,
+    FoundFaceJson,
+)
+from visage.enhance.results import EnhancedImageJson, EnhancedJson, EnhanceTimingsJson
+from visage.faces.results import AnalysisJson, AnalysisTimingsJson, FaceJson, SizeJson
+from visage.json_types import as_json_types
+from visage.packs.origin import ModelJson
+from visage.web.batch_json import BatchFileJson, BatchJson, BatchStatusJson, BatchStorageJson
+from visage.web.openapi.media import JPEG_START
+
+_MODEL = ModelJson("compact", "2")
+
+ANALYSIS = AnalysisJson(
+    image=SizeJson(512, 512),
+    faces=[
+        FaceJson(
+            bbox=(177, 62, 269, 174),
+            confidence=1.0,
+            gender="Female",
+            gender_confidence=0.9454,
+            age="20-29",
+            age_range=(20, 29),
+            age_confidence=0.4275,
+            age_years=29.4,
+            gender_probabilities={"Male": 0.0546, "Female": 0.9454},
+            age_probabilities={
+                "0-2": 0.0009,
+                "3-9": 0.009,
+                "10-19": 0.108,
+                "20-29": 0.4275,
+                "30-39": 0.3206,
+                "40-49": 0.1079,
+                "50-59": 0.0216,
+                "60-69": 0.0038,
+                "70+": 0.0008,
+            },
+        )
+    ],
+    model=_MODEL,
+    timings_ms=AnalysisTimingsJson(wait=0.0, decode=1.55, detect=26.4, attributes=7.32),
+    annotated_scale=1.0,
+)
+ANONYMIZED = AnonymizedJson(
+    image=AnonymizedImageJson(512, 512, "JPEG", 8),
+    faces=[
+        FoundFaceJson(
+            (177, 62, 269, 174),
+            1.0,
+            kept=False,
+            boxes=[FoundBoxJson((177, 62, 269, 174), 1.0), FoundBoxJson((177, 67, 267, 182), 0.9999)],
+        )
+    ],
+    cover=[],
+    min_confidence=0.15,
+    model=_MODEL,
+    timings_ms=AnonymizeTimingsJson(wait=0.0, decode=1.48, detect=149.5, cover=0.78, encode=1.53),
+    picture=JPEG_START,
+)
+ENHANCED = EnhancedJson(
+    image=EnhancedImageJson(1536, 1536, "JPEG"),
+    scale=3,
+    model=_MODEL,
+    timings_ms=EnhanceTimingsJson(wait=0.11, decode=1.65, enlarge=405.58, encode=7.98),
+    picture=JPEG_START,
+)
+
+BATCH_ID = "VccZjKAF-ZFLS0Zg9Yl31fgf"
+
+BATCH = BatchJson(
+    id=BATCH_ID,
+    task="anonymize",
+    state="waiting",
+    total=2,
+    done=0,
+    failed=0,
+    created="2026-11-29T02:34:15Z",
+    expires="2026-11-30T02:34:15Z",
+)
+BATCH_STATUS = BatchStatusJson(
+    id=BATCH_ID,
+    task="anonymize",
+    state="done",
+    total=2,
+    done=1,
+    failed=1,
+    created="2026-11-29T02:34:15Z",
+    expires="2026-11-30T02:34:15Z",
+    files=[
+        BatchFileJson(name="photo.jpg", state="done", faces=1),
+        BatchFileJson(
+            name="clip.gif",
+            state="failed",
+            error="GIF is not accepted; send the photo as JPEG, PNG, WebP or BMP.",
+            code="unsupported_type",
+        ),
+    ],
+)
+BATCH_STORAGE = BatchStorageJson(1_123_028, 31_259_972_789, 31_258_849_761)
+
+EVENTS = f"""retry: 2000
+
+event: progress
+data: {json.dumps(as_json_types(BATCH))}
+
+event: end
+id: end
+data: {json.dumps(as_json_types(replace(BATCH, state="done", done=1, failed=1)))}
+
+"""
+
+METRICS = """# HELP visage_requests_total Responses by route and status.
+# TYPE visage_requests_total counter
+visage_requests_total{route="/predict",status="200"} 17.0
+"""

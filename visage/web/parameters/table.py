@@ -1,0 +1,168 @@
+"""Every parameter of every operation, one row each. Readers, error messages and `openapi.json` come from these rows.
+
+After a change, `make openapi` writes `openapi.json` anew.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+from visage.anonymize.face_boxes import MAX_BOXES
+from visage.anonymize.masks import Mask, Method, Shape
+from visage.anonymize.options import AnonymizeOptions
+from visage.batches.batch import Task
+from visage.faces.analyzer import Options
+from visage.faces.search import Detail
+from visage.images.boxes import Box
+from visage.web.parameters.formats import Format, PictureFormat
+from visage.web.parameters.kinds import BOOLEAN, Kind, boxes, choice, integer, number
+
+T = TypeVar("T")
+Default = TypeVar("Default")
+
+_DETAIL = (
+    "Search for small faces: `fast` is one detection pass, `auto` adds passes at larger scales where they are likely "
+    "to find more, `high` searches the photo at full size."
+)
+_NO_BOXES: tuple[Box, ...] = ()
+_CONFIDENCE = number(0.01, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Parameter(Generic[T, Default]):
+    """A row: a parameter's name, the kind of its values, its value if it is missing, and what it means.
+
+    `key` tells rows of one name apart, if operations have different ones.
+    """
+
+    name: str
+    kind: Kind[T]
+    default: Default
+    description: str
+    key: str = ""
+
+    @property
+    def component(self) -> str:
+        """The name of the row in `openapi.json`."""
+        return self.key or self.name
+
+    @property
+    def plain_default(self) -> Any:
+        """The default as a JSON type; None if there is none."""
+        default = self.default.value if isinstance(self.default, Enum) else self.default
+        return None if default == () else default
+
+
+# /predict and /analyze
+MIN_CONFIDENCE = Parameter(
+    "min_confidence", _CONFIDENCE, None, "Confidence threshold for faces; by default the model pack's own."
+)
+MAX_FACES = Parameter("max_faces", integer(1, 1000), None, "Return at most this many faces, the largest first.")
+MIN_FACE_SIZE = Parameter(
+    "min_face_size",
+    integer(0, 100_000),
+    Options.min_face_size,
+    "Smallest shorter side of a face's box, in pixels of the original.",
+)
+DETAIL = Parameter("detail", choice(Detail), Options.detail, _DETAIL)
+FORMAT = Parameter("format", choice(Format), None, "Format of the response; overrides `Accept`.")
+ANNOTATED = Parameter("annotated", BOOLEAN, True, "`false` omits the picture from JSON.")  # noqa: FBT003
+ENHANCE_FACES = Parameter(
+    "enhance_faces",
+    BOOLEAN,
+    Options.enhance_faces,
+    "`true` enhances small faces by super-resolution before gender and age are estimated; this takes a few "
+    "milliseconds for each face.",
+)
+
+# /anonymize
+METHOD = Parameter("method", choice(Method), Mask.method, "How faces are redacted.")
+SHAPE = Parameter("shape", choice(Shape), Mask.shape, "Shape of the redaction mask.")
+MASK_SCALE = Parameter("mask_scale", number(1, 3), Mask.scale, "Size of the redaction mask relative to the face's box.")
+ANONYMIZE_CONFIDENCE = Parameter(
+    "min_confidence",
+    _CONFIDENCE,
+    None,
+    "Confidence threshold for redaction; by default the model pack's own. It is lower than that of `/predict`, because "
+    "a missed face is worse than a false positive.",
+    key="anonymize_confidence",
+)
+KEEP = Parameter(
+    "keep",
+    boxes("keep"),
+    _NO_BOXES,
+    f"Faces to leave unchanged, as JSON: one box, or a list of at most {MAX_BOXES:,}, each x1, y1, x2, y2 in pixels of "
+    "the upright photo. A face is kept if its intersection over union with a box is at least 0.4.",
+)
+COVER = Parameter(
+    "cover",
+    boxes("cover"),
+    _NO_BOXES,
+    "Boxes of faces that the detector missed, as JSON like `keep`. Each is redacted like a face, also where it "
+    "overlaps a face to keep. Only the part inside the photo counts; a box without one is an error.",
+)
+DETECT = Parameter(
+    "detect",
+    BOOLEAN,
+    AnonymizeOptions.detect,
+    "Whether to search for faces. With `false` only the boxes of `cover` are redacted.",
+)
+ANONYMIZE_DETAIL = Parameter("detail", choice(Detail), AnonymizeOptions.detail, _DETAIL, key="anonymize_detail")
+
+# /anonymize and /enhance
+PICTURE_FORMAT = Parameter(
+    "format", choice(PictureFormat), None, "Format of the response; overrides `Accept`.", key="picture_format"
+)
+PICTURE = Parameter("picture", BOOLEAN, True, "`false` omits the picture from JSON.")  # noqa: FBT003
+
+# /batches
+TASK = Parameter(
+    "task",
+    choice(Task),
+    Task.ANONYMIZE,
+    "What to do with each photo: redact its faces, describe its faces, or enlarge it.",
+)
+BATCH_CONFIDENCE = Parameter(
+    "min_confidence",
+    _CONFIDENCE,
+    None,
+    "Confidence threshold for faces; by default the same as for a single photo.",
+    key="batch_confidence",
+)
+BATCH_DETAIL = Parameter(
+    "detail",
+    choice(Detail),
+    None,
+    "Search for small faces; by default the same as for a single photo: `high` for `anonymize`, `auto` for `predict`.",
+    key="batch_detail",
+)
+FILES = Parameter("files", BOOLEAN, True, "`false` omits the files.")  # noqa: FBT003
+
+Parameters = tuple[Parameter[Any, Any], ...]
+
+ANALYSIS: Parameters = (MIN_CONFIDENCE, MAX_FACES, MIN_FACE_SIZE, DETAIL, FORMAT, ANNOTATED, ENHANCE_FACES)
+ANONYMIZATION: Parameters = (
+    METHOD,
+    SHAPE,
+    MASK_SCALE,
+    ANONYMIZE_CONFIDENCE,
+    KEEP,
+    COVER,
+    DETECT,
+    ANONYMIZE_DETAIL,
+    PICTURE_FORMAT,
+    PICTURE,
+)
+ENHANCEMENT: Parameters = (PICTURE_FORMAT, PICTURE)
+BATCH: Parameters = (
+    TASK,
+    METHOD,
+    SHAPE,
+    MASK_SCALE,
+    BATCH_CONFIDENCE,
+    MAX_FACES,
+    MIN_FACE_SIZE,
+    BATCH_DETAIL,
+    ENHANCE_FACES,
+)
+BATCH_STATUS: Parameters = (FILES,)
