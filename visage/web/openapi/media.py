@@ -25,19 +25,14 @@ def binary(description: str = "") -> Schema:
 
 
 def query_parameter(parameter: Parameter[Any, Any], *, also_in_form: bool) -> Schema:
-    """Return a parameter of the query.
-
-    The default of one that is also in a form is described in words: generated clients send the defaults that schemas
-    have, and the query overrides the form.
-    """
-    description, schema = parameter.description, parameter.kind.schema
-    if also_in_form:
-        if parameter.plain_default is not None:
-            description += f" By default `{_text(parameter.plain_default)}`."
-        description += " Also accepted in the form."
-    else:
-        schema = _with_default(schema, parameter)
-    return {"name": parameter.name, "required": False, "description": description, "schema": schema}
+    """Return a parameter of the query."""
+    also = " Also accepted in the form." if also_in_form else ""
+    return {
+        "name": parameter.name,
+        "required": False,
+        "description": _description(parameter) + also,
+        "schema": parameter.kind.schema,
+    }
 
 
 def photo_form(what: str, parameters: Parameters) -> Schema:
@@ -94,12 +89,15 @@ def _fields(image: Schema, parameters: Schema, what: str) -> Schema:
 
 
 def _field(schema: Schema, parameter: Parameter[Any, Any]) -> Schema:
-    return _with_default(schema, parameter) | {"description": parameter.description}
+    return schema | {"description": _description(parameter)}
 
 
-def _with_default(schema: Schema, parameter: Parameter[Any, Any]) -> Schema:
-    return schema | ({} if parameter.plain_default is None else {"default": parameter.plain_default})
+def _description(parameter: Parameter[Any, Any]) -> str:
+    """Return what a parameter means, with its default in words.
 
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    A default in the schema would have generated clients send it. It would override what the form says, if it is in the
+    query, or count as required (openapi-typescript).
+    """
+    default = parameter.plain_default
+    text = default if isinstance(default, str) else json.dumps(default)
+    return parameter.description + ("" if default is None else f" By default `{text}`.")
