@@ -15,7 +15,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
 
     assert settings == Settings()
     assert (settings.slots, settings.queue, settings.wait_seconds) == (1, 8, 5.0)
-    assert (settings.max_body_bytes, settings.body_seconds) == (10 * 2**20, 10.0)
+    assert (settings.max_body_bytes, settings.body_seconds) == (50 * 2**20, 10.0)
     assert (settings.max_image_pixels, settings.max_anonymize_pixels) == (200_000_000, 50_000_000)
 
 
@@ -72,6 +72,18 @@ def test_an_invalid_value_is_reported_with_what_is_valid(variable: str, value: s
         Settings.from_environment({variable: value})
 
     assert str(caught.value) == f"{variable} is {value!r}; it must be {valid}."
+
+
+def test_the_memory_for_bodies_must_hold_two_of_the_largest() -> None:
+    limits = {"VISAGE_MAX_BODY_BYTES": "5000", "VISAGE_BODY_MEMORY_BYTES": "10000"}
+
+    assert Settings.from_environment(limits).max_body_memory == 10_000
+    with pytest.raises(SettingsError, match="it must be at least twice VISAGE_MAX_BODY_BYTES, 10002"):
+        Settings.from_environment(limits | {"VISAGE_MAX_BODY_BYTES": "5001"})
+
+
+def test_the_memory_for_bodies_follows_their_size() -> None:
+    assert Settings.from_environment({"VISAGE_MAX_BODY_BYTES": "5000"}).max_body_memory == 20_000
 
 
 @pytest.mark.parametrize("metrics", ["127.0.0.2:8305", "127.0.0.1:8305", "[::1]:8305", "127.0.0.2:08305"])

@@ -136,10 +136,18 @@ class BodyTooLarge(RequestError):
 
 
 class ImageTooLarge(RequestError):
-    """The image has too many pixels or bytes."""
+    """The image has too many pixels or bytes.
+
+    Attributes:
+        max_scale: The largest scale at which it can be enlarged, if it is too large for another.
+    """
 
     status = 413
     code = "image_too_large"
+
+    def __init__(self, message: str, max_scale: float | None = None) -> None:
+        super().__init__(message)
+        self.max_scale = max_scale
 
 
 class AddressTooLong(RequestError):

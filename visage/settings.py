@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from visage.setting_values import (
     REDIS_URL,
     TOKEN,
     integer,
+    is_loopback,
     optional,
     seconds,
 )
@@ -35,6 +35,9 @@ _DEFAULT_STATE_DIR = _CHECKOUT / "state"
 # Batches that each worker uploads or downloads at the same time, and batches whose events it sends.
 MAX_TRANSFERS = 16
 MAX_WATCHERS = 16
+
+# Largest bodies that fit into the memory of a worker by default. Three can arrive at once, besides smaller ones.
+_BODIES_IN_MEMORY = 4
 
 # Threads of each worker for health checks, metrics, pages and rejections.
 _OTHER_THREADS = 8
@@ -66,9 +69,16 @@ class Settings:
     max_body_bytes: int = row(
         "VISAGE_MAX_BODY_BYTES",
         integer(1024, 2**31 - 1),
-        10 * 2**20,
+        50 * 2**20,
         "Largest request body, in bytes.",
-        "10485760 (10 MiB)",
+        "52428800 (50 MiB)",
+    )
+    body_memory: int | None = row(
+        "VISAGE_BODY_MEMORY_BYTES",
+        optional(integer(2048, 2**40)),
+        None,
+        "Most memory for the bodies that a worker has received, in bytes; each takes at most half of what is left.",
+        "four of the largest bodies",
     )
     max_image_pixels: int = row(
         "VISAGE_MAX_IMAGE_PIXELS",
@@ -92,7 +102,8 @@ class Settings:
         "VISAGE_MAX_ENHANCE_PIXELS",
         integer(1, 2**26),
         5_500_000,
-        "Largest image to enhance, in pixels; the result at three times the width and height has nine times as many.",
+        "Largest image to enhance to three times its width and height, in pixels; the result has nine times as many. "
+        "At a smaller scale a larger image is allowed, whose result has at most that size.",
     )
     tile: int | None = row(
         "VISAGE_TILE",
@@ -233,6 +244,11 @@ class Settings:
         return self.slots + 2 * self.queue + MAX_TRANSFERS + MAX_WATCHERS + _OTHER_THREADS
 
     @property
+    def max_body_memory(self) -> int:
+        """The most memory for the bodies that a worker has received, in bytes."""
+        return _BODIES_IN_MEMORY * self.max_body_bytes if self.body_memory is None else self.body_memory
+
+    @property
     def max_redacted_pixels(self) -> int:
         """The largest image that is anonymized, in pixels."""
         return min(self.max_image_pixels, self.max_anonymize_pixels)
@@ -240,12 +256,7 @@ class Settings:
     @property
     def listens_on_loopback(self) -> bool:
         """Whether only this machine can connect to the service."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host.strip("[]")).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     @property
     def binds(self) -> list[str]:
@@ -270,6 +281,11 @@ class Settings:
             except ValueError:
                 raise SettingsError(f"{each.name} is {text!r}; it must be {each.kind.description}.") from None
         settings = cls(**values)
+        if settings.max_body_memory < 2 * settings.max_body_bytes:
+            raise SettingsError(
+                f"VISAGE_BODY_MEMORY_BYTES is '{settings.body_memory}'; it must be at least twice "
+                f"VISAGE_MAX_BODY_BYTES, {2 * settings.max_body_bytes}."
+            )
         if settings.metrics.rpartition(":")[2] == str(settings.port):
             # Requests are told apart by the port on which they arrive.
             raise SettingsError(f"VISAGE_METRICS is {settings.metrics!r}; its port must differ from that of PORT.")

@@ -48,13 +48,13 @@ class TileHookedEngine:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def enhance(self, image: bytes, progress: Progress) -> Enhanced:
+    def enhance(self, image: bytes, progress: Progress, options: EnhanceOptions) -> Enhanced:
         def report(done: int, tiles: int) -> None:
             if done == 1:
                 self._happening()
             progress(done, tiles)
 
-        return self._engine.enhance(image, report)
+        return self._engine.enhance(image, report, options)
 
 
 def test_other_batches_continue_during_an_enhancement(workshop: Workshop, tiny_png: bytes) -> None:

@@ -81,6 +81,7 @@ def test_a_batch_survives_serialization(options: Options | AnonymizeOptions) -> 
             AnonymizeOptions(Mask(Method.MOSAIC, Shape.BOX, 2.0), 0.25, (Box(1, 2, 30, 40),), Detail.AUTO),
         ),
         ("enhance", {}, EnhanceOptions()),
+        ("enhance", {"scale": 1.5}, EnhanceOptions(1.5)),
     ],
 )
 def test_a_batch_that_version_0_1_stored_can_be_read(task: str, stored: dict[str, Any], options: BatchOptions) -> None:

@@ -76,9 +76,59 @@ def test_the_error_for_a_damaged_photo_is_shown(window: Window, tmp_path: Path) 
     expect(page.locator("#enlarge-result")).to_be_hidden()
 
 
+def test_a_photo_is_enlarged_as_chosen(window: Window) -> None:
+    page = window.open("enlarge")
+
+    page.locator("#enlarge-scale").select_option("1.5")
+    page.get_by_role("button", name="Try a sample").click()
+    expect(page.locator("#enlarge-status")).to_contain_text("astronaut.jpg: 768 ")
+    page.locator("#enlarge-scale").select_option("2")
+
+    expect(page.locator("#enlarge-status")).to_contain_text("astronaut.jpg: 1024 ")
+
+
+def test_several_photos_are_enlarged_as_chosen(window: Window, tmp_path: Path) -> None:
+    (tmp_path / "other.jpg").write_bytes(ASTRONAUT.read_bytes())
+    page = window.open("enlarge")
+    page.locator("#enlarge-scale").select_option("2")
+
+    page.get_by_label("Choose a photo", exact=True).and_(page.locator("#enlarge-choose")).set_input_files(
+        [ASTRONAUT, tmp_path / "other.jpg"]
+    )
+
+    expect(page.locator("select[name=scale]")).to_have_value("2")
+    expect(page.locator("select[name=scale]")).to_be_visible()
+
+
+def test_the_choices_tell_how_large_a_photo_may_be(window: Window) -> None:
+    page = window.open("enlarge")
+
+    texts = page.locator("#enlarge-scale option").all_text_contents()
+
+    assert texts == [
+        "3 times, photos of up to 5.5 megapixels",
+        "2 times, photos of up to 12.3 megapixels",
+        "1.5 times, photos of up to 22 megapixels",
+    ]
+
+
+def test_a_photo_that_is_too_large_is_enlarged_less(browser: object, tmp_path: Path) -> None:
+    port = str(free_port())
+    settings = {"VISAGE_MAX_ENHANCE_PIXELS": "150000", "VISAGE_BATCH_JOBS": "0", "WEB_CONCURRENCY": "1"}
+    with serving(tmp_path / "log", "compact", PORT=port, **settings):
+        for window in new_window(browser, f"http://127.0.0.1:{port}", "desktop"):
+            page = window.open("enlarge")
+            page.get_by_role("button", name="Try a sample").click()
+
+            expect(page.locator("#enlarge-status")).to_have_text(
+                "astronaut.jpg: 1024 \N{MULTIPLICATION SIGN} 1024 pixels. It is too large for 3 times."
+            )
+            expect(page.locator("#enlarge-scale")).to_have_value("2")
+
+
 def test_a_photo_is_sent_again_when_the_service_is_busy(window: Window) -> None:
     page = window.open("enlarge")
-    retry = window.reject_once("**/enhance")
+    retry = window.reject_once("**/enhance?*")
 
     page.get_by_role("button", name="Try a sample").click()
 

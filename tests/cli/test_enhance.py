@@ -119,6 +119,25 @@ def test_an_image_that_would_become_too_large_fails(monkeypatch: pytest.MonkeyPa
     assert "384 x 384 pixels; at most 1,000 in all are accepted" in result.stderr
 
 
+def test_a_copy_can_be_enlarged_less(folder: Path, out: Path) -> None:
+    result = enhance(folder / "one.png", "-o", out, "--scale", "1.5")
+
+    assert result.exit_code == 0
+    assert size_of(out / "one.png") == (576, 576)
+
+
+def test_an_image_that_fits_at_a_smaller_scale_is_read_to_offer_it(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, out: Path
+) -> None:
+    monkeypatch.setenv("VISAGE_MAX_ENHANCE_PIXELS", "70000")
+
+    result = enhance(folder / "one.png", "-o", out, "--json")
+
+    (line,) = map(json.loads, result.stdout.splitlines())
+    assert line["error"].endswith("Send a smaller version, or choose scale=2.")
+    assert line["max_scale"] == 2
+
+
 def test_json_is_one_line_per_image(folder: Path, out: Path) -> None:
     (folder / "bad.png").write_bytes(b"no picture")
 

@@ -13,6 +13,7 @@ import yaml
 
 from tests.support.deployment import GRACEFUL_SECONDS
 from tests.support.paths import ROOT
+from visage.batches.archive_directory import DIRECTORY_BUDGET, FILE_BUDGET
 from visage.settings import Settings, rows
 
 DEPLOY = ROOT / "deploy"
@@ -281,17 +282,19 @@ def test_the_autoscaler_follows_the_queue_and_a_disruption_leaves_an_instance() 
 
 
 def test_memory_limits_cover_the_documented_calculation() -> None:
-    (sum_,) = re.findall(r"^178 \+ 2 x \(630 \+ 180 \+ 300 \+ 178 \+ 80\) = (\d+) MB", PAGE, re.MULTILINE)
-    bodies = (Settings().slots + Settings().queue + 8) * Settings().max_body_bytes
+    (sum_,) = re.findall(r"^178 \+ 2 x \(480 \+ 220 \+ 300 \+ 315 \+ 134 \+ 80\) = (\d+) MB", PAGE, re.MULTILINE)
+    # A body that is parsed from JSON is in memory three times.
+    bodies = Settings().max_body_memory + 2 * Settings().max_body_bytes
     limits = {
         SERVER["services"]["visage"]["mem_limit"],
         SERVER["services"]["batches"]["mem_limit"],
         *(CONTAINERS[name]["resources"]["limits"]["memory"] for name in ("visage", "visage-batches")),
     }
 
-    assert round(bodies / 1e6) == 178
-    assert int(sum_) == 178 + 2 * (630 + 180 + 300 + 178 + 80)
-    assert {mebibytes(limit) for limit in limits} == {2800}
-    assert int(sum_) * 1e6 < 2800 * 2**20
+    assert round(bodies / 1e6) == 315
+    assert (round(FILE_BUDGET.limit / 1e6), round(DIRECTORY_BUDGET.limit / 1e6)) == (134, 80)
+    assert int(sum_) == 178 + 2 * (480 + 220 + 300 + 315 + 134 + 80)
+    assert {mebibytes(limit) for limit in limits} == {3200}
+    assert int(sum_) * 1e6 < 3200 * 2**20
     # The laptop service also has a batch consumer.
-    assert (int(sum_) + 630 + 180 + 300) * 1e6 < mebibytes(LAPTOP["services"]["visage"]["mem_limit"]) * 2**20
+    assert (int(sum_) + 480 + 220 + 300) * 1e6 < mebibytes(LAPTOP["services"]["visage"]["mem_limit"]) * 2**20

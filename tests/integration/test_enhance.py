@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from tests.support.batch_client import finished, submit
 from tests.support.clients import PATIENCE
+from tests.support.contract import check
 from tests.support.enhance_packs import write_edsr_pack
 from tests.support.pictures import encode
 from tests.support.service import Service, serving
@@ -89,6 +90,47 @@ def test_a_picture_over_the_limit_for_enhancement_is_rejected(tiny_pack: Path, t
 
     assert (response.status_code, response.get_json()["code"]) == (413, "image_too_large")
     assert "7,999" in response.get_json()["error"]
+
+
+@pytest.mark.parametrize(("scale", "size"), [("1.5", (120, 150)), ("2", (160, 200)), ("3", (240, 300))])
+def test_a_picture_becomes_as_large_as_the_scale_says(
+    client: FlaskClient, small: NDArray[np.uint8], scale: str, size: tuple[int, int]
+) -> None:
+    data = {"image": (io.BytesIO(encode(small, "PNG")), "photo.png"), "scale": scale}
+
+    response = client.post("/enhance?format=json", data=data)
+
+    check(response, "/enhance", "post")
+    content = response.get_json()
+    assert (content["image"]["width"], content["image"]["height"]) == size
+    assert str(content["scale"]) == scale
+    header = read_header(base64.b64decode(content["picture"]))
+    assert (header.width, header.height) == size
+
+
+@pytest.mark.parametrize("scale", ["4", "1", "0", "2_0", "nan", "large"])
+def test_another_scale_is_a_bad_parameter(client: FlaskClient, small: NDArray[np.uint8], scale: str) -> None:
+    response = client.post(f"/enhance?scale={scale}", data=encode(small, "PNG"), content_type="image/png")
+
+    assert response.status_code == 400
+    assert response.get_json() == {
+        "error": f"scale is '{scale}'; it must be one of 1.5, 2, 3.",
+        "code": "bad_parameter",
+    }
+
+
+@pytest.mark.parametrize(("pixels", "max_scale"), [(7999, 2), (3000, 1.5), (1000, None)])
+def test_the_error_has_the_largest_scale_that_fits(
+    tiny_pack: Path, tmp_path: Path, pixels: int, max_scale: float | None
+) -> None:
+    settings = Settings(pack=str(tiny_pack), state_dir=tmp_path, max_enhance_pixels=pixels)
+    picture = encode(np.zeros((100, 80, 3), np.uint8), "PNG")
+
+    response = create_app(settings).test_client().post("/enhance", data=picture, content_type="image/png")
+
+    check(response, "/enhance", "post")
+    assert response.get_json().get("max_scale") == max_scale
+    assert ("max_scale" in response.get_json()) == (max_scale is not None)
 
 
 @pytest.fixture(scope="module")
@@ -194,11 +236,11 @@ def test_a_client_that_closes_and_sends_nothing_more_has_disconnected(
 
 def test_pictures_are_enhanced_in_a_batch(service: Service, small: NDArray[np.uint8]) -> None:
     picture = encode(small, "PNG")
-    batch_id = submit(service, ("face.png", picture), task="enhance")
+    batch_id = submit(service, ("face.png", picture), task="enhance", scale="2")
 
     end = finished(service, batch_id)
     archive = requests.get(f"{service.url}/batches/{batch_id}/result.zip", timeout=60).content
 
     assert end["files"] == [{"name": "face.png", "state": "done"}]
     with zipfile.ZipFile(io.BytesIO(archive)) as result:
-        assert result.read("face.png") == service.post(picture, "/enhance").content
+        assert result.read("face.png") == service.post(picture, "/enhance", scale="2").content

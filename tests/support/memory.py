@@ -1,7 +1,10 @@
-"""Measure the memory that code takes, in a process of its own."""
+"""Measure the memory that code takes: of a process of its own, or of Python's objects."""
 
 import subprocess
 import sys
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from tests.support.paths import ROOT
 
@@ -27,3 +30,16 @@ def peak_bytes(setup: str, code: str, data: bytes) -> int:
     script = _MEASURE.format(setup=setup, code=code)
     run = subprocess.run([sys.executable, "-c", script], input=data, capture_output=True, check=True, cwd=ROOT)
     return int(run.stdout)
+
+
+@contextmanager
+def traced() -> Iterator[Callable[[], int]]:
+    """Measure the memory of Python's objects in a block; the function that it gives returns the peak in bytes."""
+    peaks: list[int] = []
+    tracemalloc.start()
+    try:
+        yield lambda: peaks[0]
+    finally:
+        # Python forgets it with `stop`.
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()

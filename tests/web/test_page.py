@@ -43,3 +43,10 @@ def test_a_page_without_scripts_has_a_form_that_posts_a_photo(client: FlaskClien
 
     assert '<form class="plain" action="analyze" method="post" enctype="multipart/form-data">' in form
     assert 'name="image" type="file"' in form
+
+
+def test_the_page_tells_how_large_an_enlarged_photo_may_be(client: FlaskClient) -> None:
+    page = client.get("/").get_data(as_text=True)
+
+    assert 'data-result-pixels="49500000"' in page
+    assert "{" not in page

@@ -57,7 +57,7 @@ class MemoryBudget:
     """Lets callers hold memory as long as all of them hold at most `limit` bytes; others wait for their turn."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._held = 0
         self._changed = threading.Condition()
 
@@ -65,7 +65,7 @@ class MemoryBudget:
     def reserve(self, amount: int) -> Iterator[None]:
         """Hold `amount` bytes. A caller that needs more than the limit waits until it is alone."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._held or self._held + amount <= self._limit)
+            self._changed.wait_for(lambda: not self._held or self._held + amount <= self.limit)
             self._held += amount
         try:
             yield
@@ -78,6 +78,10 @@ class MemoryBudget:
 # Memory for the directories of all archives that this process reads at the same time, in bytes. The longest that 10,000
 # files may have takes 70 MB, one of 1,000 photos about 1.5 MB.
 DIRECTORY_BUDGET = MemoryBudget(80_000_000)
+
+# Memory for the files of all batches that this process unpacks or stores at the same time, in bytes: two of the largest
+# by default, or dozens of ordinary photos.
+FILE_BUDGET = MemoryBudget(2**27)
 
 
 def find_directory(archive: BinaryIO, files: int) -> Directory:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import BinaryIO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from visage.batches.archive_directory import DAMAGED, DIRECTORY_BUDGET, Directory, find_directory
+from visage.batches.archive_directory import DAMAGED, DIRECTORY_BUDGET, FILE_BUDGET, Directory, find_directory
 from visage.batches.file_names import safe_names
 from visage.errors import ArchiveTooLarge, BadArchive, ImageTooLarge, UnsupportedType, VisageError
 
@@ -66,8 +66,8 @@ def read_archive(archive: BinaryIO, limits: ArchiveLimits) -> Iterator[ArchivedF
 
     `archive` must be seekable, at any position; it stays open. The end of the archive is read before this function
     returns, the rest when the iterator reaches it. The central directory and one file at a time are in memory. The
-    directories of all archives share `DIRECTORY_BUDGET`, and the iterator waits until there is room. Names are those of
-    `safe_names`.
+    directories of all archives share `DIRECTORY_BUDGET`, and large files `FILE_BUDGET`; the iterator waits until there
+    is room. Names are those of `safe_names`.
 
     A single file is rejected, and the rest continues, if it is encrypted, compressed by another method than deflate, a
     link or a device, or another ZIP (UnsupportedType); if it is too large (ImageTooLarge); or if it is damaged
@@ -91,7 +91,9 @@ def _read_files(archive: BinaryIO, directory: Directory, limits: ArchiveLimits) 
             raise ArchiveTooLarge(f"The archive contains {len(files)} files; send at most {limits.files} in one.")
         names = safe_names(map(_name, files))
         for name, record in zip(names, files, strict=True):
-            yield ArchivedFile(name, unpacker.content(record))
+            # ZipFile unpacks no more than the stated size.
+            with FILE_BUDGET.reserve(min(record.file_size, limits.file_bytes)):
+                yield ArchivedFile(name, unpacker.content(record))
 
 
 def _open(archive: BinaryIO, directory: Directory) -> tuple[ZipFile, Sequence[ZipInfo]]:

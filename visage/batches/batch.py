@@ -192,7 +192,7 @@ def _options_to_json(options: BatchOptions) -> dict[str, Any]:
 
 def _options_from_json(task: Task, plain: Mapping[str, Any]) -> BatchOptions:
     if task is Task.ENHANCE:
-        return EnhanceOptions()
+        return EnhanceOptions(**plain)
     detail = Detail(plain["detail"])
     if task is Task.PREDICT:
         return Options(**{**plain, "detail": detail})

@@ -207,8 +207,8 @@ class Processor:
             case Options() as options:
                 analysis = engine.analyze(photo, options, annotated=False)
                 return json.dumps(analysis.as_json(engine.pack)).encode(), Done(len(analysis.faces), lease.attempt)
-            case EnhanceOptions():
-                return self._enhancement.enhance(engine, photo, lease), Done(None, lease.attempt)
+            case EnhanceOptions() as options:
+                return self._enhancement.enhance(engine, photo, lease, options), Done(None, lease.attempt)
 
     def _record(self, batch: Batch, lease: Lease, result: Result, seconds: float = 0.0) -> bool:
         """Record a result if the file has none and the batch has not ended; return whether it was recorded."""

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from visage.errors import DISK_FULL_ERRNOS, SetupError, VisageError
+from visage.errors import DISK_FULL_ERRNOS, ImageTooLarge, SetupError, VisageError
 
 
 class CannotRun(click.ClickException):
@@ -82,7 +82,9 @@ def describe_error(error: BaseException) -> tuple[str, str]:
 def error_as_json(source: str, error: BaseException) -> str:
     """The JSON line of a file that failed."""
     sentence, code = describe_error(error)
-    return json.dumps({"photo": source, "error": sentence, "code": code})
+    max_scale = error.max_scale if isinstance(error, ImageTooLarge) else None
+    content = {"photo": source, "error": sentence, "code": code}
+    return json.dumps(content if max_scale is None else content | {"max_scale": max_scale})
 
 
 def print_failure(source: str, error: BaseException, *, json_lines: bool) -> None:

@@ -21,7 +21,7 @@ from visage.cli.files import read_photo, write_atomically
 from visage.cli.output_directory import opened_output_directory
 from visage.cli.plan import Copy, Plan, existing_copies_skipped, plan_copies
 from visage.cores import available_cores
-from visage.enhance.results import Enhanced
+from visage.enhance.results import SCALES, Enhanced, EnhanceOptions
 from visage.runtime.allocator import tune_allocator
 from visage.runtime.enhancer import Enhancer
 from visage.settings import Settings
@@ -33,9 +33,16 @@ from visage.settings import Settings
 @click.option(
     "--threads", type=click.IntRange(1, 64), help="Threads that share the work on an image. [default: number of cores]"
 )
+@click.option(
+    "--scale",
+    type=click.Choice([f"{each:g}" for each in SCALES]),
+    help="How many times as wide and high the copies become. [default: as many as the net can, usually 3]",
+)
 @options.again
 @options.json_lines
-def enhance(paths: tuple[Path, ...], output: Path, threads: int | None, again: bool, json_lines: bool) -> None:
+def enhance(
+    paths: tuple[Path, ...], output: Path, threads: int | None, scale: str | None, again: bool, json_lines: bool
+) -> None:
     """Enlarge each PATH, an image or a directory of images, with the net of VISAGE_SUPERRES_PACK.
 
     The copies of a directory keep its tree. Existing copies are skipped, so that an interrupted run continues when it
@@ -47,7 +54,8 @@ def enhance(paths: tuple[Path, ...], output: Path, threads: int | None, again: b
         settings = replace(Settings.from_environment(), opencv_threads=threads or available_cores())
         enhancer = Enhancer(settings)
         with opened_output_directory(output, plan.directories):
-            failed = _make_copies(enhancer, settings, plan, output, json_lines)
+            enhance_options = EnhanceOptions(float(scale) if scale else None)
+            failed = _make_copies(enhancer, enhance_options, plan, output, json_lines)
     if plan.existing:
         print_line(existing_copies_skipped(plan), to_stderr=True)
     if failed:
@@ -55,14 +63,16 @@ def enhance(paths: tuple[Path, ...], output: Path, threads: int | None, again: b
         sys.exit(1)
 
 
-def _make_copies(enhancer: Enhancer, settings: Settings, plan: Plan, output: Path, json_lines: bool) -> int:
+def _make_copies(
+    enhancer: Enhancer, enhance_options: EnhanceOptions, plan: Plan, output: Path, json_lines: bool
+) -> int:
     """Make the copies, print a line for each, and return how many failed."""
     for error in plan.listing_errors:
         print_failure(str(error.filename), error, json_lines=json_lines)
     failed = len(plan.listing_errors)
     for copy in plan.copies:
         try:
-            enhanced = _make_copy(enhancer, copy, settings.max_enhance_pixels)
+            enhanced = _make_copy(enhancer, copy, enhance_options)
         except Exception as error:
             failed += 1
             print_failure(copy.source, error, json_lines=json_lines)
@@ -76,7 +86,7 @@ def _make_copies(enhancer: Enhancer, settings: Settings, plan: Plan, output: Pat
     return failed
 
 
-def _make_copy(enhancer: Enhancer, copy: Copy, max_pixels: int) -> Enhanced:
+def _make_copy(enhancer: Enhancer, copy: Copy, enhance_options: EnhanceOptions) -> Enhanced:
     source = Path(copy.source)
     with progress_bar(desc=source.name, unit="tile", leave=False) as bar:
 
@@ -85,6 +95,7 @@ def _make_copy(enhancer: Enhancer, copy: Copy, max_pixels: int) -> Enhanced:
                 bar.reset(tiles)
             bar.update(done - bar.n)
 
-        enhanced = enhancer.enhance(read_photo(source, max_pixels), progress)
+        # The sentence about a larger image names the scale that fits, so it must be read.
+        enhanced = enhancer.enhance(read_photo(source, enhancer.max_pixels(min(SCALES))), progress, enhance_options)
     write_atomically(enhanced.picture, Path(copy.target), original=source)
     return replace(enhanced, picture=b"")

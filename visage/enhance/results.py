@@ -8,6 +8,10 @@ from visage.json_types import Base64, FileFormat, JsonSchema, Milliseconds, Side
 from visage.packs.origin import ModelJson, milliseconds, model_json
 from visage.packs.pack import Pack
 
+# The scales that can be chosen, if the net's is not smaller. Each is a ratio of small numbers, so that tiles can end
+# between whole pixels of the result.
+SCALES = (1.5, 2, 3)
+
 
 @dataclass(frozen=True)
 class EnhancedImageJson:
@@ -33,8 +37,8 @@ class EnhancedJson:
     """An enhanced picture."""
 
     image: EnhancedImageJson
-    scale: Annotated[int, JsonSchema(minimum=2, maximum=4)]
-    """The picture is this many times as wide and high as before."""
+    scale: Annotated[float, JsonSchema(minimum=1.5, maximum=4)]
+    """The picture is this many times as wide and high as before, rounded up."""
     model: ModelJson
     timings_ms: EnhanceTimingsJson
     picture: Base64 | None = None
@@ -43,12 +47,17 @@ class EnhancedJson:
 
 @dataclass(frozen=True)
 class EnhanceOptions:
-    """The options of an enhancement. There are none yet."""
+    """The options of an enhancement.
+
+    `scale` is one of `SCALES`; None stands for that of the net, the largest.
+    """
+
+    scale: float | None = None
 
 
 @dataclass(frozen=True)
 class Enhanced:
-    """An image enhanced to `scale` times its width and height.
+    """An image enhanced to `scale` times its width and height, rounded up.
 
     `picture` is an encoded image in the input's `format` (JPEG, PNG, WebP or BMP), upright, without metadata. `width`
     and `height` are its size in pixels. `seconds` has the stages `wait`, `decode`, `enlarge` and `encode`.
@@ -57,7 +66,7 @@ class Enhanced:
     width: int
     height: int
     format: str
-    scale: int
+    scale: float
     picture: bytes
     seconds: Mapping[str, float]
 
@@ -65,7 +74,8 @@ class Enhanced:
         """Return the result without its picture as JSON types, as `EnhancedJson` describes them."""
         content = EnhancedJson(
             image=EnhancedImageJson(self.width, self.height, self.format),
-            scale=self.scale,
+            # 3, as ever, rather than 3.0.
+            scale=int(self.scale) if self.scale == int(self.scale) else self.scale,
             model=model_json(pack),
             timings_ms=EnhanceTimingsJson(**milliseconds(self.seconds)),
         )

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -28,12 +29,17 @@ class Tiling:
 
     A tile has at most as many pixels as a square of `side`. It includes `overlap` pixels or more of each neighbour;
     `side` is at least four times that. The image gets a border of `margin` pixels, at most `overlap`, that repeats its
-    outermost pixels.
+    outermost pixels. Inside the image, kept parts begin and end at multiples of `step` pixels.
     """
 
     side: int
     overlap: int
     margin: int = 0
+    step: int = 1
+
+    def with_step(self, step: int) -> "Tiling":
+        """The same tiling with another step. Very small tiles become as large as the step and the overlap need."""
+        return replace(self, side=max(self.side, 4 * (self.overlap + step - 1)), step=step)
 
     def cut(self, width: int, height: int) -> tuple[Tile, ...]:
         """The tiles of an image of `width` x `height`, in pixels of the image with its border.
@@ -42,12 +48,28 @@ class Tiling:
         """
         width, height = width + 2 * self.margin, height + 2 * self.margin
         _, _, tile_width, tile_height = min(self._grids(width, height))
-        return cut(width, height, (tile_width, tile_height), 2 * self.overlap, to_pixel=math.floor)
+        tiles = cut(width, height, (tile_width, tile_height), self._shared, to_pixel=math.floor)
+        return tuple(Tile(self._stepped(tile.rows, height), self._stepped(tile.columns, width)) for tile in tiles)
+
+    @property
+    def _shared(self) -> int:
+        """The least number of pixels that neighbours share: each has `overlap` on its side of a border, which may move.
+
+        The border moves by less than `step`.
+        """
+        return 2 * (self.overlap + self.step - 1)
+
+    def _stepped(self, span: Span, length: int) -> Span:
+        """Move the borders to neighbours back to multiples of `step` in the image."""
+
+        def moved(border: int) -> int:
+            return border if border in (0, length) else border - (border - self.margin) % self.step
+
+        return replace(span, kept_start=moved(span.kept_start), kept_end=moved(span.kept_end))
 
     def _grids(self, width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
         """The possible cuts: the pixels of all tiles together, the columns, and the width and height of a tile."""
-        # Neighbours overlap by `overlap` on both sides of their border.
-        overlap = 2 * self.overlap
+        overlap = self._shared
         # Tiles narrower than half of `side` never have the fewest pixels.
         max_columns = min(2 * count_spans(width, self.side, overlap), width - overlap)
         for columns in range(1, max(1, max_columns) + 1):
@@ -59,32 +81,61 @@ class Tiling:
                 yield columns * tile_width * rows * tile_height, columns, tile_width, tile_height
 
 
-def enhance_in_tiles(net: EnhanceNet, pixels: Pixels, tiling: Tiling, *, slot: Slot, progress: Progress) -> Pixels:
-    """Enhance (h, w, 3) uint8 BGR pixels to (scale h, scale w, 3). Each tile is enhanced in a `slot` of its own.
+def enhance_in_tiles(
+    net: EnhanceNet, pixels: Pixels, tiling: Tiling, *, scale: float, slot: Slot, progress: Progress
+) -> Pixels:
+    """Enhance (h, w, 3) uint8 BGR pixels to `scale`, at most that of the net. Sides are rounded up.
 
-    An exception of `progress` ends the work.
+    Each tile is enhanced in a `slot` of its own, and then shrunk to `scale` by its areas. An exception of `progress`
+    ends the work.
     """
     height, width = pixels.shape[:2]
-    scale, margin = net.scale, tiling.margin
+    ratio = Fraction(scale)
+    # So many pixels become whole pixels of the result.
+    tiling = tiling.with_step(ratio.denominator)
     tiles = tiling.cut(width, height)
-    enhanced = np.empty((scale * height, scale * width, 3), np.uint8)
-    padded = cv2.copyMakeBorder(pixels, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+    enhanced = np.empty((math.ceil(ratio * height), math.ceil(ratio * width), 3), np.uint8)
     progress(0, len(tiles))
     for done, tile in enumerate(tiles, 1):
-        rows, columns = tile.rows, tile.columns
         with slot():
-            part = net.enhance(np.asarray(padded[rows.start : rows.end, columns.start : columns.end], np.uint8))
+            part = net.enhance(_with_border(pixels, tile, tiling.margin))
         (to_rows, from_rows), (to_columns, from_columns) = (
-            _kept_slices(span, margin, length, scale) for span, length in ((rows, height), (columns, width))
+            _kept_slices(span, tiling.margin, length, net.scale, ratio)
+            for span, length in ((tile.rows, height), (tile.columns, width))
         )
-        enhanced[to_rows, to_columns] = part[from_rows, from_columns]
+        kept = part[from_rows, from_columns]
+        enhanced[to_rows, to_columns] = _shrink(kept, net.scale, ratio) if ratio < net.scale else kept
         progress(done, len(tiles))
     return enhanced
 
 
-def _kept_slices(span: Span, margin: int, length: int, scale: int) -> tuple[slice, slice]:
-    """Where the kept part of a tile goes in the enhanced image, and where it is in the enhanced tile."""
+def _with_border(pixels: Pixels, tile: Tile, margin: int) -> Pixels:
+    """The pixels of a tile. The border is added to the tile only: an image of its own would take as much memory."""
+    height, width = pixels.shape[:2]
+    top, bottom = tile.rows.start - margin, tile.rows.end - margin
+    left, right = tile.columns.start - margin, tile.columns.end - margin
+    inside = pixels[max(0, top) : min(height, bottom), max(0, left) : min(width, right)]
+    outside = (max(0, -top), max(0, bottom - height), max(0, -left), max(0, right - width))
+    return cv2.copyMakeBorder(inside, *outside, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
+
+
+def _kept_slices(span: Span, margin: int, length: int, net_scale: int, scale: Fraction) -> tuple[slice, slice]:
+    """Where the kept part of a tile goes in the result, and where it is in the enhanced tile."""
     start, end = max(span.kept_start, margin), min(span.kept_end, margin + length)
-    in_image = slice(scale * (start - margin), scale * (end - margin))
-    in_tile = slice(scale * (start - span.start), scale * (end - span.start))
+    in_image = slice(math.ceil(scale * (start - margin)), math.ceil(scale * (end - margin)))
+    in_tile = slice(net_scale * (start - span.start), net_scale * (end - span.start))
     return in_image, in_tile
+
+
+def _shrink(enhanced: Pixels, net_scale: int, scale: Fraction) -> Pixels:
+    """Shrink pixels that were enhanced by `net_scale` as if by `scale`: each pixel is the mean of its area.
+
+    Where the last pixel of the result is only partly inside the image, the outermost pixels are repeated.
+    """
+    height, width = (side // net_scale for side in enhanced.shape[:2])
+    missing_rows, missing_columns = -height % scale.denominator, -width % scale.denominator
+    bottom, right = net_scale * missing_rows, net_scale * missing_columns
+    whole = cv2.copyMakeBorder(enhanced, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+    size = int(scale * (width + missing_columns)), int(scale * (height + missing_rows))
+    shrunk = cv2.resize(whole, size, interpolation=cv2.INTER_AREA)
+    return shrunk[: math.ceil(scale * height), : math.ceil(scale * width)].astype(np.uint8, copy=False)

@@ -13,7 +13,7 @@ from visage.errors import EmptyImage, ImageTooLarge, UndecodableImage
 from visage.images.bmp import decode_masks
 from visage.images.colour import Conversion, decode_cmyk, find_conversion, find_profile
 from visage.images.headers import ImageHeader, read_header
-from visage.images.jpeg_rows import decode_all_rows
+from visage.images.jpeg_rows import Bytes, decode_all_rows
 from visage.images.png import essential_png, is_16_bit_png
 from visage.images.webp import Frame, first_frame
 
@@ -66,13 +66,10 @@ class Photo:
     scale: float
 
 
-def inspect(
-    data: bytes, max_pixels: int, scale: int = 1, max_bytes: int | None = None, min_side: int | None = None
-) -> ImageHeader:
+def inspect(data: bytes, max_pixels: int, max_bytes: int | None = None, min_side: int | None = None) -> ImageHeader:
     """Read the header of an image and check its size before anything is decoded.
 
-    With `scale` the format must also allow an image that many times as wide and as high. `max_bytes` limits the memory
-    that decoding takes, at the size that `decode` chooses for `min_side`.
+    `max_bytes` limits the memory that decoding takes, at the size that `decode` chooses for `min_side`.
 
     Raises:
         EmptyImage: there are no bytes.
@@ -98,13 +95,18 @@ def inspect(
             f"{needed / 1e6:,.0f} MB of memory; at most {max_bytes / 1e6:,.0f} MB are allowed. "
             f"Send a smaller version{remedy}."
         )
-    max_side = (_MAX_WEBP_SIDE if header.format == "WebP" else MAX_SIDE) // scale
-    if max(header.width, header.height) > max_side:
+    longest = max_side(header.format)
+    if max(header.width, header.height) > longest:
         raise ImageTooLarge(
-            f"The image has {header.width} x {header.height} pixels; no side may be longer than {max_side:,}. "
+            f"The image has {header.width} x {header.height} pixels; no side may be longer than {longest:,}. "
             "Send a smaller version."
         )
     return header
+
+
+def max_side(format: str) -> int:
+    """The longest side of an image that is written in `format`, in pixels."""
+    return _MAX_WEBP_SIDE if format == "WebP" else MAX_SIDE
 
 
 def decode(data: bytes, header: ImageHeader, min_side: int | None = None) -> Photo:
@@ -188,11 +190,11 @@ def _decode_still(data: bytes, header: ImageHeader, reduction: int, conversion: 
     return pixels
 
 
-def _read(flags: int, data: bytes) -> Pixels | None:
+def _read(flags: int, data: Bytes) -> Pixels | None:
     return cv2.imdecode(np.frombuffer(data, np.uint8), flags)  # type: ignore[return-value]
 
 
-def _read_cmyk(conversion: Conversion, reduction: int, data: bytes) -> Pixels | None:
+def _read_cmyk(conversion: Conversion, reduction: int, data: Bytes) -> Pixels | None:
     inks = decode_cmyk(data, reduction)
     return None if inks is None else conversion.convert_cmyk(inks)
 

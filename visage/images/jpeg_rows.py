@@ -5,7 +5,7 @@ the bytes behind them only if data are missing.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import cv2
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from visage.images.jpeg import end_of_jpeg, ends_in_first_progressive_scan
 
 Pixels = NDArray[np.uint8]
+Bytes = bytes | bytearray
 
 _END = b"\xff\xd9"
 
@@ -28,7 +29,7 @@ _GREYS = (128, 64, 65)
 
 
 def decode_all_rows(
-    data: bytes, decode: Callable[[bytes], Pixels | None], *, by_profile: bool = False
+    data: bytes, decode: Callable[[Bytes], Pixels | None], *, by_profile: bool = False
 ) -> Pixels | None:
     """Return what `decode` makes of a JPEG, (h, w, 3) uint8 BGR, or None if it lacks rows or is damaged.
 
@@ -38,7 +39,7 @@ def decode_all_rows(
     """
     pixels = decode(data)
     if pixels is None:
-        return None if end_of_jpeg(data) < len(data) else _decode_without_end(data.rstrip(b"\xff"), decode)
+        return None if end_of_jpeg(data) < len(data) else _decode_without_end(data, decode)
     return pixels if not (by_profile or _may_lack_rows(data, pixels)) or _has_last_block(data) else None
 
 
@@ -48,20 +49,32 @@ def _may_lack_rows(data: bytes, pixels: Pixels) -> bool:
     return (last[0] in _GREYS and (last == last[0]).all()) or ends_in_first_progressive_scan(data)
 
 
-def _decode_without_end(data: bytes, decode: Callable[[bytes], Pixels | None]) -> Pixels | None:
-    other = _digest(decode(data + _FILLER + _END))
-    pixels = decode(data + _END)
+def _decode_without_end(data: bytes, decode: Callable[[Bytes], Pixels | None]) -> Pixels | None:
+    ended = _with_ends(data, len(data))
+    other = _digest(decode(next(ended)))
+    pixels = decode(next(ended))
     return pixels if _digest(pixels) == other else None
 
 
 def _has_last_block(data: bytes) -> bool:
     """Whether the brightness of all blocks is in the data."""
+    filled, plain = (_digest(_small(each)) for each in _with_ends(data, end_of_jpeg(data)))
+    return filled == plain
+
+
+def _with_ends(data: bytes, end: int) -> Iterator[bytearray]:
+    """Yield the first `end` bytes with filler and end marker, then with the end marker only, in the same buffer."""
     # Fill bytes may stand before a marker (ITU T.81, B.1.1.2), and would make one with the filler.
-    whole = data[: end_of_jpeg(data)].rstrip(b"\xff")
-    return _digest(_small(whole + _END)) == _digest(_small(whole + _FILLER + _END))
+    while end and data[end - 1] == 0xFF:
+        end -= 1
+    buffer = bytearray(memoryview(data)[:end])
+    for last in (_FILLER + _END, _END):
+        del buffer[end:]
+        buffer += last
+        yield buffer
 
 
-def _small(data: bytes) -> NDArray[Any] | None:
+def _small(data: Bytes) -> NDArray[Any] | None:
     """Decode the mean brightness of the blocks of a JPEG."""
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_IGNORE_ORIENTATION)
 

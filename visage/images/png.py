@@ -55,5 +55,7 @@ def essential_png(data: bytes) -> bytes:
     bytes could take 4 GB; `png_chunks` rejects such lengths.
     """
     # Bit 5 of a chunk's first letter is set if decoders may ignore it (PNG, 5.4).
-    chunks = [data[start:end] for kind, start, end in png_chunks(data) if kind == b"tRNS" or not kind[0] & 0x20]
-    return data[:8] + b"".join(chunks)
+    kept = [(start, end) for kind, start, end in png_chunks(data) if kind == b"tRNS" or not kind[0] & 0x20]
+    # Slices of a view are no copies.
+    view = memoryview(data)
+    return b"".join((view[:8], *(view[start:end] for start, end in kept)))

@@ -20,7 +20,7 @@ from visage.anonymize.masks import redact
 from visage.anonymize.options import AnonymizeOptions
 from visage.anonymize.plan import plan_redaction
 from visage.anonymize.results import Anonymized
-from visage.enhance.results import Enhanced
+from visage.enhance.results import Enhanced, EnhanceOptions
 from visage.enhance.tiling import Progress, no_progress
 from visage.faces.analyzer import Analyzer, Options, decode_for, inspect_for
 from visage.faces.annotation import annotate
@@ -187,9 +187,9 @@ class Engine:
             plan.min_confidence,
         )
 
-    def enhance(self, data: bytes, progress: Progress = no_progress) -> Enhanced:
+    def enhance(self, data: bytes, progress: Progress = no_progress, options: EnhanceOptions | None = None) -> Enhanced:
         """Enhance an image as `Enhancer.enhance` does, in the slots of this engine."""
-        return self.enhancer.enhance(data, progress)
+        return self.enhancer.enhance(data, progress, options)
 
     def _analyze_in_slot(self, data: bytes, header: ImageHeader, options: Options, *, annotated: bool) -> Analysis:
         with self._slot() as (analyzer, waited):

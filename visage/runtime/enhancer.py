@@ -7,16 +7,18 @@ with open("photo.jpg", "rb") as file:
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from fractions import Fraction
 from functools import partial
 
 import cv2
 
 from visage.enhance.net import EnhanceNet
-from visage.enhance.results import Enhanced
+from visage.enhance.results import SCALES, Enhanced, EnhanceOptions
 from visage.enhance.tiling import Progress, Tiling, enhance_in_tiles, no_progress
-from visage.errors import BusyError, QueueFull, SettingsError
-from visage.images.decoding import decode, inspect
+from visage.errors import BadParameter, BusyError, ImageTooLarge, QueueFull, SettingsError
+from visage.images.decoding import decode, inspect, max_side
 from visage.images.encoding import encode_as
+from visage.images.headers import ImageHeader
 from visage.packs.pack import Pack, find_pack
 from visage.runtime.admission import Admission
 from visage.settings import BUNDLED_MODELS, Settings
@@ -64,18 +66,25 @@ class Enhancer:
         """
         self._net.check()
 
-    def enhance(self, data: bytes, progress: Progress = no_progress) -> Enhanced:
+    def max_pixels(self, scale: float) -> int:
+        """The largest image that is enlarged by `scale`, in pixels: as many as make a result of the same size."""
+        return int(self.max_result_pixels / Fraction(scale) ** 2)
+
+    def enhance(self, data: bytes, progress: Progress = no_progress, options: EnhanceOptions | None = None) -> Enhanced:
         """Enhance an encoded JPEG, PNG, WebP or BMP. The result has the same format and is upright.
 
         `progress` is called before the first tile and after each; an exception that it raises ends the work. The result
         has no metadata, and transparent pixels become white.
 
         Raises:
-            RequestError: the bytes are not an image, damaged, or the result would be too large.
+            BadParameter: the net cannot enlarge by the scale in `options`.
+            ImageTooLarge: the result would be too large. `max_scale` is the largest scale that fits, if there is one.
+            RequestError: the bytes are not an image, or damaged.
             BusyError: another image is being enhanced, and the queue is full or the wait was too long.
         """
-        max_pixels = min(self._settings.max_enhance_pixels, self._settings.max_image_pixels)
-        header = inspect(data, max_pixels, self._net.scale, self._settings.max_decode_bytes)
+        scale = self._scale(options or EnhanceOptions())
+        header = inspect(data, self._settings.max_image_pixels, self._settings.max_decode_bytes)
+        self._check_result(header, scale)
         with self._image_slot() as waited:
             waits = [waited]
             slot = partial(self._slot, waits)
@@ -84,11 +93,15 @@ class Enhancer:
                 photo = decode(data, header)
             timings.record("decode")
             try:
-                enhanced = enhance_in_tiles(self._net, photo.pixels, self._tiling, slot=slot, progress=progress)
+                enhanced = enhance_in_tiles(
+                    self._net, photo.pixels, self._tiling, scale=scale, slot=slot, progress=progress
+                )
             finally:
                 with slot():
                     self._net.release_memory()
             timings.record("enlarge")
+            # The encoder needs memory of its own.
+            del photo
             # Without a slot: 50 megapixels of WebP take 14 s, and photos must not wait for that.
             picture = encode_as(header.format, enhanced)
             timings.record("encode")
@@ -98,7 +111,44 @@ class Enhancer:
         seconds["decode"] -= decode_wait
         seconds["enlarge"] -= sum(tile_waits)
         height, width = enhanced.shape[:2]
-        return Enhanced(width, height, header.format, self._net.scale, picture, seconds | {"wait": sum(waits)})
+        return Enhanced(width, height, header.format, scale, picture, seconds | {"wait": sum(waits)})
+
+    def _scale(self, options: EnhanceOptions) -> float:
+        if options.scale is None:
+            return self._net.scale
+        if options.scale > self._net.scale:
+            raise BadParameter(
+                f"scale is {options.scale:g}; the net of {self.pack.name} enlarges {self._net.scale} times at most."
+            )
+        return options.scale
+
+    @property
+    def max_result_pixels(self) -> int:
+        """The largest result, in pixels."""
+        return self._net.scale**2 * self._settings.max_enhance_pixels
+
+    def _check_result(self, header: ImageHeader, scale: float) -> None:
+        """Raise ImageTooLarge, with the largest scale that fits, if the result would be too large."""
+        excess = self._excess(header, scale)
+        if excess is None:
+            return
+        fitting = [each for each in SCALES if each < scale and self._excess(header, each) is None]
+        offer = f", or choose scale={fitting[-1]:g}" if fitting else ""
+        raise ImageTooLarge(
+            f"The image has {header.width} x {header.height} pixels; {excess} to be enlarged {scale:g} times. "
+            f"Send a smaller version{offer}.",
+            max(fitting, default=None),
+        )
+
+    def _excess(self, header: ImageHeader, scale: float) -> str | None:
+        """Which limit the result would exceed; None if it fits."""
+        width, height = (math.ceil(scale * side) for side in header.upright_size)
+        if width * height > self.max_result_pixels:
+            return f"at most {self.max_pixels(scale):,} in all are accepted"
+        longest = max_side(header.format)
+        if max(width, height) > longest:
+            return f"no side may be longer than {int(longest / scale):,}"
+        return None
 
     @contextmanager
     def _image_slot(self) -> Iterator[float]:

@@ -1,10 +1,12 @@
 """The files of a batch in a request: a form with photos and ZIP archives, or one ZIP as the body.
 
-One file at a time is in memory.
+One file at a time is in memory. Large files of all uploads share `FILE_BUDGET`.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from functools import partial
+from io import BytesIO
 from itertools import chain
 from typing import BinaryIO
 
@@ -13,6 +15,7 @@ from multipart import MultipartSegment, ParserLimitReached, PushMultipartParser
 from werkzeug.datastructures import MultiDict
 
 from visage.anonymize.face_boxes import FACES_FILE, FaceBoxes, read_face_boxes
+from visage.batches.archive_directory import FILE_BUDGET
 from visage.batches.archives import ZIP_MAGIC, ArchivedFile, ArchiveLimits, read_archive
 from visage.batches.face_boxes import NamedBoxes, is_faces_file
 from visage.errors import (
@@ -35,6 +38,9 @@ HOW_TO_SEND = "Send photos or ZIP archives as files of a multipart form, or one 
 _ZIP_TYPES = ("application/zip", "application/x-zip-compressed", "application/octet-stream")
 
 _MAGIC_BYTES = len(ZIP_MAGIC[0])
+
+# Bytes of a file that needs no reservation of memory.
+_SMALL_FILE_BYTES = 2**20
 
 # Bytes of a parameter in a form; those of Visage are much shorter.
 _MAX_FIELD_BYTES = 2**16
@@ -94,6 +100,8 @@ class BatchUpload:
             if self._bytes_left < 0:
                 raise ArchiveTooLarge("The unpacked archives are too large; send several batches.")
             yield file
+            # The next file needs the memory.
+            del file
 
     def _files(self) -> Iterator[NumberedFile]:
         if self._request.mimetype == "multipart/form-data":
@@ -141,7 +149,8 @@ class BatchUpload:
         if head.startswith(ZIP_MAGIC):
             yield from self._unpack(chain([head], pieces))
         elif name or head:
-            yield 0, ArchivedFile(name, self._content(chain([head], pieces)))
+            with ExitStack() as reservation:
+                yield 0, ArchivedFile(name, self._content(chain([head], pieces), reservation))
 
     def _body_files(self) -> Iterator[NumberedFile]:
         archive = received_body(self._request)
@@ -162,14 +171,19 @@ class BatchUpload:
         self._archives += 1
         for file in read_archive(archive, self._limits):
             yield self._archives, file
+            del file
 
-    def _content(self, pieces: Iterator[bytes]) -> bytes | RequestError:
-        content, limit = bytearray(), self._settings.max_body_bytes
+    def _content(self, pieces: Iterator[bytes], reservation: ExitStack) -> bytes | RequestError:
+        """Return the content of a file; one that is not small waits for memory, which `reservation` frees."""
+        content, limit = BytesIO(), self._settings.max_body_bytes
         for piece in pieces:
-            content += piece
-            if len(content) > limit:
+            if content.tell() <= _SMALL_FILE_BYTES < content.tell() + len(piece):
+                # The form does not tell the size. Those who wait here hold a small file only, so nobody waits for them.
+                reservation.enter_context(FILE_BUDGET.reserve(limit))
+            content.write(piece)
+            if content.tell() > limit:
                 return ImageTooLarge(f"The file is larger than {limit:,} bytes; send a smaller copy of the photo.")
-        return bytes(content)
+        return content.getvalue()
 
     @property
     def _limits(self) -> ArchiveLimits:

@@ -6,7 +6,8 @@ from typing import cast
 from flask import Flask, jsonify
 from werkzeug.exceptions import HTTPException
 
-from visage.errors import BatchError, BusyError, RequestError, Unauthorized
+from visage.errors import BatchError, BusyError, ImageTooLarge, RequestError, Unauthorized
+from visage.json_types import as_json_types
 from visage.logs import cause, logger
 from visage.web.responses import ServiceResponse
 
@@ -26,6 +27,8 @@ class ErrorJson:
     """What is wrong and what to do, in one sentence."""
     code: str
     """A stable name for programs."""
+    max_scale: float | None = None
+    """The largest `scale` at which the picture can be enlarged; only if it is too large for another."""
 
 
 def init_app(app: Flask) -> None:
@@ -39,7 +42,8 @@ def init_app(app: Flask) -> None:
 def _expected(error: RequestError | BatchError | BusyError) -> ServiceResponse:
     if isinstance(error, BatchError) and error.__cause__:
         logger.warning(error.code, extra={"fields": {"reason": cause(error)}})
-    response = _error_response(str(error), error.code, error.status)
+    max_scale = error.max_scale if isinstance(error, ImageTooLarge) else None
+    response = _error_response(str(error), error.code, error.status, max_scale)
     response.error_code = error.code
     if isinstance(error, BusyError):
         response.headers["Retry-After"] = str(error.retry_after)
@@ -66,7 +70,7 @@ def _unexpected(error: Exception) -> ServiceResponse:
     return _error_response(sentence, "internal_error", 500)
 
 
-def _error_response(sentence: str, code: str, status: int) -> ServiceResponse:
-    response = cast(ServiceResponse, jsonify(ErrorJson(sentence, code)))
+def _error_response(sentence: str, code: str, status: int, max_scale: float | None = None) -> ServiceResponse:
+    response = cast(ServiceResponse, jsonify(as_json_types(ErrorJson(sentence, code, max_scale))))
     response.status_code = status
     return response

@@ -13,6 +13,7 @@ from werkzeug.http import parse_options_header
 
 from visage.images.headers import is_image
 from visage.web.json_body import Fields, Files, parse_json
+from visage.web.large_bodies import free, parsed_alone
 
 # Names of the field with the photo.
 PHOTO_FIELDS = ("image", "file")
@@ -31,7 +32,7 @@ class PhotoFormParser(FormDataParser):
         self,
         stream: IO[bytes],
         mimetype: str,
-        content_length: int | None,  # noqa: ARG002
+        content_length: int | None,
         options: dict[str, str] | None = None,
     ) -> tuple[IO[bytes], Fields, Files]:
         """Return the fields and files of a form or of JSON; none of other bodies, which are left unread.
@@ -42,41 +43,53 @@ class PhotoFormParser(FormDataParser):
             RequestEntityTooLarge: the form has too many parts, or a field is too long.
             RequestError: the JSON is invalid.
         """
-        if mimetype == "application/json":
-            return stream, *parse_json(stream.read(), PHOTO_FIELDS)
-        if mimetype != "multipart/form-data":
+        if mimetype not in FORM_TYPES:
             return stream, Fields(), Files()
+        with parsed_alone(content_length):
+            if mimetype == "application/json":
+                form = parse_json(stream.read(), PHOTO_FIELDS)
+            else:
+                form = self._read_multipart(stream, content_length or 0, (options or {}).get("boundary", ""))
+            free(stream)
+        return stream, *form
+
+    def _read_multipart(self, stream: IO[bytes], size: int, boundary: str) -> tuple[Fields, Files]:
+        max_parts = self.max_form_parts or math.inf
         try:
-            boundary, max_parts = (options or {}).get("boundary", ""), self.max_form_parts or math.inf
             # Latin-1 decodes any byte, so a file name in an unknown encoding does not fail the request.
             with PushMultipartParser(boundary, max_segment_count=max_parts, header_charset="latin-1") as parser:
-                form = self._collect(parser.parse_blocking(stream.read, CHUNK))
+                return self._collect(parser.parse_blocking(stream.read, CHUNK), size)
         except ParserLimitReached:
             raise RequestEntityTooLarge from None
         except MultipartError:
-            return stream, Fields(), Files()
-        return stream, *form
+            return Fields(), Files()
 
-    def _collect(self, events: Iterable[MultipartSegment | bytes | None]) -> tuple[Fields, Files]:
+    def _collect(self, events: Iterable[MultipartSegment | bytes | None], size: int) -> tuple[Fields, Files]:
         fields, files = Fields(), Files()
         part: MultipartSegment | None = None
-        chunks: list[bytes] = []
+        content = BytesIO()
         for event in events:
             if isinstance(event, MultipartSegment):
-                part, chunks, name = event, [], file_name(event)
+                part, name = event, file_name(event)
+                # Zeros take no memory until they are overwritten, and a buffer that grows would be copied again and
+                # again.
+                content = BytesIO(b"" if name is None else bytes(size))
             elif part is None:
                 continue
             elif event:
-                chunks.append(event)
+                content.write(event)
                 # The size of files is limited by that of the body alone.
                 if name is None and part.bytes_received > (self.max_form_memory_size or math.inf):
-                    if not _is_unnamed_photo(part, b"".join(chunks)):
+                    if not _is_unnamed_photo(part, content.getvalue()):
                         raise RequestEntityTooLarge
                     name = ""
-            elif name is None and not _is_unnamed_photo(part, content := b"".join(chunks)):
-                fields.add(field_text(part.name), content.decode(errors="replace"))
             else:
-                files.add(field_text(part.name), FileStorage(BytesIO(b"".join(chunks)), name or "", part.name))
+                content.truncate(part.bytes_received)
+                value = content.getvalue()
+                if name is None and not _is_unnamed_photo(part, value):
+                    fields.add(field_text(part.name), value.decode(errors="replace"))
+                else:
+                    files.add(field_text(part.name), FileStorage(BytesIO(value), name or "", part.name))
         return fields, files
 
 

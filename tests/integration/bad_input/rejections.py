@@ -75,7 +75,7 @@ REJECTIONS = [
     Rejection("JSON that is no object", 400, "bad_request", {"json": ["cGhvdG8="]}),
     Rejection("JSON that is invalid", 400, "bad_request", {"data": b'{"image":', "headers": JSON}),
     Rejection("JSON over the limit", 413, "body_too_large", {"json": {"image": BODY_LIMIT * "A"}}),
-    Rejection("JSON of many lists", 413, "body_too_large", {"data": b"[" + 20_000 * b"[],", "headers": JSON}),
+    Rejection("JSON of many lists", 413, "body_too_large", {"data": b"[" + 50_000 * b"[],", "headers": JSON}),
     Rejection("JSON with a wrong parameter", 400, "bad_parameter", {"json": {"image": "cGhvdG8=", "max_faces": 0}}),
     Rejection(
         "multipart without a boundary",

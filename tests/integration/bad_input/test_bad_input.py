@@ -68,7 +68,7 @@ def test_a_wrong_method_is_rejected_with_the_allowed_ones(service: Service, path
 def test_the_error_for_a_large_picture_names_its_size_and_the_limit(service: Service) -> None:
     response = service.post(png(50_000, 50_000, 8, 2, bytes(5_000_000)))
 
-    assert "50000 x 50000 pixels; at most 50,000,000" in response.json()["error"]
+    assert "50000 x 50000 pixels; at most 200,000,000" in response.json()["error"]
 
 
 def test_a_rejected_body_leaves_the_connection_usable(service: Service) -> None:

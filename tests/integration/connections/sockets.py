@@ -17,6 +17,8 @@ SETTINGS = {
     "WEB_CONCURRENCY": "1",
     "VISAGE_BATCH_JOBS": "0",
     "VISAGE_MAX_BODY_BYTES": str(2**24),
+    # Some tests send hundreds of photos of 4 MB at the same moment.
+    "VISAGE_BODY_MEMORY_BYTES": str(2**30),
     "VISAGE_QUEUE": "64",
     "VISAGE_WAIT_SECONDS": "60",
 }

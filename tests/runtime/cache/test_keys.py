@@ -38,6 +38,7 @@ OTHER_SETTINGS = {
         "queue",
         "wait_seconds",
         "max_body_bytes",
+        "body_memory",
         "max_image_pixels",
         "max_anonymize_pixels",
         "max_decode_bytes",

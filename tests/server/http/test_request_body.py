@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.memory import traced
 from visage.errors import BatchesUnavailable, StorageFull
 from visage.server.http.request_body import BufferBudget, RequestBody
 
@@ -19,6 +20,35 @@ def test_a_body_in_memory_is_counted_until_it_is_closed() -> None:
     body.close()
     body.close()
     assert budget.in_memory == 0
+
+
+@pytest.mark.parametrize("expected", [0, 3_000_000], ids=["chunked", "announced"])
+def test_a_body_is_in_memory_once(expected: int) -> None:
+    piece = bytes(range(256)) * 12
+    with traced() as peak:
+        body = RequestBody(BufferBudget(), expected=expected)
+        for _ in range(3_000_000 // len(piece)):
+            body.write(piece)
+        rest = bytes(3_000_000 % len(piece))
+        body.write(rest)
+        content = body.open().read()
+        body.close()
+
+    assert len(content) == 3_000_000
+    assert content[: len(piece)] == piece
+    # A buffer that grows is an eighth too long at most.
+    assert peak() < 3_500_000
+
+
+def test_a_body_that_was_only_announced_takes_no_memory() -> None:
+    with traced() as peak:
+        RequestBody(BufferBudget(), expected=3_000_000)
+
+    assert peak() < 10_000
+
+
+def test_a_body_that_is_empty_can_be_opened() -> None:
+    assert RequestBody(BufferBudget(), expected=5).open().read() == b""
 
 
 def test_a_body_in_a_file_is_counted_until_it_is_closed(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from visage.errors import BodyTooLarge, CrossSite, QueueFull, Unauthorized
 from visage.server.http.request import RequestHead
+from visage.server.http.request_body import RequestBody
 from visage.server.http.upload_limits import UploadLimits
 from visage.settings import MAX_TRANSFERS, Settings
 from visage.web.request_kinds import Kind
@@ -15,11 +16,9 @@ LIMIT = 1000
 
 @pytest.fixture
 def limits(tmp_path: Path) -> UploadLimits:
-    """One slot, no queue and eight arriving bodies: a budget of nine bodies."""
+    """Memory for four bodies of the largest size."""
     return UploadLimits(
-        Settings(
-            slots=1, queue=0, max_body_bytes=LIMIT, max_batch_bytes=5 * LIMIT, state_dir=tmp_path, api_token="t" * 16
-        )
+        Settings(max_body_bytes=LIMIT, max_batch_bytes=5 * LIMIT, state_dir=tmp_path, api_token="t" * 16)
     )
 
 
@@ -50,16 +49,71 @@ def test_a_chunked_body_is_rejected_when_it_becomes_too_large(limits: UploadLimi
         body.write(b"x")
 
 
-def test_bodies_share_a_budget_of_what_has_arrived(limits: UploadLimits) -> None:
-    announced = [limits.open_body(head(LIMIT), Kind.PHOTO) for _ in range(20)]
-    for body in announced[:8]:
-        body.write(bytes(LIMIT))
-    announced[8].write(bytes(LIMIT // 2))
+def received(limits: UploadLimits, size: int) -> RequestBody:
+    body = limits.open_body(head(size), Kind.PHOTO)
+    body.write(bytes(size))
+    return body
+
+
+def test_a_body_takes_at_most_half_of_the_memory_that_others_leave(limits: UploadLimits) -> None:
+    for _ in range(3):
+        received(limits, LIMIT)
 
     with pytest.raises(QueueFull):
-        announced[9].write(bytes(LIMIT))
-    announced[0].close()
-    announced[9].write(bytes(LIMIT // 2))
+        received(limits, LIMIT // 2 + 1)
+    received(limits, LIMIT // 2)
+
+
+def test_large_bodies_leave_room_for_small_ones(limits: UploadLimits) -> None:
+    sizes = [LIMIT, LIMIT, LIMIT, 500, 250, 100, 50, 50, 20, 10, 10]
+
+    for size in sizes:
+        received(limits, size)
+
+    assert limits.budget.in_memory == sum(sizes) < 4 * LIMIT
+    with pytest.raises(QueueFull):
+        received(limits, 200)
+    received(limits, 1)
+
+
+def test_what_was_announced_takes_no_memory(limits: UploadLimits) -> None:
+    announced = [limits.open_body(head(LIMIT), Kind.PHOTO) for _ in range(20)]
+    for body in announced:
+        body.write(b"x")
+
+    assert limits.budget.in_memory == 20
+    received(limits, LIMIT)
+
+
+def test_a_body_is_rejected_while_it_arrives_if_others_were_faster(limits: UploadLimits) -> None:
+    slow = limits.open_body(head(LIMIT), Kind.PHOTO)
+    slow.write(b"x")
+    fast = [received(limits, size) for size in (LIMIT, LIMIT, LIMIT - 100)]
+
+    with pytest.raises(QueueFull):
+        slow.write(b"x")
+    fast[0].close()
+    slow.write(bytes(LIMIT - 1))
+
+
+def test_a_chunked_body_is_rejected_when_it_takes_more_than_half(limits: UploadLimits) -> None:
+    for _ in range(3):
+        received(limits, LIMIT)
+    body = limits.open_body(head(), Kind.PHOTO)
+    body.write(bytes(LIMIT // 2))
+
+    with pytest.raises(QueueFull):
+        body.write(b"x")
+
+
+def test_one_body_of_the_largest_size_is_accepted_with_the_least_memory(tmp_path: Path) -> None:
+    limits = UploadLimits(Settings(max_body_bytes=LIMIT, body_memory=2 * LIMIT, state_dir=tmp_path))
+    body = received(limits, LIMIT)
+
+    with pytest.raises(QueueFull):
+        received(limits, LIMIT)
+    body.close()
+    received(limits, LIMIT)
 
 
 def test_a_batch_with_a_length_goes_to_the_disk(limits: UploadLimits) -> None:

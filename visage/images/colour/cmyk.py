@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def decode_cmyk(data: bytes, reduction: int) -> "Image | None":
+def decode_cmyk(data: bytes | bytearray, reduction: int) -> "Image | None":
     """Decode a CMYK JPEG with Pillow, at 1/`reduction` of its size (1, 2, 4 or 8). None if it is damaged.
 
     Pillow must be installed.

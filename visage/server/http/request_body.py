@@ -9,8 +9,6 @@ from typing import BinaryIO
 
 from visage.temporary_files import storage_errors
 
-_LARGE_PIECE_BYTES = 2**12
-
 
 @dataclass
 class BufferBudget:
@@ -37,7 +35,11 @@ class RequestBody:
     """
 
     def __init__(
-        self, budget: BufferBudget, check: Callable[[int, int], None] | None = None, file: BinaryIO | None = None
+        self,
+        budget: BufferBudget,
+        check: Callable[[int, int], None] | None = None,
+        file: BinaryIO | None = None,
+        expected: int = 0,
     ) -> None:
         """Create an empty body.
 
@@ -46,13 +48,14 @@ class RequestBody:
             check: Called with the size and the number of bytes before these are added. It raises a VisageError if they
                 are too many.
             file: Where the body is stored; None for memory. It is closed with the body.
+            expected: The announced number of bytes; 0 if it is unknown.
         """
         self.size = 0
         self._budget = budget
         self._check = check
         self._file = file
-        # Pieces in memory. Joining them late costs nothing for a body that nobody reads.
-        self._pieces: list[bytes | bytearray] = []
+        self._expected = expected
+        self._content: BytesIO | None = None
         self._is_closed = False
         if file:
             budget.add(files=1)
@@ -73,7 +76,11 @@ class RequestBody:
                 self._file.flush()
             self._budget.add(on_disk=len(data))
         else:
-            self._keep(data)
+            if self._content is None:
+                # The system provides the memory of these zeros when they are overwritten. A body that grows, or that is
+                # joined from pieces, would be in memory twice for a moment.
+                self._content = BytesIO(bytes(self._expected))
+            self._content.write(data)
             self._budget.add(in_memory=len(data))
         self.size += len(data)
 
@@ -82,10 +89,12 @@ class RequestBody:
         if self._file:
             self._file.seek(0)
             return self._file
-        content = b"".join(self._pieces)
-        # The file shares this object, so that the body is in memory once.
-        self._pieces = [content]
-        return BytesIO(content)
+        if self._content is None:
+            return BytesIO()
+        self._content.truncate(self.size)
+        # `getvalue` cuts off what is allocated ahead. Then `read` returns the object itself, not a copy.
+        self._content = BytesIO(self._content.getvalue())
+        return self._content
 
     def close(self) -> None:
         """Free the memory or the file. Later calls do nothing."""
@@ -99,13 +108,4 @@ class RequestBody:
                 self._file.close()
         else:
             self._budget.add(in_memory=-self.size)
-            self._pieces.clear()
-
-    def _keep(self, data: bytes) -> None:
-        """Keep a piece. Small ones share an object: each object costs some dozen bytes."""
-        if len(data) >= _LARGE_PIECE_BYTES:
-            self._pieces.append(data)
-        elif self._pieces and isinstance(self._pieces[-1], bytearray):
-            self._pieces[-1] += data
-        else:
-            self._pieces.append(bytearray(data))
+            self._content = None

@@ -11,9 +11,6 @@ from visage.web.origins import check_host, check_page
 from visage.web.request_kinds import Kind
 from visage.web.security import check_token
 
-# The budget in memory, in bodies of the largest size: this many arrive, besides those in slots and in the queue.
-_MAX_ARRIVING = 8
-
 # The budget on the disk, in batches of the largest size.
 _MAX_BATCHES_ON_DISK = 2
 
@@ -27,7 +24,7 @@ class UploadLimits:
     def __init__(self, settings: Settings) -> None:
         self.budget = BufferBudget()
         self._settings = settings
-        self._max_in_memory = (settings.slots + settings.queue + _MAX_ARRIVING) * settings.max_body_bytes
+        self._max_in_memory = settings.max_body_memory
         self._max_on_disk = _MAX_BATCHES_ON_DISK * settings.max_batch_bytes
 
     def open_body(self, head: RequestHead, kind: Kind) -> RequestBody:
@@ -48,13 +45,18 @@ class UploadLimits:
         check = partial(self._check_in_memory, expected, _SEND_LENGTH if kind is Kind.BATCH else _SEND_SMALLER)
         if expected:
             check(0, 0)
-        return RequestBody(self.budget, check)
+        return RequestBody(self.budget, check, expected=expected)
 
     def _check_in_memory(self, expected: int, remedy: str, size: int, added: int) -> None:
-        limit = self._settings.max_body_bytes
-        if max(expected, size + added) > limit:
+        """Check a body of `size` bytes, and `expected` in all, before `added` bytes are added.
+
+        It may take half of what other bodies leave, so that a smaller one always finds room beside it.
+        """
+        limit, whole = self._settings.max_body_bytes, max(expected, size + added)
+        if whole > limit:
             raise BodyTooLarge(f"The body has more than {limit:,} bytes; {remedy}.")
-        if self.budget.in_memory + max(expected - size, added) > self._max_in_memory:
+        others = self.budget.in_memory - size
+        if 2 * whole > self._max_in_memory - others:
             raise QueueFull("Too many photos are being received; try again in a second.")
 
     def _check_batch(self, head: RequestHead, expected: int) -> None:

@@ -113,7 +113,7 @@ PHOTO_TOO_LARGE = ErrorResponse(
     "The body has too many bytes or fields, or the picture has too many pixels or a side that is too long.",
     {
         errors.BodyTooLarge: (
-            "The body has more than 10,485,760 bytes, a field that is too long, or too many fields; send one smaller "
+            "The body has more than 52,428,800 bytes, a field that is too long, or too many fields; send one smaller "
             "photo, with nothing but parameters."
         ),
         errors.ImageTooLarge: "The image has 12,000 x 9,000 pixels; at most 50,000,000 are accepted.",

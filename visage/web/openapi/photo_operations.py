@@ -89,8 +89,9 @@ PHOTO_OPERATIONS = (
         ),
         (*_PHOTO, errors.NO_TIME_TO_ENLARGE),
         "The response is a file in the format of the picture, upright, without metadata. With `format=json` or "
-        "`Accept: application/json`, it is JSON with the size and the file as base64. The picture becomes `scale` "
-        "times as wide and high; the bundled net has scale 3. A worker enhances one picture at a time, and all other "
+        "`Accept: application/json`, it is JSON with the size and the file as base64. The net of the bundled pack "
+        "enlarges 3 times; for a smaller `scale` its result is shrunk. A picture that is too large for a scale gets "
+        "413, with the largest one that fits in `max_scale`. A worker enhances one picture at a time, and all other "
         "photos take precedence. Closing the connection, or its sending side, cancels the work.",
         table.ENHANCEMENT,
         body=Body(_PHOTO_BODY.format("picture"), photo_content("EnhanceForm", "EnhanceJson", {"format": "json"})),

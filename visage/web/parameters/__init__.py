@@ -4,7 +4,13 @@ Every reader raises `BadParameter` for an invalid value, with a sentence that na
 """
 
 from visage.web.parameters.formats import Format, PictureFormat
-from visage.web.parameters.options import include_files, read_anonymize_options, read_batch_options, read_options
+from visage.web.parameters.options import (
+    include_files,
+    read_anonymize_options,
+    read_batch_options,
+    read_enhance_options,
+    read_options,
+)
 from visage.web.parameters.response_options import (
     PictureResponseOptions,
     ResponseOptions,
@@ -20,6 +26,7 @@ __all__ = [
     "include_files",
     "read_anonymize_options",
     "read_batch_options",
+    "read_enhance_options",
     "read_options",
     "read_picture_response_options",
     "read_response_options",

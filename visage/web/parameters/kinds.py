@@ -62,6 +62,18 @@ def number(minimum: float, maximum: float) -> Kind[float]:
     return Kind(parse, f"a number from {minimum:g} to {maximum:g}", schema)
 
 
+def one_of(*numbers: float) -> Kind[float]:
+    """Some numbers."""
+
+    def parse(text: str) -> float:
+        value = math.nan if "_" in text else float(text)
+        if value not in numbers:
+            raise ValueError
+        return value
+
+    return Kind(parse, f"one of {', '.join(f'{each:g}' for each in numbers)}", {"type": "number", "enum": [*numbers]})
+
+
 def integer(minimum: int, maximum: int) -> Kind[int]:
     """Whole numbers from `minimum` (0 or more) to `maximum`."""
 

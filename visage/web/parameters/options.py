@@ -24,6 +24,11 @@ def read_anonymize_options(request: Request) -> AnonymizeOptions:
     return _anonymize_options(ParameterValues(request.args, request.form))
 
 
+def read_enhance_options(request: Request) -> EnhanceOptions:
+    """Return the options of `/enhance`."""
+    return _enhance_options(ParameterValues(request.args, request.form))
+
+
 def read_batch_options(*sources: MultiDict[str, str]) -> BatchOptions:
     """Return the options for each photo of a batch. The first of `sources` that has a parameter counts."""
     values = ParameterValues(*sources)
@@ -40,7 +45,7 @@ def read_batch_options(*sources: MultiDict[str, str]) -> BatchOptions:
         case Task.PREDICT:
             return _options(values)
         case Task.ENHANCE:
-            return EnhanceOptions()
+            return _enhance_options(values)
 
 
 def include_files(request: Request) -> bool:
@@ -56,6 +61,10 @@ def _options(values: ParameterValues) -> Options:
         detail=values.read(table.DETAIL),
         enhance_faces=values.read(table.ENHANCE_FACES),
     )
+
+
+def _enhance_options(values: ParameterValues) -> EnhanceOptions:
+    return EnhanceOptions(values.read(table.SCALE))
 
 
 def _anonymize_options(values: ParameterValues) -> AnonymizeOptions:

@@ -11,11 +11,12 @@ from visage.anonymize.face_boxes import MAX_BOXES
 from visage.anonymize.masks import Mask, Method, Shape
 from visage.anonymize.options import AnonymizeOptions
 from visage.batches.batch import Task
+from visage.enhance.results import SCALES, EnhanceOptions
 from visage.faces.analyzer import Options
 from visage.faces.search import Detail
 from visage.images.boxes import Box
 from visage.web.parameters.formats import Format, PictureFormat
-from visage.web.parameters.kinds import BOOLEAN, Kind, boxes, choice, integer, number
+from visage.web.parameters.kinds import BOOLEAN, Kind, boxes, choice, integer, number, one_of
 
 T = TypeVar("T")
 Default = TypeVar("Default")
@@ -109,6 +110,15 @@ DETECT = Parameter(
 )
 ANONYMIZE_DETAIL = Parameter("detail", choice(Detail), AnonymizeOptions.detail, _DETAIL, key="anonymize_detail")
 
+# /enhance
+SCALE = Parameter(
+    "scale",
+    one_of(*SCALES),
+    EnhanceOptions.scale,
+    "How many times as wide and high the picture becomes; by default as many as the net can, 3 times with the bundled "
+    "one. The size of the result is limited, so larger pictures can be enlarged less.",
+)
+
 # /anonymize and /enhance
 PICTURE_FORMAT = Parameter(
     "format", choice(PictureFormat), None, "Format of the response; overrides `Accept`.", key="picture_format"
@@ -153,7 +163,7 @@ ANONYMIZATION: Parameters = (
     PICTURE_FORMAT,
     PICTURE,
 )
-ENHANCEMENT: Parameters = (PICTURE_FORMAT, PICTURE)
+ENHANCEMENT: Parameters = (SCALE, PICTURE_FORMAT, PICTURE)
 BATCH: Parameters = (
     TASK,
     METHOD,
@@ -164,5 +174,6 @@ BATCH: Parameters = (
     MIN_FACE_SIZE,
     BATCH_DETAIL,
     ENHANCE_FACES,
+    SCALE,
 )
 BATCH_STATUS: Parameters = (FILES,)

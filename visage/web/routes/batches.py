@@ -69,6 +69,8 @@ def submit() -> Response:
                 batch.add(file.name, file.content)
             else:
                 batch.add_failed(file.name, file.content)
+            # The next file needs the memory.
+            del file
         if not batch.files:
             raise NoImage(HOW_TO_SEND)
         submitted = batch.submit(read_batch_options(request.args, upload.fields), upload.boxes.by_number())

@@ -1,22 +1,27 @@
 """The web page, the OpenAPI document, and the documentation page made from it."""
 
+from typing import Any
+
 from flask import Blueprint, Response, current_app
 
 from visage.web.docs_page import docs_page
+from visage.web.photo_request import this_engine
 
 blueprint = Blueprint("pages", __name__)
 
 
 @blueprint.get("/")
 def page() -> Response:
-    """Return the web page."""
-    return _packaged_file("page.html", "text/html; charset=utf-8")
+    """Return the web page, which tells how large an enlarged photo may be."""
+    pixels = str(this_engine().enhancer.max_result_pixels).encode()
+    page = _packaged_file("page.html").replace(b"{max_result_pixels}", pixels)
+    return Response(page, content_type="text/html; charset=utf-8")
 
 
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
     """Return the OpenAPI document."""
-    return _packaged_file("openapi.json", "application/json")
+    return Response(_packaged_file("openapi.json"), content_type="application/json")
 
 
 @blueprint.get("/docs")
@@ -25,10 +30,11 @@ def docs() -> str:
     return docs_page()
 
 
-def _packaged_file(name: str, content_type: str) -> Response:
+def _packaged_file(name: str) -> bytes:
     """Return a file of this package. Each app reads it once."""
-    cache = current_app.extensions.setdefault("packaged_files", {})
+    cache: dict[str, Any] = current_app.extensions.setdefault("packaged_files", {})
     if name not in cache:
         with current_app.open_resource(name) as file:
             cache[name] = file.read()
-    return Response(cache[name], content_type=content_type)
+    content: bytes = cache[name]
+    return content

@@ -9,10 +9,12 @@ const NO_CONNECTION = "The service does not respond. It may have stopped, or the
 
 /** A failed request. The message is a sentence for the user: the service's own if it sent one. */
 export class RequestError extends Error {
-  constructor(message, { code = "", status = 0 } = {}) {
+  constructor(message, { code = "", status = 0, maxScale = null } = {}) {
     super(message);
     this.code = code;
     this.status = status;
+    // The scale at which a photo can be enlarged that is too large for the one in the request.
+    this.maxScale = maxScale;
   }
 
   /** Whether a retry can succeed. */
@@ -70,6 +72,6 @@ export function sleep(seconds, signal) {
 async function errorOf(response) {
   const { status, statusText } = response;
   // A proxy's error may be an HTML page.
-  const { error, code } = await response.json().catch(() => ({}));
-  return new RequestError(error ?? `The service responded ${`${status} ${statusText}`.trim()} without a reason.`, { code, status });
+  const { error, code, max_scale: maxScale } = await response.json().catch(() => ({}));
+  return new RequestError(error ?? `The service responded ${`${status} ${statusText}`.trim()} without a reason.`, { code, status, maxScale });
 }

@@ -9,7 +9,13 @@ const before = byId("enlarge-before");
 const after = byId("enlarge-after");
 const divider = byId("enlarge-divider");
 
+const scaleField = byId("enlarge-scale");
+
 let current = new AbortController();
+
+// The photo that is shown or in work, and the scale that the user chose for it and for later ones.
+let shown = null;
+let chosenScale = scaleField.value;
 
 /** Enlarge a photo in place of the previous one. Several photos, or a ZIP, become a batch. */
 export async function addFiles(chosen) {
@@ -21,7 +27,7 @@ export async function addFiles(chosen) {
   try {
     const photos = await photosAmong(chosen);
     if (signal.aborted) return;
-    if (photos.length > 1 || isZip(photos[0])) await openAsBatch(photos, "enhance");
+    if (photos.length > 1 || isZip(photos[0])) await openAsBatch(photos, "enhance", chosenScale);
     else await enlarge(photos[0], signal);
   } catch (error) {
     if (!signal.aborted) showMessage(errorRegion, error.message);
@@ -31,12 +37,14 @@ export async function addFiles(chosen) {
 async function enlarge(photo, signal) {
   byId("enlarge-drop").classList.add("small");
   byId("enlarge-progress").hidden = false;
+  shown = photo;
+  scaleField.value = chosenScale;
   showMessage(status, `Enlarging ${photo.name} …`);
   const started = performance.now();
   // The service reports no progress, so show the elapsed time.
   const timer = setInterval(() => showMessage(elapsed, `${Math.round((performance.now() - started) / 1000)} seconds`), 1000);
   try {
-    const enlarged = await postPhoto("enhance", photo, { as: "blob", signal, onWait: (message) => showMessage(status, message) });
+    const enlarged = await enlargeAsFits(photo, signal);
     showImage(before, photo);
     showImage(after, enlarged);
     await after.decode();
@@ -55,10 +63,25 @@ async function enlarge(photo, signal) {
   }
 }
 
+/** Enlarge a photo by the scale in the field, or by the largest one that fits, which is then in the field. */
+async function enlargeAsFits(photo, signal) {
+  const onWait = (message) => showMessage(status, message);
+  const send = () => postPhoto("enhance", photo, { as: "blob", signal, onWait, query: { scale: scaleField.value } });
+  try {
+    return await send();
+  } catch (error) {
+    if (!error.maxScale || signal.aborted) throw error;
+    showMessage(status, `${photo.name} is too large for ${scaleField.value} times. Enlarging it ${error.maxScale} times …`);
+    scaleField.value = error.maxScale;
+    return send();
+  }
+}
+
 function showResult(photo, enlarged) {
   byId("enlarge-result").hidden = false;
   byId("enlarge-download").onclick = () => saveFile(enlarged, photo.name.replace(/(\.\w+)?$/, "-enlarged$1"));
-  showMessage(status, `${photo.name}: ${after.naturalWidth} × ${after.naturalHeight} pixels.`);
+  const reduced = scaleField.value === chosenScale ? "" : ` It is too large for ${chosenScale} times.`;
+  showMessage(status, `${photo.name}: ${after.naturalWidth} × ${after.naturalHeight} pixels.${reduced}`);
 }
 
 function moveDivider() {
@@ -66,6 +89,19 @@ function moveDivider() {
   showValue(divider, `${divider.value}% before, ${100 - divider.value}% after`);
 }
 
+/** Tell in each choice how large a photo may be, in megapixels. */
+function showLimits() {
+  for (const option of scaleField.options) {
+    const megapixels = Math.floor(scaleField.dataset.resultPixels / option.value ** 2 / 1e5) / 10;
+    option.textContent += `, photos of up to ${megapixels} megapixels`;
+  }
+}
+
+showLimits();
+scaleField.addEventListener("change", () => {
+  chosenScale = scaleField.value;
+  if (shown) addFiles([shown]);
+});
 onFilesChosen(byId("enlarge-choose"), addFiles);
 byId("enlarge-sample").addEventListener("click", () => addFiles(samplePhoto()));
 divider.addEventListener("input", moveDivider);

@@ -13,11 +13,14 @@ export async function photosAmong(chosen) {
   return photos;
 }
 
-/** Show the view for batches and add photos there. `task` is the service's name: anonymize, predict or enhance. */
-export async function openAsBatch(photos, task) {
+/**
+ * Show the view for batches and add photos there. `task` is the service's name: anonymize, predict or enhance; `scale`
+ * is for enhance.
+ */
+export async function openAsBatch(photos, task, scale) {
   location.hash = "hide-faces";
   const { addFiles } = await import("./hide-faces.js");
-  addFiles(photos, task);
+  addFiles(photos, task, scale);
 }
 
 /** The dropped files, including those in dropped folders; these have a `path`. */

@@ -48,7 +48,7 @@ const layer = byId("hide-faces-photo").querySelector(".faces");
 const startButton = byId("hide-faces-start");
 
 /** Select these files in place of the previous ones. */
-export async function addFiles(chosen, task = taskOf(options())) {
+export async function addFiles(chosen, task = taskOf(options()), scale = form.elements.scale.value) {
   selections += 1;
   const selection = selections;
   // A running batch stays visible below.
@@ -57,13 +57,13 @@ export async function addFiles(chosen, task = taskOf(options())) {
   try {
     const photos = await photosAmong(chosen);
     const first = isZip(photos[0]) ? await firstPhoto(photos[0]) : photos[0];
-    if (selection === selections) showSelection(photos, first, task);
+    if (selection === selections) showSelection(photos, first, task, scale);
   } catch (error) {
     if (selection === selections) showMessage(errorRegion, error.message);
   }
 }
 
-function showSelection(photos, first, task) {
+function showSelection(photos, first, task, scale) {
   previewing.abort();
   previewing = new AbortController();
   files = photos;
@@ -73,6 +73,7 @@ function showSelection(photos, first, task) {
   byId("hide-faces-chosen").hidden = false;
   byId("hide-faces-task").hidden = byId("hide-faces-task").disabled = isSinglePhoto();
   form.elements.task.value = task;
+  form.elements.scale.value = scale;
   showOriginal();
   update();
   showRoom();
@@ -100,6 +101,7 @@ function update() {
   const task = taskOf(options());
   const { title, start, hint } = TASKS[task];
   byId("hide-faces-title").textContent = title;
+  byId("hide-faces-enlargement").hidden = byId("hide-faces-enlargement").disabled = task !== "enhance";
   byId("hide-faces-lead").hidden = byId("hide-faces-mask").hidden = byId("hide-faces-mask").disabled = task !== "anonymize";
   byId("hide-faces-hint").textContent = isSinglePhoto() ? "Click a face to keep it visible." : `${hint} ${RETENTION}`;
   const many = files.length === 1 ? "all photos" : `${files.length} photos`;
