@@ -215,6 +215,12 @@ def test_stored_results_of_version_0_1_are_read_and_written(stored: dict[str, An
     assert result_to_json(result) == stored
 
 
+def test_a_result_with_boxes_drawn_by_hand_is_read_as_it_was_written() -> None:
+    result = Done(2, 1, cover=3)
+
+    assert result_from_json(result_to_json(result)) == result
+
+
 def test_stored_ends_of_version_0_1_are_read_and_written() -> None:
     stored = {"state": "failed", "done": 1, "failed": 2, "reason": "There is no room."}
 

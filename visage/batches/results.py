@@ -36,8 +36,12 @@ Result = Done | Failure
 
 
 def result_to_json(result: Result) -> dict[str, Any]:
-    """Return `result` as plain data, in the form that queue and store keep."""
-    return asdict(result)
+    """Return `result` as plain data, in the form that queue and store keep.
+
+    Without boxes in `cover` that is the form of version 0.1, so that processes of both versions can share a queue.
+    """
+    plain = asdict(result)
+    return plain if plain.get("cover") else {name: value for name, value in plain.items() if name != "cover"}
 
 
 def result_from_json(plain: Mapping[str, Any]) -> Result:
