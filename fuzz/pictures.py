@@ -6,6 +6,7 @@ from random import Random
 import numpy as np
 
 from tests.support.colour import grey_profile, profile
+from tests.support.heif import clap, coded, encode_heic, grid, imir, irot, single
 from tests.support.pictures import (
     animation,
     bmp,
@@ -22,11 +23,15 @@ from tests.support.pictures import (
     png_chunk,
     with_exif,
 )
+from tests.support.tiff import tiff_of
 from visage.errors import RequestError
 from visage.images.decoding import decode, inspect
 
 # Small, so that a decoder that uses much memory does so without need.
 MAX_PIXELS = 4_000_000
+
+# Tiles may have more pixels than their image.
+MAX_BYTES = 20 * MAX_PIXELS
 
 # Pixels: so few that most images are decoded at the smallest scale.
 MIN_SIDE = 8
@@ -34,6 +39,7 @@ MIN_SIDE = 8
 _PHOTO = gradient(41, 67)
 _GREY = _PHOTO[..., 0].copy()
 _TRANSPARENT = np.dstack([_PHOTO, _GREY])
+_TILE = gradient(64, 64)
 _JPEG = encode(_PHOTO, "JPEG")
 
 # Masks of red, green and blue by the bits per pixel of a BMP.
@@ -77,6 +83,17 @@ SEEDS: tuple[bytes, ...] = (
     _JPEG[:2] + jpeg_segment(0xE0, b"") + b"\0\xe1" + _JPEG[2:],
     bmp(16, 16, 8, 1, b"\x10\1" * 15 + b"\0\0\0\1", bytes(range(256)) * 4),
     bmp(16, 16, 4, 2, b"\x10\1" * 15 + b"\0\0\0\1", bytes(64)),
+    *(encode_heic(photo) for photo in (_PHOTO, _GREY, _TRANSPARENT)),
+    *(encode(photo, "AVIF") for photo in (_PHOTO, _GREY, _TRANSPARENT)),
+    animation("AVIF", _PHOTO, _PHOTO[::-1]),
+    *(single(coded(_TILE, kind), irot(3), imir(0)) for kind in ("HEIC", "AVIF")),
+    single(coded(_TILE), clap(40, 20, (1, 1), (-1, 1))),
+    *(grid([coded(_TILE, kind)] * 4, 2, (100, 100)) for kind in ("HEIC", "AVIF")),
+    *(encode(_PHOTO, "TIFF", mode) for mode in ("1", "L", "P", "RGB", "RGBA", "CMYK")),
+    *(encode(_PHOTO, "TIFF", compression=kind) for kind in ("tiff_lzw", "tiff_adobe_deflate", "packbits")),
+    tiff_of(_PHOTO, 2, ">", tile=(16, 32), planar=True, deflated=True),
+    tiff_of(_PHOTO.astype(np.uint16), 2, rows=5, deflated=True),
+    encode(_PHOTO, "TIFF", icc_profile=profile("DisplayP3-v4")),
 )
 
 
@@ -103,7 +120,7 @@ def check(data: bytes) -> None:
         Exception: any error other than a RequestError.
     """
     try:
-        header = inspect(data, MAX_PIXELS)
+        header = inspect(data, MAX_PIXELS, max_bytes=MAX_BYTES)
     except RequestError:
         return
     assert header.width * header.height <= MAX_PIXELS, header

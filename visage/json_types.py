@@ -27,6 +27,7 @@ Milliseconds = Annotated[float, JsonSchema(minimum=0)]
 Corners = tuple[Count, Count, Count, Count]
 Point = tuple[float, float]
 FileFormat = Annotated[str, JsonSchema(enum=["JPEG", "PNG", "WebP", "BMP"])]
+PhotoFormat = Annotated[str, JsonSchema(enum=["JPEG", "PNG", "WebP", "HEIC", "AVIF", "TIFF", "BMP"])]
 Base64 = Annotated[str, JsonSchema(contentEncoding="base64")]
 
 

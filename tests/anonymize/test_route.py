@@ -45,7 +45,8 @@ def test_json_has_the_faces_and_the_same_picture(client: FlaskClient, tiny_png: 
     response = post(client, tiny_png, {"Accept": "application/json"}, keep="[[240, 176, 336, 272]]").json
 
     assert response is not None
-    assert response["image"] == {"width": 384, "height": 384, "format": "PNG", "depth": 8}
+    size = {"width": 384, "height": 384}
+    assert response["image"] == {**size, "format": "PNG", "depth": 8, "original_format": "PNG"}
     assert {tuple(face["bbox"]): face["kept"] for face in response["faces"]} == {
         box: box == (240, 176, 336, 272) for box in TINY_FACES
     }

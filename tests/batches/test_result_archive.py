@@ -10,7 +10,8 @@ from zipfile import BadZipFile, ZipFile
 
 import pytest
 
-from tests.support.pictures import GIF
+from tests.support.heif import encode_heic
+from tests.support.pictures import GIF, encode, gradient
 from tests.support.service import free_port
 from tests.support.workshop import opened
 from visage.anonymize.options import AnonymizeOptions
@@ -192,6 +193,32 @@ def test_the_archive_has_the_images_of_the_workers(tmp_path: Path, engine: Engin
     assert files == {"photo1.png": engine.anonymize(tiny_png, AnonymizeOptions()).picture}
 
 
+def test_converted_images_have_another_suffix_and_a_table_names_them(tmp_path: Path, engine: Engine) -> None:
+    heic = encode_heic(gradient(64, 96))
+    photos = {"a.heic": heic, "a.jpg": encode(gradient(64, 96), "JPEG"), "b.TIF": encode(gradient(64, 96), "TIFF")}
+    photos |= {"c.jpeg": heic, "cut.heic": heic[:-50]}
+    with opened(Settings(state_dir=tmp_path), engine) as workshop:
+        with workshop.batches.create() as new:
+            for name, photo in photos.items():
+                new.add(name, photo)
+            batch_id = new.submit(AnonymizeOptions()).id
+        workshop.process(workshop.worker())
+        status = workshop.batches.status(batch_id)
+
+        files = unpacked(workshop.batches, batch_id)
+
+    names = ["a (2).jpg", "a.jpg", "b.png", "c.jpeg"]
+    assert list(files) == [*names, "converted.csv", "failures.csv"]
+    assert [files[name][:3] for name in names] == [b"\xff\xd8\xff", b"\xff\xd8\xff", b"\x89PN", b"\xff\xd8\xff"]
+    assert rows(files["converted.csv"]) == [
+        ["file", "image"],
+        ["a.heic", "a (2).jpg"],
+        ["b.TIF", "b.png"],
+        ["c.jpeg", "c.jpeg"],
+    ]
+    assert [file.converted_to for file in status.files] == ["JPEG", None, "PNG", "JPEG", None]
+
+
 # Names.
 
 
@@ -219,6 +246,7 @@ def test_tables_use_the_names_of_the_archive(batches: Batches) -> None:
         ("./Failures.CSV ", "_Failures.CSV"),
         ("failures.csv/a.jpg", "_failures.csv/a.jpg"),
         ("a/failures.csv", "a/failures.csv"),
+        ("converted.csv", "_converted.csv"),
     ],
 )
 def test_no_file_conflicts_with_the_table_of_failures(batches: Batches, name: str, expected: str) -> None:

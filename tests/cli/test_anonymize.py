@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.helpers import anonymize, start_anonymize, write
-from tests.support.pictures import HEIC
+from tests.support.pictures import GIF
 from visage.anonymize.masks import Mask, Method, Shape
 from visage.anonymize.options import AnonymizeOptions
 from visage.anonymize.results import Anonymized
@@ -104,12 +104,12 @@ def test_invalid_options_are_rejected(folder: Path, out: Path, tiny_png: bytes, 
 
 
 def test_an_image_of_a_rejected_type_fails_whatever_its_name(folder: Path, out: Path) -> None:
-    photo = write(folder / "IMG_0001", HEIC)
+    photo = write(folder / "IMG_0001", GIF)
 
     result = anonymize(folder, "-o", out)
 
     assert result.exit_code == 1
-    assert f"  {photo}: HEIC is not accepted" in result.stderr
+    assert f"  {photo}: GIF is not accepted" in result.stderr
 
 
 def test_json_is_one_line_per_file(folder: Path, out: Path, tiny_png: bytes, face_count: int) -> None:

@@ -145,7 +145,7 @@ def test_json_is_one_line_per_image(folder: Path, out: Path) -> None:
 
     good, bad = map(json.loads, result.stdout.splitlines())
     assert good["photo"] == str(folder / "one.png")
-    assert good["image"] == {"width": 1152, "height": 1152, "format": "PNG"}
+    assert good["image"] == {"width": 1152, "height": 1152, "format": "PNG", "original_format": "PNG"}
     assert (good["scale"], good["model"]["pack"]) == (3, "small-luma")
     assert good["timings_ms"].keys() == {"wait", "decode", "enlarge", "encode"}
     assert (bad["photo"], bad["code"]) == (str(folder / "bad.png"), "unsupported_type")

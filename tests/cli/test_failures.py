@@ -14,6 +14,7 @@ from tests.cli.helpers import (
     files,
     write,
 )
+from tests.support.tiff import PHOTOMETRIC, tiff
 from visage.cli.files import read_photo
 from visage.errors import ImageTooLarge, UnsupportedType
 
@@ -32,8 +33,8 @@ def broken(folder: Path, tiny_png: bytes, tiny_jpeg: bytes) -> dict[str, str]:
         "sub/head.jpg": (tiny_jpeg[:10], "The image ends within its header"),
         "sub/damaged.png": (tiny_png[:60] + bytes(60) + tiny_png[120:], "The PNG is"),
         "sub/clip.mp4": (b"\0\0\0\x18ftypisom" + bytes(100), "This kind of file is not accepted"),
-        "phone.heic": (b"\0\0\0\x18ftypheic" + bytes(100), "HEIC is not accepted"),
-        "camera.dng": (b"II*\0" + bytes(100), "TIFF is not accepted"),
+        "phone.heic": (b"\0\0\0\x18ftypheic" + bytes(100), "cut short in its header"),
+        "camera.dng": (tiff([b"?"], {PHOTOMETRIC: 32803}), "A raw file of a camera is not accepted"),
         "camera.CR3": (b"\0\0\0\x18ftypcrx " + bytes(100), "This kind of file is not accepted"),
         "huge.bmp": (bmp, "60000 x 60000 pixels"),
     }

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.images.photos import BLUE, GREEN, RED, read
+from tests.support.heif import coded, encode_heic, grid
 from tests.support.pictures import animation, bmp, broken_animation, encode, greedy_png, mutated, plain, png
 from tests.support.service import Service
 from visage.errors import EmptyImage, ImageTooLarge, UndecodableImage, UnsupportedType
@@ -29,6 +30,11 @@ FORMATS: dict[str, Callable[[tuple[int, int, int]], bytes]] = {
     "WebP without loss": lambda colour: encode(plain(*SIZE, colour), "WEBP", lossless=True),
     "animated WebP": lambda colour: animation("WEBP", plain(*SIZE, colour), plain(*SIZE, GREEN)),
     "BMP": lambda colour: encode(plain(*SIZE, colour), "BMP"),
+    "HEIC": lambda colour: encode_heic(plain(*SIZE, colour)),
+    "HEIC of tiles": lambda colour: grid([coded(plain(64, 64, colour))] * 6, 3, SIZE[::-1]),
+    "AVIF": lambda colour: encode(plain(*SIZE, colour), "AVIF", speed=9),
+    "TIFF": lambda colour: encode(plain(*SIZE, colour), "TIFF"),
+    "TIFF with LZW": lambda colour: encode(plain(*SIZE, colour), "TIFF", compression="tiff_lzw"),
 }
 BLUES = {name: make(BLUE) for name, make in FORMATS.items()}
 

@@ -72,7 +72,7 @@ def test_json_describes_the_result_and_can_include_the_picture(client: FlaskClie
     response = client.post("/enhance?format=json", data=picture, content_type="image/png").get_json()
     bare = client.post("/enhance?format=json&picture=false", data=picture, content_type="image/png").get_json()
 
-    assert response["image"] == {"width": 240, "height": 300, "format": "PNG"}
+    assert response["image"] == {"width": 240, "height": 300, "format": "PNG", "original_format": "PNG"}
     assert response["scale"] == 3
     assert response["model"]["pack"] == "compact"
     assert base64.b64decode(response["picture"]) == plain

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
 from visage.images.boxes import Box
-from visage.json_types import Base64, Corners, FileFormat, JsonSchema, Milliseconds, Probability, Side, as_json_types
+from visage.json_types import (
+    Base64,
+    Corners,
+    FileFormat,
+    JsonSchema,
+    Milliseconds,
+    PhotoFormat,
+    Probability,
+    Side,
+    as_json_types,
+)
 from visage.packs.origin import ModelJson, milliseconds, model_json
 from visage.packs.pack import Pack
 
@@ -35,13 +45,15 @@ class FoundFaceJson:
 
 @dataclass(frozen=True)
 class AnonymizedImageJson:
-    """Size and format of the picture, which are those of the upright original."""
+    """Size and format of the picture. The size is that of the upright original."""
 
     width: Side
     height: Side
     format: FileFormat
     depth: Annotated[int, JsonSchema(enum=[8, 16])]
     """Bits of each channel of the picture: 16 if a PNG of 16 bits keeps them."""
+    original_format: PhotoFormat
+    """Format of the photo that was sent: a HEIC or AVIF is written as JPEG, a TIFF as PNG."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +81,7 @@ class AnonymizedJson:
     model: ModelJson
     timings_ms: AnonymizeTimingsJson
     picture: Base64 | None = None
-    """The photo with its faces redacted, in its own format; omitted with `picture=false`."""
+    """The photo with its faces redacted, in the `format` of `image`; omitted with `picture=false`."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +110,12 @@ class FoundFace:
 class Anonymized:
     """An anonymized photo.
 
-    `picture` is a file in the `format` of the original (JPEG, PNG, WebP or BMP) without metadata. `width` and `height`
-    are its size in pixels, which is that of the upright original. `faces` has one entry for each face, largest first.
-    `seconds` are the timings of the stages `wait`, `decode`, `detect`, `cover` and `encode`. `depth` is the number of
-    bits of each channel: 16 if a PNG of 16 bits keeps them, otherwise 8. `cover` are the boxes that were redacted
-    because the caller asked for that, inside the photo. `min_confidence` is the confidence threshold that was used.
+    `picture` is a file without metadata, of the `format` JPEG, PNG, WebP or BMP: that of the original, or a JPEG for an
+    `original_format` of HEIC or AVIF, and a PNG for TIFF. `width` and `height` are its size in pixels, which is that of
+    the upright original. `faces` has one entry for each face, largest first. `seconds` are the timings of the stages
+    `wait`, `decode`, `detect`, `cover` and `encode`. `depth` is the number of bits of each channel: 16 if a PNG of 16
+    bits keeps them, otherwise 8. `cover` are the boxes that were redacted because the caller asked for that, inside the
+    photo. `min_confidence` is the confidence threshold that was used.
     """
 
     width: int
@@ -111,7 +124,8 @@ class Anonymized:
     faces: tuple[FoundFace, ...]
     picture: bytes
     seconds: Mapping[str, float]
-    depth: int = 8
+    depth: int
+    original_format: str
     cover: tuple[Box, ...] = ()
     min_confidence: float = 0.0
 
@@ -123,7 +137,7 @@ class Anonymized:
     def as_json(self, pack: Pack) -> dict[str, Any]:
         """Return the result without its picture as JSON types, as `AnonymizedJson` describes them."""
         content = AnonymizedJson(
-            image=AnonymizedImageJson(self.width, self.height, self.format, self.depth),
+            image=AnonymizedImageJson(self.width, self.height, self.format, self.depth, self.original_format),
             faces=[_face_json(face) for face in self.faces],
             cover=[box.corners for box in self.cover],
             min_confidence=round(self.min_confidence, 4),

@@ -102,7 +102,8 @@ class Progress:
 class FileStatus:
     """A file that is WAITING, DONE with the number of `faces` (None if the task does not count them), or FAILED.
 
-    `cover` is the number of boxes that were redacted because the client asked for that.
+    `cover` is the number of boxes that were redacted because the client asked for that. `converted_to` is the format of
+    the result if it is not that of the photo.
     """
 
     number: int
@@ -111,6 +112,7 @@ class FileStatus:
     faces: int | None = None
     failure: Failure | None = None
     cover: int = 0
+    converted_to: str | None = None
 
 
 @dataclass(frozen=True)

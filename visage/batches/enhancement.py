@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from visage.batches.batch import Batch, Task
 from visage.batches.queue import Queue
 from visage.batches.state_machine import Lease, StateMachine
-from visage.enhance.results import EnhanceOptions
+from visage.enhance.results import Enhanced, EnhanceOptions
 from visage.errors import BatchError
 from visage.runtime.engine import Engine
 
@@ -54,8 +54,8 @@ class Enhancement:
             for batch_id in postponed:
                 self._queue.enqueue(batch_id)
 
-    def enhance(self, engine: Engine, photo: bytes, lease: Lease, options: EnhanceOptions) -> bytes:
-        """Return the enhanced image, encoded.
+    def enhance(self, engine: Engine, photo: bytes, lease: Lease, options: EnhanceOptions) -> Enhanced:
+        """Return the enhanced image.
 
         Raises:
             Stopped: the process ends; the lease was released.
@@ -65,7 +65,7 @@ class Enhancement:
         if self._stopped:
             self._release()
         try:
-            return engine.enhance(photo, self._check_stopped, options).picture
+            return engine.enhance(photo, self._check_stopped, options)
         finally:
             if not self._take_lease():
                 raise Stopped

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
 _DRIVE = re.compile(r"^[/ ]*[A-Za-z]:")
@@ -21,6 +21,12 @@ _MAX_SUFFIX_BYTES = 20
 
 # The last parts of a longer path are kept.
 _MAX_PARTS = 10
+
+
+def renamed(name: str, suffix: str, others: Sequence[str]) -> str:
+    """Return a file name with `suffix`, such as `.jpg`, in place of its own; as it is if its own is one of `others`."""
+    path = PurePosixPath(name)
+    return name if path.suffix.lower() in others else str(path.with_suffix(suffix))
 
 
 def safe_names(names: Iterable[str]) -> Iterator[str]:

@@ -281,7 +281,8 @@ def open_batches(settings: Settings, patience: float = 30.0) -> Batches:
 def _file_status(number: int, name: str, result: Result | None) -> FileStatus:
     match result:
         case Done():
-            return FileStatus(number, name, State.DONE, result.faces, cover=result.cover)
+            converted_to = result.converted_to
+            return FileStatus(number, name, State.DONE, result.faces, cover=result.cover, converted_to=converted_to)
         case Failure():
             return FileStatus(number, name, State.FAILED, failure=result)
     return FileStatus(number, name, State.WAITING)

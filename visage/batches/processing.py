@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 
 from visage.anonymize.options import AnonymizeOptions
+from visage.anonymize.results import Anonymized
 from visage.batches import Batches
 from visage.batches.batch import Batch, label
 from visage.batches.enhancement import Enhancement, Stopped
@@ -15,7 +16,7 @@ from visage.batches.quota import most_bytes
 from visage.batches.results import Done, Failure, Result
 from visage.batches.state_machine import MAX_ATTEMPTS, End, Lease, LeaseOwner
 from visage.batches.store import input_key, output_key
-from visage.enhance.results import EnhanceOptions
+from visage.enhance.results import Enhanced, EnhanceOptions
 from visage.errors import BatchError, BatchesUnavailable, BatchNotFound, RequestError, StorageFull, VisageError
 from visage.faces.analyzer import Options
 from visage.logs import cause, logger
@@ -203,12 +204,14 @@ class Processor:
         match batch.options_of(lease.number):
             case AnonymizeOptions() as options:
                 anonymized = engine.anonymize(photo, options)
-                return anonymized.picture, Done(len(anonymized.faces), lease.attempt, len(anonymized.cover))
+                done = Done(len(anonymized.faces), lease.attempt, len(anonymized.cover), _converted_to(anonymized))
+                return anonymized.picture, done
             case Options() as options:
                 analysis = engine.analyze(photo, options, annotated=False)
                 return json.dumps(analysis.as_json(engine.pack)).encode(), Done(len(analysis.faces), lease.attempt)
             case EnhanceOptions() as options:
-                return self._enhancement.enhance(engine, photo, lease, options), Done(None, lease.attempt)
+                enhanced = self._enhancement.enhance(engine, photo, lease, options)
+                return enhanced.picture, Done(None, lease.attempt, converted_to=_converted_to(enhanced))
 
     def _record(self, batch: Batch, lease: Lease, result: Result, seconds: float = 0.0) -> bool:
         """Record a result if the file has none and the batch has not ended; return whether it was recorded."""
@@ -238,6 +241,10 @@ class Processor:
             _log_end(batch_id, self._batches.fail(batch_id, reason))
         except Exception as error:
             _warn_failed(batch_id, error)
+
+
+def _converted_to(changed: Anonymized | Enhanced) -> str | None:
+    return changed.format if changed.format != changed.original_format else None
 
 
 def _log_end(batch_id: str, end: End) -> None:

@@ -8,11 +8,14 @@ from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from visage.batches import Batches, Output
-from visage.batches.batch import Task
-from visage.batches.file_names import safe_names
-from visage.batches.tables import faces_table, failures_table, json_lines
+from visage.batches.batch import FileStatus, Task
+from visage.batches.file_names import renamed, safe_names
+from visage.batches.tables import conversions_table, faces_table, failures_table, json_lines
 
-_FAILURES = "failures.csv"
+_FAILURES, _CONVERSIONS = "failures.csv", "converted.csv"
+
+# The suffix of a file that was converted to a format, and those that fit as well.
+_SUFFIXES = {"JPEG": (".jpg", ".jpeg"), "PNG": (".png",)}
 
 # The files that are compressed, with zlib's default level.
 _TABLE_SUFFIXES = (".csv", ".jsonl")
@@ -26,8 +29,9 @@ def result_archive(batches: Batches, batch_id: str) -> Iterator[bytes]:
     """Yield the result of a batch as a ZIP; each file is read from the store when the stream reaches it.
 
     The ZIP has the images that were anonymized or enhanced; for the task `predict`, `results.jsonl` and `results.csv`
-    (see `tables`); and `failures.csv`, if files failed. All are in the order of the batch. Images have the names that
-    the batch has. A name that would conflict with `failures.csv` gets an underscore in front.
+    (see `tables`); `converted.csv`, if images have another format than their photos; and `failures.csv`, if files
+    failed. All are in the order of the batch. Images have the names that the batch has, but for those in
+    `converted.csv`: a HEIC becomes a `.jpg`. A name that would conflict with a table gets an underscore in front.
 
     If the batch is deleted meanwhile, or the store fails, the iterator raises an exception. The bytes sent until then
     lack the end of an archive, so no program takes them for a complete one.
@@ -39,11 +43,13 @@ def result_archive(batches: Batches, batch_id: str) -> Iterator[bytes]:
     """
     outputs = batches.outputs(batch_id)
     status = batches.status(batch_id)
-    distinct = (f"_{file.name}" if _conflicts(file.name) else file.name for file in status.files)
-    names = dict(enumerate(safe_names(distinct), 1))
+    names = _names(status.files)
     failures = [(names[file.number], file.failure) for file in status.files if file.failure]
+    conversions = [(file.name, names[file.number]) for file in status.files if file.converted_to]
     files = _images(outputs, names) if status.progress.task is not Task.PREDICT else _tables(outputs, names)
-    return write_archive(chain(files, [(_FAILURES, failures_table(failures))] if failures else []))
+    tables = [(_CONVERSIONS, conversions_table(conversions))] if conversions else []
+    tables += [(_FAILURES, failures_table(failures))] if failures else []
+    return write_archive(chain(files, tables))
 
 
 def write_archive(files: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
@@ -71,9 +77,21 @@ def write_archive(files: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[byte
     yield from buffer.take()
 
 
+def _names(files: Sequence[FileStatus]) -> dict[int, str]:
+    """Return the names in the archive by the numbers of the files. A photo keeps its name beside a converted one."""
+    kept_first = sorted(files, key=lambda file: file.converted_to is not None)
+    return dict(zip((file.number for file in kept_first), safe_names(map(_name, kept_first)), strict=True))
+
+
+def _name(file: FileStatus) -> str:
+    suffixes = _SUFFIXES.get(file.converted_to or "")
+    name = renamed(file.name, suffixes[0], suffixes) if suffixes else file.name
+    return f"_{name}" if _conflicts(name) else name
+
+
 def _conflicts(name: str) -> bool:
-    """Whether a file or its top folder has the name of the table of failures."""
-    return name.casefold().split("/")[0] == _FAILURES
+    """Whether a file or its top folder has the name of a table."""
+    return name.casefold().split("/")[0] in (_FAILURES, _CONVERSIONS)
 
 
 def _images(outputs: Sequence[Output], names: Mapping[int, str]) -> Iterator[tuple[str, Iterator[bytes]]]:

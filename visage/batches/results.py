@@ -24,24 +24,28 @@ class Done:
     """A file with a result.
 
     `faces` is the number of faces, None if the task does not look for them. `attempt` (from 1) is the attempt whose
-    result counts. `cover` is the number of boxes that were redacted because the client asked for that.
+    result counts. `cover` is the number of boxes that were redacted because the client asked for that. `converted_to`
+    is the format of the result, a key of `visage.images.MEDIA_TYPES`, if it is not that of the photo.
     """
 
     faces: int | None
     attempt: int
     cover: int = 0
+    converted_to: str | None = None
 
 
 Result = Done | Failure
+
+_SINCE_0_2 = ("cover", "converted_to")
 
 
 def result_to_json(result: Result) -> dict[str, Any]:
     """Return `result` as plain data, in the form that queue and store keep.
 
-    Without boxes in `cover` that is the form of version 0.1, so that processes of both versions can share a queue.
+    Fields that version 0.1 did not know are left out where they say nothing, so that processes of both versions can
+    share a queue.
     """
-    plain = asdict(result)
-    return plain if plain.get("cover") else {name: value for name, value in plain.items() if name != "cover"}
+    return {name: value for name, value in asdict(result).items() if value or name not in _SINCE_0_2}
 
 
 def result_from_json(plain: Mapping[str, Any]) -> Result:

@@ -31,6 +31,14 @@ def faces_table(analyses: Analyses) -> Iterator[bytes]:
     return _csv(("file", "face", *_CORNERS, *_ATTRIBUTES), rows)
 
 
+def conversions_table(names: Iterable[tuple[str, str]]) -> Iterator[bytes]:
+    """Yield a CSV with one row per image that has another format than its photo: the names of photo and image.
+
+    Text is escaped as in `failures_table`.
+    """
+    return _csv(("file", "image"), ({"file": name, "image": image} for name, image in names))
+
+
 def failures_table(failures: Iterable[tuple[str, Failure]]) -> Iterator[bytes]:
     """Yield a CSV with one row per failure: the file, the code, and the error as a sentence.
 

@@ -25,14 +25,16 @@ def read_faces_file(path: Path) -> Mapping[str, FaceBoxes]:
 
 
 def boxes_by_source(boxes: Mapping[str, FaceBoxes], plan: Plan, output: Path) -> dict[str, FaceBoxes]:
-    """Return the boxes by the path of the original. Names are paths of copies, relative to the directory `output`.
+    """Return the boxes by the path of the original.
 
-    Boxes for copies that exist are not used; a line says so.
+    Names are paths of copies, relative to the directory `output`, or those that copies would have with the suffix of
+    their originals. Boxes for copies that exist are not used; a line says so.
 
     Raises:
         SetupError: no photo has one of the names.
     """
-    sources = {os.path.relpath(copy.target, output): copy.source for copy in plan.copies}
+    sources = {os.path.relpath(copy.named, output): copy.source for copy in plan.copies}
+    sources |= {os.path.relpath(copy.target, output): copy.source for copy in plan.copies}
     found: dict[str, FaceBoxes] = {}
     existing = 0
     for name, each in boxes.items():

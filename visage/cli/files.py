@@ -8,10 +8,14 @@ from pathlib import Path
 from uuid import uuid4
 
 from visage.errors import ImageTooLarge, SetupError, UndecodableImage, UnsupportedType
-from visage.images.headers import is_image, read_header
+from visage.images.headers import converted_format, is_image, read_header
 
 # Bytes. Every accepted type is recognized by fewer.
 _HEAD_BYTES = 2048
+
+# Every type that is converted is recognized by so many bytes.
+_MAGIC_BYTES = 16
+_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png"}
 
 # Bytes of the largest pixel that is accepted: PNG with four channels of 16 bits.
 _MAX_PIXEL_BYTES = 8
@@ -58,6 +62,17 @@ def begins_as_picture(path: str) -> bool:
     """
     with Path(path).open("rb") as file:
         return is_image(file.read(_HEAD_BYTES))
+
+
+def converted_suffix(path: str) -> str | None:
+    """Return the suffix of the copy of a file that is written in another format: `.jpg`, `.png` or None.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        written = converted_format(file.read(_MAGIC_BYTES))
+    return _SUFFIXES[written] if written else None
 
 
 def file_identity(path: str | Path) -> tuple[int, int] | None:

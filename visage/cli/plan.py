@@ -1,13 +1,15 @@
 """Plan which files are copied, and where each copy goes. The plan is complete before the first file is written."""
 
+import itertools
 import mimetypes
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from visage.cli.files import begins_as_picture, file_identity, is_temporary
+from visage.cli.files import begins_as_picture, converted_suffix, file_identity, is_temporary
 from visage.cli.output_directory import require_output_directory
 from visage.errors import SetupError
 
@@ -20,13 +22,20 @@ _MORE_PICTURES = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
+# Names of files whose copies may have another format. Others are not opened for that.
+_CONVERTED = (".heic", ".heif", ".hif", ".avif", ".tif", ".tiff")
+
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """The paths of a file and of its copy: strings take less memory than Paths, and a run may have 100,000 files."""
+    """The paths of a file and of its copy: strings take less memory than Paths, and a run may have 100,000 files.
+
+    `named` is the path that the copy would have with the name of the file; a HEIC is copied to a `.jpg`.
+    """
 
     source: str
     target: str
+    named: str
 
 
 @dataclass(frozen=True)
@@ -55,12 +64,12 @@ def plan_copies(paths: Sequence[Path], output: Path, *, again: bool) -> Plan:
     """
     require_output_directory(output)
     output_identity = file_identity(output) or file_identity(_resolved(output))
-    sources: dict[str, str] = {}
+    sources = _Sources()
     listing_errors: list[OSError] = []
     skipped = 0
     for path in paths:
         if not os.path.isdir(path):
-            _add(sources, str(path), str(output / path.name))
+            sources.add(str(path), str(output / path.name))
             continue
         if file_identity(path) == output_identity:
             raise SetupError(f"{output} is the directory of the originals ({path}); choose another with -o.")
@@ -69,13 +78,15 @@ def plan_copies(paths: Sequence[Path], output: Path, *, again: bool) -> Plan:
             if isinstance(found, OSError):
                 listing_errors.append(found)
             elif _may_be_picture(found):
-                _add(sources, found.path, os.path.join(target, found.path[len(str(path)) :].lstrip(os.sep)))
+                name = found.path[len(str(path)) :].lstrip(os.sep)
+                sources.add(found.path, os.path.join(target, name))
             else:
                 skipped += 1
-    existing = _existing_copies(sources)
-    copies = tuple(Copy(source, target) for target, source in sources.items() if again or target not in existing)
-    directories = frozenset(map(Path, {os.path.dirname(target) for target in sources}))
-    return Plan(copies, len(sources) - len(copies), skipped, tuple(listing_errors), directories)
+    planned = tuple(sources.copies())
+    existing = _existing_copies({copy.target: copy.source for copy in planned})
+    copies = tuple(copy for copy in planned if again or copy.target not in existing)
+    directories = frozenset(map(Path, {os.path.dirname(copy.target) for copy in planned}))
+    return Plan(copies, len(planned) - len(copies), skipped, tuple(listing_errors), directories)
 
 
 def existing_copies_skipped(plan: Plan) -> str:
@@ -96,13 +107,41 @@ def _directory_name(directory: Path) -> str:
     return directory.name if directory.name not in {"", ".."} else directory.resolve().name
 
 
-def _add(sources: dict[str, str], source: str, target: str) -> None:
-    if target in sources:
-        raise SetupError(
-            f"{sources[target]} and {source} would both be copied to {target}; "
-            "use two runs, each with its own output directory (-o)."
-        )
-    sources[target] = source
+@dataclass(frozen=True)
+class _Sources:
+    """The files by the paths of their copies; of `converted` ones, which get another suffix, that as well."""
+
+    kept: dict[str, str] = field(default_factory=dict)
+    converted: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def add(self, source: str, target: str) -> None:
+        """Add a file whose copy has the path `target` unless it is converted."""
+        if target in self.kept or target in self.converted:
+            other = self.kept.get(target) or self.converted[target][0]
+            raise SetupError(
+                f"{other} and {source} would both be copied to {target}; "
+                "use two runs, each with its own output directory (-o)."
+            )
+        suffix = None
+        if target.lower().endswith(_CONVERTED):
+            with suppress(OSError):
+                suffix = converted_suffix(source)
+        if suffix:
+            self.converted[target] = source, suffix
+        else:
+            self.kept[target] = source
+
+    def copies(self) -> Iterator[Copy]:
+        """Yield what is to be copied. A converted copy gets a number if its name is taken, in upper or lower case."""
+        for target, source in self.kept.items():
+            yield Copy(source, target, target)
+        taken = {target.casefold() for target in self.kept} if self.converted else set[str]()
+        for target, (source, suffix) in self.converted.items():
+            stem = os.path.splitext(target)[0]
+            numbered = (f"{stem} ({number}){suffix}" for number in itertools.count(2))
+            free = next(each for each in itertools.chain([stem + suffix], numbered) if each.casefold() not in taken)
+            taken.add(free.casefold())
+            yield Copy(source, free, target)
 
 
 def _walk(directory: Path, excluded: tuple[int, int] | None) -> Iterator["os.DirEntry[str] | OSError"]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
-from visage.json_types import Base64, FileFormat, JsonSchema, Milliseconds, Side, as_json_types
+from visage.json_types import Base64, FileFormat, JsonSchema, Milliseconds, PhotoFormat, Side, as_json_types
 from visage.packs.origin import ModelJson, milliseconds, model_json
 from visage.packs.pack import Pack
 
@@ -20,6 +20,8 @@ class EnhancedImageJson:
     width: Side
     height: Side
     format: FileFormat
+    original_format: PhotoFormat
+    """Format of the picture that was sent: a HEIC or AVIF is written as JPEG, a TIFF as PNG."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class EnhancedJson:
     model: ModelJson
     timings_ms: EnhanceTimingsJson
     picture: Base64 | None = None
-    """The picture, in its own format; omitted with `picture=false`."""
+    """The picture, in the `format` of `image`; omitted with `picture=false`."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,15 @@ class EnhanceOptions:
 class Enhanced:
     """An image enhanced to `scale` times its width and height, rounded up.
 
-    `picture` is an encoded image in the input's `format` (JPEG, PNG, WebP or BMP), upright, without metadata. `width`
-    and `height` are its size in pixels. `seconds` has the stages `wait`, `decode`, `enlarge` and `encode`.
+    `picture` is a file without metadata, upright, of the `format` JPEG, PNG, WebP or BMP: that of the input, or a JPEG
+    for an `original_format` of HEIC or AVIF, and a PNG for TIFF. `width` and `height` are its size in pixels. `seconds`
+    has the stages `wait`, `decode`, `enlarge` and `encode`.
     """
 
     width: int
     height: int
     format: str
+    original_format: str
     scale: float
     picture: bytes
     seconds: Mapping[str, float]
@@ -73,7 +77,7 @@ class Enhanced:
     def as_json(self, pack: Pack) -> dict[str, Any]:
         """Return the result without its picture as JSON types, as `EnhancedJson` describes them."""
         content = EnhancedJson(
-            image=EnhancedImageJson(self.width, self.height, self.format),
+            image=EnhancedImageJson(self.width, self.height, self.format, self.original_format),
             # 3, as ever, rather than 3.0.
             scale=int(self.scale) if self.scale == int(self.scale) else self.scale,
             model=model_json(pack),

@@ -2,7 +2,7 @@
 
 from visage.images.boxes import Box
 from visage.images.decoding import Photo, Pixels, decode, inspect
-from visage.images.encoding import MEDIA_TYPES, encode_as, encode_jpeg
+from visage.images.encoding import MEDIA_TYPES, encode_as, encode_jpeg, written_format
 from visage.images.headers import ImageHeader, read_header
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "encode_jpeg",
     "inspect",
     "read_header",
+    "written_format",
 ]

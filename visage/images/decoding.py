@@ -13,8 +13,12 @@ from visage.errors import EmptyImage, ImageTooLarge, UndecodableImage
 from visage.images.bmp import decode_masks
 from visage.images.colour import Conversion, decode_cmyk, find_conversion, find_profile
 from visage.images.headers import ImageHeader, read_header
+from visage.images.heif.decoding import decode_heif
+from visage.images.heif.decoding import require_decoder as require_heif_decoder
 from visage.images.jpeg_rows import Bytes, decode_all_rows
 from visage.images.png import essential_png, is_16_bit_png
+from visage.images.tiff.decoding import decode_tiff
+from visage.images.tiff.decoding import require_decoder as require_tiff_decoder
 from visage.images.webp import Frame, first_frame
 
 Pixels = NDArray[np.uint8]
@@ -73,7 +77,7 @@ def inspect(data: bytes, max_pixels: int, max_bytes: int | None = None, min_side
 
     Raises:
         EmptyImage: there are no bytes.
-        UnsupportedType: the image is not a JPEG, PNG, WebP or BMP, by its magic bytes.
+        UnsupportedType: the image has none of the accepted formats, by its magic bytes, or cannot be decoded here.
         UndecodableImage: the header is damaged.
         ImageTooLarge: there are more than `max_pixels` pixels, decoding takes more than `max_bytes` bytes, or a side is
             longer than a JPEG or WebP allows.
@@ -81,6 +85,7 @@ def inspect(data: bytes, max_pixels: int, max_bytes: int | None = None, min_side
     if not data:
         raise EmptyImage("The image is empty; send the bytes of a photo.")
     header = read_header(data)
+    _require_decoder(header.format)
     if header.width * header.height > max_pixels:
         raise ImageTooLarge(
             f"The image has {header.width} x {header.height} pixels; at most {max_pixels:,} in all are accepted. "
@@ -157,8 +162,16 @@ def decode_16_bit(data: bytes, header: ImageHeader, max_bytes: int) -> NDArray[n
     return _upright(blended, header.orientation)
 
 
+def _require_decoder(format: str) -> None:
+    if format == "TIFF":
+        require_tiff_decoder()
+    elif format in ("HEIC", "AVIF"):
+        require_heif_decoder(format)
+
+
 def _reduction(header: ImageHeader, min_side: int | None) -> int:
-    if min_side is None or header.has_alpha:
+    # The decoders of the others have one size only.
+    if min_side is None or header.has_alpha or header.format in ("HEIC", "AVIF", "TIFF"):
         return 1
     shorter, longer = sorted((header.width, header.height))
     # OpenCV rounds sides down, so 1/8 of 7 pixels would be none.
@@ -168,6 +181,11 @@ def _reduction(header: ImageHeader, min_side: int | None) -> int:
 def _imdecode(data: bytes, header: ImageHeader, reduction: int) -> Pixels | None:
     """Decode to (h, w, 3) uint8 BGR in sRGB, as stored. None if the image is damaged."""
     conversion = find_conversion(find_profile(data, header.format))
+    if header.format in ("HEIC", "AVIF"):
+        stored = decode_heif(data, header.format)
+        return None if stored is None else _in_srgb_on_white(stored, conversion)
+    if header.format == "TIFF":
+        return _decode_tiff(data, conversion)
     if conversion is not None and conversion.mode == "CMYK":
         return decode_all_rows(data, partial(_read_cmyk, conversion, reduction), by_profile=True)
     if header.format == "WebP" and (frame := first_frame(data)):
@@ -188,6 +206,22 @@ def _decode_still(data: bytes, header: ImageHeader, reduction: int, conversion: 
     if pixels is not None and conversion is not None:
         conversion.apply(pixels)
     return pixels
+
+
+def _decode_tiff(data: bytes, conversion: Conversion | None) -> Pixels | None:
+    if conversion is not None and conversion.mode == "CMYK":
+        return decode_tiff(data, conversion.convert_cmyk)
+    stored = decode_tiff(data, None)
+    return None if stored is None else _in_srgb_on_white(stored, conversion)
+
+
+def _in_srgb_on_white(stored: Pixels, conversion: Conversion | None) -> Pixels:
+    """Convert (h, w) or (h, w, 3 or 4) pixels to (h, w, 3) in sRGB; three channels may be changed in place."""
+    if stored.ndim == 2 or stored.shape[2] != 3:
+        return _blend_with_white(stored, conversion)
+    if conversion is not None:
+        conversion.apply(stored)
+    return stored
 
 
 def _read(flags: int, data: Bytes) -> Pixels | None:

@@ -13,6 +13,9 @@ from visage.images.webp import is_lossless_webp
 
 MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WebP": "image/webp", "BMP": "image/bmp"}
 
+# The formats that are written for others: a JPEG for photos with loss, and a PNG for images without.
+_WRITTEN = {"HEIC": "JPEG", "AVIF": "JPEG", "TIFF": "PNG"}
+
 # The result replaces the original, so quality is high: usage.txt of libjpeg advises against more than about 95.
 _ENCODERS: dict[str, tuple[str, list[int]]] = {
     "JPEG": (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 95]),
@@ -26,6 +29,11 @@ _LOSSLESS_WEBP = [cv2.IMWRITE_WEBP_QUALITY, 101]
 
 # Pillow's numbers for chroma subsampling, by the sampling factors of the first component over those of the second.
 _PILLOW_SUBSAMPLINGS: dict[tuple[float, float], int] = {(1, 1): 0, (2, 1): 1, (2, 2): 2}
+
+
+def written_format(format: str) -> str:
+    """Return the key of `MEDIA_TYPES` in which an image that was read from `format` is written."""
+    return _WRITTEN.get(format, format)
 
 
 def encode_jpeg(pixels: Pixels, quality: int) -> bytes:
@@ -44,14 +52,15 @@ def encode_as(format: str, pixels: NDArray[Any]) -> bytes:
 def encode_like(original: bytes, header: ImageHeader, pixels: NDArray[Any]) -> bytes:
     """Encode upright (h, w, 3) BGR `pixels`, which were decoded from `original`, in its format and as finely.
 
-    A WebP without loss stays without loss. A JPEG gets the quantization tables and the chroma subsampling of
-    `original`; this needs Pillow, and without it quality 95 is used. PNG and BMP never lose anything.
+    HEIC and AVIF become a JPEG of quality 95, and a TIFF becomes a PNG. A WebP without loss stays without loss. A JPEG
+    gets the quantization tables and the chroma subsampling of `original`; this needs Pillow, and without it quality 95
+    is used. PNG and BMP never lose anything.
     """
     if header.format == "JPEG":
         return _encode_jpeg_like(original, pixels, turned=header.orientation >= 5) or encode_as("JPEG", pixels)
     if header.format == "WebP" and is_lossless_webp(original):
         return cv2.imencode(".webp", pixels, _LOSSLESS_WEBP)[1].tobytes()
-    return encode_as(header.format, pixels)
+    return encode_as(written_format(header.format), pixels)
 
 
 def _encode_jpeg_like(original: bytes, pixels: Pixels, *, turned: bool) -> bytes | None:

@@ -10,9 +10,11 @@ from collections.abc import Callable
 
 from visage.errors import UndecodableImage, UnsupportedType
 from visage.images.bmp import read_bmp_header
+from visage.images.heif.header import read_heif_header
 from visage.images.image_header import ACCEPTED, ImageHeader, UnsupportedKind
 from visage.images.jpeg import read_jpeg_header
 from visage.images.png import read_png_header
+from visage.images.tiff.header import read_tiff_header
 from visage.images.webp import read_webp_header
 
 __all__ = ["ImageHeader", "is_image", "read_header"]
@@ -20,9 +22,6 @@ __all__ = ["ImageHeader", "is_image", "read_header"]
 # Magic bytes of types that users send by mistake, so that the error can name the type.
 _REJECTED: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     ("GIF", re.compile(rb"GIF8[79]a")),
-    ("TIFF", re.compile(rb"II\*\0|MM\0\*|II\+\0|MM\0\+")),
-    ("HEIC", re.compile(rb"(?s:....)ftyp(?:hei[cxms]|hev[cxm]|mif1|msf1)")),
-    ("AVIF", re.compile(rb"(?s:....)ftypavi[fs]")),
     ("JPEG 2000", re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51")),
     ("JPEG XL", re.compile(rb"\0\0\0\x0cJXL |\xff\x0a")),
     ("PDF", re.compile(rb"\s*%PDF-")),
@@ -31,6 +30,10 @@ _REJECTED: tuple[tuple[str, re.Pattern[bytes]], ...] = (
 )
 
 _NOT_IMAGES = ("PDF", "ZIP")
+
+# Brands of HEIF (ISO/IEC 23008-12, annex B) and of AVIF. TIFF and BigTIFF.
+_HEIF = re.compile(rb"(?s:....)ftyp(?:hei[cxms]|hev[cxms]|mif[12]|msf1|miaf|avi[fs])")
+_TIFF = re.compile(rb"II[*+]\0|MM\0[*+]")
 
 
 def read_header(data: bytes) -> ImageHeader:
@@ -64,9 +67,16 @@ def is_image(data: bytes) -> bool:
     return True
 
 
+def converted_format(start: bytes) -> str | None:
+    """Return the format in which a file that starts like this is written, if that is not its own."""
+    return "JPEG" if _HEIF.match(start) else "PNG" if _TIFF.match(start) else None
+
+
 _READERS: tuple[tuple[re.Pattern[bytes], Callable[[bytes], ImageHeader]], ...] = (
     (re.compile(rb"\xff\xd8\xff"), read_jpeg_header),
     (re.compile(rb"\x89PNG\r\n\x1a\n"), read_png_header),
     (re.compile(rb"(?s)RIFF....WEBP"), read_webp_header),
     (re.compile(rb"BM"), read_bmp_header),
+    (_HEIF, read_heif_header),
+    (_TIFF, read_tiff_header),
 )

@@ -19,11 +19,12 @@ class UnsupportedKind(UnsupportedType):
 class ImageHeader:
     """The header of an image.
 
-    `format` is JPEG, PNG, WebP or BMP. `width` and `height` are in pixels as stored. `orientation` is that of EXIF, 1
-    to 8; 1 is upright. `bytes_per_pixel` is the most memory that decoding takes for each pixel, in bytes. OpenCV holds
-    the pixels twice while it hands them to Python: 6 bytes for 3 channels of 8 bits. `held_bytes_per_pixel` is the
-    memory of each pixel that is needed even if the image is decoded at a reduced size: most decoders reduce pixels that
-    they have decoded.
+    `format` is JPEG, PNG, WebP, HEIC, AVIF, TIFF or BMP. `width` and `height` are in pixels as stored. `orientation` is
+    that of EXIF, 1 to 8; 1 is upright. `bytes_per_pixel` is the most memory that decoding takes for each pixel, in
+    bytes. OpenCV holds the pixels twice while it hands them to Python: 6 bytes for 3 channels of 8 bits.
+    `held_bytes_per_pixel` is the memory of each pixel that is needed even if the image is decoded at a reduced size:
+    most decoders reduce pixels that they have decoded. `coded_pixels` are the pixels that are decoded, with those
+    outside the image; 0 if there are none outside.
     """
 
     format: str
@@ -33,11 +34,12 @@ class ImageHeader:
     has_alpha: bool = False
     bytes_per_pixel: float = 6
     held_bytes_per_pixel: float = 3
+    coded_pixels: int = 0
 
     @property
     def decoding_bytes(self) -> int:
         """The most memory that decoding takes, in bytes."""
-        return math.ceil(self.width * self.height * self.bytes_per_pixel)
+        return math.ceil(max(self.coded_pixels, self.width * self.height) * self.bytes_per_pixel)
 
     def reduced_decoding_bytes(self, reduction: int) -> int:
         """The most memory that decoding at 1/`reduction` of width and height takes, in bytes."""

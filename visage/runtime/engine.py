@@ -27,7 +27,7 @@ from visage.faces.annotation import annotate
 from visage.faces.face import Face
 from visage.faces.results import Analysis
 from visage.images.decoding import Photo, decode, decode_16_bit, inspect
-from visage.images.encoding import encode_jpeg, encode_like
+from visage.images.encoding import encode_jpeg, encode_like, written_format
 from visage.images.headers import ImageHeader
 from visage.nets.caffe_layers import use_fast_layers
 from visage.packs.pack import find_pack
@@ -124,7 +124,7 @@ class Engine:
             release_memory()
 
     def analyze(self, data: bytes, options: Options | None = None, *, annotated: bool = True) -> Analysis:
-        """Find and describe the faces in an encoded JPEG, PNG, WebP or BMP. With `annotated`, also draw them.
+        """Find and describe the faces in an encoded photo. With `annotated`, also draw them.
 
         A cached result needs no slot.
 
@@ -149,10 +149,11 @@ class Engine:
         return replace(analysis, seconds={**timings.seconds, **analysis.seconds})
 
     def anonymize(self, data: bytes, options: AnonymizeOptions | None = None) -> Anonymized:
-        """Redact the faces in an encoded JPEG, PNG, WebP or BMP. The result has the same format and size, upright.
+        """Redact the faces in an encoded photo. The result has the same size, upright, and the same format.
 
-        It has no metadata, and transparent pixels become white, because the hidden colours could show a face. Outside
-        the masks, PNG, BMP and WebP without loss keep every pixel, and a JPEG is coded as finely as it was.
+        HEIC and AVIF become JPEG, and TIFF becomes PNG. The result has no metadata, and transparent pixels become
+        white, because the hidden colours could show a face. Outside the masks, PNG, BMP and WebP without loss keep
+        every pixel, and a JPEG is coded as finely as it was.
 
         Raises:
             RequestError: the bytes are not an image, damaged, or the image is too large; or a box of `cover` is outside
@@ -178,11 +179,12 @@ class Engine:
         return Anonymized(
             width,
             height,
-            header.format,
+            written_format(header.format),
             plan.faces,
             picture,
             timings.seconds | {"wait": waited},
             depth,
+            header.format,
             plan.cover,
             plan.min_confidence,
         )

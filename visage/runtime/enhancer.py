@@ -17,7 +17,7 @@ from visage.enhance.results import SCALES, Enhanced, EnhanceOptions
 from visage.enhance.tiling import Progress, Tiling, enhance_in_tiles, no_progress
 from visage.errors import BadParameter, BusyError, ImageTooLarge, QueueFull, SettingsError
 from visage.images.decoding import decode, inspect, max_side
-from visage.images.encoding import encode_as
+from visage.images.encoding import encode_as, written_format
 from visage.images.headers import ImageHeader
 from visage.packs.pack import Pack, find_pack
 from visage.runtime.admission import Admission
@@ -71,7 +71,7 @@ class Enhancer:
         return int(self.max_result_pixels / Fraction(scale) ** 2)
 
     def enhance(self, data: bytes, progress: Progress = no_progress, options: EnhanceOptions | None = None) -> Enhanced:
-        """Enhance an encoded JPEG, PNG, WebP or BMP. The result has the same format and is upright.
+        """Enhance an encoded image. The result is upright and has the same format, HEIC and AVIF become JPEG, TIFF PNG.
 
         `progress` is called before the first tile and after each; an exception that it raises ends the work. The result
         has no metadata, and transparent pixels become white.
@@ -103,7 +103,8 @@ class Enhancer:
             # The encoder needs memory of its own.
             del photo
             # Without a slot: 50 megapixels of WebP take 14 s, and photos must not wait for that.
-            picture = encode_as(header.format, enhanced)
+            written = written_format(header.format)
+            picture = encode_as(written, enhanced)
             timings.record("encode")
         _, decode_wait, *tile_waits = waits
         seconds = timings.seconds
@@ -111,7 +112,7 @@ class Enhancer:
         seconds["decode"] -= decode_wait
         seconds["enlarge"] -= sum(tile_waits)
         height, width = enhanced.shape[:2]
-        return Enhanced(width, height, header.format, scale, picture, seconds | {"wait": sum(waits)})
+        return Enhanced(width, height, written, header.format, scale, picture, seconds | {"wait": sum(waits)})
 
     def _scale(self, options: EnhanceOptions) -> float:
         if options.scale is None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, cast
 from visage.batches.batch import FileStatus, Progress, Status, Task
 from visage.batches.quota import Room
 from visage.batches.state_machine import State
-from visage.json_types import Count, JsonSchema, as_json_types
+from visage.json_types import Count, FileFormat, JsonSchema, as_json_types
 
 _BatchId = Annotated[str, JsonSchema(pattern="^[A-Za-z0-9_-]{24}$")]
 _Timestamp = Annotated[str, JsonSchema(format="date-time")]
@@ -47,6 +47,8 @@ class BatchFileJson:
     """Number of faces; only of finished files, and only if the task searches for faces."""
     cover: Annotated[int, JsonSchema(minimum=1)] | None = None
     """Number of boxes that were redacted because `faces.json` asked for it; omitted if there is none."""
+    converted_to: FileFormat | None = None
+    """Format of the result; omitted if it is that of the photo. `converted.csv` in the result has the new name."""
     error: str | None = None
     """Why the file failed, in one sentence; only of failed files."""
     code: str | None = None
@@ -121,6 +123,7 @@ def _file_as_json(file: FileStatus) -> dict[str, Any]:
             state=file.state.value,
             faces=file.faces,
             cover=file.cover or None,
+            converted_to=file.converted_to,
             error=failure.error if failure else None,
             code=failure.code if failure else None,
         )

@@ -17,7 +17,7 @@ from visage.web.photo_request import this_request
 
 # Headers of requests and responses that scripts of allowed origins may set and read.
 _REQUEST_HEADERS = ["Authorization", "Content-Type", "Last-Event-ID", "X-Request-ID"]
-_RESPONSE_HEADERS = ["Location", "Retry-After", "X-Face-Count", "X-Image-Depth", "X-Request-ID"]
+_RESPONSE_HEADERS = ["Location", "Retry-After", "X-Face-Count", "X-Image-Depth", "X-Original-Format", "X-Request-ID"]
 
 # Methods that change nothing (RFC 9110, 9.2.1). Browsers keep their responses from pages of other origins.
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

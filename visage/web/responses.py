@@ -87,7 +87,9 @@ def _picture_response(
 ) -> Response:
     summary = ResultSummary(changed.seconds, faces)
     if options.format is PictureFormat.PICTURE:
-        return ResultResponse(changed.picture, MEDIA_TYPES[changed.format], summary)
+        response = ResultResponse(changed.picture, MEDIA_TYPES[changed.format], summary)
+        response.headers["X-Original-Format"] = changed.original_format
+        return response
     content = _json(changed.as_json(pack), "picture", changed.picture if options.picture else None)
     return ResultResponse(content, "application/json", summary)
 

@@ -62,7 +62,9 @@ def test_a_page_of_an_allowed_origin_can_read_the_error(service: Service, error:
     assert received.status == status
     assert cors_headers(received) == {
         "Access-Control-Allow-Origin": APP,
-        "Access-Control-Expose-Headers": "Location, Retry-After, X-Face-Count, X-Image-Depth, X-Request-ID",
+        "Access-Control-Expose-Headers": (
+            "Location, Retry-After, X-Face-Count, X-Image-Depth, X-Original-Format, X-Request-ID"
+        ),
         "Vary": "Origin",
     }
 

@@ -1,14 +1,20 @@
 """Find the ICC profile in an image file, without decoding the image.
 
-Where it is: in JPEG as in ICC.1:2022, B.4; in PNG as in the PNG specification, 11.3.2.3; in WebP as in RFC 9649, 2.7.
+Where it is: in JPEG as in ICC.1:2022, B.4, in TIFF as in B.2; in PNG as in the PNG specification, 11.3.2.3; in WebP as
+in RFC 9649, 2.7; in HEIC and AVIF as in ISO/IEC 14496-12, 12.1.5.
 """
 
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from visage.images.colour.nclx import nclx_profile
+from visage.images.heif.items import read_still
 from visage.images.jpeg import jpeg_segments
 from visage.images.png import png_chunks
+from visage.images.tiff.directory import read_directory
+from visage.images.tiff.header import CHANNELS, ICC_PROFILE, read_layout
 from visage.images.webp import webp_chunks
 
 # The largest profile in bytes. Those of presses have 0.5 to 3 MB; a PNG could unpack a thousand times its size.
@@ -36,7 +42,7 @@ def find_profile(data: bytes, format: str) -> EmbeddedProfile | None:
 
     A profile that is incomplete or damaged as part of the file counts as none, as in browsers.
     """
-    find = {"JPEG": _find_in_jpeg, "PNG": _find_in_png, "WebP": _find_in_webp}.get(format)
+    find = _FINDERS.get(format)
     return find(data) if find else None
 
 
@@ -87,3 +93,35 @@ def _find_in_webp(data: bytes) -> EmbeddedProfile | None:
         if kind == b"ICCP":
             return EmbeddedProfile(data[start:end], 3) if start < end <= min(len(data), start + _MAX_BYTES) else None
     return None
+
+
+def _find_in_heif(data: bytes) -> EmbeddedProfile | None:
+    """The profile, or one for the numbers that stand in its place; of both, as in browsers, the profile."""
+    named = None
+    picture = read_still(data).colours
+    # Some encoders give the profile to the tiles only.
+    for box in (*picture.item.properties, *picture.coded[0].properties):
+        if box.kind != b"colr":
+            continue
+        kind = data[box.start : box.start + 4]
+        if kind in (b"prof", b"rICC"):
+            return EmbeddedProfile(data[box.start + 4 : box.end], 3) if box.size <= _MAX_BYTES else None
+        if kind == b"nclx" and box.size >= 8 and named is None:
+            named = nclx_profile(*struct.unpack_from(">HH", data, box.start + 4))
+    return EmbeddedProfile(named, 3) if named else None
+
+
+def _find_in_tiff(data: bytes) -> EmbeddedProfile | None:
+    directory = read_directory(data)
+    profile = directory.bytes(ICC_PROFILE, _MAX_BYTES)
+    return EmbeddedProfile(profile, CHANNELS[read_layout(directory).photometric]) if profile else None
+
+
+_FINDERS: dict[str, Callable[[bytes], EmbeddedProfile | None]] = {
+    "JPEG": _find_in_jpeg,
+    "PNG": _find_in_png,
+    "WebP": _find_in_webp,
+    "HEIC": _find_in_heif,
+    "AVIF": _find_in_heif,
+    "TIFF": _find_in_tiff,
+}

@@ -132,7 +132,8 @@ ADDRESS_TOO_LONG = ErrorResponse(
 )
 UNSUPPORTED_TYPE = ErrorResponse(
     "UnsupportedType",
-    "The photo is not a JPEG, PNG, WebP or BMP, or the body is compressed (Content-Encoding).",
+    "The photo has no format that this installation reads, or is of a rare kind; or the body is compressed "
+    "(Content-Encoding).",
     {errors.UnsupportedType: "GIF is not accepted; send the photo as JPEG, PNG, WebP or BMP."},
 )
 COMPRESSED_BATCH = ErrorResponse(

@@ -75,7 +75,7 @@ def photo_content(form: str, body: str, example: Mapping[str, Any]) -> Schema:
 
 
 _ALIAS = "The name `file` is accepted, too."
-_IMAGE = f"JPEG, PNG, WebP or BMP. {_ALIAS}"
+_IMAGE = f"JPEG, PNG, WebP, HEIC, AVIF, TIFF or BMP. {_ALIAS}"
 
 
 def _fields(image: Schema, parameters: Schema, what: str) -> Schema:

@@ -16,10 +16,18 @@ _PHOTO = (
     errors.TOO_MANY_PHOTOS,
 )
 _PHOTO_BODY = (
-    "One {}: JPEG, PNG, WebP or BMP, detected by its first bytes. A raw body may lack its type. Base64 in JSON takes a "
-    "third more bytes, which count for the limit."
+    "One {}: JPEG, PNG, WebP, HEIC, AVIF, TIFF or BMP, detected by its first bytes. A raw body may lack its type. "
+    "Base64 in JSON takes a third more bytes, which count for the limit."
 )
 _FACE_COUNT = {"schema": {"type": "integer", "minimum": 0}}
+
+
+_ORIGINAL_FORMAT = {
+    "X-Original-Format": {
+        "description": "Format of the photo that was sent; not with JSON.",
+        "schema": {"type": "string", "enum": ["JPEG", "PNG", "WebP", "HEIC", "AVIF", "TIFF", "BMP"]},
+    },
+}
 
 
 def _pictures(description: str) -> Content:
@@ -57,7 +65,7 @@ PHOTO_OPERATIONS = (
         (
             Success(
                 "The photo with its faces redacted.",
-                {**json_content("Anonymized", samples.ANONYMIZED), **_pictures("The photo, in its own format.")},
+                {**json_content("Anonymized", samples.ANONYMIZED), **_pictures("The photo.")},
                 {
                     "X-Face-Count": {
                         "description": "Number of redacted faces, with those of `cover`; not with JSON.",
@@ -67,12 +75,14 @@ PHOTO_OPERATIONS = (
                         "description": "Bits of each channel of the picture; not with JSON.",
                         "schema": {"type": "integer", "enum": [8, 16]},
                     },
+                    **_ORIGINAL_FORMAT,
                 },
             ),
         ),
         (*_PHOTO, errors.WAIT_TIMEOUT),
-        "The response is a file in the format and size of the photo, upright, without metadata. With `format=json` or "
-        "`Accept: application/json`, it is JSON with the faces and the file as base64.",
+        "The response is a file in the format and size of the photo, upright, without metadata; HEIC and AVIF become "
+        "JPEG, and TIFF becomes PNG. With `format=json` or `Accept: application/json`, it is JSON with the faces and "
+        "the file as base64.",
         table.ANONYMIZATION,
         body=Body(_PHOTO_BODY.format("photo"), photo_content("AnonymizeForm", "AnonymizeJson", {"method": "mosaic"})),
     ),
@@ -84,15 +94,17 @@ PHOTO_OPERATIONS = (
         (
             Success(
                 "The enhanced picture.",
-                {**json_content("Enhanced", samples.ENHANCED), **_pictures("The picture, in its own format.")},
+                {**json_content("Enhanced", samples.ENHANCED), **_pictures("The picture.")},
+                _ORIGINAL_FORMAT,
             ),
         ),
         (*_PHOTO, errors.NO_TIME_TO_ENLARGE),
-        "The response is a file in the format of the picture, upright, without metadata. With `format=json` or "
-        "`Accept: application/json`, it is JSON with the size and the file as base64. The net of the bundled pack "
-        "enlarges 3 times; for a smaller `scale` its result is shrunk. A picture that is too large for a scale gets "
-        "413, with the largest one that fits in `max_scale`. A worker enhances one picture at a time, and all other "
-        "photos take precedence. Closing the connection, or its sending side, cancels the work.",
+        "The response is a file in the format of the picture, upright, without metadata; HEIC and AVIF become JPEG, "
+        "and TIFF becomes PNG. With `format=json` or `Accept: application/json`, it is JSON with the size and the file "
+        "as base64. The net of the bundled pack enlarges 3 times; for a smaller `scale` its result is shrunk. A "
+        "picture that is too large for a scale gets 413, with the largest one that fits in `max_scale`. A worker "
+        "enhances one picture at a time, and all other photos take precedence. Closing the connection, or its sending "
+        "side, cancels the work.",
         table.ENHANCEMENT,
         body=Body(_PHOTO_BODY.format("picture"), photo_content("EnhanceForm", "EnhanceJson", {"format": "json"})),
     ),

@@ -50,7 +50,7 @@ ANALYSIS = AnalysisJson(
     annotated_scale=1.0,
 )
 ANONYMIZED = AnonymizedJson(
-    image=AnonymizedImageJson(512, 512, "JPEG", 8),
+    image=AnonymizedImageJson(512, 512, "JPEG", 8, "JPEG"),
     faces=[
         FoundFaceJson(
             (177, 62, 269, 174),
@@ -66,7 +66,7 @@ ANONYMIZED = AnonymizedJson(
     picture=JPEG_START,
 )
 ENHANCED = EnhancedJson(
-    image=EnhancedImageJson(1536, 1536, "JPEG"),
+    image=EnhancedImageJson(1536, 1536, "JPEG", "JPEG"),
     scale=3,
     model=_MODEL,
     timings_ms=EnhanceTimingsJson(wait=0.11, decode=1.65, enlarge=405.58, encode=7.98),

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response
 
-from visage.images.encoding import MEDIA_TYPES
+from visage.images.encoding import MEDIA_TYPES, written_format
 from visage.images.headers import read_header
 from visage.web.parameters import read_anonymize_options, read_picture_response_options
 from visage.web.photo_request import this_engine, this_request
@@ -20,5 +20,5 @@ def anonymize() -> Response:
     engine, request = this_engine(), this_request()
     photo = read_photo(request)
     options = read_anonymize_options(request)
-    response_options = read_picture_response_options(request, MEDIA_TYPES[read_header(photo).format])
+    response_options = read_picture_response_options(request, MEDIA_TYPES[written_format(read_header(photo).format)])
     return anonymized_response(engine.anonymize(photo, options), engine.pack, response_options)

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, current_app
 
-from visage.images.encoding import MEDIA_TYPES
+from visage.images.encoding import MEDIA_TYPES, written_format
 from visage.images.headers import read_header
 from visage.web.cancellation import Cancellation
 from visage.web.parameters import read_enhance_options, read_picture_response_options
@@ -21,7 +21,7 @@ def enhance() -> Response:
     engine, request = this_engine(), this_request()
     photo = read_photo(request)
     options = read_enhance_options(request)
-    response_options = read_picture_response_options(request, MEDIA_TYPES[read_header(photo).format])
+    response_options = read_picture_response_options(request, MEDIA_TYPES[written_format(read_header(photo).format)])
     client, stopping = request.environ.get("visage.client"), current_app.extensions["stopping"]
     enhanced = engine.enhance(photo, Cancellation(client, stopping, engine.enhancer), options)
     return enhanced_response(enhanced, engine.enhancer.pack, response_options)

@@ -33,6 +33,12 @@ export function showImage(image, blob) {
   else image.removeAttribute("src");
 }
 
+/** The blob of a picture that the service sent as base64. */
+export function blobOf(base64, format) {
+  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt());
+  return new Blob([bytes], { type: `image/${format.toLowerCase()}` });
+}
+
 /** Download a blob or a URL under a file name. */
 export function saveFile(source, name) {
   const url = source instanceof Blob ? URL.createObjectURL(source) : source;

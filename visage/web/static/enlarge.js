@@ -1,6 +1,6 @@
 import { postPhoto } from "./api.js";
 import { byId, saveFile, showError, showImage, showMessage, showValue } from "./elements.js";
-import { isZip, onFilesChosen, openAsBatch, photosAmong, samplePhoto } from "./files.js";
+import { canShow, isZip, onFilesChosen, openAsBatch, photosAmong, resultName, samplePhoto } from "./files.js";
 
 const status = byId("enlarge-status");
 const elapsed = byId("enlarge-elapsed");
@@ -45,10 +45,12 @@ async function enlarge(photo, signal) {
   const timer = setInterval(() => showMessage(elapsed, `${Math.round((performance.now() - started) / 1000)} seconds`), 1000);
   try {
     const enlarged = await enlargeAsFits(photo, signal);
-    showImage(before, photo);
+    const isShown = await canShow(photo);
+    showImage(before, isShown ? photo : null);
+    before.hidden = !isShown;
     showImage(after, enlarged);
     await after.decode();
-    if (!signal.aborted) showResult(photo, enlarged);
+    if (!signal.aborted) showResult(photo, enlarged, isShown);
   } catch (error) {
     if (signal.aborted) return;
     showMessage(status);
@@ -77,11 +79,12 @@ async function enlargeAsFits(photo, signal) {
   }
 }
 
-function showResult(photo, enlarged) {
+function showResult(photo, enlarged, isShown) {
   byId("enlarge-result").hidden = false;
-  byId("enlarge-download").onclick = () => saveFile(enlarged, photo.name.replace(/(\.\w+)?$/, "-enlarged$1"));
+  byId("enlarge-download").onclick = () => saveFile(enlarged, resultName(photo, "enlarged", enlarged));
   const reduced = scaleField.value === chosenScale ? "" : ` It is too large for ${chosenScale} times.`;
-  showMessage(status, `${photo.name}: ${after.naturalWidth} × ${after.naturalHeight} pixels.${reduced}`);
+  const original = isShown ? "" : " This browser cannot show the original.";
+  showMessage(status, `${photo.name}: ${after.naturalWidth} × ${after.naturalHeight} pixels.${reduced}${original}`);
 }
 
 function moveDivider() {

@@ -1,7 +1,11 @@
 import { request } from "./api.js";
 
-// Other files of a folder are skipped. Unsupported photos, such as HEIC, are sent so that the user sees why they fail.
-const PHOTO_NAME = /\.(jpe?g|png|webp|bmp|heic|heif|avif|gif|tiff?|zip)$/i;
+// Other files of a folder are skipped. Unsupported photos, such as GIF, are sent so that the user sees why they fail.
+const PHOTO_NAME = /\.(jpe?g|png|webp|bmp|heic|heif|hif|avif|gif|tiff?|zip)$/i;
+
+// Photos that some browsers cannot show. The service writes them in another format.
+const RARELY_SHOWN = /\.(heic|heif|hif|avif|tiff?)$/i;
+const SUFFIXES = { "image/jpeg": ".jpg", "image/png": ".png" };
 
 export const isZip = ({ name }) => /\.zip$/i.test(name);
 
@@ -46,6 +50,26 @@ export function onFilesChosen(field, addFiles) {
   field.addEventListener("change", handOver);
   // A microtask later, the calling module is initialized.
   queueMicrotask(handOver);
+}
+
+/** Resolves to whether this browser can show a photo. */
+export async function canShow(file) {
+  if (!RARELY_SHOWN.test(file.name)) return true;
+  const url = URL.createObjectURL(file);
+  try {
+    await Object.assign(new Image(), { src: url }).decode();
+    return true;
+  } catch {
+    return false;
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+}
+
+/** The name for what the service made of a photo: "me-enlarged.jpg" for me.jpg, and for me.heic as well. */
+export function resultName({ name }, ending, result) {
+  const suffix = (RARELY_SHOWN.test(name) && SUFFIXES[result.type]) || "$1";
+  return name.replace(/(\.\w+)?$/, `-${ending}${suffix}`);
 }
 
 /** The sample photo: Eileen Collins, photographed by NASA. */

@@ -1,7 +1,7 @@
 import { postPhoto } from "./api.js";
-import { byId, element, saveFile, showError, showMessage, showValue } from "./elements.js";
+import { blobOf, byId, element, saveFile, showError, showMessage, showValue } from "./elements.js";
 import { countFaces, describe, percent, placeBox, placeCard, probabilityBars, shorterSide } from "./faces.js";
-import { isZip, onFilesChosen, openAsBatch, photosAmong, samplePhoto } from "./files.js";
+import { canShow, isZip, onFilesChosen, openAsBatch, photosAmong, samplePhoto } from "./files.js";
 import { takePhoto } from "./webcam.js";
 
 // The lower end of the confidence slider; boxes below it are hardly ever faces. The slider filters without a request.
@@ -70,10 +70,13 @@ async function findFaces(photo) {
   render(photo);
   const { signal } = requests;
   try {
-    const query = { annotated: false, min_confidence: MIN_CONFIDENCE, detail: detail.value };
+    // The annotated picture is shown in place of a photo that the browser cannot show.
+    photo.isShown ??= await canShow(photo.file);
+    const query = { annotated: !photo.isShown, min_confidence: MIN_CONFIDENCE, detail: detail.value };
     const onWait = (message) => { photo.waitMessage = message; render(photo); };
     photo.result = await postPhoto("predict", photo.file, { query, onWait, signal, as: "json" });
     photo.state = "done";
+    if (!photo.isShown) replacePreview(photo);
   } catch (error) {
     // An aborted request is sent again with the new `detail`.
     photo.state = signal.aborted ? "waiting" : "failed";
@@ -81,6 +84,14 @@ async function findFaces(photo) {
   }
   photo.waitMessage = "";
   render(photo);
+}
+
+function replacePreview(photo) {
+  URL.revokeObjectURL(photo.url);
+  photo.url = URL.createObjectURL(blobOf(photo.result.annotated_jpeg, "JPEG"));
+  delete photo.result.annotated_jpeg;
+  photo.button.querySelector("img").src = photo.url;
+  if (photo === current) image.src = photo.url;
 }
 
 function render(photo) {

@@ -1,8 +1,8 @@
 import { postPhoto, request } from "./api.js";
 import { forgetBatch, formatBytes, savedBatchId, showBatchError, showEmptyPanel, showUploadProgress, watchBatch } from "./batch.js";
-import { byId, element, saveFile, showError, showImage, showMessage, showValue } from "./elements.js";
+import { blobOf, byId, element, saveFile, showError, showImage, showMessage, showValue } from "./elements.js";
 import { placeBox } from "./faces.js";
-import { isZip, onFilesChosen, pathOf, photosAmong, samplePhoto } from "./files.js";
+import { canShow, isZip, onFilesChosen, pathOf, photosAmong, resultName, samplePhoto } from "./files.js";
 import { uploadWith } from "./upload.js";
 import { firstPhoto } from "./zip.js";
 
@@ -136,7 +136,7 @@ async function renderPreview(photo, signal) {
   try {
     const onWait = (message) => showMessage(status, message);
     const result = await postPhoto("anonymize", photo, { query: { ...query, format: "json" }, as: "json", signal, onWait });
-    const anonymized = pictureOf(result);
+    const anonymized = blobOf(result.picture, result.image.format);
     showImage(image, anonymized);
     await image.decode();
     drawFaces(result);
@@ -157,11 +157,12 @@ function showOriginal() {
   layer.replaceChildren();
   showImage(image, firstFile);
   showMessage(status, summary());
-}
-
-function pictureOf({ picture, image: { format } }) {
-  const bytes = Uint8Array.from(atob(picture), (character) => character.charCodeAt());
-  return new Blob([bytes], { type: `image/${format.toLowerCase()}` });
+  const file = firstFile;
+  if (file) canShow(file).then((isShown) => {
+    if (isShown || file !== firstFile || layer.childElementCount) return;
+    showImage(image);
+    showMessage(status, `${summary()} This browser cannot show ${file.name}.`);
+  });
 }
 
 function drawFaces({ faces, image: size }) {
@@ -195,7 +196,7 @@ function summary() {
 /** Download the preview of a photo once it shows the current options. */
 async function download([photo]) {
   await rendering;
-  if (preview && photo === files[0]) saveFile(preview, photo.name.replace(/(\.\w+)?$/, "-anonymized$1"));
+  if (preview && photo === files[0]) saveFile(preview, resultName(photo, "anonymized", preview));
 }
 
 async function submitBatch() {

@@ -4,7 +4,7 @@ const END_BYTES = 22;
 const MAX_COMMENT_BYTES = 65_535;
 const DEFLATED = 8;
 
-const PHOTO_NAME = /^(?!__MACOSX\/).*\.(jpe?g|png|webp|bmp)$/i;
+const PHOTO_NAME = /^(?!__MACOSX\/).*\.(jpe?g|png|webp|bmp|heic|heif|hif|avif|tiff?)$/i;
 
 /** Unpack the first photo of a ZIP, for a preview. Resolves to null if there is no readable one. */
 export async function firstPhoto(zip) {
