@@ -23,7 +23,7 @@ RUN /build/build-pillow.sh /wheels
 FROM python AS packages
 COPY requirements.txt /build/requirements.txt
 COPY docker/requirements.txt /build/docker/requirements.txt
-# Delete the packages' tests and the files for compilers and type checkers; benchmarks/results/image.md has their size.
+# Delete the packages' tests, numpy's Fortran compiler and the files for compilers and type checkers; benchmarks/results/image.md has their size.
 # The compiled numpy and Pillow are named as files, because pip prefers PyPI's wheels otherwise.
 RUN --mount=type=bind,from=compiled,source=/wheels,target=/wheels \
     python -m venv --without-pip /opt/visage \
@@ -31,6 +31,7 @@ RUN --mount=type=bind,from=compiled,source=/wheels,target=/wheels \
         --find-links /wheels -r /build/requirements.txt -r /build/docker/requirements.txt \
         /wheels/numpy-*.whl /wheels/pillow-*.whl \
     && find /opt/visage/lib -type d -name tests -prune -exec rm -r {} + \
+    && find /opt/visage/lib -type d -name f2py -prune -exec rm -r {} + \
     && find /opt/visage/lib -type f \( -name '*.pyi' -o -name '*.a' -o -name '*.h' \) -delete
 
 FROM python

@@ -28,7 +28,7 @@ from benchmarks.support.report import RESULTS, heading, table
 from tests.support.paths import ROOT
 
 # Bytes. The project's own limit.
-MAX_BYTES = 150_000_000
+MAX_BYTES = 160_000_000
 
 # Files listed in the report.
 LARGEST = 25

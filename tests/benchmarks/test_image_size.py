@@ -108,7 +108,7 @@ def test_the_report_names_missing_parts_and_the_bytes_that_are_left() -> None:
 
     text = report(files, ["numpy", "Alpine"], ["A note."], "x86_64")
 
-    assert "A note. Missing: numpy and Alpine, for which 50.0 MB are left." in text
+    assert "A note. Missing: numpy and Alpine, for which 60.0 MB are left." in text
     assert "| in total | 1 | 100.0 | 7.0 |" in text
     assert "Missing" not in report(files, [], [], "x86_64")
 
