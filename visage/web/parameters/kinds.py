@@ -71,7 +71,9 @@ def one_of(*numbers: float) -> Kind[float]:
             raise ValueError
         return value
 
-    return Kind(parse, f"one of {', '.join(f'{each:g}' for each in numbers)}", {"type": "number", "enum": [*numbers]})
+    # Strings, because generators of clients refuse enumerations of fractions.
+    names = [f"{each:g}" for each in numbers]
+    return Kind(parse, f"one of {', '.join(names)}", {"type": "string", "enum": names})
 
 
 def integer(minimum: int, maximum: int) -> Kind[int]:
