@@ -1,5 +1,6 @@
 """Crops of turned faces: landmarks say by how much, and the crop shows the face upright."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 from tests.support.landmark_pack import LANDMARKS_OF_A_FACE
 from visage.faces.analyzer import Analyzer
 from visage.images.decoding import Photo
-from visage.nets.crops import square_crop, turn_angles
+from visage.nets.classifier import Classifier, classify_by_all
+from visage.nets.crops import shift_box, square_crop, turn_angles
 from visage.nets.detections import Detections
-from visage.packs.pack import find_pack
+from visage.packs.pack import find_pack, read_pack
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -143,3 +145,22 @@ def test_nearly_upright_faces_are_described_exactly_as_without_landmarks(analyze
     (plain,) = analyzer.describe(photo, Detections(found.boxes, found.confidences))
     assert face.landmarks is not None
     assert (face.gender_probabilities, face.age_probabilities) == (plain.gender_probabilities, plain.age_probabilities)
+
+
+@pytest.mark.parametrize(("degrees", "expected"), [(0, (0, 10)), (90, (-10, 0)), (180, (0, -10)), (-90, (10, 0))])
+def test_a_box_is_shifted_towards_the_chin(degrees: float, expected: tuple[float, float]) -> None:
+    shifted = shift_box(ASTRONAUT, 10 / 112, float(np.radians(degrees)))
+
+    np.testing.assert_allclose(shifted - ASTRONAUT, [*expected, *expected], atol=1e-4)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.7])
+def test_a_classifier_sees_the_crop_that_its_manifest_shifts(tiny_pack: Path, angle: float) -> None:
+    spec = read_pack(tiny_pack).gender
+    pixels, angles = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8), np.array([angle], np.float32)
+    box = np.array([60, 60, 120, 140], np.float32)
+
+    (found,) = classify_by_all([Classifier(replace(spec, crop_shift=0.1))], pixels, box[None], angles)
+
+    (expected,) = classify_by_all([Classifier(spec)], pixels, shift_box(box, 0.1, angle)[None], angles)
+    np.testing.assert_allclose(found, expected, atol=1e-6)

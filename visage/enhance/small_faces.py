@@ -22,7 +22,7 @@ class FaceEnhancer:
     """Enhances one face at a time."""
 
     def __init__(self, net: EnhanceNet, crop_scale: float) -> None:
-        """`crop_scale` is the side of the classifiers' crop divided by the longer side of the face box."""
+        """`crop_scale` is the side of the square that has every crop, divided by the longer side of the face box."""
         self._net = net
         # The side of the enhanced part of the image, in pixels. It is the same for all faces, because a net allocates
         # memory for every new input size. The extra pixel on each side is for crops that begin between pixels.

@@ -107,8 +107,9 @@ class Analyzer:
     def _face_enhancer(self) -> FaceEnhancer:
         if self._enhance_spec is None:
             raise PackError(f"The pack in {self.pack.folder} has no net that enlarges faces.")
-        crop_scale = max(self.pack.gender.crop_scale, self.pack.age.crop_scale)
-        return FaceEnhancer(EnhanceNet(self._enhance_spec), crop_scale)
+        # Twice the shift, because a crop may be shifted to either side.
+        reach = max(spec.crop_scale + 2 * abs(spec.crop_shift) for spec in (self.pack.gender, self.pack.age))
+        return FaceEnhancer(EnhanceNet(self._enhance_spec), reach)
 
     def check(self) -> None:
         """Run every net once on a minimal input. The classifiers keep the memory of this run for photos.

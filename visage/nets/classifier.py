@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visage.errors import PackError
-from visage.nets.crops import square_crop
+from visage.nets.crops import shift_box, square_crop
 from visage.nets.net import read_net, set_input, to_blob
 from visage.packs.pack import ClassifierSpec
 
@@ -34,7 +34,7 @@ class Classifier:
     def preprocessing(self) -> tuple[object, ...]:
         """The values that preprocessing depends on. Nets with equal values can share blobs."""
         spec = self._spec
-        return spec.input, spec.mean, spec.scale, spec.swap_rb, spec.crop_scale
+        return spec.input, spec.mean, spec.scale, spec.swap_rb, spec.crop_scale, spec.crop_shift
 
     def classify(self, pixels: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return probabilities (n, labels) float32 in 0..1 for the faces in (h, w, 3) uint8 BGR `pixels`.
@@ -47,7 +47,9 @@ class Classifier:
         return classify_by_all([self], pixels, boxes)[0]
 
     def _preprocess(self, pixels: NDArray[np.uint8], box: NDArray[np.float32], angle: float) -> NDArray[np.uint8]:
-        return to_blob(square_crop(pixels, box, self._spec.crop_scale, self._spec.input, angle), self._spec)
+        spec = self._spec
+        shifted = shift_box(box, spec.crop_shift, angle)
+        return to_blob(square_crop(pixels, shifted, spec.crop_scale, spec.input, angle), spec)
 
     def _infer(self, blob: NDArray[np.uint8]) -> NDArray[np.float32]:
         set_input(self._net, blob, self._spec)

@@ -32,6 +32,12 @@ def turn_angles(found: Detections) -> NDArray[np.float32]:
     return np.where(turned, angles, 0).astype(np.float32)
 
 
+def shift_box(box: NDArray[np.float32], shift: float, angle: float = 0) -> NDArray[np.float32]:
+    """Move `box` (4,) towards the chin by `shift` times its longer side; the face is turned clockwise by `angle`."""
+    distance = shift * float(max(box[2] - box[0], box[3] - box[1]))
+    return box + np.array([-math.sin(angle), math.cos(angle)] * 2, np.float32) * np.float32(distance)
+
+
 def square_crop(
     pixels: NDArray[np.uint8],
     box: NDArray[np.float32],

@@ -63,13 +63,15 @@ class FaceSpec(NetSpec):
 class ClassifierSpec(NetSpec):
     """A classifier of face crops.
 
-    `crop_scale` is the side of the square crop, around the centre of the face box, divided by the longer side of the
-    box. `ranges` has the first and last year of each label of the age net; it is empty for the gender net.
+    `crop_scale` is the side of the square crop divided by the longer side of the face's box. Its centre lies
+    `crop_shift` longer sides below that of the box. `ranges` has the first and last year of each label of the age net;
+    it is empty for the gender net.
     """
 
     crop_scale: float
     labels: tuple[str, ...]
     ranges: tuple[tuple[int, int], ...] = ()
+    crop_shift: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -227,7 +229,11 @@ def _classifier_spec(role: ManifestTable, with_ranges: bool = False) -> Classifi
         if len(ranges) != len(labels):
             raise role.fault("ranges", f"as many pairs as there are labels ({len(labels)})")
     return ClassifierSpec(
-        **_net_fields(role), crop_scale=role.number("crop_scale", 0.5, 4), labels=tuple(labels), ranges=ranges
+        **_net_fields(role),
+        crop_scale=role.number("crop_scale", 0.5, 4),
+        labels=tuple(labels),
+        ranges=ranges,
+        crop_shift=role.number("crop_shift", -1, 1) if "crop_shift" in role.content else 0.0,
     )
 
 
