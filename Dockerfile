@@ -1,4 +1,4 @@
-# Visage on Alpine. Build it in the root of the repo: `docker build -t visage .`
+# Visage on Alpine. Build it with `make image`, or in the root of the repo with `docker build -t visage .`
 #
 # The stage `compiled` compiles OpenCV, numpy and Pillow: PyPI has no OpenCV wheels for musl, and its wheels of numpy and
 # Pillow contain 33 and 16 MB that Visage does not use. The stage `packages` installs the Python packages into a virtual environment. The last stage
@@ -67,7 +67,8 @@ USER 10001:10001
 VOLUME /state
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=1s --retries=3 \
+# buildah and podman 4 know no --start-interval. With a short interval a started service is soon known to be healthy.
+HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=6 \
     CMD ["sh", "-c", "exec wget -q -O /dev/null http://127.0.0.1:$PORT/readyz"]
 # No shell, so that gunicorn, which replaces this process, receives the SIGTERM of `docker stop` and drains requests in flight.
 CMD ["python", "app.py"]

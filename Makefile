@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # One process leaves the second core idle. The tests of a file stay together: some look back at what the others did.
 IN_TWO := -m "not alone" --numprocesses 2 --dist loadfile
 
-.PHONY: run test test-pressure test-training test-guard test-browser test-clients test-deploy lint format openapi docs fuzz bench bench-detection bench-start clean
+.PHONY: run test test-pressure test-training test-guard test-browser test-clients test-deploy image lint format openapi docs fuzz bench bench-detection bench-start clean
 
 run: $(VENV)/serve.done
 	exec $(BIN)/python app.py
@@ -39,8 +39,12 @@ test-clients: $(VENV)/clients.done
 
 # With schemas and linters for the files of deploy, docker and .github: 220 MB.
 test-deploy: $(VENV)/deploy.done
-	$(BIN)/python -m pytest tests/deploy/test_container.py tests/deploy/test_container_run.py tests/deploy/test_manifests.py \
-		tests/deploy/test_wheels.py tests/deploy/test_workflows.py
+	$(BIN)/python -m pytest tests/deploy/test_container.py tests/deploy/test_container_run.py tests/deploy/test_image.py \
+		tests/deploy/test_manifests.py tests/deploy/test_wheels.py tests/deploy/test_workflows.py
+
+# The container image, with docker, podman or buildah, whichever works here. Takes half an hour on two cores.
+image:
+	docker/image.sh
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .

@@ -29,6 +29,7 @@ def test_hadolint_accepts_the_dockerfile() -> None:
         "docker/build-numpy.sh",
         "docker/build-opencv.sh",
         "docker/build-pillow.sh",
+        "docker/image.sh",
         "docker/musl.sh",
         "docker/smoke.sh",
         ".ci/run",
@@ -117,6 +118,13 @@ def test_the_image_starts_gunicorn_stops_it_by_sigterm_and_checks_its_health() -
     assert one("CMD").listed == ["python", "app.py"]
     assert one("STOPSIGNAL").rest == "SIGTERM"
     assert "/readyz" in one("HEALTHCHECK").listed[-1]
+
+
+def test_the_health_check_has_only_options_that_every_engine_knows() -> None:
+    options = re.findall(r"--([\w-]+)=", one("HEALTHCHECK").rest)
+
+    # buildah 1.28 and podman 4.3, those of Debian 12, stop at others.
+    assert set(options) <= {"interval", "timeout", "start-period", "retries"}
 
 
 def test_the_image_has_a_title_a_description_and_a_licence() -> None:
