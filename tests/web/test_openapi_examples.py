@@ -57,7 +57,7 @@ def test_every_operation_has_an_example_of_its_body_and_of_its_text_response(
     [
         ("/predict", {}),
         ("/predict", {"data": photo(b"")}),
-        ("/predict", {"data": photo(b"x", detail="close")}),
+        ("/predict", {"data": photo(b"x", detial="high")}),
         ("/predict", {"data": photo(b"x"), "headers": {"Accept": "image/png"}}),
         ("/predict", {"data": photo(b"GIF89a")}),
         ("/batches", {}),

@@ -134,7 +134,6 @@ def test_json_gives_the_same_result_as_a_form(client: FlaskClient, tiny_png: byt
         ({"max_faces": "1"}, 1),
         ({"min_face_size": 5000}, 0),
         ({"max_faces": None}, 3),
-        ({"unknown": {"a": [1]}}, 3),
     ],
 )
 def test_parameters_stand_beside_the_photo(

@@ -57,7 +57,7 @@ _TOO_MANY = "The JSON has too many or too long values; send one photo, with noth
 def parse_json(body: bytes, photo_fields: tuple[str, ...]) -> tuple[Fields, Files]:
     """Return the members of a JSON object as a form would have them: fields as text, and `photo_fields` as files.
 
-    A long text that is not a photo becomes "…".
+    A long text that is not a photo becomes "…", and null an empty text.
 
     Raises:
         RequestError: the body is not a JSON object.
@@ -68,12 +68,12 @@ def parse_json(body: bytes, photo_fields: tuple[str, ...]) -> tuple[Fields, File
     content = _load(_without(body, long_strings))
     fields, files = Fields(), Files()
     for name, value in content.items():
-        if value is None:
-            continue
         if name in photo_fields:
+            if value is None:
+                continue
             files.add(name, FileStorage(BytesIO(_decode(name, _original(value, body, long_strings))), "", name))
         else:
-            text = value if isinstance(value, str) else json.dumps(value)
+            text = "" if value is None else value if isinstance(value, str) else json.dumps(value)
             fields.add(_shortened(name), _shortened(text))
     return fields, files
 

@@ -8,6 +8,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from visage.errors import (
+    BadParameter,
     BodyTooLarge,
     EmptyImage,
     NoImage,
@@ -31,6 +32,7 @@ def read_photo(request: Request) -> bytes:
 
     Raises:
         NoImage, EmptyImage: the request has no photo, or an empty one.
+        BadParameter: the form has a file in a field that is not the photo's.
         BodyTooLarge: the body is larger than the app allows.
         UnsupportedType: the body is compressed.
         RequestError: the body does not match its headers.
@@ -74,6 +76,11 @@ def _read_field(request: Request, photos: list[FileStorage]) -> bytes:
         raise NoImage(_missing_photo(request))
     if len(photos) > 1:
         raise RequestError(f"The request has {len(photos)} photos; send one photo per request.")
+    if other := [name for name in request.files if name not in PHOTO_FIELDS]:
+        raise BadParameter(
+            f"The field {other[0][:_MAX_NAME]!r} is a file; send one file, the photo as the field 'image', and "
+            "parameters as text."
+        )
     content = photos[0].stream.read()
     if not content:
         raise EmptyImage(f"The field {photos[0].name!r} is empty; choose a photo for it.")

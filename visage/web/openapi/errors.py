@@ -47,7 +47,7 @@ class ErrorResponse:
         }
 
 
-_BAD_PARAMETER: Sentences = {errors.BadParameter: "detail is 'close'; it must be one of fast, auto, high."}
+_BAD_PARAMETER: Sentences = {errors.BadParameter: "Unknown parameter detial. Did you mean detail?"}
 _BAD_REQUEST: Sentences = {errors.RequestError: "The body does not match its headers; send the request again."}
 
 BAD_PHOTO_REQUEST = ErrorResponse(
@@ -78,7 +78,11 @@ BAD_PARAMETER = ErrorResponse(
     "The request is malformed, or has an invalid parameter.",
     {errors.BadParameter: "files is 'some'; it must be one of true, false.", **_BAD_REQUEST},
 )
-BAD_REQUEST = ErrorResponse("BadRequest", "The request is malformed.", _BAD_REQUEST)
+BAD_REQUEST = ErrorResponse(
+    "BadRequest",
+    "The request is malformed, or has a parameter.",
+    {errors.BadParameter: "Unknown parameter files. This operation has no parameters.", **_BAD_REQUEST},
+)
 UNAUTHORIZED = ErrorResponse(
     "Unauthorized",
     "The token is missing or wrong.",

@@ -41,7 +41,7 @@ OTHER_OPERATIONS = (
                 {"text/plain": {"schema": {"type": "string"}, "example": samples.METRICS}},
             ),
         ),
-        (*_PUBLIC, errors.UNAUTHORIZED),
+        (*_PUBLIC, errors.UNAUTHORIZED, errors.BAD_REQUEST),
     ),
     Operation(
         "get",

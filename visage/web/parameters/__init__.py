@@ -1,6 +1,7 @@
 """The parameters of a request, from its query and its form, as options for the engine and for the response.
 
-Every reader raises `BadParameter` for an invalid value, with a sentence that names the parameter and its range.
+Every reader raises `BadParameter` for an invalid value, with a sentence that names the parameter and its range; and for
+an unknown parameter, with the nearest name.
 """
 
 from visage.web.parameters.formats import Format, PictureFormat
@@ -17,6 +18,7 @@ from visage.web.parameters.response_options import (
     read_picture_response_options,
     read_response_options,
 )
+from visage.web.parameters.values import without_parameters
 
 __all__ = [
     "Format",
@@ -30,4 +32,5 @@ __all__ = [
     "read_options",
     "read_picture_response_options",
     "read_response_options",
+    "without_parameters",
 ]

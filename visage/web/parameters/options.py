@@ -13,25 +13,28 @@ from visage.faces.analyzer import Options
 from visage.web.parameters import table
 from visage.web.parameters.values import ParameterValues
 
+# A batch rejects these with a sentence of their own.
+_OF_SINGLE_PHOTOS = (table.KEEP, table.COVER, table.DETECT)
+
 
 def read_options(request: Request) -> Options:
     """Return the options of `/predict` and `/analyze`."""
-    return _options(ParameterValues(request.args, request.form))
+    return _options(ParameterValues(table.ANALYSIS, request.args, request.form))
 
 
 def read_anonymize_options(request: Request) -> AnonymizeOptions:
     """Return the options of `/anonymize`."""
-    return _anonymize_options(ParameterValues(request.args, request.form))
+    return _anonymize_options(ParameterValues(table.ANONYMIZATION, request.args, request.form))
 
 
 def read_enhance_options(request: Request) -> EnhanceOptions:
     """Return the options of `/enhance`."""
-    return _enhance_options(ParameterValues(request.args, request.form))
+    return _enhance_options(ParameterValues(table.ENHANCEMENT, request.args, request.form))
 
 
 def read_batch_options(*sources: MultiDict[str, str]) -> BatchOptions:
     """Return the options for each photo of a batch. The first of `sources` that has a parameter counts."""
-    values = ParameterValues(*sources)
+    values = ParameterValues((*table.BATCH, *_OF_SINGLE_PHOTOS), *sources)
     for boxes in (table.KEEP, table.COVER):
         if values.read(boxes):
             raise BadParameter(
@@ -50,7 +53,7 @@ def read_batch_options(*sources: MultiDict[str, str]) -> BatchOptions:
 
 def include_files(request: Request) -> bool:
     """Return whether the status of a batch should list its files."""
-    return ParameterValues(request.args).read(table.FILES)
+    return ParameterValues(table.BATCH_STATUS, request.args).read(table.FILES)
 
 
 def _options(values: ParameterValues) -> Options:

@@ -10,8 +10,8 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from visage.errors import NotAcceptable
+from visage.web.parameters import table
 from visage.web.parameters.formats import Format, PictureFormat
-from visage.web.parameters.table import ANNOTATED, FORMAT, PICTURE, PICTURE_FORMAT
 from visage.web.parameters.values import ParameterValues
 
 T = TypeVar("T")
@@ -45,10 +45,10 @@ def read_response_options(request: Request, default: Format) -> ResponseOptions:
         BadParameter: a value is invalid.
         NotAcceptable: the service has none of the types in `Accept`.
     """
-    values = ParameterValues(request.args, request.form)
+    values = ParameterValues(table.ANALYSIS, request.args, request.form)
     offered = {each.media_type: each for each in (default, *Format)}
-    chosen = values.read(FORMAT) or _negotiate(request, offered)
-    return ResponseOptions(chosen, values.read(ANNOTATED))
+    chosen = values.read(table.FORMAT) or _negotiate(request, offered)
+    return ResponseOptions(chosen, values.read(table.ANNOTATED))
 
 
 def read_picture_response_options(request: Request, media_type: str) -> PictureResponseOptions:
@@ -58,10 +58,11 @@ def read_picture_response_options(request: Request, media_type: str) -> PictureR
         BadParameter: a value is invalid.
         NotAcceptable: the service has none of the types in `Accept`.
     """
-    values = ParameterValues(request.args, request.form)
+    # The reader of the options has rejected what only the other of the two operations has.
+    values = ParameterValues((*table.ANONYMIZATION, *table.ENHANCEMENT), request.args, request.form)
     offered = {media_type: PictureFormat.PICTURE, "application/json": PictureFormat.JSON}
-    chosen = values.read(PICTURE_FORMAT) or _negotiate(request, offered)
-    return PictureResponseOptions(chosen, values.read(PICTURE))
+    chosen = values.read(table.PICTURE_FORMAT) or _negotiate(request, offered)
+    return PictureResponseOptions(chosen, values.read(table.PICTURE))
 
 
 def _negotiate(request: Request, offered: Mapping[str, T]) -> T:

@@ -14,7 +14,7 @@ from visage.web.batch_events import LAST_ID, batch_events
 from visage.web.batch_json import progress_as_json, room_as_json, status_as_json
 from visage.web.batch_uploads import HOW_TO_SEND, BatchUpload
 from visage.web.concurrency_limit import ConcurrencyLimit
-from visage.web.parameters import include_files, read_batch_options
+from visage.web.parameters import include_files, read_batch_options, without_parameters
 from visage.web.photo_request import this_engine
 from visage.web.request_kinds import Kind, of_kind
 
@@ -81,6 +81,7 @@ def submit() -> Response:
 
 
 @blueprint.get("")
+@without_parameters
 def show_storage() -> Response:
     """Return how many bytes batches may take, and how many are left."""
     return jsonify(room_as_json(_batches().quota.room()))
@@ -95,6 +96,7 @@ def show(batch_id: str) -> Response:
 
 
 @blueprint.get("/<batch_id>/events")
+@without_parameters
 def watch(batch_id: str) -> Response:
     """Return the progress as events; a single event if too many clients watch already. They reconnect by themselves."""
     if request.headers.get("Last-Event-ID") == LAST_ID:
@@ -113,6 +115,7 @@ def watch(batch_id: str) -> Response:
 
 
 @blueprint.get("/<batch_id>/result.zip")
+@without_parameters
 def fetch(batch_id: str) -> Response:
     """Return the results of a finished batch as a ZIP."""
     with ExitStack() as stack:
@@ -124,6 +127,7 @@ def fetch(batch_id: str) -> Response:
 
 
 @blueprint.delete("/<batch_id>")
+@without_parameters
 def delete(batch_id: str) -> Response:
     """Cancel a running batch or delete a finished one, with all its files."""
     _batches().cancel(batch_id)

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, jsonify
 
 from visage.errors import NotReady
 from visage.web import metrics
+from visage.web.parameters import without_parameters
 from visage.web.photo_request import this_engine
 
 
@@ -44,6 +45,7 @@ def readyz() -> Response:
 
 
 @blueprint.get("/metrics")
+@without_parameters
 def metrics_text() -> Response:
     """Return the metrics for Prometheus."""
     return metrics.metrics_response(this_engine())
