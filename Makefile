@@ -39,8 +39,9 @@ test-clients: $(VENV)/clients.done
 
 # With schemas and linters for the files of deploy, docker and .github: 220 MB.
 test-deploy: $(VENV)/deploy.done
-	$(BIN)/python -m pytest tests/deploy/test_container.py tests/deploy/test_container_run.py tests/deploy/test_image.py \
-		tests/deploy/test_manifests.py tests/deploy/test_wheels.py tests/deploy/test_workflows.py
+	$(BIN)/python -m pytest tests/deploy/test_compose.py tests/deploy/test_container.py \
+		tests/deploy/test_container_run.py tests/deploy/test_image.py tests/deploy/test_manifests.py \
+		tests/deploy/test_prometheus.py tests/deploy/test_wheels.py tests/deploy/test_workflows.py
 
 # The container image, with docker, podman or buildah, whichever works here. Takes half an hour on two cores.
 image:
