@@ -59,7 +59,7 @@ def test_shellcheck_accepts_the_script_of_a_step(script: str) -> None:
 def test_actions_are_pinned_and_jobs_have_a_timeout() -> None:
     used = [step["uses"] for step in STEPS.values() if "uses" in step]
 
-    assert [action for action in used if not re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", action)] == []
+    assert [action for action in used if not re.fullmatch(r"(actions|sigstore)/[\w-]+@[0-9a-f]{40}", action)] == []
     assert all(job["timeout-minutes"] for job in WORKFLOW["jobs"].values())
 
 
@@ -68,7 +68,7 @@ def test_only_the_publish_job_may_write_and_it_needs_the_others() -> None:
 
     assert WORKFLOW["permissions"] == {"contents": "read"}
     assert {name: job["permissions"] for name, job in WORKFLOW["jobs"].items() if "permissions" in job} == {
-        "publish": {"packages": "write"}
+        "publish": {"packages": "write", "id-token": "write", "attestations": "write"}
     }
     assert publish["needs"] == ["test", "image"]
     assert publish["if"] == "github.ref_type == 'tag'"
@@ -81,13 +81,30 @@ def test_both_architectures_are_built_and_published() -> None:
     assert f"for processor in {' '.join(built)}; do" in ALL_SCRIPTS
 
 
+def test_the_published_image_is_signed_by_digest_with_its_contents_and_its_provenance() -> None:
+    publish = [step.get("name", step.get("uses", "")) for step in WORKFLOW["jobs"]["publish"]["steps"]]
+    signs = SCRIPTS["publish Sign the image, and what it contains"]
+    verifies = SCRIPTS["publish Verify the signatures as a user would"]
+    provenance = STEPS["publish Attach the provenance"]["with"]
+
+    assert publish.index("Publish both architectures under one tag") < publish.index(
+        "Sign the image, and what it contains"
+    )
+    assert 'cosign sign --yes --recursive "$IMAGE@$BOTH"' in signs
+    for processor in ("amd64", "arm64"):
+        assert f'--predicate image-{processor}/sbom.spdx.json "$IMAGE@${processor.upper()}"' in signs
+    assert provenance["push-to-registry"] is True
+    assert provenance["subject-digest"] == "${{ steps.published.outputs.both }}"
+    assert '"--certificate-identity=$GITHUB_SERVER_URL/$GITHUB_WORKFLOW_REF"' in verifies
+
+
 def test_files_and_make_targets_of_the_steps_exist() -> None:
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
     named = re.findall(r"\bmake ([\w-]+)", ALL_SCRIPTS)
     files = re.findall(r"(?:docker|docs)/[\w.-]+\.?[\w-]*", ALL_SCRIPTS)
     assert set(named) <= set(targets)
-    assert {"docker/smoke.sh", "docs/astronaut.jpg"} == set(files)
+    assert {"docker/image.sh", "docker/smoke.sh", "docs/astronaut.jpg"} == set(files)
     assert [file for file in files if not (ROOT / file).is_file()] == []
 
 
