@@ -23,7 +23,8 @@ RUN /build/build-pillow.sh /wheels
 FROM python AS packages
 COPY requirements.txt /build/requirements.txt
 COPY docker/requirements.txt /build/docker/requirements.txt
-# Delete the packages' tests, numpy's Fortran compiler and the files for compilers and type checkers; benchmarks/results/image.md has their size.
+# Delete the packages' tests, the files for compilers and type checkers, and what nothing imports of numpy: its Fortran
+# compiler, Fourier transforms, random numbers and others. benchmarks/results/image.md has their size.
 # The compiled numpy and Pillow are named as files, because pip prefers PyPI's wheels otherwise.
 RUN --mount=type=bind,from=compiled,source=/wheels,target=/wheels \
     python -m venv --without-pip /opt/visage \
@@ -31,7 +32,9 @@ RUN --mount=type=bind,from=compiled,source=/wheels,target=/wheels \
         --find-links /wheels -r /build/requirements.txt -r /build/docker/requirements.txt \
         /wheels/numpy-*.whl /wheels/pillow-*.whl \
     && find /opt/visage/lib -type d -name tests -prune -exec rm -r {} + \
-    && find /opt/visage/lib -type d -name f2py -prune -exec rm -r {} + \
+    && find /opt/visage/lib/python3*/site-packages/numpy -type d \( -name _pyinstaller -o -name doc -o -name f2py \
+        -o -name fft -o -name ma -o -name polynomial -o -name random -o -name testing \) -prune -exec rm -r {} + \
+    && find /opt/visage/lib/python3*/site-packages/numpy -type f \( -name '_simd.*.so' -o -name '*_tests.*.so' \) -delete \
     && find /opt/visage/lib -type f \( -name '*.pyi' -o -name '*.a' -o -name '*.h' \) -delete
 
 FROM python

@@ -2,10 +2,12 @@
 
 import re
 import subprocess
+import sys
 
 import pytest
 import yaml
 
+from benchmarks.image import is_deleted
 from benchmarks.support.dockerfile import Instruction, checkout, context, copied, values
 from tests.deploy.support import ENVIRONMENT, FINAL, STAGES, one
 from tests.support.deployment import USER, needs, tool
@@ -92,6 +94,25 @@ def test_the_last_stage_compiles_nothing_and_installs_only_the_allocator_and_lib
     assert [command for command in commands if "apk" in command] == ["apk add --no-cache jemalloc lcms2 libjpeg-turbo"]
     assert not re.findall(r"\b(pip|gcc|cmake|curl|wget)\b", " ".join(commands))
     assert [each.stage for each in FINAL if each.stage] == ["packages"]
+
+
+def test_the_service_imports_nothing_that_the_image_deletes() -> None:
+    lines = [
+        "import sys, gunicorn.app.wsgiapp, visage.batches, visage.server.service_worker, visage.web",
+        "client = visage.web.create_app().test_client()",
+        "photo = open('docs/astronaut.jpg', 'rb').read()",
+        "routes = '/predict', '/analyze', '/anonymize', '/enhance?scale=2'",
+        "assert all(client.post(each, data=photo, content_type='image/jpeg').status_code == 200 for each in routes)",
+        "print(*(getattr(each, '__file__', None) or '' for each in sys.modules.values()), sep='\\n')",
+    ]
+    script = "\n".join(lines)
+    printed = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    paths = [line.partition("/site-packages/")[2] for line in printed.splitlines() if "/site-packages/" in line]
+
+    assert "numpy/__init__.py" in paths
+    assert [path for path in paths if is_deleted(path)] == []
 
 
 def test_the_environment_of_the_image_has_only_known_settings() -> None:
