@@ -37,6 +37,7 @@ The message of an error is one sentence for its reader: what is wrong, and what 
 """
 
 import errno
+from enum import Enum
 from typing import ClassVar
 
 # The `errno` of an OSError when the disk or the user's quota is full.
@@ -135,19 +136,28 @@ class BodyTooLarge(RequestError):
     code = "body_too_large"
 
 
+class Limit(Enum):
+    """What settings limit of an image."""
+
+    PIXELS = "pixels"
+    MEMORY = "memory"
+
+
 class ImageTooLarge(RequestError):
     """The image has too many pixels or bytes.
 
     Attributes:
         max_scale: The largest scale at which it can be enlarged, if it is too large for another.
+        limit: What a setting limits, if that is the reason.
     """
 
     status = 413
     code = "image_too_large"
 
-    def __init__(self, message: str, max_scale: float | None = None) -> None:
+    def __init__(self, message: str, max_scale: float | None = None, limit: Limit | None = None) -> None:
         super().__init__(message)
         self.max_scale = max_scale
+        self.limit = limit
 
 
 class AddressTooLong(RequestError):

@@ -134,7 +134,9 @@ def test_an_image_that_fits_at_a_smaller_scale_is_read_to_offer_it(
     result = enhance(folder / "one.png", "-o", out, "--json")
 
     (line,) = map(json.loads, result.stdout.splitlines())
-    assert line["error"].endswith("Send a smaller version, or choose scale=2.")
+    assert line["error"].endswith(
+        "Send a smaller version, or choose scale=2. VISAGE_MAX_ENHANCE_PIXELS changes this limit."
+    )
     assert line["max_scale"] == 2
 
 

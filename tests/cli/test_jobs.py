@@ -18,7 +18,7 @@ from tests.cli.helpers import (
     write,
 )
 from tests.support.waiting import cancellation_event, wait_for
-from visage.cli.console import interrupts_deferred
+from visage.cli.interrupts import interrupts_deferred
 from visage.cli.jobs import run_jobs
 
 pytestmark = pytest.mark.usefixtures("plain_environment")
@@ -78,7 +78,7 @@ def test_an_interrupt_cancels_photos_that_have_not_started(
     monkeypatch.setattr("visage.cli.jobs.wait", interrupt)
     result = anonymize(folder, "-o", out, "--jobs", 1)
 
-    assert result.exit_code == 1
+    assert result.exit_code == 130
     assert started == [0]
     assert files(out) == {"0.png"}
 
@@ -99,8 +99,8 @@ def test_an_interrupt_is_deferred_until_the_threads_have_synchronized(
     monkeypatch.setattr("visage.cli.jobs.wait", wait_interrupted)
     result = anonymize(folder, "-o", out, "--jobs", 1)
 
-    assert result.exit_code == 1
-    assert "Aborted!" in result.output
+    assert result.exit_code == 130
+    assert "Stopped. Run the same command again to continue: it skips the copies that exist.\n" in result.output
     assert completed_waits == [True]
     assert 0 < len(files(out)) < 10
 
@@ -160,8 +160,9 @@ def test_an_interrupt_ends_the_run_without_a_traceback(
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=60)
 
-    assert process.returncode == 1
-    assert b"Aborted!" in error
+    assert process.returncode == 130
+    assert b"Finishing the files in work. Press Ctrl-C again to stop at once." in error
+    assert b"Stopped. Run the same command again to continue" in error
     assert b"Traceback" not in error
     assert len(files(out)) < 100
     assert {(out / name).read_bytes() for name in files(out)} == {redacted}

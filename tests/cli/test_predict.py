@@ -219,10 +219,10 @@ def test_an_interrupt_is_deferred_until_a_photo_is_reported(photo: Path, monkeyp
     monkeypatch.setattr(Future, "exception", interrupt)
     result = run("predict", *copies, "--jobs", 1)
 
-    assert result.exit_code == 1
+    assert result.exit_code == 130
     assert result.stdout.startswith(f"{copies[0]}: 3 faces")
     assert str(copies[1]) not in result.stdout
-    assert "Aborted!" in result.stderr
+    assert "Stopped. 1 of 10 photos are done." in result.stderr
 
 
 def test_an_output_directory_below_a_file_is_rejected(photo: Path) -> None:

@@ -1,15 +1,16 @@
 """The command line: the engine of the service without HTTP.
 
-Exit status: 0 if everything succeeded, 1 if a photo or a file failed, 2 if the command could not run.
+Exit status: 0 if everything succeeded, 1 if a photo or a file failed, 2 if the command could not run, 130 after Ctrl-C.
 """
 
 import click
 
 from visage import __version__
 from visage.cli import anonymize, enhance, evaluate, models, predict, settings
+from visage.cli.interrupts import Commands
 
 
-@click.group()
+@click.group(cls=Commands)
 @click.version_option(__version__, prog_name="visage")
 def main() -> None:
     """Find the faces in photos with their gender and age group, make them unrecognizable, or enlarge images."""

@@ -27,9 +27,11 @@ from visage.cli.console import (
 )
 from visage.cli.face_boxes import boxes_by_source, read_faces_file
 from visage.cli.files import read_photo, write_atomically
+from visage.cli.interrupts import COPIES_CONTINUE, interrupts_explained
 from visage.cli.jobs import run_jobs
 from visage.cli.output_directory import opened_output_directory
-from visage.cli.plan import Copy, Plan, existing_copies_skipped, plan_copies
+from visage.cli.plan import Copy, Plan, existing_copies_skipped, files_skipped, plan_copies
+from visage.cli.streams import is_streamed, read_source, stream_errors_reported, write_stream
 from visage.cores import available_cores
 from visage.faces.search import Detail
 from visage.packs.pack import Pack
@@ -87,25 +89,35 @@ def anonymize(
     """Copy each PATH, a photo or a directory of photos, and make every face unrecognizable.
 
     The copies of a directory keep its tree. Existing copies are skipped, so that an interrupted run continues when it
-    is started again. A photo that fails has no copy.
+    is started again. A photo that fails has no copy. With - as PATH and as the directory, it reads a photo from
+    standard input and writes it to standard output.
     """
     tune_allocator()
     mask = Mask(Method(method), Shape(shape), mask_scale)
     anonymize_options = AnonymizeOptions(mask, min_confidence, detail=Detail(detail))
     with setup_errors_reported():
         chosen = read_faces_file(faces) if faces else {}
+        if is_streamed(paths, output, tables=json_lines):
+            _anonymize_stream(paths[0], anonymize_options)
+            return
         plan = plan_copies(tuple(dict.fromkeys(paths)), output, again=again)
         boxes = boxes_by_source(chosen, plan, output)
         # One slot per thread, so that no thread waits for a slot.
         threads = max(1, min(len(plan.copies), jobs or available_cores()))
         engine = Engine(replace(Settings.from_environment(), slots=threads), eager=False)
-        with opened_output_directory(output, plan.directories):
+        with opened_output_directory(output, plan.directories), interrupts_explained(COPIES_CONTINUE):
             tally = _make_copies(engine, plan, anonymize_options, boxes, json_lines)
     _print_summary(plan, tally)
     if tally.disk_full:
         raise DiskFull(output)
     if tally.failures:
         sys.exit(1)
+
+
+def _anonymize_stream(path: Path, anonymize_options: AnonymizeOptions) -> None:
+    engine = Engine(replace(Settings.from_environment(), slots=1), eager=False)
+    with stream_errors_reported(path):
+        write_stream(engine.anonymize(read_source(path), anonymize_options).picture)
 
 
 @dataclass
@@ -183,7 +195,7 @@ def _print_summary(plan: Plan, tally: _Tally) -> None:
     if plan.existing:
         lines.append(existing_copies_skipped(plan))
     if plan.skipped:
-        lines.append(f"{count(plan.skipped, 'file')} skipped: not images, or links to directories.")
+        lines.append(files_skipped(plan.skipped))
     if tally.failures:
         lines.append(f"{count(len(tally.failures), 'file')} failed and have no copy:")
     for line in [*lines, *(f"  {source}: {reason}" for source, reason in tally.failures)]:

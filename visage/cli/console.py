@@ -1,9 +1,8 @@
-"""Shared by the commands: error messages, output lines, the progress bar and deferred interrupts."""
+"""Shared by the commands: error messages, output lines and the progress bar."""
 
 import json
-import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,14 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from visage.errors import DISK_FULL_ERRNOS, ImageTooLarge, SetupError, VisageError
+from visage.errors import DISK_FULL_ERRNOS, ImageTooLarge, Limit, SetupError, VisageError
+
+# The setting that limits the pixels of an image, by command.
+_PIXEL_SETTINGS = {
+    "predict": "VISAGE_MAX_IMAGE_PIXELS",
+    "anonymize": "VISAGE_MAX_ANONYMIZE_PIXELS",
+    "enhance": "VISAGE_MAX_ENHANCE_PIXELS",
+}
 
 
 class CannotRun(click.ClickException):
@@ -36,35 +42,6 @@ def setup_errors_reported() -> Iterator[None]:
         raise CannotRun(str(error)) from None
 
 
-@contextmanager
-def interrupts_deferred() -> Iterator[Callable[[], None]]:
-    """Yield a function that raises KeyboardInterrupt if Ctrl-C was pressed meanwhile. A second Ctrl-C raises at once.
-
-    Without this, Python raises KeyboardInterrupt between any two bytecodes, and can leave a lock of the thread pool
-    held. A process that ignores SIGINT continues to ignore it.
-    """
-    interrupted = False
-    previous = signal.getsignal(signal.SIGINT)
-
-    def defer(*_: object) -> None:
-        nonlocal interrupted
-        interrupted = True
-        signal.signal(signal.SIGINT, previous)
-
-    def raise_deferred() -> None:
-        if interrupted:
-            raise KeyboardInterrupt
-
-    if previous is not signal.default_int_handler:
-        yield raise_deferred
-        return
-    signal.signal(signal.SIGINT, defer)
-    try:
-        yield raise_deferred
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
 def is_disk_full(error: BaseException | None) -> bool:
     """Whether a write failed because the disk is full or this user's quota is used up."""
     return isinstance(error, OSError) and error.errno in DISK_FULL_ERRNOS
@@ -73,10 +50,19 @@ def is_disk_full(error: BaseException | None) -> bool:
 def describe_error(error: BaseException) -> tuple[str, str]:
     """A sentence for people and an error code for programs."""
     if isinstance(error, VisageError):
-        return str(error), error.code
+        return f"{error}{_setting_of(error)}", error.code
     if isinstance(error, OSError):
         return f"cannot be read or written: {error.strerror}", "file_error"
     return f"failed because of an unexpected error ({type(error).__name__}).", VisageError.code
+
+
+def _setting_of(error: VisageError) -> str:
+    """A sentence about the setting that changes the limit in an error; empty if there is none."""
+    context = click.get_current_context(silent=True)
+    if not isinstance(error, ImageTooLarge) or error.limit is None or context is None:
+        return ""
+    setting = "VISAGE_MAX_DECODE_BYTES" if error.limit is Limit.MEMORY else _PIXEL_SETTINGS.get(context.info_name or "")
+    return f" {setting} changes this limit." if setting else ""
 
 
 def error_as_json(source: str, error: BaseException) -> str:

@@ -18,8 +18,10 @@ from visage.cli.console import (
     setup_errors_reported,
 )
 from visage.cli.files import read_photo, write_atomically
+from visage.cli.interrupts import COPIES_CONTINUE, interrupts_explained
 from visage.cli.output_directory import opened_output_directory
 from visage.cli.plan import Copy, Plan, existing_copies_skipped, plan_copies
+from visage.cli.streams import is_streamed, read_source, stream_errors_reported, write_stream
 from visage.cores import available_cores
 from visage.enhance.results import SCALES, Enhanced, EnhanceOptions
 from visage.runtime.allocator import tune_allocator
@@ -46,15 +48,20 @@ def enhance(
     """Enlarge each PATH, an image or a directory of images, with the net of VISAGE_SUPERRES_PACK.
 
     The copies of a directory keep its tree. Existing copies are skipped, so that an interrupted run continues when it
-    is started again.
+    is started again. With - as PATH and as the directory, it reads an image from standard input and writes it to
+    standard output.
     """
     tune_allocator()
     with setup_errors_reported():
-        plan = plan_copies(tuple(dict.fromkeys(paths)), output, again=again)
+        enhance_options = EnhanceOptions(float(scale) if scale else None)
         settings = replace(Settings.from_environment(), opencv_threads=threads or available_cores())
+        if is_streamed(paths, output, tables=json_lines):
+            with stream_errors_reported(paths[0]):
+                write_stream(Enhancer(settings).enhance(read_source(paths[0]), options=enhance_options).picture)
+            return
+        plan = plan_copies(tuple(dict.fromkeys(paths)), output, again=again)
         enhancer = Enhancer(settings)
-        with opened_output_directory(output, plan.directories):
-            enhance_options = EnhanceOptions(float(scale) if scale else None)
+        with opened_output_directory(output, plan.directories), interrupts_explained(COPIES_CONTINUE):
             failed = _make_copies(enhancer, enhance_options, plan, output, json_lines)
     if plan.existing:
         print_line(existing_copies_skipped(plan), to_stderr=True)

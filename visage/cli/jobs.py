@@ -5,7 +5,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice, takewhile
 from typing import TypeVar
 
-from visage.cli.console import interrupts_deferred, progress_bar
+from visage.cli.console import progress_bar
+from visage.cli.interrupts import interrupts_deferred
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -31,6 +31,8 @@ again = click.option("--again", is_flag=True, help="Replace existing copies.")
 
 json_lines = click.option("--json", "json_lines", is_flag=True, help="Print one line of JSON per file.")
 
+csv_rows = click.option("--csv", "csv_rows", is_flag=True, help="Print a table, one row per face.")
+
 jobs = click.option("--jobs", type=click.IntRange(1, 64), help="Photos to process at once. [default: number of cores]")
 
 

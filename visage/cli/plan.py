@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from visage.cli.console import count
 from visage.cli.files import begins_as_picture, converted_suffix, file_identity, is_temporary
 from visage.cli.output_directory import require_output_directory
 from visage.errors import SetupError
@@ -87,6 +88,40 @@ def plan_copies(paths: Sequence[Path], output: Path, *, again: bool) -> Plan:
     copies = tuple(copy for copy in planned if again or copy.target not in existing)
     directories = frozenset(map(Path, {os.path.dirname(copy.target) for copy in planned}))
     return Plan(copies, len(planned) - len(copies), skipped, tuple(listing_errors), directories)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The `photos` of some paths. `skipped` and `listing_errors` are as in `Plan`."""
+
+    photos: tuple[Path, ...]
+    skipped: int
+    listing_errors: tuple[OSError, ...]
+
+
+def find_photos(paths: Sequence[Path], output: Path | None) -> Found:
+    """Return `paths`, with the images in the tree of a directory in its place. `output` is not searched."""
+    excluded = file_identity(output) if output else None
+    photos: dict[Path, None] = {}
+    listing_errors: list[OSError] = []
+    skipped = 0
+    for path in paths:
+        if not path.is_dir():
+            photos[path] = None
+            continue
+        for found in _walk(path, excluded=excluded):
+            if isinstance(found, OSError):
+                listing_errors.append(found)
+            elif _may_be_picture(found):
+                photos[Path(found.path)] = None
+            else:
+                skipped += 1
+    return Found(tuple(photos), skipped, tuple(listing_errors))
+
+
+def files_skipped(number: int) -> str:
+    """The line of a command's summary that counts the files which are no images."""
+    return f"{count(number, 'file')} skipped: not images, or links to directories."
 
 
 def existing_copies_skipped(plan: Plan) -> str:

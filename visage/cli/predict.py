@@ -1,29 +1,37 @@
-"""`visage predict`: the faces in photos, as text, as JSON and as annotated images."""
+"""`visage predict`: the faces in photos, as text, JSON or CSV, and as annotated images."""
 
 import itertools
 import json
 import sys
+from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import replace
+from enum import Enum
+from itertools import islice
 from pathlib import Path
 
 import click
 
+from visage.batches.tables import faces_table
 from visage.cli import options
-from visage.cli.console import count, print_failure, print_line, setup_errors_reported
+from visage.cli.console import CannotRun, count, print_failure, print_line, setup_errors_reported
 from visage.cli.files import write_atomically
+from visage.cli.interrupts import Interrupted
 from visage.cli.jobs import run_jobs
+from visage.cli.plan import files_skipped, find_photos
+from visage.cli.streams import is_streamed, read_source, stream_errors_reported, write_stream
 from visage.cores import available_cores
 from visage.errors import SetupError
 from visage.faces.analyzer import Options
 from visage.faces.face import Face
 from visage.faces.search import Detail
+from visage.packs.pack import Pack
 from visage.runtime.engine import Analysis, Engine
 from visage.settings import Settings
 
 
 @click.command()
-@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PHOTO...")
+@options.paths
 @click.option(
     "-o",
     "--output",
@@ -31,6 +39,7 @@ from visage.settings import Settings
     help="Write annotated images to this directory.",
 )
 @options.json_lines
+@options.csv_rows
 @options.detail(Detail.AUTO)
 @click.option("--min-confidence", type=click.FloatRange(0.01, 1), help="Confidence threshold of the detector.")
 @click.option("--max-faces", type=click.IntRange(1), help="Keep at most this many faces, the largest.")
@@ -40,9 +49,10 @@ from visage.settings import Settings
 @click.option("--enhance-faces", is_flag=True, help="Enlarge small faces before gender and age are estimated.")
 @options.jobs
 def predict(
-    photos: tuple[Path, ...],
+    paths: tuple[Path, ...],
     output: Path | None,
     json_lines: bool,
+    csv_rows: bool,
     detail: str,
     min_confidence: float | None,
     max_faces: int | None,
@@ -50,39 +60,93 @@ def predict(
     enhance_faces: bool,
     jobs: int | None,
 ) -> None:
-    """Find the faces in each PHOTO."""
-    photos = tuple(dict.fromkeys(photos))
+    """Find the faces in each PATH, a photo or a directory of photos.
+
+    PATH may be - for a photo from standard input. With - as the directory, the annotated image of one photo goes to
+    standard output.
+    """
+    if json_lines and csv_rows:
+        raise CannotRun("Choose --json or --csv.")
+    form = _Form.JSON if json_lines else _Form.CSV if csv_rows else _Form.TEXT
     face_options = Options(min_confidence, max_faces, min_face_size, Detail(detail), enhance_faces)
     with setup_errors_reported():
-        threads = min(len(photos), jobs or available_cores())
+        if is_streamed(paths, output, tables=form is not _Form.TEXT):
+            _annotate_stream(paths[0], face_options)
+            return
+        found = find_photos(paths, output)
+        threads = max(1, min(len(found.photos), jobs or available_cores()))
         # One slot per thread, so that no thread waits for a slot.
         engine = Engine(replace(Settings.from_environment(), slots=threads))
-        targets = _plan_targets(photos, output)
-    failed = 0
+        targets = _plan_targets(found.photos, output)
+    printer = _Printer(form, engine.pack)
+    for listing_error in found.listing_errors:
+        printer.add_failure(str(listing_error.filename), listing_error)
 
     def process(photo: Path) -> Analysis:
         return _process_photo(engine, photo, face_options, targets.get(photo))
 
-    def report(photo: Path, future: "Future[Analysis]") -> bool:
-        nonlocal failed
+    try:
+        run_jobs(
+            found.photos, process, printer.report, threads=threads, in_order=True, bar_hidden=len(found.photos) <= 1
+        )
+    except KeyboardInterrupt:
+        raise Interrupted(f"{printer.done} of {count(len(found.photos), 'photo')} are done.") from None
+    if found.skipped:
+        click.echo(files_skipped(found.skipped), err=True)
+    if printer.failed:
+        click.echo(f"{printer.failed} of {len(found.photos) + len(found.listing_errors)} photos failed.", err=True)
+        sys.exit(1)
+
+
+class _Form(Enum):
+    TEXT = "text"
+    JSON = "json"
+    CSV = "csv"
+
+
+class _Printer:
+    """Prints the faces of each photo. `done` and `failed` are the numbers of photos so far."""
+
+    def __init__(self, form: _Form, pack: Pack) -> None:
+        self._form = form
+        self._pack = pack
+        self.done = self.failed = 0
+        if form is _Form.CSV:
+            self._print_rows(faces_table([]))
+
+    def report(self, photo: Path, future: "Future[Analysis]") -> bool:
+        """Print what became of a photo. Returns whether other photos may start, which is always true."""
         if error := future.exception():
-            failed += 1
-            print_failure(str(photo), error, json_lines=json_lines)
-        elif json_lines:
-            print_line(json.dumps({"photo": str(photo)} | future.result().as_json(engine.pack)))
-        else:
+            self.add_failure(str(photo), error)
+        elif self._form is _Form.TEXT:
             _print_faces(photo, future.result())
+        elif self._form is _Form.JSON:
+            print_line(json.dumps({"photo": str(photo)} | future.result().as_json(self._pack)))
+        else:
+            # The header is above the first photo.
+            self._print_rows(islice(faces_table([(str(photo), future.result().as_json(self._pack))]), 1, None))
+        self.done += 1
         return True
 
-    run_jobs(photos, process, report, threads=threads, in_order=True, bar_hidden=len(photos) == 1)
-    if failed:
-        click.echo(f"{failed} of {len(photos)} photos failed.", err=True)
-        sys.exit(1)
+    def add_failure(self, source: str, error: BaseException) -> None:
+        self.failed += 1
+        print_failure(source, error, json_lines=self._form is _Form.JSON)
+
+    def _print_rows(self, rows: Iterable[bytes]) -> None:
+        for row in rows:
+            print_line(row.decode().removesuffix("\r\n"))
+
+
+def _annotate_stream(path: Path, face_options: Options) -> None:
+    engine = Engine(replace(Settings.from_environment(), slots=1))
+    with stream_errors_reported(path):
+        analysis = engine.analyze(read_source(path), face_options, annotated=True)
+        write_stream(analysis.annotated or b"")
 
 
 def _process_photo(engine: Engine, photo: Path, face_options: Options, target: Path | None) -> Analysis:
     # A photo may come from a pipe, which `read_photo` rejects.
-    analysis = engine.analyze(photo.read_bytes(), face_options, annotated=target is not None)
+    analysis = engine.analyze(read_source(photo), face_options, annotated=target is not None)
     if target is not None and analysis.annotated is not None:
         write_atomically(analysis.annotated, target, original=photo)
     return replace(analysis, annotated=None)

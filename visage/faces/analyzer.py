@@ -188,7 +188,8 @@ def inspect_for(detail: Detail, data: bytes, max_pixels: int, max_bytes: int) ->
         if detail is not Detail.HIGH:
             raise
         inspect(data, max_pixels, max_bytes=max_bytes, min_side=MIN_DECODED_SIDE)
-        raise ImageTooLarge(f"{error} With another detail than high, this one is accepted.") from None
+        sentence = f"{error} With another detail than high, this one is accepted."
+        raise ImageTooLarge(sentence, limit=error.limit) from None
 
 
 def decode_for(detail: Detail, data: bytes, header: ImageHeader) -> Photo:

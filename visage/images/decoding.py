@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from visage.errors import EmptyImage, ImageTooLarge, UndecodableImage
+from visage.errors import EmptyImage, ImageTooLarge, Limit, UndecodableImage
 from visage.images.bmp import decode_masks
 from visage.images.colour import Conversion, decode_cmyk, find_conversion, find_profile
 from visage.images.headers import ImageHeader, read_header
@@ -89,7 +89,8 @@ def inspect(data: bytes, max_pixels: int, max_bytes: int | None = None, min_side
     if header.width * header.height > max_pixels:
         raise ImageTooLarge(
             f"The image has {header.width} x {header.height} pixels; at most {max_pixels:,} in all are accepted. "
-            "Send a smaller version."
+            "Send a smaller version.",
+            limit=Limit.PIXELS,
         )
     needed = header.reduced_decoding_bytes(_reduction(header, min_side))
     if max_bytes is not None and needed > max_bytes:
@@ -98,7 +99,8 @@ def inspect(data: bytes, max_pixels: int, max_bytes: int | None = None, min_side
         raise ImageTooLarge(
             f"Decoding this {header.format} of {header.width} x {header.height} pixels takes "
             f"{needed / 1e6:,.0f} MB of memory; at most {max_bytes / 1e6:,.0f} MB are allowed. "
-            f"Send a smaller version{remedy}."
+            f"Send a smaller version{remedy}.",
+            limit=Limit.MEMORY,
         )
     longest = max_side(header.format)
     if max(header.width, header.height) > longest:

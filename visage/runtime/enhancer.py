@@ -15,7 +15,7 @@ import cv2
 from visage.enhance.net import EnhanceNet
 from visage.enhance.results import SCALES, Enhanced, EnhanceOptions
 from visage.enhance.tiling import Progress, Tiling, enhance_in_tiles, no_progress
-from visage.errors import BadParameter, BusyError, ImageTooLarge, QueueFull, SettingsError
+from visage.errors import BadParameter, BusyError, ImageTooLarge, Limit, QueueFull, SettingsError
 from visage.images.decoding import decode, inspect, max_side
 from visage.images.encoding import encode_as, written_format
 from visage.images.headers import ImageHeader
@@ -139,6 +139,7 @@ class Enhancer:
             f"The image has {header.width} x {header.height} pixels; {excess} to be enlarged {scale:g} times. "
             f"Send a smaller version{offer}.",
             max(fitting, default=None),
+            Limit.PIXELS,
         )
 
     def _excess(self, header: ImageHeader, scale: float) -> str | None:

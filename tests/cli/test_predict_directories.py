@@ -1,0 +1,80 @@
+"""`visage predict` on directories, as a table, and with limits."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from tests.cli.helpers import run, write
+
+pytestmark = pytest.mark.usefixtures("plain_environment")
+
+
+def test_the_photos_in_the_tree_of_a_directory_are_searched(folder: Path, tiny_png: bytes) -> None:
+    for name in ("b.png", "a/c.png"):
+        write(folder / name, tiny_png)
+    write(folder / "notes.txt", b"Milk")
+
+    result = run("predict", folder)
+
+    assert [line for line in result.stdout.splitlines() if ": 3 faces" in line] == [
+        f"{folder / 'b.png'}: 3 faces",
+        f"{folder / 'a' / 'c.png'}: 3 faces",
+    ]
+    assert "1 file skipped: not images" in result.stderr
+    assert result.exit_code == 0
+
+
+def test_a_photo_that_is_named_twice_is_searched_once(folder: Path, tiny_png: bytes) -> None:
+    photo = write(folder / "a.png", tiny_png)
+
+    assert run("predict", photo, folder).stdout.count(": 3 faces") == 1
+
+
+def test_annotated_images_in_the_directory_are_no_photos(folder: Path, tiny_png: bytes) -> None:
+    write(folder / "a.png", tiny_png)
+    run("predict", folder, "-o", folder / "annotated")
+
+    result = run("predict", folder, "-o", folder / "annotated")
+
+    assert "a_faces" not in result.stdout
+
+
+def test_a_directory_without_photos_has_nothing_to_report(folder: Path) -> None:
+    result = run("predict", folder)
+
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
+def test_a_table_has_a_row_for_each_face(folder: Path, tiny_png: bytes) -> None:
+    for name in ("a.png", "b.png"):
+        write(folder / name, tiny_png)
+
+    rows = list(csv.DictReader(run("predict", folder, "--csv").stdout.splitlines()))
+
+    assert [Path(row["file"]).name for row in rows] == ["a.png"] * 3 + ["b.png"] * 3
+    assert [row["face"] for row in rows] == ["1", "2", "3"] * 2
+    assert {row["gender"] for row in rows} <= {"Male", "Female"}
+
+
+def test_lines_of_json_and_a_table_exclude_each_other(folder: Path) -> None:
+    result = run("predict", folder, "--csv", "--json")
+
+    assert result.exit_code == 2
+    assert "Choose --json or --csv." in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "setting"),
+    [("predict", "VISAGE_MAX_IMAGE_PIXELS"), ("anonymize", "VISAGE_MAX_ANONYMIZE_PIXELS")],
+)
+def test_the_error_for_a_large_photo_names_the_setting(
+    folder: Path, out: Path, tiny_png: bytes, command: str, setting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder / "a.png", tiny_png)
+    monkeypatch.setenv(setting, "1000")
+
+    result = run(command, folder, "-o", out)
+
+    assert result.exit_code == 1
+    assert f"Send a smaller version. {setting} changes this limit." in result.stderr

@@ -1,0 +1,54 @@
+"""`-` in place of a path: a photo from standard input, and its copy to standard output."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from visage.cli.console import CannotRun, print_failure
+from visage.errors import VisageError
+
+# As a path it stands for standard input, and as an output for standard output.
+STREAM = Path("-")
+
+
+def read_source(path: Path) -> bytes:
+    """Return the bytes of a photo, from standard input for `-`.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return sys.stdin.buffer.read() if path == STREAM else path.read_bytes()
+
+
+def write_stream(picture: bytes) -> None:
+    """Write a picture, and nothing else, to standard output."""
+    sys.stdout.buffer.write(picture)
+    sys.stdout.buffer.flush()
+
+
+@contextmanager
+def stream_errors_reported(path: Path) -> Iterator[None]:
+    """Report a photo that fails as one sentence, and exit with status 1."""
+    try:
+        yield
+    except (VisageError, OSError) as error:
+        print_failure(str(path), error, json_lines=False)
+        sys.exit(1)
+
+
+def is_streamed(paths: Sequence[Path], output: Path | None, *, tables: bool) -> bool:
+    """Whether a command writes one picture to standard output. `tables` tells whether it prints other lines there.
+
+    Raises:
+        CannotRun: standard output would have several pictures, or lines beside one.
+    """
+    if output != STREAM:
+        if output is not None and STREAM in paths:
+            raise CannotRun("A photo from standard input has no name: write it to standard output with -o -.")
+        return False
+    if len(paths) != 1 or paths[0].is_dir():
+        raise CannotRun("Standard output takes one picture: name one photo, or a directory with -o.")
+    if tables:
+        raise CannotRun("Standard output takes the picture or lines: leave out --json and --csv, or name a directory.")
+    return True
