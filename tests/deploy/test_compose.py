@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deployment import needs, tool
+from tests.support.deployment import tool
 from tests.support.paths import ROOT
 
 LAPTOP, SERVER, TLS = ("compose.yaml",), ("compose.server.yaml",), ("compose.server.yaml", "compose.tls.yaml")
@@ -27,7 +27,18 @@ def docker_compose() -> list[str] | None:
     return None
 
 
+def podman_compose() -> str | None:
+    """podman-compose, unless it is too old to print its commands, as Debian 12's is."""
+    program = tool("podman-compose")
+    if program is None:
+        return None
+    asked = subprocess.run([program, "--help"], capture_output=True, text=True, check=False)
+    return program if "--verbose" in asked.stdout else None
+
+
 DOCKER_COMPOSE = docker_compose()
+PODMAN_COMPOSE = podman_compose()
+needs_podman_compose = pytest.mark.skipif(PODMAN_COMPOSE is None, reason="needs podman-compose: make test-deploy")
 needs_docker_compose = pytest.mark.skipif(DOCKER_COMPOSE is None, reason="needs Docker Compose 2")
 
 
@@ -46,7 +57,7 @@ def options(files: tuple[str, ...]) -> list[str]:
 
 def created(files: tuple[str, ...], environment: dict[str, str]) -> dict[str, list[str]]:
     """The words of the commands with which podman-compose would create the containers, by service."""
-    command = [str(tool("podman-compose")), "--verbose", "--dry-run", *options(files), "up", "--detach"]
+    command = [str(PODMAN_COMPOSE), "--verbose", "--dry-run", *options(files), "up", "--detach"]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     lines = re.findall(r"INFO:podman_compose:(podman create .*)", ran.stderr)
@@ -55,7 +66,7 @@ def created(files: tuple[str, ...], environment: dict[str, str]) -> dict[str, li
     return commands
 
 
-@needs("podman-compose")
+@needs_podman_compose
 @each_deployment
 def test_podman_compose_creates_containers_with_minimal_privileges(
     files: tuple[str, ...], environment: dict[str, str]
@@ -70,7 +81,7 @@ def test_podman_compose_creates_containers_with_minimal_privileges(
         assert "--restart unless-stopped" in line, service
 
 
-@needs("podman-compose")
+@needs_podman_compose
 def test_podman_compose_limits_the_laptop_service_and_publishes_it_on_loopback(environment: dict[str, str]) -> None:
     line = " ".join(created(LAPTOP, environment)["visage"])
 
@@ -80,7 +91,7 @@ def test_podman_compose_limits_the_laptop_service_and_publishes_it_on_loopback(e
     assert "source=visage_state,destination=/state" in line
 
 
-@needs("podman-compose")
+@needs_podman_compose
 def test_podman_compose_creates_every_service_of_the_server(environment: dict[str, str]) -> None:
     plain, encrypted = created(SERVER, environment), created(TLS, environment)
 

@@ -135,7 +135,8 @@ def test_a_command_of_a_page_exists(page: str, line: str) -> None:
         command = command.commands[words.pop(0)]
 
     options = {option for parameter in command.params for option in parameter.opts}
-    assert {word for word in words if word.startswith("-")} <= options
+    # A single "-" stands for stdin or stdout.
+    assert {word for word in words if word.startswith("-") and word != "-"} <= options
 
 
 def test_every_target_of_make_that_a_page_names_exists() -> None:
