@@ -21,8 +21,8 @@ def service(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield service
 
 
-def head(line: str, *headers: str, origin: str = APP) -> bytes:
-    return "\r\n".join((line, "Host: localhost", f"Origin: {origin}", *headers, "\r\n")).encode()
+def head(line: str, *headers: str, origin: str = APP, before_origin: tuple[str, ...] = ()) -> bytes:
+    return "\r\n".join((line, "Host: localhost", *before_origin, f"Origin: {origin}", *headers, "\r\n")).encode()
 
 
 PREDICT, JPEG = "POST /predict HTTP/1.1", "Content-Type: image/jpeg"
@@ -32,6 +32,8 @@ ERRORS = {
     "a body that does not arrive": (head(PREDICT, JPEG, "Content-Length: 100") + b"x", 408),
     "a long address": (head(f"POST /predict?{9000 * 'x'} HTTP/1.1"), 414),
     "a long header": (head(PREDICT, f"X: {9000 * 'x'}"), 431),
+    "a long header before Origin": (head(PREDICT, before_origin=(f"X: {9000 * 'x'}",)), 431),
+    "many headers before Origin": (head(PREDICT, before_origin=("X: x",) * 200), 431),
     "endless headers": (head(PREDICT, *(20 * [f"X: {8000 * 'x'}"])), 431),
     "invalid HTTP": (head(PREDICT, "no header"), 400),
     "an error of the app": (head(PREDICT, JPEG, "Content-Length: 4") + b"text", 415),

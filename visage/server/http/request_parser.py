@@ -84,7 +84,7 @@ class RequestParser:
         self._target = b""
         self._headers: list[tuple[str, str]] = []
         self._parser = HttpRequestParser(self)
-        self._has_completed = self._is_restarting = False
+        self._has_completed = self._is_restarting = self._exceeds_header_limits = False
 
     @property
     def expects_100_continue(self) -> bool:
@@ -192,6 +192,7 @@ class RequestParser:
             raise _EndOfPipeline
         self.has_begun = True
         self.head, self._target, self._headers = None, b"", []
+        self._exceeds_header_limits = False
 
     def on_url(self, url: bytes) -> None:
         # An address that is too long is rejected after the headers, so that the error can have its CORS headers.
@@ -201,18 +202,26 @@ class RequestParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._is_restarting:
             return
-        if len(self._headers) >= self._limits.headers or len(name) + len(value) + 2 > self._limits.header_bytes:
-            raise HeadersTooLong(_TOO_LONG)
+        is_too_long = len(name) + len(value) + 2 > self._limits.header_bytes
         if self.head:
+            if is_too_long:
+                raise HeadersTooLong(_TOO_LONG)
             # Trailers are ignored. Some clients and proxies would merge these into the headers (RFC 9110, 6.5.1).
             if name.lower() in _FORBIDDEN_TRAILERS:
                 raise RequestError(NOT_HTTP)
+            return
+        if is_too_long or len(self._headers) >= self._limits.headers:
+            self._exceeds_header_limits = True
+        # As for a long address: of the headers behind one that exceeds a limit only Origin is kept, for CORS headers.
+        if is_too_long or (self._exceeds_header_limits and name.lower() != b"origin"):
             return
         self._headers.append((name.lower().decode("latin-1"), value.strip(b" \t").decode("latin-1")))
 
     def on_headers_complete(self) -> None:
         if self._is_restarting:
             return
+        if self._exceeds_header_limits:
+            raise HeadersTooLong(_TOO_LONG)
         method, version = self._parser.get_method().decode(), self._parser.get_http_version()
         if len(f"{method}  HTTP/{version}") + len(self._target) > self._limits.line_bytes:
             raise AddressTooLong(_ADDRESS_TOO_LONG)
