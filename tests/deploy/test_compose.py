@@ -85,7 +85,7 @@ def test_podman_compose_creates_containers_with_minimal_privileges(
 def test_podman_compose_limits_the_laptop_service_and_publishes_it_on_loopback(environment: dict[str, str]) -> None:
     line = " ".join(created(LAPTOP, environment)["visage"])
 
-    assert "--cpus 2.0 -m 4g --pids-limit 512" in line
+    assert "--cpus 2.0 -m 4500m --pids-limit 512" in line
     assert "-p 127.0.0.1:8080:8080" in line
     assert "--tmpfs /tmp" in line
     assert "source=visage_state,destination=/state" in line
