@@ -66,8 +66,7 @@ def plan_copies(paths: Sequence[Path], output: Path, *, again: bool) -> Plan:
     require_output_directory(output)
     output_identity = file_identity(output) or file_identity(_resolved(output))
     sources = _Sources()
-    listing_errors: list[OSError] = []
-    skipped = 0
+    search = _Search(output_identity)
     for path in paths:
         if not os.path.isdir(path):
             sources.add(str(path), str(output / path.name))
@@ -75,19 +74,13 @@ def plan_copies(paths: Sequence[Path], output: Path, *, again: bool) -> Plan:
         if file_identity(path) == output_identity:
             raise SetupError(f"{output} is the directory of the originals ({path}); choose another with -o.")
         target = output if len(paths) == 1 else output / _directory_name(path)
-        for found in _walk(path, excluded=output_identity):
-            if isinstance(found, OSError):
-                listing_errors.append(found)
-            elif _may_be_picture(found):
-                name = found.path[len(str(path)) :].lstrip(os.sep)
-                sources.add(found.path, os.path.join(target, name))
-            else:
-                skipped += 1
+        for picture in search.pictures(path):
+            sources.add(picture, os.path.join(target, picture[len(str(path)) :].lstrip(os.sep)))
     planned = tuple(sources.copies())
     existing = _existing_copies({copy.target: copy.source for copy in planned})
     copies = tuple(copy for copy in planned if again or copy.target not in existing)
     directories = frozenset(map(Path, {os.path.dirname(copy.target) for copy in planned}))
-    return Plan(copies, len(planned) - len(copies), skipped, tuple(listing_errors), directories)
+    return Plan(copies, len(planned) - len(copies), search.skipped, tuple(search.listing_errors), directories)
 
 
 @dataclass(frozen=True)
@@ -101,22 +94,11 @@ class Found:
 
 def find_photos(paths: Sequence[Path], output: Path | None) -> Found:
     """Return `paths`, with the images in the tree of a directory in its place. `output` is not searched."""
-    excluded = file_identity(output) if output else None
+    search = _Search(file_identity(output) if output else None)
     photos: dict[Path, None] = {}
-    listing_errors: list[OSError] = []
-    skipped = 0
     for path in paths:
-        if not path.is_dir():
-            photos[path] = None
-            continue
-        for found in _walk(path, excluded=excluded):
-            if isinstance(found, OSError):
-                listing_errors.append(found)
-            elif _may_be_picture(found):
-                photos[Path(found.path)] = None
-            else:
-                skipped += 1
-    return Found(tuple(photos), skipped, tuple(listing_errors))
+        photos |= dict.fromkeys(map(Path, search.pictures(path)) if path.is_dir() else [path])
+    return Found(tuple(photos), search.skipped, tuple(search.listing_errors))
 
 
 def files_skipped(number: int) -> str:
@@ -177,6 +159,25 @@ class _Sources:
             free = next(each for each in itertools.chain([stem + suffix], numbered) if each.casefold() not in taken)
             taken.add(free.casefold())
             yield Copy(source, free, target)
+
+
+class _Search:
+    """Finds the pictures in directories. `skipped` counts the other files; `listing_errors` is as in `Plan`."""
+
+    def __init__(self, excluded: tuple[int, int] | None) -> None:
+        self._excluded = excluded
+        self.skipped = 0
+        self.listing_errors: list[OSError] = []
+
+    def pictures(self, directory: Path) -> Iterator[str]:
+        """Yield the path of each file in the tree of `directory` that may be a picture."""
+        for found in _walk(directory, excluded=self._excluded):
+            if isinstance(found, OSError):
+                self.listing_errors.append(found)
+            elif _may_be_picture(found):
+                yield found.path
+            else:
+                self.skipped += 1
 
 
 def _walk(directory: Path, excluded: tuple[int, int] | None) -> Iterator["os.DirEntry[str] | OSError"]:

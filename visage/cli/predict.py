@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import replace
 from enum import Enum
-from itertools import islice
 from pathlib import Path
 
 import click
@@ -124,7 +123,9 @@ class _Printer:
             print_line(json.dumps({"photo": str(photo)} | future.result().as_json(self._pack)))
         else:
             # The header is above the first photo.
-            self._print_rows(islice(faces_table([(str(photo), future.result().as_json(self._pack))]), 1, None))
+            self._print_rows(
+                itertools.islice(faces_table([(str(photo), future.result().as_json(self._pack))]), 1, None)
+            )
         self.done += 1
         return True
 

@@ -131,6 +131,13 @@ def test_a_head_over_a_limit_is_rejected(data: bytes, error: type[RequestError])
     assert type(parsed(data).error) is error
 
 
+def test_trailers_count_as_headers() -> None:
+    head = b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n" + b"X: x\r\n" * 98 + b"\r\n"
+
+    assert parsed(head + b"0\r\n\r\n").error is None
+    assert type(parsed(head + b"0\r\nX: x\r\n\r\n").error) is HeadersTooLong
+
+
 def test_chunks_of_one_byte_end_the_request_early() -> None:
     parser = parsed(CHUNKED + b"1\r\na\r\n" * 100_000, 2**18)
 

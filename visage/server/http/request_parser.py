@@ -202,18 +202,17 @@ class RequestParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._is_restarting:
             return
-        is_too_long = len(name) + len(value) + 2 > self._limits.header_bytes
+        if len(self._headers) >= self._limits.headers or len(name) + len(value) + 2 > self._limits.header_bytes:
+            self._exceeds_header_limits = True
         if self.head:
-            if is_too_long:
+            if self._exceeds_header_limits:
                 raise HeadersTooLong(_TOO_LONG)
             # Trailers are ignored. Some clients and proxies would merge these into the headers (RFC 9110, 6.5.1).
             if name.lower() in _FORBIDDEN_TRAILERS:
                 raise RequestError(NOT_HTTP)
             return
-        if is_too_long or len(self._headers) >= self._limits.headers:
-            self._exceeds_header_limits = True
-        # As for a long address: of the headers behind one that exceeds a limit only Origin is kept, for CORS headers.
-        if is_too_long or (self._exceeds_header_limits and name.lower() != b"origin"):
+        # As for a long address: from a header that exceeds a limit on, only Origin is kept, for the CORS headers.
+        if self._exceeds_header_limits and name.lower() != b"origin":
             return
         self._headers.append((name.lower().decode("latin-1"), value.strip(b" \t").decode("latin-1")))
 
