@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # One process leaves the second core idle. The tests of a file stay together: some look back at what the others did.
 IN_TWO := -m "not alone" --numprocesses 2 --dist loadfile
 
-.PHONY: run test test-pressure test-training test-guard test-browser test-clients test-deploy image lint format openapi docs fuzz bench bench-detection bench-start clean
+.PHONY: run test test-pressure test-training test-guard test-browser test-clients test-deploy test-wheel image lint format openapi docs fuzz bench bench-detection bench-start clean
 
 run: $(VENV)/serve.done
 	exec $(BIN)/python app.py
@@ -41,11 +41,15 @@ test-clients: $(VENV)/clients.done
 test-deploy: $(VENV)/deploy.done
 	$(BIN)/python -m pytest tests/deploy/test_compose.py tests/deploy/test_container.py \
 		tests/deploy/test_container_run.py tests/deploy/test_image.py tests/deploy/test_manifests.py \
-		tests/deploy/test_prometheus.py tests/deploy/test_wheels.py tests/deploy/test_workflows.py
+		tests/deploy/test_prometheus.py tests/deploy/test_release.py tests/deploy/test_wheels.py tests/deploy/test_workflows.py
 
 # The container image, with docker, podman or buildah, whichever works here. Takes half an hour on two cores.
 image:
 	docker/image.sh
+
+# The wheel, installed into an empty environment and served. Downloads what `pip install visage[serve]` does.
+test-wheel: $(VENV)/packaging.done
+	$(BIN)/python -m pytest tests/packaging
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .
@@ -124,6 +128,10 @@ $(VENV)/deploy.done: $(VENV)/dev.done deploy/requirements.txt
 $(VENV)/clients.done: $(VENV)/dev.done tests/clients/requirements.txt tests/clients/package-lock.json
 	$(BIN)/python -m pip install --quiet -r tests/clients/requirements.txt
 	npm ci --prefix tests/clients --no-audit --no-fund
+	touch $@
+
+$(VENV)/packaging.done: $(VENV)/dev.done tests/packaging/requirements.txt
+	$(BIN)/python -m pip install --quiet -r tests/packaging/requirements.txt
 	touch $@
 
 $(VENV)/browser.done: $(VENV)/dev.done tests/browser/requirements.txt

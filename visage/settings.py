@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from visage.cores import available_cores
+from visage.directories import MODELS_DIR, STATE_DIR
 from visage.errors import SettingsError
 from visage.setting_rows import Row, row, rows_of
 from visage.setting_values import (
@@ -24,13 +25,6 @@ from visage.setting_values import (
     optional,
     seconds,
 )
-
-_CHECKOUT = Path(__file__).resolve().parent.parent
-
-BUNDLED_MODELS = _CHECKOUT / "models"
-
-# Beside the models, so that the service and batch processes find the same directory, wherever they are started.
-_DEFAULT_STATE_DIR = _CHECKOUT / "state"
 
 # Batches that each worker uploads or downloads at the same time, and batches whose events it sends.
 MAX_TRANSFERS = 16
@@ -56,7 +50,13 @@ class Settings:
         "compact",
         "Model pack for enhancement: a name in the models directory, or a path.",
     )
-    models_dir: Path = row("VISAGE_MODELS_DIR", PATH, BUNDLED_MODELS, "Directory of fetched packs.", "models/")
+    models_dir: Path = row(
+        "VISAGE_MODELS_DIR",
+        PATH,
+        MODELS_DIR,
+        "Directory of fetched packs.",
+        "models/ in a checkout, ~/.local/share/visage/models after pip",
+    )
     mirror: str = row("VISAGE_MIRROR", ANY_TEXT, "", "Base URL to fetch packs from, as `<mirror>/<pack>/<file>`.")
     slots: int = row("VISAGE_SLOTS", integer(1, 64), 1, "Photos that each worker processes at the same time.")
     opencv_threads: int = row("VISAGE_OPENCV_THREADS", integer(1, 64), 1, "OpenCV threads for each slot.")
@@ -148,9 +148,9 @@ class Settings:
     state_dir: Path = row(
         "VISAGE_STATE_DIR",
         PATH,
-        _DEFAULT_STATE_DIR,
+        STATE_DIR,
         "Directory for batches and their queue, which survive a restart.",
-        "state/",
+        "state/ in a checkout, ~/.local/state/visage after pip",
     )
     batch_store: str = row(
         "VISAGE_BATCH_STORE",

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.protobuf import message, number
-from visage.settings import BUNDLED_MODELS
+from visage.directories import BUNDLED_MODELS
 
 BLOCKS, CHANNELS, SCALE = 32, 128, 3
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import pytest
 
 from visage.batches.results import Failure
-from visage.batches.tables import faces_table, failures_table
+from visage.batches.tables import failures_table
+from visage.faces.tables import faces_table
 
 # Comma by default; semicolon where the comma separates decimals (German, French and others); tab when pasted.
 SEPARATORS = [",", ";", "\t"]

@@ -11,12 +11,12 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.support.tiny_pack import MAGENTA, TINY_FACES, draw
+from visage.directories import BUNDLED_MODELS
 from visage.errors import PackError
 from visage.nets.classifier import CROPS_PER_BATCH, Classifier, classify_by_all
 from visage.nets.crops import square_crop
 from visage.nets.detector import FaceDetector, correct_prior_steps
 from visage.packs.pack import read_pack
-from visage.settings import BUNDLED_MODELS
 
 FloatBox = NDArray[np.float32]
 

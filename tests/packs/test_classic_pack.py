@@ -2,8 +2,8 @@
 
 import pytest
 
+from visage.directories import BUNDLED_MODELS
 from visage.packs.pack import Pack, read_pack
-from visage.settings import BUNDLED_MODELS
 
 DETECTOR_OF_2017 = "https://github.com/opencv/opencv_3rdparty/raw/dnn_samples_face_detector_20170830"
 MODELS_OF_2015 = "https://github.com/GilLevi/AgeGenderDeepLearning/raw/master/models"

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from visage.directories import BUNDLED_MODELS
 from visage.enhance.net import EnhanceNet
 from visage.errors import PackError
 from visage.packs.pack import read_pack
 from visage.runtime.engine import Engine
 from visage.runtime.enhancer import Enhancer
-from visage.settings import BUNDLED_MODELS, Settings
+from visage.settings import Settings
 
 
 def test_a_manifest_with_an_absurd_reach_is_rejected(packs: dict[str, Path], tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from tests.runtime.enhancing import UNTILED, Pixels, enhance, noise
 from tests.support.pictures import gradient
+from visage.directories import BUNDLED_MODELS
 from visage.enhance.net import EnhanceNet
 from visage.packs.pack import read_pack
-from visage.settings import BUNDLED_MODELS, Settings
+from visage.settings import Settings
 
 # Single pixels, strips, and sizes with one pixel more than tiles of 32 pixels hold.
 SIZES = [(1, 1), (1, 2), (7, 1000), (1000, 7), (33, 32), (64, 65), (97, 61), (150, 131)]

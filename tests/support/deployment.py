@@ -23,5 +23,9 @@ def needs(name: str) -> pytest.MarkDecorator:
 
 # How long gunicorn lets requests in flight finish, in seconds.
 GRACEFUL_SECONDS = int(
-    re.findall(r"^graceful_timeout = (\d+)$", (ROOT / "gunicorn.conf.py").read_text(), re.MULTILINE)[0]
+    re.findall(
+        r"^graceful_timeout = (\d+)$",
+        (ROOT / "visage" / "server" / "start" / "gunicorn_config.py").read_text(),
+        re.MULTILINE,
+    )[0]
 )

@@ -10,7 +10,8 @@ from zipfile import ZIP_DEFLATED, ZipFile
 from visage.batches import Batches, Output
 from visage.batches.batch import FileStatus, Task
 from visage.batches.file_names import renamed, safe_names
-from visage.batches.tables import conversions_table, faces_table, failures_table, json_lines
+from visage.batches.tables import conversions_table, failures_table, json_lines
+from visage.faces.tables import faces_table
 
 _FAILURES, _CONVERSIONS = "failures.csv", "converted.csv"
 
@@ -29,7 +30,7 @@ def result_archive(batches: Batches, batch_id: str) -> Iterator[bytes]:
     """Yield the result of a batch as a ZIP; each file is read from the store when the stream reaches it.
 
     The ZIP has the images that were anonymized or enhanced; for the task `predict`, `results.jsonl` and `results.csv`
-    (see `tables`); `converted.csv`, if images have another format than their photos; and `failures.csv`, if files
+    (see `faces_table`); `converted.csv`, if images have another format than their photos; and `failures.csv`, if files
     failed. All are in the order of the batch. Images have the names that the batch has, but for those in
     `converted.csv`: a HEIC becomes a `.jpg`. A name that would conflict with a table gets an underscore in front.
 

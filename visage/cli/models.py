@@ -6,7 +6,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from visage.cli.console import progress_bar, setup_errors_reported
+from visage.cli.console import CannotRun, progress_bar, setup_errors_reported
 from visage.errors import PackError, SetupError
 from visage.packs.pack import find_pack, pack_folders, read_pack
 from visage.settings import Settings
@@ -54,8 +54,13 @@ def verify(name: str | None) -> None:
 def fetch(name: str) -> None:
     """Download the files of the pack NAME into the models directory."""
     # The import takes 10 MB and 0.1 s, which only this command needs.
-    from visage.packs.download import fetch_pack  # noqa: PLC0415
-
+    try:
+        from visage.packs.download import fetch_pack  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise CannotRun(
+            f"visage models fetch needs the package {error.name}, which is not installed. Run: pip install "
+            "'visage[fetch]'"
+        ) from None
     with setup_errors_reported():
         settings = Settings.from_environment()
         pack = find_pack(name, settings.models_dir)

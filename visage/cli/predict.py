@@ -11,7 +11,6 @@ from pathlib import Path
 
 import click
 
-from visage.batches.tables import faces_table
 from visage.cli import options
 from visage.cli.console import CannotRun, count, print_failure, print_line, setup_errors_reported
 from visage.cli.files import write_atomically
@@ -24,6 +23,7 @@ from visage.errors import SetupError
 from visage.faces.analyzer import Options
 from visage.faces.face import Face
 from visage.faces.search import Detail
+from visage.faces.tables import faces_table
 from visage.packs.pack import Pack
 from visage.runtime.engine import Analysis, Engine
 from visage.settings import Settings

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from visage.directories import BUNDLED_MODELS
 from visage.errors import PackError
 from visage.packs.enhance_spec import EnhanceSpec, read_enhance_spec
 from visage.packs.files import PackFile, is_plain_name, pack_file
 from visage.packs.manifest import ManifestTable
-from visage.settings import BUNDLED_MODELS
 
 MANIFEST = "pack.toml"
 ROLES = ("face", "gender", "age")

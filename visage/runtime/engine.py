@@ -20,6 +20,7 @@ from visage.anonymize.masks import redact
 from visage.anonymize.options import AnonymizeOptions
 from visage.anonymize.plan import plan_redaction
 from visage.anonymize.results import Anonymized
+from visage.directories import BUNDLED_MODELS
 from visage.enhance.results import Enhanced, EnhanceOptions
 from visage.enhance.tiling import Progress, no_progress
 from visage.faces.analyzer import Analyzer, Options, decode_for, inspect_for
@@ -35,7 +36,7 @@ from visage.runtime.admission import Admission
 from visage.runtime.allocator import release_memory
 from visage.runtime.enhancer import Enhancer
 from visage.runtime.result_cache import open_cache
-from visage.settings import BUNDLED_MODELS, Settings
+from visage.settings import Settings
 from visage.timings import Timings
 
 __all__ = ["RECYCLE_AFTER_PHOTOS", "Analysis", "Engine"]

@@ -12,6 +12,7 @@ from functools import partial
 
 import cv2
 
+from visage.directories import BUNDLED_MODELS
 from visage.enhance.net import EnhanceNet
 from visage.enhance.results import SCALES, Enhanced, EnhanceOptions
 from visage.enhance.tiling import Progress, Tiling, enhance_in_tiles, no_progress
@@ -21,7 +22,7 @@ from visage.images.encoding import encode_as, written_format
 from visage.images.headers import ImageHeader
 from visage.packs.pack import Pack, find_pack
 from visage.runtime.admission import Admission
-from visage.settings import BUNDLED_MODELS, Settings
+from visage.settings import Settings
 from visage.timings import Timings
 
 # The side of a tile divided by the overlap, unless settings or pack set the side: a tile inside an image then has an

@@ -1,4 +1,4 @@
-"""gunicorn's server hooks, which `gunicorn.conf.py` imports."""
+"""gunicorn's server hooks, which `start/gunicorn_config.py` imports."""
 
 import gc
 import secrets

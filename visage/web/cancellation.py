@@ -9,7 +9,8 @@ from werkzeug.exceptions import ClientDisconnected
 from visage.errors import NotReady
 from visage.runtime.enhancer import Enhancer
 
-# Longest remaining time of an enhancement after a stop signal. gunicorn's graceful timeout is 30 s (gunicorn.conf.py).
+# Longest remaining time of an enhancement after a stop signal. gunicorn's graceful timeout is 30 s
+# (server/start/gunicorn_config.py).
 # Encoding takes up to 14 s of it (`python -m benchmarks.enhance formats`), and the current tile comes first.
 MAX_SECONDS_AFTER_STOP = 10.0
 

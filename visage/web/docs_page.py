@@ -42,7 +42,7 @@ def _contract() -> Schema:
 
 @cache
 def _example_names() -> frozenset[str]:
-    return frozenset(path.stem for path in (_HERE / "examples").iterdir())
+    return frozenset(path.stem for path in (_HERE / "examples").glob("*.sh"))
 
 
 def _examples(operation: str, url: str) -> list[tuple[str, str]]:
