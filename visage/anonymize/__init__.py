@@ -6,3 +6,7 @@ from visage.anonymize.options import AnonymizeOptions
 from visage.anonymize.results import Anonymized
 
 __all__ = ["AnonymizeOptions", "Anonymized", "FaceBoxes", "Mask", "Method", "Shape", "read_face_boxes", "redact"]
+
+from visage.callable_packages import make_callable
+
+make_callable(__name__)
