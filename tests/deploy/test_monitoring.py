@@ -242,7 +242,7 @@ def test_the_operations_page_has_one_section_for_each_alert() -> None:
 def test_the_operations_page_describes_every_metric_with_its_labels(exposed: Series) -> None:
     described = {
         name: set(re.findall(r"`(\w+)`", labels))
-        for name, labels in re.findall(r"^\| `(visage_\w+)` \|([^|]*)\|", PAGE, re.MULTILINE)
+        for name, labels in re.findall(r"^\| `(visage_\w+)` \|([^|]*)\|[^|]*\|$", PAGE, re.MULTILINE)
     }
     found: dict[str, set[str]] = {}
     for name, labels in exposed.items():

@@ -54,11 +54,11 @@ def test_the_pack_in_use_is_a_metric(service: Service) -> None:
     ("upload", "code"), [(b"GIF89a", "unsupported_type"), (b"\xff\xd8\xff\xe0", "undecodable_image")]
 )
 def test_rejections_are_counted_by_code(service: Service, upload: bytes, code: str) -> None:
-    before = metric(service, f'visage_refusals_total{{code="{code}"}}')
+    before = metric(service, f'visage_rejections_total{{code="{code}"}}')
 
     service.post(upload)
 
-    assert metric(service, f'visage_refusals_total{{code="{code}"}}') == before + 1
+    assert metric(service, f'visage_rejections_total{{code="{code}"}}') == before + 1
 
 
 def test_early_rejections_are_counted_and_logged_too(service: Service) -> None:
@@ -99,14 +99,14 @@ def test_the_log_has_no_file_name_and_no_address(service: Service, tiny_png: byt
 
 
 def test_anonymized_photos_are_logged_and_counted_too(service: Service, tiny_png: bytes) -> None:
-    before = metric(service, 'visage_stage_seconds_count{stage="cover"}')
+    before = metric(service, 'visage_stage_duration_seconds_count{stage="cover"}')
 
     service.post(tiny_png, "/anonymize", detail="fast")
 
     line = last_line(service)
     assert (line["route"], line["status"], line["faces"]) == ("/anonymize", 200, 3)
     assert set(line["stages"]) == {"wait", "decode", "detect", "cover", "encode"}
-    assert wait_for(lambda: metric(service, 'visage_stage_seconds_count{stage="cover"}') == before + 1)
+    assert wait_for(lambda: metric(service, 'visage_stage_duration_seconds_count{stage="cover"}') == before + 1)
 
 
 def test_the_log_has_addresses_if_the_setting_asks_for_them(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
@@ -141,8 +141,8 @@ def test_cached_results_are_counted_and_have_only_the_stage_cache(
         first, second = (service.post(tiny_png).json() for _ in range(2))
 
         assert set(last_line(service)["stages"]) == {"cache"}
-        assert metric(service, 'visage_cache_answers_total{outcome="miss"}') == 1
-        assert metric(service, 'visage_cache_answers_total{outcome="hit"}') == 1
+        assert metric(service, 'visage_cache_lookups_total{outcome="miss"}') == 1
+        assert metric(service, 'visage_cache_lookups_total{outcome="hit"}') == 1
     assert {**first, "timings_ms": None} == {**second, "timings_ms": None}
 
 
@@ -166,7 +166,7 @@ def test_an_early_rejection_has_the_clients_request_id_and_keeps_the_connection(
         assert all(each[1] == f"client-{number}" for number, answers in responses.items() for each in answers)
         assert rejected
         assert {each[2] for each in rejected} == {"keep-alive"}
-        assert metric(service, 'visage_refusals_total{code="queue_full"}') == len(rejected)
+        assert metric(service, 'visage_rejections_total{code="queue_full"}') == len(rejected)
 
 
 def test_a_pipelined_photo_is_rejected_once(tiny_pack: Path, tmp_path: Path) -> None:

@@ -28,7 +28,11 @@ def test_a_worker_answers_one_self_test_request_that_is_not_counted(tiny_pack: P
     assert log.count('"event":"self_test_passed"') == 1
     assert "self_test_failed" not in log
     assert "/predict" not in log
-    for series in ('route="/predict"', "visage_stage_seconds_count", 'visage_cache_answers_total{outcome="miss"} 1'):
+    for series in (
+        'route="/predict"',
+        "visage_stage_duration_seconds_count",
+        'visage_cache_lookups_total{outcome="miss"} 1',
+    ):
         assert series not in metrics
 
 

@@ -1,9 +1,11 @@
 """Health, metrics, request IDs and headers of every response."""
 
+import re
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.web.support import post
 from visage.settings import Settings
@@ -55,6 +57,19 @@ def test_metrics_count_requests(client: FlaskClient, tiny_png: bytes) -> None:
     post(client, tiny_png)
 
     assert count() == before + 1
+
+
+def test_metrics_are_named_by_the_conventions_of_prometheus(client: FlaskClient) -> None:
+    # https://prometheus.io/docs/practices/naming/: a prefix, lower case, base units, `_total` for counters.
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    kinds = {each.name: each.type for each in families if each.name.startswith("visage_")}
+    samples = client.get("/metrics").text
+
+    assert {"visage_requests", "visage_request_duration_seconds"} <= set(kinds)
+    assert [name for name in kinds if not re.fullmatch(r"[a-z]+(_[a-z]+)+", name)] == []
+    assert [name for name, kind in kinds.items() if kind == "histogram" and not name.endswith("_seconds")] == []
+    assert [name for name, kind in kinds.items() if kind == "counter" and f"TYPE {name}_total " not in samples] == []
+    assert [name for name, kind in kinds.items() if kind == "gauge" and name.endswith("_total")] == []
 
 
 def test_fewer_than_100_requests_wait_to_be_counted(client: FlaskClient) -> None:

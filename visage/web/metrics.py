@@ -33,12 +33,16 @@ Metric = TypeVar("Metric", Counter, Histogram)
 _STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 REQUESTS = Counter("visage_requests_total", "Responses by route and status.", ["route", "status"])
-REQUEST_SECONDS = Histogram("visage_request_seconds", "Time from a complete request to its response.", ["route"])
-STAGE_SECONDS = Histogram("visage_stage_seconds", "Time of each stage of a photo.", ["stage"], buckets=_STAGE_BUCKETS)
+REQUEST_SECONDS = Histogram(
+    "visage_request_duration_seconds", "Time from a complete request to its response.", ["route"]
+)
+STAGE_SECONDS = Histogram(
+    "visage_stage_duration_seconds", "Time of each stage of a photo.", ["stage"], buckets=_STAGE_BUCKETS
+)
 FACES = Counter("visage_faces_total", "Faces found.")
-REJECTIONS = Counter("visage_refusals_total", "Rejected requests by error code.", ["code"])
+REJECTIONS = Counter("visage_rejections_total", "Rejected requests by error code.", ["code"])
 BATCH_FILES = Counter("visage_batch_files_total", "Files of batches by outcome.", ["outcome"])
-CACHE_LOOKUPS = Counter("visage_cache_answers_total", "Lookups in the result cache by outcome.", ["outcome"])
+CACHE_LOOKUPS = Counter("visage_cache_lookups_total", "Lookups in the result cache by outcome.", ["outcome"])
 SLOTS = Gauge("visage_slots", "Photos that can be processed at once.", multiprocess_mode="livesum")
 SLOTS_BUSY = Gauge("visage_slots_busy", "Photos in process.", multiprocess_mode="livesum")
 QUEUE_LENGTH = Gauge("visage_queue_length", "Photos that wait for a slot.", multiprocess_mode="livesum")

@@ -13,7 +13,7 @@ from tests.support.processes import complete, workers
 from tests.support.service import Service, serving
 from tests.support.waiting import wait_for
 
-ANONYMIZED = 'visage_stage_seconds_count{stage="cover"}'
+ANONYMIZED = 'visage_stage_duration_seconds_count{stage="cover"}'
 
 
 def test_metrics_are_summed_over_the_workers(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
