@@ -30,6 +30,10 @@ LAYERS = (
     ("",),
 )
 
+# Writes openapi.json with packages that the service does not install; the wheel has neither.
+GENERATOR = "visage.web.openapi"
+OF_GENERATOR = {"apispec", "pydantic", "pydantic_core"}
+
 FLASK = {"flask", "flask_cors", "werkzeug"}
 
 
@@ -86,6 +90,12 @@ def test_only_the_web_package_imports_flask(module: Path) -> None:
 @pytest.mark.parametrize("module", [each for each in MODULES if package_of(name_of(each)) != "cli"], ids=name_of)
 def test_only_the_command_line_imports_click(module: Path) -> None:
     assert "click" not in top_level_imports(module)
+
+
+@pytest.mark.parametrize("module", [each for each in MODULES if GENERATOR not in name_of(each)], ids=name_of)
+def test_the_runtime_imports_no_generator_of_the_openapi_document(module: Path) -> None:
+    assert [name for name in imports(module) if name == GENERATOR or name.startswith(f"{GENERATOR}.")] == []
+    assert top_level_imports(module) & OF_GENERATOR == set()
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
