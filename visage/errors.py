@@ -23,6 +23,7 @@
     │   └── HeadersTooLong     431 headers_too_long
     ├── BatchError             (concerns a batch, never a request with a single photo)
     │   ├── BatchNotFound      404 batch_not_found
+    │   ├── BatchFileNotFound  404 file_not_found
     │   ├── BatchNotDone       409 batch_not_done
     │   ├── ArchiveTooLarge    413 archive_too_large
     │   ├── BadArchive         422 bad_archive
@@ -204,6 +205,13 @@ class BatchNotFound(BatchError):
 
     status = 404
     code = "batch_not_found"
+
+
+class BatchFileNotFound(BatchError):
+    """The batch has no result for this file."""
+
+    status = 404
+    code = "file_not_found"
 
 
 class BatchNotDone(BatchError):

@@ -28,7 +28,7 @@ def test_a_reload_shows_the_same_batch(window: Window, tmp_path: Path) -> None:
 
     page.reload()
 
-    expect(page.locator("#batch-status")).to_contain_text("Faces hidden in 12 of 12 photos.")
+    expect(page.locator("#batch-status")).to_contain_text("12 done, 0 without a face, 0 left out.")
 
 
 def test_a_batch_can_be_deleted(window: Window, archive: Path) -> None:
@@ -39,6 +39,7 @@ def test_a_batch_can_be_deleted(window: Window, archive: Path) -> None:
 
     with page.expect_response(lambda answer: answer.request.method == "DELETE") as answer:
         page.get_by_role("button", name="Delete from the service").click()
+        page.get_by_role("button", name="Delete", exact=True).click()
     expect(page.locator("#batch-status")).to_have_text("The batch and all of its files were deleted.")
     page.reload()
 
@@ -92,7 +93,7 @@ def test_a_batch_continues_after_the_service_restarts(browser: object, tmp_path:
         expect(page.locator("#batch-error")).to_contain_text("The service does not respond")
 
         with serving(tmp_path / "log", "compact", VISAGE_BATCH_JOBS="1", **settings):
-            expect(page.locator("#batch-status")).to_contain_text("Faces hidden in 12 of 12 photos.")
+            expect(page.locator("#batch-status")).to_contain_text("12 done, 0 without a face, 0 left out.")
             expect(page.locator("#batch-error")).to_be_hidden()
 
 
@@ -149,12 +150,29 @@ def test_a_batch_is_shown_again_and_downloaded_with_a_token(
         expect(page.locator("#batch-count")).to_contain_text("of 3 photos")
 
         page.reload()
-        expect(page.locator("#batch-status")).to_contain_text("Faces hidden in 2 of 3 photos, 1 failed.")
+        expect(page.locator("#batch-status")).to_contain_text("2 done, 0 without a face, 1 left out.")
         with page.expect_download() as download:
             page.get_by_role("button", name="Download ZIP").click()
 
         assert download.value.suggested_filename == "result.zip"
         assert set(unpacked(download).namelist()) == {"one.jpg", "rome/two.jpg", "failures.csv"}
+
+
+def test_a_request_that_was_sent_before_the_token_was_entered_does_not_ask_again(
+    browser: Any, token_service: Service, archive: Path
+) -> None:
+    for window in new_window(browser, token_service.url, "desktop"):
+        page = window.open("hide-faces")
+        room = window.hold("**/batches")
+        page.get_by_label("Choose photos or a ZIP").set_input_files(archive)
+        page.get_by_label("Token", exact=True).fill("s3cret")
+        page.keyboard.press("Enter")
+        expect(page.locator("#hide-faces-photo .face")).to_have_count(1)
+
+        room.wait().fulfill(status=401, json={"error": "This service requires a token.", "code": "unauthorized"})
+
+        expect(page.locator("#hide-faces-room")).to_be_visible()
+        expect(page.get_by_role("dialog", name="Access token")).to_be_hidden()
 
 
 def test_the_download_of_a_deleted_batch_shows_that_it_is_gone(
@@ -177,10 +195,8 @@ def test_the_download_of_a_deleted_batch_shows_that_it_is_gone(
 
 
 def test_a_reload_shows_that_the_batch_has_expired(desktop: Window) -> None:
-    page = desktop.open("find-faces")
-    page.evaluate("sessionStorage.setItem('visage-batch', 'A'.repeat(24))")
-
-    desktop.open("hide-faces")
+    page = desktop.page
+    page.goto(f"{desktop.url}/#hide/{'A' * 24}")
 
     expect(page.locator("#batch-status")).to_contain_text("There is no batch of this id")
     page.get_by_role("button", name="More photos").click()
@@ -218,11 +234,11 @@ def test_the_end_of_the_last_batch_does_not_replace_the_upload_of_the_next(
     page.get_by_label("Choose photos or a ZIP").set_input_files([ASTRONAUT, ASTRONAUT])
     page.get_by_role("button", name="Hide faces in 2 photos").click()
     held.wait()
-    _wait_until_done(photo_service, page.evaluate("sessionStorage.getItem('visage-batch')"))
+    _wait_until_done(photo_service, page.url.rpartition("/")[2])
 
     expect(page.locator("#batch-status")).to_contain_text("Sending 2 files")
     held.wait().continue_()
-    expect(page.locator("#batch-status")).to_contain_text("Faces hidden in 2 of 2 photos.")
+    expect(page.locator("#batch-status")).to_contain_text("2 done, 0 without a face, 0 left out.")
 
 
 def test_an_upload_can_be_stopped(desktop: Window) -> None:
@@ -232,6 +248,7 @@ def test_an_upload_can_be_stopped(desktop: Window) -> None:
     page.get_by_role("button", name="Hide faces in 2 photos").click()
 
     page.get_by_role("button", name="Stop and delete").click()
+    page.get_by_role("button", name="Stop", exact=True).click()
 
     expect(page.get_by_role("button", name="Hide faces in 2 photos")).to_be_visible()
     expect(page.locator("#batch")).to_be_hidden()

@@ -62,7 +62,7 @@ def test_the_document_has_the_version_of_the_package() -> None:
 
 def test_the_described_routes_are_those_of_the_app(app: Flask) -> None:
     routes = {
-        (re.sub("<(.+?)>", r"{\1}", rule.rule), method.lower())
+        (re.sub("<(?:int:)?(.+?)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if rule.endpoint != "static"

@@ -154,7 +154,7 @@ def test_an_error_of_a_batch_matches_its_schema(client: FlaskClient, status: int
 
 @pytest.mark.parametrize(("path", "method"), [route for route in BATCH_ROUTES if route[0] != "/batches"])
 def test_the_error_for_an_unknown_batch_matches_its_schema(client: FlaskClient, path: str, method: str) -> None:
-    response = client.open(path.format(batch_id="a" * 24), method=method)
+    response = client.open(path.format(batch_id="a" * 24, number=1), method=method)
 
     assert response.status_code == 404
     check(response, path, method)
@@ -181,7 +181,7 @@ def test_the_error_for_an_unavailable_store_matches_its_schema(
     (tmp_path / "state").write_text("")
     client = create_app(Settings(pack=str(tiny_pack), state_dir=tmp_path / "state"), warm=False).test_client()
 
-    response = client.open(path.format(batch_id="a" * 24), method=method, data=photo(tiny_png))
+    response = client.open(path.format(batch_id="a" * 24, number=1), method=method, data=photo(tiny_png))
 
     assert response.status_code == 503
     check(response, path, method)
@@ -193,7 +193,9 @@ def test_the_error_for_a_missing_token_matches_its_schema(
 ) -> None:
     settings = Settings(pack=str(tiny_pack), state_dir=tmp_path, api_token="not-a-secret")
 
-    response = create_app(settings, warm=False).test_client().open(path.format(batch_id="a" * 24), method=method)
+    response = (
+        create_app(settings, warm=False).test_client().open(path.format(batch_id="a" * 24, number=1), method=method)
+    )
 
     assert response.status_code == 401
     check(response, path, method)

@@ -101,7 +101,9 @@ def test_every_operation_with_a_token_refuses_an_unknown_parameter(
     client: FlaskClient, tiny_png: bytes, method: str, path: str
 ) -> None:
     body: Any = {"data": {"image": (io.BytesIO(tiny_png), "photo.png")}} if method == "post" else {}
-    response = client.open(path.format(batch_id="x" * 24), method=method.upper(), query_string={"colour": "1"}, **body)
+    response = client.open(
+        path.format(batch_id="x" * 24, number=1), method=method.upper(), query_string={"colour": "1"}, **body
+    )
 
     assert response.status_code == 400
     assert response.json is not None

@@ -112,7 +112,7 @@ class Batches:
         """Return the progress of a batch and the status of each of its files."""
         batch = self.find(batch_id)
         progress = self._progress(batch)
-        results = self._final_results(batch_id) if progress.state is State.DONE else self.results(batch)
+        results = self.final_results(batch) if progress.state is State.DONE else self.results(batch)
         files = (_file_status(number, entry.name, results.get(number)) for number, entry in enumerate(batch.entries, 1))
         return Status(progress, tuple(files))
 
@@ -127,7 +127,7 @@ class Batches:
         if progress.state is not State.DONE:
             reason = progress.reason or "it is still being processed; try again when its state is done."
             raise BatchNotDone(f"The batch has no result: {reason}")
-        results = self._final_results(batch_id)
+        results = self.final_results(batch)
         sizes = self.store.sizes(f"{batch_id}/out")
         outputs = []
         for number, entry in enumerate(batch.entries, 1):
@@ -261,8 +261,11 @@ class Batches:
             raise _not_found() from None
         return outcome
 
-    def _final_results(self, batch_id: str) -> dict[int, Result]:
-        return {int(number): result_from_json(plain) for number, plain in self._outcome(batch_id)["results"].items()}
+    def final_results(self, batch: Batch) -> dict[int, Result]:
+        """Return the results of a batch that is done, by number. Those that a person corrected are in the queue."""
+        results = self._outcome(batch.id)["results"].items()
+        first = {int(number): result_from_json(plain) for number, plain in results}
+        return first | self.states.results(batch.id, batch.accepted)
 
 
 def open_batches(settings: Settings, patience: float = 30.0) -> Batches:

@@ -204,14 +204,14 @@ class Processor:
         match batch.options_of(lease.number):
             case AnonymizeOptions() as options:
                 anonymized = engine.anonymize(photo, options)
-                done = Done(len(anonymized.faces), lease.attempt, len(anonymized.cover), _converted_to(anonymized))
+                done = Done(len(anonymized.faces), lease.attempt, len(anonymized.cover), converted_to(anonymized))
                 return anonymized.picture, done
             case Options() as options:
                 analysis = engine.analyze(photo, options, annotated=False)
                 return json.dumps(analysis.as_json(engine.pack)).encode(), Done(len(analysis.faces), lease.attempt)
             case EnhanceOptions() as options:
                 enhanced = self._enhancement.enhance(engine, photo, lease, options)
-                return enhanced.picture, Done(None, lease.attempt, converted_to=_converted_to(enhanced))
+                return enhanced.picture, Done(None, lease.attempt, converted_to=converted_to(enhanced))
 
     def _record(self, batch: Batch, lease: Lease, result: Result, seconds: float = 0.0) -> bool:
         """Record a result if the file has none and the batch has not ended; return whether it was recorded."""
@@ -243,7 +243,8 @@ class Processor:
             _warn_failed(batch_id, error)
 
 
-def _converted_to(changed: Anonymized | Enhanced) -> str | None:
+def converted_to(changed: Anonymized | Enhanced) -> str | None:
+    """Return the format of a new picture if it is not that of its photo, else None."""
     return changed.format if changed.format != changed.original_format else None
 
 

@@ -46,7 +46,7 @@ class BatchFileJson:
     faces: Count | None = None
     """Number of faces; only of finished files, and only if the task searches for faces."""
     cover: Annotated[int, JsonSchema(minimum=1)] | None = None
-    """Number of boxes that were redacted because `faces.json` asked for it; omitted if there is none."""
+    """Number of boxes that were redacted because a person asked for it; omitted if there is none."""
     converted_to: FileFormat | None = None
     """Format of the result; omitted if it is that of the photo. `converted.csv` in the result has the new name."""
     error: str | None = None
@@ -102,20 +102,11 @@ def progress_as_json(progress: Progress) -> dict[str, Any]:
 
 def status_as_json(status: Status) -> dict[str, Any]:
     """Return the progress of a batch and the status of each file, as `BatchStatusJson` describes them."""
-    return progress_as_json(status.progress) | {"files": [_file_as_json(file) for file in status.files]}
+    return progress_as_json(status.progress) | {"files": [file_as_json(file) for file in status.files]}
 
 
-def deletion_as_json(batch_id: str) -> dict[str, Any]:
-    """Return what the last event of a deleted batch says."""
-    return _as_json(DeletedBatchJson(batch_id, "cancelled"))
-
-
-def room_as_json(room: Room) -> dict[str, Any]:
-    """Return how many bytes are reserved and, if there is a limit, how many batches may take and how many are left."""
-    return _as_json(BatchStorageJson(room.reserved, room.limit, room.left))
-
-
-def _file_as_json(file: FileStatus) -> dict[str, Any]:
+def file_as_json(file: FileStatus) -> dict[str, Any]:
+    """Return the status of a file, as `BatchFileJson` describes it."""
     failure = file.failure
     return _as_json(
         BatchFileJson(
@@ -128,6 +119,16 @@ def _file_as_json(file: FileStatus) -> dict[str, Any]:
             code=failure.code if failure else None,
         )
     )
+
+
+def deletion_as_json(batch_id: str) -> dict[str, Any]:
+    """Return what the last event of a deleted batch says."""
+    return _as_json(DeletedBatchJson(batch_id, "cancelled"))
+
+
+def room_as_json(room: Room) -> dict[str, Any]:
+    """Return how many bytes are reserved and, if there is a limit, how many batches may take and how many are left."""
+    return _as_json(BatchStorageJson(room.reserved, room.limit, room.left))
 
 
 def _as_json(content: Any) -> dict[str, Any]:

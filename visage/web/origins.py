@@ -43,7 +43,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     CORS(
         app,
         origins=list(settings.cors_origins),
-        methods=["GET", "POST", "DELETE"],
+        methods=["GET", "POST", "PUT", "DELETE"],
         allow_headers=_REQUEST_HEADERS,
         expose_headers=_RESPONSE_HEADERS,
         send_wildcard=True,

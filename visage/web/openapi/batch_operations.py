@@ -1,12 +1,13 @@
 """The operations on batches, one row each."""
 
 from visage.web.openapi import errors, samples
-from visage.web.openapi.media import FORM, binary
+from visage.web.openapi.media import FORM, PICTURE_TYPES, binary, photo_content
 from visage.web.openapi.operation import COMMON_ERRORS, Body, Operation, Success, json_content
 from visage.web.parameters import table
 
 _BATCH = (*COMMON_ERRORS, errors.BATCHES_UNAVAILABLE, errors.STORAGE_FULL)
 _BATCH_ID = "batch_id"
+_PICTURES = {media_type: {"schema": binary()} for media_type in PICTURE_TYPES}
 
 BATCH_OPERATIONS = (
     Operation(
@@ -121,5 +122,58 @@ BATCH_OPERATIONS = (
         "with one row for each face and `results.jsonl` with one line for each photo. Failed files, if any, are listed "
         "in `failures.csv`.",
         in_path=(_BATCH_ID,),
+    ),
+    Operation(
+        "get",
+        "/batches/{batch_id}/files/{number}",
+        "show_batch_file",
+        "The result of one file of a finished batch.",
+        (
+            Success(
+                "The new picture, or the analysis as JSON for `predict`.",
+                {**_PICTURES, **json_content("Analysis", samples.ANALYSIS)},
+            ),
+        ),
+        (
+            *_BATCH,
+            errors.BAD_PARAMETER,
+            errors.BATCH_FILE_NOT_FOUND,
+            errors.BATCH_NOT_DONE,
+            errors.PHOTO_TOO_LARGE,
+            errors.UNSUPPORTED_TYPE,
+            errors.UNDECODABLE_IMAGE,
+            errors.TOO_MANY_BATCHES,
+        ),
+        "With `size` it is a small copy of a picture, for a list.",
+        table.BATCH_FILE,
+        in_path=(_BATCH_ID, "number"),
+    ),
+    Operation(
+        "put",
+        "/batches/{batch_id}/files/{number}",
+        "correct_batch_file",
+        "Correct the result of one file of a finished batch.",
+        (Success("The status of the file.", json_content("BatchFile", samples.BATCH_FILE)),),
+        (
+            *COMMON_ERRORS,
+            errors.STORAGE_FULL,
+            errors.BAD_PHOTO_REQUEST,
+            errors.CROSS_SITE,
+            errors.BATCH_FILE_NOT_FOUND,
+            errors.BATCH_NOT_DONE,
+            errors.PHOTO_TOO_LARGE,
+            errors.UNSUPPORTED_TYPE,
+            errors.UNDECODABLE_IMAGE,
+            errors.TOO_MANY_PHOTOS,
+            errors.NO_SLOT_OR_BATCHES,
+        ),
+        "Send the original photo again, with the parameters of `/anonymize`: the service deletes originals as soon as "
+        "they are processed. The new picture replaces the old one in `result.zip`. Only for the task `anonymize`.",
+        table.CORRECTION,
+        in_path=(_BATCH_ID, "number"),
+        body=Body(
+            "The original photo, as for `/anonymize`.",
+            photo_content("CorrectionForm", "CorrectionJson", {"cover": [[177, 62, 269, 174]]}),
+        ),
     ),
 )

@@ -9,7 +9,7 @@ from visage import __version__
 from visage.anonymize.results import AnonymizedJson
 from visage.enhance.results import EnhancedJson
 from visage.faces.results import AnalysisJson
-from visage.web.batch_json import BatchJson, BatchStatusJson, BatchStorageJson, DeletedBatchJson
+from visage.web.batch_json import BatchFileJson, BatchJson, BatchStatusJson, BatchStorageJson, DeletedBatchJson
 from visage.web.error_handlers import ErrorJson
 from visage.web.openapi.batch_operations import BATCH_OPERATIONS
 from visage.web.openapi.media import REQUEST_ID, batch_form, photo_form, photo_json, query_parameter
@@ -36,6 +36,7 @@ _RESPONSES = (
     AnonymizedJson,
     EnhancedJson,
     BatchJson,
+    BatchFileJson,
     BatchStatusJson,
     DeletedBatchJson,
     BatchStorageJson,
@@ -73,6 +74,15 @@ _OTHER_PARAMETERS: dict[str, tuple[str, str, Described]] = {
             "description": "ID of the batch. Anyone with the ID can access the batch; IDs cannot be guessed.",
             "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{24}$"},
             "example": BATCH_ID,
+        },
+    ),
+    "number": (
+        "number",
+        "path",
+        {
+            "description": "Number of a file in the list of the batch, from 1.",
+            "schema": {"type": "integer", "minimum": 1},
+            "example": 1,
         },
     ),
 }
@@ -128,6 +138,8 @@ def _schemas() -> dict[str, Described]:
         "PhotoJson": photo_json("photo", table.ANALYSIS),
         "AnonymizeForm": photo_form("photo", table.ANONYMIZATION),
         "AnonymizeJson": photo_json("photo", table.ANONYMIZATION),
+        "CorrectionForm": photo_form("photo", table.CORRECTION),
+        "CorrectionJson": photo_json("photo", table.CORRECTION),
         "EnhanceForm": photo_form("picture", table.ENHANCEMENT),
         "EnhanceJson": photo_json("picture", table.ENHANCEMENT),
         "BatchForm": batch_form(table.BATCH),

@@ -33,7 +33,7 @@ class ErrorResponse:
     def described(self) -> dict[str, Any]:
         """Return the response as OpenAPI describes it. Its examples are named by their codes."""
         headers: dict[str, Any] = dict(REQUEST_ID)
-        if any(issubclass(kind, BusyError) for kind in self.sentences):
+        if all(issubclass(kind, BusyError) for kind in self.sentences):
             headers["Retry-After"] = _RETRY_AFTER
         if Unauthorized in self.sentences:
             headers["WWW-Authenticate"] = {"schema": {"type": "string"}}
@@ -189,6 +189,14 @@ WAIT_TIMEOUT = ErrorResponse(
     "No slot became free in time.",
     {errors.WaitTimeout: "No slot came free within 5 seconds; try again in a moment."},
 )
+NO_SLOT_OR_BATCHES = ErrorResponse(
+    "NoSlotOrBatches",
+    "No slot became free in time, or the batch store is unreachable.",
+    {
+        **WAIT_TIMEOUT.sentences,
+        errors.BatchesUnavailable: "Batches are unavailable; the reason is in the service's log.",
+    },
+)
 NO_TIME_TO_ENLARGE = ErrorResponse(
     "NoTimeToEnlarge",
     "The picture waited too long for its turn, or the service is being stopped before it can be finished.",
@@ -206,6 +214,14 @@ BATCH_NOT_FOUND = ErrorResponse(
     "BatchNotFound",
     "There is no such batch; it may have been deleted or have expired.",
     {errors.BatchNotFound: "There is no batch of this id; it may have been deleted, which happens after some hours."},
+)
+BATCH_FILE_NOT_FOUND = ErrorResponse(
+    "BatchFileNotFound",
+    "There is no such batch, or it has no result for this file.",
+    {
+        **BATCH_NOT_FOUND.sentences,
+        errors.BatchFileNotFound: "The batch has no result with the number 7; see its list of files.",
+    },
 )
 BATCH_NOT_DONE = ErrorResponse(
     "BatchNotDone",

@@ -65,10 +65,14 @@ def batch_form(parameters: Parameters) -> Schema:
 
 
 def photo_content(form: str, body: str, example: Mapping[str, Any]) -> Schema:
-    """Return the content of a request with one photo; `form` and `body` name the schemas of its fields."""
+    """Return the content of a request with one photo; `form` and `body` name the schemas of its fields.
+
+    In a form, members of `example` that are not text are JSON.
+    """
+    fields = {name: value if isinstance(value, str) else json.dumps(value) for name, value in example.items()}
     raw = (*PICTURE_TYPES, "image/*", "application/octet-stream")
     return {
-        FORM: {"schema": form, "example": {"image": "photo.jpg", **example}},
+        FORM: {"schema": form, "example": {"image": "photo.jpg", **fields}},
         JSON: {"schema": body, "example": {"image": JPEG_START, **example}},
         **{media_type: {"schema": binary()} for media_type in raw},
     }

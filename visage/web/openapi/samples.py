@@ -85,6 +85,7 @@ BATCH = BatchJson(
     created="2026-11-29T02:34:15Z",
     expires="2026-11-30T02:34:15Z",
 )
+BATCH_FILE = BatchFileJson(name="photo.jpg", state="done", faces=1, cover=1)
 BATCH_STATUS = BatchStatusJson(
     id=BATCH_ID,
     task="anonymize",

@@ -6,11 +6,14 @@ an unknown parameter, with the nearest name.
 
 from visage.web.parameters.formats import Format, PictureFormat
 from visage.web.parameters.options import (
+    check_correction_query,
     include_files,
     read_anonymize_options,
     read_batch_options,
+    read_correction_options,
     read_enhance_options,
     read_options,
+    thumbnail_side,
 )
 from visage.web.parameters.response_options import (
     PictureResponseOptions,
@@ -25,12 +28,15 @@ __all__ = [
     "PictureFormat",
     "PictureResponseOptions",
     "ResponseOptions",
+    "check_correction_query",
     "include_files",
     "read_anonymize_options",
     "read_batch_options",
+    "read_correction_options",
     "read_enhance_options",
     "read_options",
     "read_picture_response_options",
     "read_response_options",
+    "thumbnail_side",
     "without_parameters",
 ]

@@ -27,6 +27,16 @@ def read_anonymize_options(request: Request) -> AnonymizeOptions:
     return _anonymize_options(ParameterValues(table.ANONYMIZATION, request.args, request.form))
 
 
+def check_correction_query(request: Request) -> None:
+    """Raise BadParameter for an unknown name in the query, before the photo of a correction is read."""
+    ParameterValues(table.CORRECTION, request.args)
+
+
+def read_correction_options(request: Request) -> AnonymizeOptions:
+    """Return the options of a corrected file of a batch."""
+    return _anonymize_options(ParameterValues(table.CORRECTION, request.args, request.form))
+
+
 def read_enhance_options(request: Request) -> EnhanceOptions:
     """Return the options of `/enhance`."""
     return _enhance_options(ParameterValues(table.ENHANCEMENT, request.args, request.form))
@@ -54,6 +64,11 @@ def read_batch_options(*sources: MultiDict[str, str]) -> BatchOptions:
 def include_files(request: Request) -> bool:
     """Return whether the status of a batch should list its files."""
     return ParameterValues(table.BATCH_STATUS, request.args).read(table.FILES)
+
+
+def thumbnail_side(request: Request) -> int | None:
+    """Return the longer side of the small copy that is asked for, None for the result itself."""
+    return ParameterValues(table.BATCH_FILE, request.args).read(table.SIZE)
 
 
 def _options(values: ParameterValues) -> Options:

@@ -148,6 +148,8 @@ BATCH_DETAIL = Parameter(
 )
 FILES = Parameter("files", BOOLEAN, True, "`false` omits the files.")  # noqa: FBT003
 
+SIZE = Parameter("size", integer(16, 1024), None, "Longer side in pixels of a small copy, a JPEG.")
+
 Parameters = tuple[Parameter[Any, Any], ...]
 
 ANALYSIS: Parameters = (MIN_CONFIDENCE, MAX_FACES, MIN_FACE_SIZE, DETAIL, FORMAT, ANNOTATED, ENHANCE_FACES)
@@ -163,6 +165,7 @@ ANONYMIZATION: Parameters = (
     PICTURE_FORMAT,
     PICTURE,
 )
+CORRECTION: Parameters = ANONYMIZATION[:-2]
 ENHANCEMENT: Parameters = (SCALE, PICTURE_FORMAT, PICTURE)
 BATCH: Parameters = (
     TASK,
@@ -177,3 +180,4 @@ BATCH: Parameters = (
     SCALE,
 )
 BATCH_STATUS: Parameters = (FILES,)
+BATCH_FILE: Parameters = (SIZE,)

@@ -6,17 +6,29 @@ from flask import Blueprint, Flask, Response, current_app, jsonify, request, url
 
 from visage.batches import Batches, open_batches
 from visage.batches.batch import task_of
+from visage.batches.corrections import file_output, replace_output
 from visage.batches.result_archive import result_archive
 from visage.errors import BatchesUnavailable, NoImage, SetupError
+from visage.images.encoding import MEDIA_TYPES
+from visage.images.headers import is_image, read_header
+from visage.images.thumbnail import thumbnail
 from visage.logs import logger
 from visage.settings import MAX_TRANSFERS, MAX_WATCHERS, Settings
 from visage.web.batch_events import LAST_ID, batch_events
-from visage.web.batch_json import progress_as_json, room_as_json, status_as_json
+from visage.web.batch_json import file_as_json, progress_as_json, room_as_json, status_as_json
 from visage.web.batch_uploads import HOW_TO_SEND, BatchUpload
 from visage.web.concurrency_limit import ConcurrencyLimit
-from visage.web.parameters import include_files, read_batch_options, without_parameters
-from visage.web.photo_request import this_engine
+from visage.web.parameters import (
+    check_correction_query,
+    include_files,
+    read_batch_options,
+    read_correction_options,
+    thumbnail_side,
+    without_parameters,
+)
+from visage.web.photo_request import this_engine, this_request
 from visage.web.request_kinds import Kind, of_kind
+from visage.web.uploads import read_photo
 
 blueprint = Blueprint("batches", __name__, url_prefix="/batches")
 
@@ -126,6 +138,33 @@ def fetch(batch_id: str) -> Response:
     return response
 
 
+@blueprint.get("/<batch_id>/files/<int:number>")
+def show_file(batch_id: str, number: int) -> Response:
+    """Return the result of one file, or a small copy of it."""
+    side, settings = thumbnail_side(request), this_engine().settings
+    with _limit("transfers").acquired():
+        with file_output(_batches(), batch_id, number).open() as file:
+            content = file.read()
+        if side is not None:
+            small = thumbnail(content, side, settings.max_image_pixels, settings.max_decode_bytes)
+            return Response(small, content_type="image/jpeg")
+    return Response(content, content_type=_media_type(content))
+
+
+@blueprint.put("/<batch_id>/files/<int:number>")
+@of_kind(Kind.PHOTO)
+def correct_file(batch_id: str, number: int) -> Response:
+    """Anonymize a photo again, and put it in place of the result of one file."""
+    request = this_request()
+    check_correction_query(request)
+    # Before the photo takes a slot in vain.
+    file_output(_batches(), batch_id, number)
+    photo = read_photo(request)
+    anonymized = this_engine().anonymize(photo, read_correction_options(request))
+    replace_output(_batches(), batch_id, number, anonymized)
+    return jsonify(file_as_json(_batches().status(batch_id).files[number - 1]))
+
+
 @blueprint.delete("/<batch_id>")
 @without_parameters
 def delete(batch_id: str) -> Response:
@@ -138,6 +177,10 @@ def _no_content() -> Response:
     response = Response(status=204)
     del response.headers["Content-Type"]
     return response
+
+
+def _media_type(content: bytes) -> str:
+    return MEDIA_TYPES[read_header(content).format] if is_image(content) else "application/json"
 
 
 def _batches() -> Batches:

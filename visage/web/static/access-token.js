@@ -10,6 +10,11 @@ export function authorization() {
   return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
+/** Whether the user has entered another token since `authorization` returned `headers`. */
+export function isOutdated(headers) {
+  return headers.Authorization !== authorization().Authorization;
+}
+
 /** Ask the user for the token and show `reason`. Resolves to whether the user entered one. */
 export function askForToken(reason) {
   // Concurrent requests share one dialog.

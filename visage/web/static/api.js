@@ -1,4 +1,4 @@
-import { askForToken, authorization } from "./access-token.js";
+import { askForToken, authorization, isOutdated } from "./access-token.js";
 
 const MAX_ATTEMPTS = 6;
 
@@ -33,11 +33,13 @@ export async function request(path, { query = {}, as = "", onWait = () => {}, se
   const url = path + (Object.keys(query).length ? `?${new URLSearchParams(query)}` : "");
   try {
     for (let attempt = 1; ; attempt += 1) {
-      const response = await send(url, { ...options, headers: { ...headers, ...authorization() } });
+      const sent = authorization();
+      const response = await send(url, { ...options, headers: { ...headers, ...sent } });
       if (response.ok) return await (as ? response[as]() : response);
       const error = await errorOf(response);
       const seconds = Number(response.headers.get("Retry-After"));
-      if (response.status === 401 && (await askForToken(error.message))) continue;
+      // Another request may have got the token meanwhile.
+      if (response.status === 401 && (isOutdated(sent) || (await askForToken(error.message)))) continue;
       if (![429, 503].includes(response.status) || !seconds || attempt === MAX_ATTEMPTS) throw error;
       onWait(`The service is busy. Trying again in ${seconds === 1 ? "a second" : `${seconds} seconds`}.`);
       await sleep(seconds, options.signal);

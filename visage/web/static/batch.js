@@ -1,10 +1,10 @@
 import { authorization } from "./access-token.js";
 import { request, sleep } from "./api.js";
+import { hiddenIn, hideReview, showCorrected, showReview } from "./batch-review.js";
 import { byId, element, saveFile, showMessage } from "./elements.js";
 import { countFaces } from "./faces.js";
+import { ask } from "./question.js";
 import { serverSentEvents } from "./server-sent-events.js";
-
-const STORAGE_KEY = "visage-batch";
 
 // The service tells browsers the same delay in its event stream.
 const RECONNECT_SECONDS = 2;
@@ -16,22 +16,52 @@ const FILE_LIST_SHARE = 0.1;
 const RATE_SECONDS = 30;
 const RATE_EVENTS = 10;
 
-const SUMMARIES = { anonymize: "Faces hidden in", predict: "Faces listed in", enhance: "Enlarged" };
+const TEXTS = {
+  done: ({ done, none, leftOut }) => `${done} done, ${none} without a face, ${leftOut} left out.`,
+  enlarged: ({ done, leftOut }) => `${done} done, ${leftOut} left out.`,
+  kept: (until) => `The service keeps them until ${until}.`,
+  notSent: "not a photo, and not sent",
+  deleteDone: "Delete this batch with all its results from the service?",
+  deleteRunning: "Stop this batch, and delete its photos and results from the service?",
+  delete: "Delete",
+  deleted: "The batch and all of its files were deleted.",
+};
 
 const status = byId("batch-status");
 const bar = byId("batch-progress");
 const errorRegion = byId("batch-error");
 
 let watching = new AbortController();
+let isDone = false;
 
-/** The ID of this tab's last batch, so that a reload can show it again; null if there is none. */
-export const savedBatchId = () => sessionStorage.getItem(STORAGE_KEY);
+// The batch that is shown: its ID, its files as the service lists them, and the names that were not sent.
+let shown = { id: "", files: [], notSent: [] };
 
-export const forgetBatch = () => sessionStorage.removeItem(STORAGE_KEY);
+/** The ID of the batch that is shown; empty without one. */
+export const shownBatch = () => shown.id;
 
-/** Show the progress of a batch until it ends. */
-export async function watchBatch(id) {
-  sessionStorage.setItem(STORAGE_KEY, id);
+/** Show no batch any more. */
+export function forgetBatch() {
+  watching.abort();
+  hideReview();
+  shown = { id: "", files: [], notSent: [] };
+  setAddress("#hide-faces");
+}
+
+/** Show the new result of a file of the batch. */
+export function showCorrectedFile(file) {
+  shown.files = shown.files.map((each) => (each.number === file.number ? file : each));
+  showSummary();
+  showCorrected(file);
+}
+
+/**
+ * Show the progress of a batch until it ends. `notSent` are names of files that were left out. When faces were hidden,
+ * the user can open a file, and `onOpen` is called with it.
+ */
+export async function watchBatch(id, { notSent = [], onOpen }) {
+  shown = { id, files: [], notSent, onOpen };
+  setAddress(`#hide/${id}`);
   const signal = showEmptyPanel();
   byId("batch-delete").onclick = () => deleteBatch(id);
   byId("batch-download").onclick = () => downloadResult(id);
@@ -60,10 +90,12 @@ export async function watchBatch(id) {
 export function showEmptyPanel() {
   watching.abort();
   watching = new AbortController();
+  isDone = false;
+  hideReview();
   byId("batch").hidden = false;
   byId("batch-title").textContent = "Batch";
   bar.removeAttribute("value");
-  hide("batch-count", "batch-rate", "batch-error", "batch-failed", "batch-files", "batch-download", "batch-new");
+  hide("batch-count", "batch-rate", "batch-error", "batch-failed", "batch-files", "batch-download", "batch-new", "batch-until");
   byId("batch-delete").hidden = false;
   byId("batch-delete").textContent = "Stop and delete";
   showMessage(status);
@@ -128,7 +160,7 @@ function formatDuration(seconds) {
   return `${(seconds / 3600).toFixed(1)} hours`;
 }
 
-function showEnd({ id, task, state, total, done, failed, reason, expires }) {
+async function showEnd({ id, task, state, total, done, failed, reason, expires }) {
   if (state === "cancelled") return showGone("This batch was deleted.");
   bar.max = total;
   bar.value = done + failed;
@@ -138,12 +170,28 @@ function showEnd({ id, task, state, total, done, failed, reason, expires }) {
   byId("batch-download").hidden = state !== "done";
   if (state === "failed") showMessage(errorRegion, reason);
   byId("batch-title").textContent = state === "done" ? "Done" : "Failed";
+  isDone = state === "done";
   const until = new Date(expires).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
-  showMessage(status, `${SUMMARIES[task]} ${done} of ${total} photos${failures(failed)}. The service keeps them until ${until}.`);
+  showMessage(byId("batch-until"), TEXTS.kept(until));
   // Replace a pending request for the file list, which may return the state before the end.
   watching.abort();
   watching = new AbortController();
-  return listFiles(id, watching.signal);
+  await listFiles(id, watching.signal);
+  if (shown.id !== id) return;
+  shown.task = task;
+  showSummary();
+  if (isDone && task === "anonymize") showReview(id, shown.files.filter(isResult), shown.onOpen);
+}
+
+const isResult = (file) => file.state === "done";
+
+/** Show how many photos are done, how many of them have no face, and what was left out. */
+function showSummary() {
+  const results = shown.files.filter(isResult);
+  const none = results.filter((file) => !hiddenIn(file)).length;
+  const leftOut = shown.files.length - results.length + shown.notSent.length;
+  const text = shown.task === "enhance" ? TEXTS.enlarged : TEXTS.done;
+  showMessage(status, text({ done: results.length, none, leftOut }));
 }
 
 function showGone(message) {
@@ -151,7 +199,7 @@ function showGone(message) {
   watching.abort();
   forgetBatch();
   byId("batch-title").textContent = "No batch";
-  hide("batch-count", "batch-rate", "batch-delete", "batch-download", "batch-error");
+  hide("batch-count", "batch-rate", "batch-delete", "batch-download", "batch-error", "batch-until", "batch-failed", "batch-files");
   byId("batch-new").hidden = false;
   bar.value = 0;
   showMessage(status, message);
@@ -176,8 +224,11 @@ async function listFiles(id, signal) {
     // The event stream reports the same error.
     return;
   }
+  if (signal.aborted) return;
+  shown.files = files.map((file, index) => ({ ...file, number: index + 1 }));
+  const notSent = shown.notSent.map((name) => ({ name, error: TEXTS.notSent }));
   showFiles(byId("batch-files"), files);
-  showFiles(byId("batch-failed"), files.filter(({ error }) => error));
+  showFiles(byId("batch-failed"), [...files.filter(({ error }) => error), ...notSent]);
 }
 
 function showFiles(region, files) {
@@ -200,6 +251,7 @@ function outcomeOf({ state, faces, error }) {
 }
 
 async function deleteBatch(id) {
+  if (!(await ask(isDone ? TEXTS.deleteDone : TEXTS.deleteRunning, TEXTS.delete))) return;
   try {
     await request(`batches/${id}`, { method: "DELETE" });
   } catch (error) {
@@ -208,7 +260,14 @@ async function deleteBatch(id) {
       return;
     }
   }
-  showGone("The batch and all of its files were deleted.");
+  showGone(TEXTS.deleted);
+}
+
+/** Put the batch into the page's address, so that a reload, a bookmark and another tab show it. */
+function setAddress(hash) {
+  byId("nav-hide-faces").hash = hash;
+  const { hash: current } = location;
+  if (current !== hash && (current === "#hide-faces" || current.startsWith("#hide/"))) history.pushState(null, "", hash);
 }
 
 async function downloadResult(id) {

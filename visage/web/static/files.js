@@ -9,6 +9,25 @@ const SUFFIXES = { "image/jpeg": ".jpg", "image/png": ".png" };
 
 export const isZip = ({ name }) => /\.zip$/i.test(name);
 
+// A file with the faces to keep and the boxes to cover in each photo of a batch.
+const FACES_NAME = /(^|\/)faces\.json$/i;
+
+// Files that operating systems add to folders.
+const SYSTEM_NAME = /(^|\/)(\.ds_store|thumbs\.db|desktop\.ini|\._[^/]*)$/i;
+
+/**
+ * Divide files, or a promise of files, into `photos` with ZIPs, `faces` (files with boxes), and the paths of all others,
+ * `leftOut`. A single file counts as a photo. Rejects if there is no photo.
+ */
+export async function divideFiles(chosen) {
+  const files = await chosen;
+  const photos = await photosAmong(files);
+  const others = files.filter((file) => !photos.includes(file));
+  const faces = others.filter(({ name }) => FACES_NAME.test(name));
+  const leftOut = others.filter((file) => !faces.includes(file)).map(pathOf).filter((path) => !SYSTEM_NAME.test(path));
+  return { photos, faces, leftOut };
+}
+
 /** The photos and ZIPs among files, or among a promise of files. Rejects if there are none. */
 export async function photosAmong(chosen) {
   const files = await chosen;
@@ -22,7 +41,8 @@ export async function photosAmong(chosen) {
  * is for enhance.
  */
 export async function openAsBatch(photos, task, scale) {
-  location.hash = "hide-faces";
+  // A batch that is shown there stays.
+  location.hash = document.getElementById("nav-hide-faces").hash;
   const { addFiles } = await import("./hide-faces.js");
   addFiles(photos, task, scale);
 }

@@ -1,8 +1,12 @@
-import { postPhoto, request } from "./api.js";
-import { forgetBatch, formatBytes, savedBatchId, showBatchError, showEmptyPanel, showUploadProgress, watchBatch } from "./batch.js";
-import { blobOf, byId, element, saveFile, showError, showImage, showMessage, showValue } from "./elements.js";
-import { placeBox } from "./faces.js";
-import { canShow, isZip, onFilesChosen, pathOf, photosAmong, resultName, samplePhoto } from "./files.js";
+import { request } from "./api.js";
+import {
+  forgetBatch, formatBytes, showBatchError, showEmptyPanel, shownBatch, showUploadProgress, watchBatch,
+} from "./batch.js";
+import { correctFile, endCorrection, isCorrecting, saveCorrection } from "./batch-correction.js";
+import { byId, element, saveFile, showError, showMessage } from "./elements.js";
+import { divideFiles, isZip, onFilesChosen, pathOf, resultName, samplePhoto } from "./files.js";
+import { countHidden, describeHidden, isReady, maskParameters, openPhoto, sendPhoto, showMasks } from "./photo-editor.js";
+import { ask } from "./question.js";
 import { uploadWith } from "./upload.js";
 import { firstPhoto } from "./zip.js";
 
@@ -10,73 +14,102 @@ import { firstPhoto } from "./zip.js";
 const TASKS = {
   anonymize: {
     title: "Hide faces",
-    start: "Hide faces in",
-    hint: "The preview shows the first photo. Every face is hidden; to keep some visible, choose a single photo.",
+    start: (photos) => `Hide faces in ${photos}`,
+    hint: "The preview shows the first photo. When all are done, you can correct each of them before you download them.",
   },
   predict: {
     title: "List faces",
-    start: "List faces in",
+    start: (photos) => `List faces in ${photos}`,
     hint: "You get a ZIP with two tables: results.csv has a row for each face, results.jsonl a line for each photo.",
   },
   enhance: {
     title: "Enlarge photos",
-    start: "Enlarge",
+    start: (photos) => `Enlarge ${photos}`,
     hint: "You get a ZIP with every photo enlarged. That may need ten times the room of your photos.",
   },
 };
 
-const RETENTION = "The service keeps the results until you delete them or they expire.";
+const TEXTS = {
+  retention: "The service keeps the results until you delete them or they expire.",
+  single: "Click a face to keep it visible.",
+  download: "Download photo",
+  allPhotos: "all photos",
+  photos: (number) => `${number} photos`,
+  files: (number) => `${number} files`,
+  finding: (name) => `Finding faces in ${name} …`,
+  making: "Making the file …",
+  hiddenIn: (hidden, faces, name) => `${hidden} of ${faces} faces hidden in ${name}.`,
+  room: (bytes) => `The service has room for ${bytes} of batches.`,
+  sending: (files) => `Sending ${files}`,
+  stopSending: "Stop sending these photos?",
+  stop: "Stop",
+  leftOut: (number) => (number === 1 ? "1 file is left out: it is not a photo" : `${number} files are left out: they are not photos`),
+};
 
 let files = [];
 let firstFile = null;
-let keptBoxes = [];
+// Other files that were chosen with the photos: those with boxes, and the paths of those that are left out.
+let boxFiles = [];
+let leftOut = [];
+
+// What was sent in this tab, by the ID of the batch: the files and the parameters.
+const sent = new Map();
 
 // Counts the selections of files, so that only the last one takes effect.
 let selections = 0;
-
-// `revision` counts changes of the options; a preview is outdated once it differs.
-let revision = 0;
-let preview = null;
-let rendering = null;
-let previewing = new AbortController();
+let opened = new AbortController();
+let isSending = false;
 
 const status = byId("hide-faces-status");
 const errorRegion = byId("hide-faces-error");
 const form = byId("hide-faces-form");
-const image = byId("hide-faces-photo").querySelector("img");
-const layer = byId("hide-faces-photo").querySelector(".faces");
 const startButton = byId("hide-faces-start");
 
 /** Select these files in place of the previous ones. */
-export async function addFiles(chosen, task = taskOf(options()), scale = form.elements.scale.value) {
+export async function addFiles(chosen, task = currentTask(), scale = form.elements.scale.value) {
   selections += 1;
   const selection = selections;
   // A running batch stays visible below.
+  endCorrection();
   byId("hide-faces-setup").hidden = false;
   showMessage(errorRegion);
   try {
-    const photos = await photosAmong(chosen);
-    const first = isZip(photos[0]) ? await firstPhoto(photos[0]) : photos[0];
-    if (selection === selections) showSelection(photos, first, task, scale);
+    const divided = await divideFiles(chosen);
+    const [first] = divided.photos;
+    const preview = isZip(first) ? await firstPhoto(first) : first;
+    if (selection === selections) showSelection(divided, preview, task, scale);
   } catch (error) {
     if (selection === selections) showMessage(errorRegion, error.message);
   }
 }
 
-function showSelection(photos, first, task, scale) {
-  previewing.abort();
-  previewing = new AbortController();
-  files = photos;
+function showSelection(divided, first, task, scale) {
+  ({ photos: files, faces: boxFiles, leftOut } = divided);
   firstFile = first;
-  keptBoxes = [];
   byId("hide-faces-drop").classList.add("small");
   byId("hide-faces-chosen").hidden = false;
   byId("hide-faces-task").hidden = byId("hide-faces-task").disabled = isSinglePhoto();
   form.elements.task.value = task;
   form.elements.scale.value = scale;
-  showOriginal();
-  update();
+  openFirst();
   showRoom();
+  showLeftOut();
+}
+
+function showLeftOut() {
+  const region = byId("hide-faces-left-out");
+  region.hidden = !leftOut.length;
+  region.querySelector("summary").textContent = TEXTS.leftOut(leftOut.length);
+  region.querySelector("ul").replaceChildren(...leftOut.map((path) => element("li", {}, path)));
+}
+
+/** Open the only photo, or the first one as a preview. */
+function openFirst() {
+  opened.abort();
+  opened = new AbortController();
+  const options = { signal: opened.signal, editable: isSinglePhoto(), masks: currentTask() === "anonymize" };
+  openPhoto(firstFile, { ...options, onChange: update, onWait: (message) => showMessage(status, message), onError: showFailure });
+  update();
 }
 
 /** Show how much room the service has for batches, if it has a limit. */
@@ -86,142 +119,115 @@ async function showRoom() {
   if (isSinglePhoto()) return;
   // Without a response there is no hint. The upload reports the same error.
   const { left_bytes: left } = await request("batches", { as: "json" }).catch(() => ({}));
-  room.textContent = `The service has room for ${formatBytes(left ?? 0)} of batches.`;
+  room.textContent = TEXTS.room(formatBytes(left ?? 0));
   room.hidden = left === undefined || isSinglePhoto();
 }
 
 const isSinglePhoto = () => files.length === 1 && !isZip(files[0]);
 
-const options = () => Object.fromEntries(new FormData(form));
+const currentTask = () => new FormData(form).get("task") ?? "anonymize";
 
-const taskOf = ({ task }) => task ?? "anonymize";
-
-/** Show texts and preview for the current options. A preview that is being rendered is followed by another. */
+/** Show the texts for what is chosen and hidden now. */
 function update() {
-  const task = taskOf(options());
+  const task = currentTask();
   const { title, start, hint } = TASKS[task];
   byId("hide-faces-title").textContent = title;
   byId("hide-faces-enlargement").hidden = byId("hide-faces-enlargement").disabled = task !== "enhance";
   byId("hide-faces-lead").hidden = byId("hide-faces-mask").hidden = byId("hide-faces-mask").disabled = task !== "anonymize";
-  byId("hide-faces-hint").textContent = isSinglePhoto() ? "Click a face to keep it visible." : `${hint} ${RETENTION}`;
-  const many = files.length === 1 ? "all photos" : `${files.length} photos`;
-  startButton.textContent = isSinglePhoto() ? "Download photo" : `${start} ${many}`;
-  startButton.disabled = false;
-  image.alt = firstFile ? `Preview of ${firstFile.name}` : "";
-  revision += 1;
-  rendering ??= renderPreviews().finally(() => { rendering = null; });
+  byId("hide-faces-hint").textContent = isSinglePhoto() ? TEXTS.single : `${hint} ${TEXTS.retention}`;
+  const many = files.length === 1 ? TEXTS.allPhotos : TEXTS.photos(files.length);
+  startButton.textContent = isSinglePhoto() ? TEXTS.download : start(many);
+  startButton.disabled = isSinglePhoto() && !isReady();
+  showMessage(errorRegion);
+  showMessage(status, `${summary()} ${outcome(task)}`.trim());
 }
 
-async function renderPreviews() {
-  let rendered;
-  byId("hide-faces-photo").classList.add("busy");
-  while (rendered !== revision) {
-    rendered = revision;
-    preview = await renderPreview(firstFile, previewing.signal);
-  }
-  byId("hide-faces-photo").classList.remove("busy");
-  // Without a preview there is nothing to download. A batch can still succeed with its other photos.
-  startButton.disabled = isSinglePhoto() && !preview;
+function outcome(task) {
+  if (task !== "anonymize" || !firstFile) return "";
+  if (!isReady()) return TEXTS.finding(firstFile.name);
+  const { faces, hidden } = countHidden();
+  return isSinglePhoto() ? describeHidden() : TEXTS.hiddenIn(hidden, faces, firstFile.name);
 }
 
-/** Show a photo with its faces hidden. Resolves to that photo, or to null after an error or for another task. */
-async function renderPreview(photo, signal) {
-  const { task, ...query } = options();
-  if (!photo || taskOf({ task }) !== "anonymize") {
-    showOriginal();
-    return null;
-  }
-  showMessage(status, `${summary()} Hiding faces in ${photo.name} …`);
-  if (keptBoxes.length) query.keep = JSON.stringify(keptBoxes);
-  try {
-    const onWait = (message) => showMessage(status, message);
-    const result = await postPhoto("anonymize", photo, { query: { ...query, format: "json" }, as: "json", signal, onWait });
-    const anonymized = blobOf(result.picture, result.image.format);
-    showImage(image, anonymized);
-    await image.decode();
-    drawFaces(result);
-    const hidden = result.faces.filter((face) => !face.kept).length;
-    showMessage(errorRegion);
-    showMessage(status, `${summary()} ${hidden} of ${result.faces.length} faces hidden${isSinglePhoto() ? "" : ` in ${photo.name}`}.`);
-    return anonymized;
-  } catch (error) {
-    if (!signal.aborted) {
-      showMessage(status, summary());
-      showError(errorRegion, photo.name, error, update);
-    }
-    return null;
-  }
-}
-
-function showOriginal() {
-  layer.replaceChildren();
-  showImage(image, firstFile);
+function showFailure(error, retry) {
   showMessage(status, summary());
-  const file = firstFile;
-  if (file) canShow(file).then((isShown) => {
-    if (isShown || file !== firstFile || layer.childElementCount) return;
-    showImage(image);
-    showMessage(status, `${summary()} This browser cannot show ${file.name}.`);
+  showError(errorRegion, firstFile.name, error, () => {
+    update();
+    retry();
   });
-}
-
-function drawFaces({ faces, image: size }) {
-  const focused = [...layer.children].indexOf(document.activeElement);
-  layer.replaceChildren(...faces.map((face, index) => {
-    if (!isSinglePhoto()) return placeBox(element("span", { className: "face" }), face.bbox, size);
-    const button = element("button", {
-      type: "button",
-      className: face.kept ? "face kept" : "face",
-      ariaLabel: `Keep face ${index + 1} visible`,
-      ariaPressed: String(face.kept),
-      onclick: () => toggle(face),
-    });
-    return placeBox(button, face.bbox, size);
-  }));
-  layer.children[focused]?.focus();
-}
-
-function toggle({ bbox, kept }) {
-  const others = keptBoxes.filter((box) => String(box) !== String(bbox));
-  keptBoxes = kept ? others : [...others, bbox];
-  update();
 }
 
 function summary() {
   const bytes = files.reduce((sum, { size }) => sum + size, 0);
-  const name = files.length === 1 ? files[0].name : `${files.length} files`;
+  const name = files.length === 1 ? files[0].name : TEXTS.files(files.length);
   return `${name}, ${formatBytes(bytes)}.`;
 }
 
-/** Download the preview of a photo once it shows the current options. */
-async function download([photo]) {
-  await rendering;
-  if (preview && photo === files[0]) saveFile(preview, resultName(photo, "anonymized", preview));
+/** Let the service make the file that the preview shows, and download it. */
+async function download() {
+  const { name } = firstFile;
+  startButton.disabled = true;
+  showMessage(errorRegion);
+  showMessage(status, TEXTS.making);
+  try {
+    const blob = await (await sendPhoto("anonymize", "POST", (message) => showMessage(status, message))).blob();
+    saveFile(blob, resultName(firstFile, "anonymized", blob));
+    update();
+  } catch (error) {
+    if (opened.signal.aborted) return;
+    update();
+    showError(errorRegion, name, error, download);
+  }
 }
 
 async function submitBatch() {
   const upload = new AbortController();
+  const task = currentTask();
   byId("hide-faces-setup").hidden = true;
   showEmptyPanel();
-  byId("batch-delete").onclick = () => upload.abort();
+  byId("batch-delete").onclick = async () => {
+    if (await ask(TEXTS.stopSending, TEXTS.stop)) upload.abort();
+  };
   byId("batch").focus();
-  showMessage(byId("batch-status"), `Sending ${summary()}`);
+  showMessage(byId("batch-status"), TEXTS.sending(summary()));
   const body = new FormData();
-  for (const file of files) body.append("files", file, pathOf(file));
+  const hides = task === "anonymize";
+  for (const file of hides ? [...files, ...boxFiles] : files) body.append("files", file, pathOf(file));
+  const batch = { files, parameters: maskParameters(), notSent: leftOut };
+  isSending = true;
   try {
     const { id } = await request("batches", {
       method: "POST",
       body,
-      query: options(),
+      query: { task, ...(hides ? batch.parameters : {}), ...(task === "enhance" ? { scale: form.elements.scale.value } : {}) },
       as: "json",
       signal: upload.signal,
-      send: uploadWith(showUploadProgress),
+      send: uploadWith(showUploadProgress, { guarded: true }),
       onWait: (message) => showMessage(byId("batch-status"), message),
     });
-    await watchBatch(id);
+    sent.set(id, batch);
+    isSending = false;
+    await watch(id);
   } catch (error) {
     if (upload.signal.aborted) startOver();
     else showBatchError(error.message);
+  } finally {
+    isSending = false;
+  }
+}
+
+const watch = (id) => watchBatch(id, { notSent: sent.get(id)?.notSent, onOpen: (file) => correctFile(id, file, sent.get(id)) });
+
+/** Show the batch with this ID, or without one what comes before a batch. */
+export function openBatch(id) {
+  if (isSending) return;
+  if (id && id !== shownBatch()) {
+    endCorrection();
+    byId("hide-faces-setup").hidden = true;
+    watch(id);
+  } else if (!id && shownBatch()) {
+    endCorrection();
+    startOver();
   }
 }
 
@@ -233,24 +239,17 @@ function startOver() {
   if (files.length) showRoom();
 }
 
-function showScale() {
-  const scale = byId("hide-faces-scale");
-  showValue(scale, `${Number(scale.value).toFixed(1)} × face`);
-}
-
 onFilesChosen(byId("hide-faces-choose"), addFiles);
 onFilesChosen(byId("hide-faces-folder"), addFiles);
 byId("hide-faces-sample").addEventListener("click", () => addFiles(samplePhoto()));
 byId("batch-new").addEventListener("click", startOver);
-byId("hide-faces-scale").addEventListener("input", showScale);
-form.addEventListener("change", update);
+byId("hide-faces-task").addEventListener("change", () => {
+  update();
+  showMasks(currentTask() === "anonymize");
+});
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (isSinglePhoto()) download(files);
+  if (isCorrecting()) saveCorrection();
+  else if (isSinglePhoto()) download();
   else submitBatch();
 });
-showScale();
-if (savedBatchId()) {
-  byId("hide-faces-setup").hidden = true;
-  watchBatch(savedBatchId());
-}

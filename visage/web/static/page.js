@@ -6,6 +6,9 @@ const VIEWS = ["find-faces", "hide-faces", "enlarge", "camera"];
 // The views' names in the URLs of earlier versions.
 const ALIASES = { look: "find-faces", guard: "hide-faces", live: "camera" };
 
+// In front of the ID of a batch: #hide/ID.
+const BATCH = "hide";
+
 let shown = null;
 let view = null;
 
@@ -13,14 +16,17 @@ let view = null;
 async function showView() {
   const fragment = location.hash.slice(1);
   if (Object.hasOwn(ALIASES, fragment)) history.replaceState(null, "", `#${ALIASES[fragment]}`);
-  const named = location.hash.slice(1);
-  const name = VIEWS.includes(named) ? named : (shown ?? VIEWS[0]);
-  if (name === shown) return;
+  const [named, batchId] = location.hash.slice(1).split("/");
+  const name = named === BATCH ? "hide-faces" : VIEWS.includes(named) ? named : (shown ?? VIEWS[0]);
+  if (name === shown) {
+    view?.openBatch?.(batchId);
+    return;
+  }
   const first = shown === null;
   shown = name;
   for (const each of VIEWS) byId(`view-${each}`).hidden = each !== name;
   for (const link of document.querySelectorAll("nav a")) {
-    link.ariaCurrent = link.hash === `#${name}` ? "page" : null;
+    link.ariaCurrent = link.id === `nav-${name}` ? "page" : null;
   }
   const title = byId(`${name}-title`);
   document.title = `${title.textContent} – Visage`;
@@ -33,6 +39,7 @@ async function showView() {
     // The user may have chosen another view meanwhile.
     if (name !== shown) return;
     view = module;
+    view.openBatch?.(batchId);
     document.documentElement.dataset.ready = name;
   } catch {
     showMessage(byId(`${name}-error`), "This page did not load completely. Please reload it.");

@@ -6,6 +6,9 @@ const DEFLATED = 8;
 
 const PHOTO_NAME = /^(?!__MACOSX\/).*\.(jpe?g|png|webp|bmp|heic|heif|hif|avif|tiff?)$/i;
 
+// Folders, what operating systems add, and the file with boxes.
+const NOT_COUNTED = /\/$|(^|\/)(__MACOSX\/.*|\.ds_store|thumbs\.db|desktop\.ini|faces\.json)$/i;
+
 /** Unpack the first photo of a ZIP, for a preview. Resolves to null if there is no readable one. */
 export async function firstPhoto(zip) {
   try {
@@ -16,6 +19,19 @@ export async function firstPhoto(zip) {
     // The service validates archives and reports what is wrong.
   }
   return null;
+}
+
+/** Unpack the file of a ZIP with this number, from 1, as the service counts them; null if there is none. */
+export async function fileAt(zip, number) {
+  const entry = (await userEntries(zip))[number - 1];
+  return entry ? new File([await unpack(zip, entry)], entry.name) : null;
+}
+
+/** How many files of a ZIP the service counts. */
+export const countFiles = async (zip) => (await userEntries(zip)).length;
+
+async function userEntries(zip) {
+  return (await entriesOf(zip)).filter(({ name }) => !NOT_COUNTED.test(name));
 }
 
 async function entriesOf(zip) {
