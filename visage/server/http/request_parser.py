@@ -30,6 +30,9 @@ _FORBIDDEN_TRAILERS = (b"host", b"content-length", b"transfer-encoding", b"trail
 
 _ORIGIN = re.compile(rb"\r\norigin:[ \t]*([!-~]+)[ \t]*\r\n", re.IGNORECASE)
 
+# More than the longest Origin: a scheme, a host name of 253 characters (RFC 1035, 2.3.4), and a port.
+_ORIGIN_BYTES = 2**10
+
 # Enough for 2**64. Proxies and servers have failed over more digits, and nobody needs them.
 _MAX_LENGTH_DIGITS = 20
 
@@ -83,6 +86,8 @@ class RequestParser:
         self._body: RequestBody | None = None
         self._target = b""
         self._headers: list[tuple[str, str]] = []
+        # The last bytes of a head that is not complete.
+        self._tail = bytearray()
         self._parser = HttpRequestParser(self)
         self._has_completed = self._is_restarting = self._exceeds_header_limits = False
 
@@ -94,7 +99,11 @@ class RequestParser:
     @property
     def known_head(self) -> RequestHead:
         """What is known of the request that is arriving, or that was rejected. Its target may be missing."""
-        return self.head or RequestHead("", b"", "1.1", tuple(self._headers), keep_alive=False)
+        if self.head:
+            return self.head
+        # httptools reports a header when the next one begins. An error may come before.
+        last = [("origin", origin.decode("latin-1")) for origin in _ORIGIN.findall(self._tail)[-1:]]
+        return RequestHead("", b"", "1.1", (*self._headers, *last), keep_alive=False)
 
     def feed(self, data: bytes) -> None:
         """Add the next bytes. Invalid ones set `error`."""
@@ -126,8 +135,10 @@ class RequestParser:
                 raise reason from None
             # A request with `Connection: close` was the last one, whatever follows it.
             elif not self.has_ended:
-                self._keep_last_origin(piece)
+                self._tail += piece
                 self._fail(RequestError(NOT_HTTP))
+        else:
+            self._keep_tail(piece)
         if begun and not self._has_completed:
             self.overhead_bytes += len(piece) - (self.body_bytes - body_before)
             if self.overhead_bytes > MAX_OVERHEAD_BYTES + self.body_bytes and not self.has_ended:
@@ -173,13 +184,13 @@ class RequestParser:
         if self._body:
             self._body.close()
 
-    def _keep_last_origin(self, piece: memoryview) -> None:
-        """Find the header Origin directly before an error, for the CORS headers of the error and nothing else.
-
-        httptools reports a header when the next one begins.
-        """
-        if not self.head and (origin := _ORIGIN.findall(piece)):
-            self._headers.append(("origin", origin[-1].decode("latin-1")))
+    def _keep_tail(self, piece: memoryview) -> None:
+        """Keep the end of an incomplete head, which may have an Origin that httptools has not reported."""
+        if self.has_begun and not self.head:
+            self._tail += piece
+            del self._tail[:-_ORIGIN_BYTES]
+        else:
+            self._tail.clear()
 
     # httptools calls the following methods.
 

@@ -27,11 +27,8 @@ class ClientGone(OSError):
 class ResponseBuffer:
     """Sends responses on a client's non-blocking socket, and buffers what the client does not read at once.
 
-    A response may take `time_limit` seconds, plus the time that its bytes take at `MIN_BYTES_PER_SECOND`. `origin` is
-    the page that sent the request: gunicorn reports invalid requests with the client's socket only.
+    A response may take `time_limit` seconds, plus the time that its bytes take at `MIN_BYTES_PER_SECOND`.
     """
-
-    origin = ""
 
     def __init__(self, connection: socket.socket, time_limit: float) -> None:
         self._socket = connection
