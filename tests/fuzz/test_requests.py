@@ -6,7 +6,7 @@ from random import Random
 from fuzz import wire
 from fuzz.requests import stream
 
-# On one core, several thousand streams fit into this time.
+# Of the processor: about 50,000 streams. With the 40 seconds in .ci/run, these are a minute.
 SECONDS = 20
 MIN_STREAMS = 300
 
@@ -14,7 +14,7 @@ MIN_STREAMS = 300
 def test_random_streams_of_requests_mean_the_same_to_two_parsers() -> None:
     random, streams, read = Random(21), 0, 0
     end = time.process_time() + SECONDS
-    while streams < MIN_STREAMS or (time.process_time() < end and streams < 20 * MIN_STREAMS):
+    while streams < MIN_STREAMS or time.process_time() < end:
         data = stream(random) if random.random() < 0.8 else wire.mutate(random, b"")
         wire.check(data)
         streams += 1

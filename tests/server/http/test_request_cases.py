@@ -63,6 +63,8 @@ LINES = {
     "control character in the address": b"GET /\x01 HTTP/1.1\r\nHost: x\r\n\r\n",
     "raw byte in the address": b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
     "tabs": b"GET\t/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "* and a path": b"GET *a/b HTTP/1.1\r\nHost: x\r\n\r\n",
+    "* and a path for OPTIONS": b"OPTIONS *a HTTP/1.1\r\nHost: x\r\n\r\n",
     "* for a POST": b"POST * HTTP/1.1\r\nHost: x\r\n\r\n",
     "CONNECT": b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n",
 }
@@ -82,6 +84,8 @@ HEADERS = {
     "two hosts": b"Host: there",
     "two content types": b"Content-Type: a/b\r\nContent-Type: c/d",
     "unknown expectation": b"Expect: wonders",
+    "empty expectation": b"Expect:",
+    "second expectation": b"Expect: 100-continue\r\nExpect: wonders",
 }
 LENGTHS = {
     "two lengths": b"Content-Length: 5\r\nContent-Length: 6",

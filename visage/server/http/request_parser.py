@@ -274,10 +274,12 @@ def _check(head: RequestHead) -> None:
         raise RequestError(NOT_HTTP)
     if head.method == "CONNECT":
         raise RequestError("This service is not a proxy; send the request without CONNECT.")
-    # RFC 9112, 3.2.4: `*` is for OPTIONS only.
-    if len(head.header("content-length")) > _MAX_LENGTH_DIGITS or (head.target == b"*" and head.method != "OPTIONS"):
+    # RFC 9112, 3.2.4: `*` is for OPTIONS only, and begins no address.
+    if head.target.startswith(b"*") and (head.method, head.target) != ("OPTIONS", b"*"):
         raise RequestError(NOT_HTTP)
-    if head.header("expect").lower() not in {"", "100-continue"}:
+    if len(head.header("content-length")) > _MAX_LENGTH_DIGITS:
+        raise RequestError(NOT_HTTP)
+    if any(name == "expect" and value.lower() != "100-continue" for name, value in head.headers):
         raise RequestError("The header Expect may be 100-continue only; send the request without it.")
     try:
         parse_url(head.target)
