@@ -1,4 +1,7 @@
-"""The service: `gunicorn app:app`, `python app.py` (the same) or `flask --app app run`."""
+"""The service: `python app.py`, `gunicorn app:app` or `flask --app app run`.
+
+The first one checks WEB_CONCURRENCY and then runs the second.
+"""
 
 import os
 from pathlib import Path

@@ -8,6 +8,7 @@ from fuzz import wire
 
 HEAD = b"POST /a HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+WITH_BODY = HEAD + b"Content-Length: 2\r\n\r\nhi"
 NEXT = b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n"
 
 # What the comparison must not excuse, beside a request that gunicorn rejects.
@@ -17,7 +18,9 @@ REJECTED = b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n"
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param(HEAD.replace(b" ", b"  ", 1) + b"Content-Length: 2\r\n\r\nhi" + NEXT, id="spaces before the address"),
+        pytest.param(
+            HEAD.replace(b" ", b"  ", 1) + b"Content-Length: 2\r\n\r\nhi" + NEXT, id="spaces before the address"
+        ),
         pytest.param(HEAD.replace(b" HTTP", b"   HTTP") + b"\r\n" + NEXT, id="spaces behind the address"),
         pytest.param(CHUNKED + b"2;=odd\r\nhi\r\n0\r\n\r\n" + NEXT, id="odd chunk extension"),
         pytest.param(CHUNKED + b"0" * 4100 + b"2\r\nhi\r\n0\r\n\r\n" + NEXT, id="zeros before a chunk size"),

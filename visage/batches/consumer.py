@@ -145,13 +145,6 @@ class LazyEngine:
         return engine
 
 
-class _Consumer(Consumer):  # type: ignore[misc]
-    """huey's consumer without its signal handlers; the caller decides when to stop."""
-
-    def _set_signal_handlers(self) -> None:
-        """Set none."""
-
-
 def main() -> None:
     """Process batches until a signal arrives; exit with one sentence if the process cannot start."""
     # Blocked signals stay pending until `sigtimedwait`, so they never interrupt a file in progress.
@@ -199,7 +192,7 @@ def consuming(
     engine = LazyEngine(settings)
     processor = Processor(batches, owner, engine, on_result)
     batches.queue.process_next = processor.process_next
-    consumer = _Consumer(
+    consumer = Consumer(
         batches.queue.huey,
         workers=settings.batch_jobs,
         periodic=False,
@@ -212,7 +205,9 @@ def consuming(
         consumer.check_worker_health: SWEEP_SECONDS,
         engine.release_idle_memory: SWEEP_SECONDS,
     }
-    consumer.start()
+    # huey's `start` would also replace the handlers of signals; the caller decides when to stop.
+    for thread in (consumer.scheduler, *(thread for _, thread in consumer.worker_threads)):
+        thread.start()
     for task, seconds in periodic_tasks.items():
         threading.Thread(target=_repeat, args=(task, seconds, consumer.stop_flag), daemon=True).start()
     logger.info("consumer_started", extra={"fields": {"jobs": settings.batch_jobs}})

@@ -225,7 +225,15 @@ def _redis_storage() -> Any:
 
 
 class _Connection(sqlite3.Connection):
-    """A connection that closes itself. huey leaves that to Python, which warns about it since 3.13."""
+    """A connection with synchronous=normal, which closes itself.
+
+    It does not wait for the disk at every step: the end of a process loses nothing, and a power failure can lose the
+    last steps. huey leaves closing to Python, which warns about it since 3.13.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.execute("pragma synchronous=normal")
 
     def __del__(self) -> None:
         # sqlite3.Error: the connection was never open.
@@ -234,15 +242,7 @@ class _Connection(sqlite3.Connection):
 
 
 class _SqliteStorage(SqliteStorage):  # type: ignore[misc]
-    """huey's storage with synchronous=normal: it does not wait for the disk at every step.
-
-    The end of a process loses nothing; a power failure can lose the last steps.
-    """
-
-    def _create_connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection = super()._create_connection()
-        connection.execute("pragma synchronous=normal")
-        return connection
+    """huey's storage with counters that several processes may share."""
 
     def counters(self, keys: list[str]) -> list[int]:
         """Return the values of counters, 0 for those that do not exist. It only reads, so it works on a full disk."""
@@ -276,10 +276,12 @@ class _SqliteStorage(SqliteStorage):  # type: ignore[misc]
 class _JsonSerializer(Serializer):  # type: ignore[misc]
     """Tasks as JSON, not as pickles: write access to the queue must not allow to run code here."""
 
-    def _serialize(self, data: Message) -> bytes:
+    def serialize(self, data: Message) -> bytes:
+        """Return `data` as JSON."""
         return json.dumps(data).encode()
 
-    def _deserialize(self, data: bytes) -> Message:
+    def deserialize(self, data: bytes) -> Message:
+        """Return the message of this JSON."""
         return Message(*json.loads(data))
 
 

@@ -38,13 +38,14 @@ class Store:
         """
         self._url = url
         try:
-            kind = fsspec.get_filesystem_class(fsspec.core.split_protocol(url)[0] or "file")
+            protocol, path = fsspec.core.split_protocol(url)
+            kind = fsspec.get_filesystem_class(protocol or "file")
         except ImportError as error:
             raise SettingsError(f"VISAGE_BATCH_STORE is {url!r}, which needs a package: {error}") from None
         except ValueError as error:
             raise SettingsError(f"VISAGE_BATCH_STORE is {url!r}, which cannot be used: {error}") from None
-        self._root = kind._strip_protocol(url)
         self._local = issubclass(kind, LocalFileSystem)
+        self._root = str(Path(path).expanduser().absolute()) if self._local else url.rstrip("/")
         if self._local:
             _make_directory(Path(self._root))
 

@@ -11,7 +11,7 @@ from visage.runtime.engine import Engine
 from visage.web.form_parser import PhotoFormParser
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+    from wsgiref.types import WSGIEnvironment
 
 
 class PhotoRequest(Request):

@@ -30,10 +30,8 @@ tune_allocator()
 # Only the owner may read batches and their queue.
 os.umask(0o077)
 
-# The log has no thread, process or source line, so logging need not look them up ("Optimization" in Python's logging
-# HOWTO).
+# The log has no thread or process, so logging need not look them up ("Optimization" in Python's logging HOWTO).
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-logging._srcfile = ""
 
 # OpenCV would log a line of its own for every damaged photo. Clients get an error for it anyway.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
