@@ -11,8 +11,8 @@ from visage.server.http.request_body import BufferBudget, RequestBody
 from visage.server.http.request_parser import HeadLimits, RequestParser
 from visage.server.http.response_buffer import MIN_BYTES_PER_SECOND, ResponseBuffer
 
-# Largest number of bytes to receive at once.
-_CHUNK_BYTES = 2**18
+# Largest number of bytes to receive at once. Others wait for as long as their parsing takes.
+_CHUNK_BYTES = 2**16
 
 _REMEDY = "check the connection and try again"
 
