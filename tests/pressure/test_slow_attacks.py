@@ -128,5 +128,4 @@ def test_a_normal_client_is_served_within_a_second(service: Service, name: str) 
     assert attack.opened >= CONNECTIONS
     for kind, seconds in taken.items():
         assert len(seconds) > 5
-        # On a machine that is busy otherwise, a photo takes seconds without an attack too.
-        assert max(seconds) < max(NORMAL_SECONDS, 2 * max(calm[kind])), (kind, max(calm[kind]))
+        assert max(seconds) < NORMAL_SECONDS, f"without the attack, the slowest {kind} took {max(calm[kind]):.2f} seconds"
