@@ -20,7 +20,9 @@ from tests.support.paths import ROOT
 MODULES = [*sorted((ROOT / "visage").rglob("*.py")), ROOT / "app.py", ROOT / "gunicorn.conf.py"]
 
 # Those that can be imported without running something.
-PACKAGE = [path for path in MODULES[:-2] if path.name != "__main__.py" and path.parent.name != "examples"]
+PACKAGE = [
+    path for path in MODULES[:-2] if path.name != "__main__.py" and path.parent.name not in {"examples", "start"}
+]
 
 # Names with an underscore that the documentation of Python and Flask describes.
 DOCUMENTED = {"os._exit", "flask.request._get_current_object"}

@@ -128,4 +128,6 @@ def test_a_normal_client_is_served_within_a_second(service: Service, name: str) 
     assert attack.opened >= CONNECTIONS
     for kind, seconds in taken.items():
         assert len(seconds) > 5
-        assert max(seconds) < NORMAL_SECONDS, f"without the attack, the slowest {kind} took {max(calm[kind]):.2f} seconds"
+        assert max(seconds) < NORMAL_SECONDS, (
+            f"without the attack, the slowest {kind} took {max(calm[kind]):.2f} seconds"
+        )

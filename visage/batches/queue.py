@@ -225,18 +225,14 @@ def _redis_storage() -> Any:
 
 
 class _Connection(sqlite3.Connection):
-    """A connection with synchronous=normal, which closes itself.
-
-    It does not wait for the disk at every step: the end of a process loses nothing, and a power failure can lose the
-    last steps. huey leaves closing to Python, which warns about it since 3.13.
-    """
+    """A connection that closes itself, and does not wait for the disk at every step: a power failure may lose some."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.execute("pragma synchronous=normal")
 
     def __del__(self) -> None:
-        # sqlite3.Error: the connection was never open.
+        # huey leaves this to Python, which warns since 3.13. sqlite3.Error: the connection was never open.
         with suppress(sqlite3.Error):
             self.close()
 

@@ -29,9 +29,9 @@ def test_a_length_of_thousands_of_digits_smuggles_no_request(service: Service, d
 @pytest.mark.parametrize("digits", [5, 100, 4100, 4200])
 def test_a_client_behind_a_proxy_gets_its_own_response(service: Service, digits: int) -> None:
     """The bytes of two clients as HAProxy forwards them on one connection; it counts the zeros as one length."""
-    swallowing = b"GET /docs HTTP/1.1\r\nX-Ignore: "
-    length = str(len(swallowing)).zfill(digits).encode()
-    first = b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: " + length + b"\r\n\r\n" + swallowing
+    hidden = b"GET /docs HTTP/1.1\r\nX-Ignore: "
+    length = str(len(hidden)).zfill(digits).encode()
+    first = b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: " + length + b"\r\n\r\n" + hidden
     second = b"GET /readyz HTTP/1.1\r\nHost: victim\r\nConnection: close\r\n\r\n"
     with connect(service) as connection:
         connection.sendall(first + second)
