@@ -168,3 +168,15 @@ def test_a_limit_of_zero_is_no_limit(stack: ExitStack, name: str) -> None:
     worker.run_until(lambda: bool(select.select([client], [], [], 0)[0]))
 
     assert client.recv(100).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_worker_whose_file_of_heartbeats_cannot_be_created_has_one_elsewhere(stack: ExitStack) -> None:
+    listener = stack.enter_context(socket.socket())
+    mask = os.umask(0o077)
+    stack.callback(os.umask, mask)
+
+    # In /proc nobody can create files.
+    worker = working(stack, listener, App(), worker_tmp_dir="/proc")
+
+    assert worker.tmp.last_update() > 0
+    assert os.umask(0o077) == 0o077

@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import sys
+import tempfile
 import time
 from selectors import EVENT_READ
 from typing import Any
@@ -41,8 +42,17 @@ class BufferingWorker(Worker):  # type: ignore[misc]
 
     alive: bool
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
+    def __init__(self, *arguments: Any) -> None:
+        try:
+            super().__init__(*arguments)
+        except OSError as error:
+            # The file of heartbeats cannot be created, for example because /dev/shm has no inode left.
+            logger.warning("heartbeat_moved", extra={"fields": {"reason": cause(error)}})
+            # gunicorn has changed the umask for the file.
+            os.umask(0o077)
+            *_, cfg, _log = arguments
+            cfg.set("worker_tmp_dir", tempfile.gettempdir())
+            super().__init__(*arguments)
         self._settings = Settings.from_environment()
         self._next_deadline_check = self._next_accept = 0.0
         self._is_accepting = self._has_paused = False

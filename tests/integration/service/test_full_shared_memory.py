@@ -16,8 +16,11 @@ from tests.support.processes import complete, workers
 from tests.support.service import Service, events, free_port
 from tests.support.waiting import wait_for
 
-MOUNT = "mount -t tmpfs -o size=2m tmpfs /dev/shm"
-FILL = "! dd if=/dev/zero of=/dev/shm/fill bs=4k 2>/dev/null"
+MOUNT = "mount -t tmpfs -o size=2m,nr_inodes=200 tmpfs /dev/shm"
+FILLS = {
+    "no space": "! dd if=/dev/zero of=/dev/shm/fill bs=4k 2>/dev/null",
+    "no inodes": "for n in $(seq 300); do mkdir /dev/shm/fill$n 2>/dev/null || break; done",
+}
 
 
 @contextmanager
@@ -49,14 +52,15 @@ def is_ready(service: Service) -> bool:
         return False
 
 
-def fill_shared_memory(service: Service) -> None:
-    subprocess.run(["nsenter", "--mount", "--target", str(service.process.pid), "sh", "-c", FILL], check=True)
+def fill_shared_memory(service: Service, fill: str) -> None:
+    subprocess.run(["nsenter", "--mount", "--target", str(service.process.pid), "sh", "-c", FILLS[fill]], check=True)
 
 
-def test_a_running_service_goes_on_counting(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
+@pytest.mark.parametrize("fill", FILLS)
+def test_a_running_service_goes_on_counting(tiny_pack: Path, tmp_path: Path, tiny_png: bytes, fill: str) -> None:
     with running(tiny_pack, tmp_path / "log", MOUNT) as service:
         assert wait_for(lambda: complete(service, 1))
-        fill_shared_memory(service)
+        fill_shared_memory(service, fill)
         before = workers(service)
 
         statuses = [service.post(tiny_png, route).status_code for route in ("/predict", "/anonymize", "/nothing")]
@@ -67,14 +71,15 @@ def test_a_running_service_goes_on_counting(tiny_pack: Path, tmp_path: Path, tin
         assert workers(service) == before
 
 
+@pytest.mark.parametrize("fill", FILLS)
 def test_a_new_worker_answers_photos_without_counts_and_warns_once(
-    tiny_pack: Path, tmp_path: Path, tiny_png: bytes
+    tiny_pack: Path, tmp_path: Path, tiny_png: bytes, fill: str
 ) -> None:
     with running(tiny_pack, tmp_path / "log", MOUNT, VISAGE_BATCH_JOBS="0") as service:
         service.post(tiny_png)
         # The response counts what was pending.
         requests.get(service.url + "/metrics", timeout=60)
-        fill_shared_memory(service)
+        fill_shared_memory(service, fill)
         (victim,) = workers(service)
         # The files of the dead worker are shrunk to its counts, so the new one finds a little less space than it needs.
         os.kill(victim, signal.SIGKILL)
@@ -90,12 +95,13 @@ def test_a_new_worker_answers_photos_without_counts_and_warns_once(
     assert warnings == ["OSError: No space left on device"]
 
 
+@pytest.mark.parametrize("fill", FILLS)
 @pytest.mark.parametrize("also_full", ["", " && mount -t tmpfs -o size=4k tmpfs /tmp && echo > /tmp/fill"])
 def test_a_start_with_a_full_shared_memory_succeeds(
-    tiny_pack: Path, tmp_path: Path, tiny_png: bytes, also_full: str
+    tiny_pack: Path, tmp_path: Path, tiny_png: bytes, fill: str, also_full: str
 ) -> None:
     if also_full and any(path.is_relative_to("/tmp") for path in (ROOT, tmp_path)):
         pytest.skip("needs a checkout and temporary files outside /tmp, because a full /tmp is mounted")
-    with running(tiny_pack, tmp_path / "log", f"{MOUNT} && {FILL}{also_full}") as service:
+    with running(tiny_pack, tmp_path / "log", f"{MOUNT} && {FILLS[fill]}{also_full}") as service:
         assert service.post(tiny_png).status_code == 200
         assert "visage_faces_total 3.0" in requests.get(service.url + "/metrics", timeout=60).text
