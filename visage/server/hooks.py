@@ -20,10 +20,10 @@ def when_ready(server: Any) -> None:  # noqa: ARG001
     visited: this saves 20 MB with two workers.
     """
     settings = _settings()
-    if not settings.listens_on_loopback and not settings.api_token:
+    if settings.public_binds and not settings.api_token:
         reason = (
-            f"Anyone who can reach {settings.host}:{settings.port} can use this service; set VISAGE_API_TOKEN, or let "
-            "only a proxy that checks its clients reach it."
+            f"Anyone who can reach {' or '.join(settings.public_binds)} can use this service; set VISAGE_API_TOKEN, or "
+            "let only a proxy that checks its clients reach it."
         )
         logger.warning("no_token", extra={"fields": {"reason": reason}})
     gc.collect()

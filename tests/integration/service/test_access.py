@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.service import Service, events, serving
+from tests.support.service import Service, events, free_port, serving
 from tests.support.waiting import wait_for
 
 ALL_ADDRESSES = "0.0.0.0"
@@ -56,6 +56,15 @@ def test_a_start_on_all_addresses_without_a_token_warns_once(tiny_pack: Path, tm
     (reason,) = warnings(log)
     assert reason.startswith(f"Anyone who can reach {ALL_ADDRESSES}:")
     assert "VISAGE_API_TOKEN" in reason
+
+
+def test_metrics_on_a_public_address_without_a_token_are_warned_of(tiny_pack: Path, tmp_path: Path) -> None:
+    log, address = tmp_path / "log", f"{ALL_ADDRESSES}:{free_port()}"
+    with serving(log, tiny_pack, WEB_CONCURRENCY="1", VISAGE_METRICS=address):
+        pass
+
+    (reason,) = warnings(log)
+    assert reason.startswith(f"Anyone who can reach {address} can use")
 
 
 def test_a_start_on_all_addresses_with_a_token_warns_of_nothing(tiny_pack: Path, tmp_path: Path) -> None:
