@@ -264,11 +264,6 @@ class Settings:
         metrics = [] if self.metrics in {"open", "closed"} else [self.metrics]
         return [f"{self.host}:{self.port}", *metrics]
 
-    @property
-    def public_binds(self) -> list[str]:
-        """Those of `binds` to which other machines can connect."""
-        return [address for address in self.binds if not is_loopback(address.rpartition(":")[0])]
-
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Read every setting from `environment`. A setting that is unset or empty keeps its default.

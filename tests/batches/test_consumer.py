@@ -76,6 +76,30 @@ def test_a_stop_signal_finishes_files_in_progress_and_leaves_the_rest_to_the_nex
     assert list((tmp_path / "state" / "consumers").iterdir()) == []
 
 
+PRINTING = (
+    "import os; from visage.runtime.engine import Engine; from visage.batches.consumer import main\n"
+    "own = Engine.anonymize\n"
+    "Engine.anonymize = lambda *arguments: (os.write(2, b'libpng error: bad'), own(*arguments))[1]\n"
+    "main()"
+)
+
+
+def test_what_a_library_prints_is_an_event(tiny_pack: Path, tmp_path: Path) -> None:
+    batches = open_batches(Settings(state_dir=tmp_path / "state"))
+    with batches.create() as new:
+        new.add("photo.png", encode(draw(96, 96), "PNG"))
+        batch_id = new.submit(AnonymizeOptions()).id
+    log = tmp_path / "log"
+
+    with consuming(tiny_pack, tmp_path / "state", log, "-c", PRINTING) as process:
+        assert wait_for(lambda: batches.progress(batch_id).state is State.DONE, 120)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+
+    assert [each["text"] for each in events(log) if each["event"] == "library_output"] == ["libpng error: bad"]
+    assert events(log)[-1]["event"] in {"consumer_stopped", "library_output"}
+
+
 @pytest.mark.parametrize(
     ("variable", "value"), [("VISAGE_PACK", "missing"), ("VISAGE_BATCH_REDIS", "redis://127.0.0.1:1/0")]
 )

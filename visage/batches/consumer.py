@@ -23,6 +23,7 @@ from visage.batches.processing import Processor, ignore_result
 from visage.batches.results import Result
 from visage.batches.state_machine import HEARTBEAT_SECONDS, LeaseOwner, State
 from visage.errors import BatchError, SettingsError, VisageError
+from visage.library_output import LibraryOutput
 from visage.log_format import configure_logging
 from visage.logs import cause, logger
 from visage.packs.pack import find_pack
@@ -162,7 +163,7 @@ def main() -> None:
         tune_allocator()
         # Other users of this machine must not read photos or results.
         os.umask(0o077)
-        with consuming(settings, open_batches(settings)) as processor:
+        with LibraryOutput().diverted(), consuming(settings, open_batches(settings)) as processor:
             while not signal.sigtimedwait(_STOP_SIGNALS, SWEEP_SECONDS):
                 if processor.should_recycle:
                     break

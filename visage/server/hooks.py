@@ -6,10 +6,11 @@ import signal
 from functools import cache
 from typing import Any
 
+from visage.library_output import LibraryOutput
 from visage.logs import logger
 from visage.runtime.allocator import release_memory
 from visage.server import arbiter, metrics_files
-from visage.server.library_output import LibraryOutput
+from visage.setting_values import is_loopback
 from visage.settings import Settings
 
 
@@ -20,9 +21,10 @@ def when_ready(server: Any) -> None:  # noqa: ARG001
     visited: this saves 20 MB with two workers.
     """
     settings = _settings()
-    if settings.public_binds and not settings.api_token:
+    public = [address for address in settings.binds if not is_loopback(address.rpartition(":")[0])]
+    if public and not settings.api_token:
         reason = (
-            f"Anyone who can reach {' or '.join(settings.public_binds)} can use this service; set VISAGE_API_TOKEN, or "
+            f"Anyone who can reach {' or '.join(public)} can use this service; set VISAGE_API_TOKEN, or "
             "let only a proxy that checks its clients reach it."
         )
         logger.warning("no_token", extra={"fields": {"reason": reason}})

@@ -3,7 +3,8 @@
 import logging
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import TextIO
 
@@ -17,9 +18,10 @@ _MAX_CHARACTERS = 1000
 
 
 class LibraryOutput:
-    """A pipe in place of the standard error of one worker.
+    """A pipe in place of the standard error of one process.
 
-    The master makes it before the fork and keeps it open, so that it can log the last words of a worker that crashed.
+    gunicorn's master makes it before it forks a worker and keeps it open, so that it can log the last words of a worker
+    that crashed.
     """
 
     def __init__(self) -> None:
@@ -30,17 +32,33 @@ class LibraryOutput:
         self._incomplete = b""
 
     def divert(self) -> None:
-        """In the worker: log each line that is printed from now on. The log keeps the real standard error.
+        """Log each line that is printed from now on. The log keeps the real standard error.
 
         Lines that cannot be written are lost, as on a full disk or when their reader has ended.
         """
         # Python would print that a line cannot be written. It would be logged, cannot be written either, and so on.
         logging.raiseExceptions = False
-        stream = os.fdopen(os.dup(_STANDARD_ERROR), "w", encoding="ascii", errors="backslashreplace")
+        self._real = os.dup(_STANDARD_ERROR)
+        stream = os.fdopen(self._real, "w", encoding="ascii", errors="backslashreplace")
         for handler in _handlers():
             handler.setStream(stream)
         os.dup2(self._writing, _STANDARD_ERROR)
-        Thread(target=self._log_forever, name="library output", daemon=True).start()
+        self._thread = Thread(target=self._log_forever, name="library output", daemon=True)
+        self._thread.start()
+
+    @contextmanager
+    def diverted(self) -> Iterator[None]:
+        """Divert until the block ends; then all lines are logged, and the real standard error is in its place again."""
+        self.divert()
+        try:
+            yield
+        finally:
+            os.dup2(self._real, _STANDARD_ERROR)
+            # The thread ends when nobody can write any more.
+            os.close(self._writing)
+            self._thread.join()
+            self._log(b"\n")
+            os.close(self._reading)
 
     def close(self) -> None:
         """In the master, when the worker has ended: log what the worker could not."""

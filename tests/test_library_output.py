@@ -10,7 +10,7 @@ import pytest
 SCRIPT = """
 import logging, os, time
 from visage.log_format import configure_logging
-from visage.server.library_output import LibraryOutput
+from visage.library_output import LibraryOutput
 
 configure_logging("info")
 events = []
