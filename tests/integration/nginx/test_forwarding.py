@@ -54,7 +54,8 @@ def test_visage_gets_the_host_and_the_clients_address_and_scheme(tmp_path: Path)
         with proxied(tmp_path, port) as nginx, connect(nginx) as client:
             client.sendall(
                 b"GET /docs HTTP/1.1\r\nHost: visage.example\r\nX-Forwarded-For: 192.0.2.1\r\n"
-                b"X-Forwarded-Proto: gopher\r\nX-Request-ID: one\r\nAuthorization: Bearer token\r\n\r\n"
+                b"X-Forwarded-Proto: gopher\r\nX-Forwarded-Prefix: /forged\r\nX-Request-ID: one\r\n"
+                b"Authorization: Bearer token\r\n\r\n"
             )
             connection, _ = server.accept()
             with connection:

@@ -65,6 +65,27 @@ def test_only_a_trusted_proxy_tells_the_scheme(trusted: str, header: bytes, sche
     assert environ(header, trusted=trusted)["wsgi.url_scheme"] == scheme
 
 
+@pytest.mark.parametrize(
+    ("trusted", "header", "prefix"),
+    [
+        ("127.0.0.1", b"X-Forwarded-Prefix: /visage", "/visage"),
+        ("127.0.0.1", b"X-Forwarded-Prefix: /tools/visage/", "/tools/visage"),
+        ("127.0.0.1", b"X-Forwarded-Prefix: /forged, /visage", "/visage"),
+        ("127.0.0.1", b"X-Forwarded-Prefix: /", ""),
+        ("127.0.0.1", b"X-Forwarded-Prefix:", ""),
+        ("192.0.2.1", b"X-Forwarded-Prefix: /forged", ""),
+    ],
+)
+def test_only_a_trusted_proxy_tells_the_prefix_of_the_path(trusted: str, header: bytes, prefix: str) -> None:
+    assert environ(header, trusted=trusted)["SCRIPT_NAME"] == prefix
+
+
+@pytest.mark.parametrize("prefix", [b"//evil.example", b"visage", b"/<b>", b"/a b", b"/a\xc3\xa4", b"/a?b", b"/a//b"])
+def test_a_prefix_that_is_no_plain_path_is_rejected(prefix: bytes) -> None:
+    with pytest.raises(RequestError, match="such as /visage"):
+        environ(b"X-Forwarded-Prefix: " + prefix)
+
+
 def test_contradicting_headers_of_a_proxy_are_rejected() -> None:
     with pytest.raises(RequestError, match="contradict"):
         environ(b"X-Forwarded-Proto: https", b"X-Forwarded-Ssl: off")

@@ -1,6 +1,7 @@
 """The WSGI environment of a request (PEP 3333)."""
 
 import ipaddress
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,11 +9,14 @@ from typing import Any
 from visage.errors import RequestError
 from visage.server.http.request import Request, RequestHead
 
+# Plain segments: nothing that a page or a Location header would take for a host or for markup.
+_PREFIX = re.compile(r"(/[\w.~-]+)*/?", re.ASCII)
+
 
 class Environs:
     """Creates environments.
 
-    A trusted proxy may tell in its headers whether the client uses HTTPS.
+    A trusted proxy may tell in its headers whether the client uses HTTPS, and below which path it serves Visage.
     """
 
     def __init__(self, trusted: Iterable[str], secure_headers: Mapping[str, str]) -> None:
@@ -44,7 +48,7 @@ class Environs:
         host, port = server[:2] if isinstance(server, tuple) else (head.header("host") or "localhost", "")
         environ = {
             "REQUEST_METHOD": head.method,
-            "SCRIPT_NAME": "",
+            "SCRIPT_NAME": self._prefix(head, client),
             "PATH_INFO": path,
             "QUERY_STRING": query,
             "SERVER_NAME": host,
@@ -72,6 +76,16 @@ class Environs:
         if len(found) > 1:
             raise RequestError("The headers of the proxy contradict each other about HTTPS; send one of them.")
         return "https" if found.pop() else "http"
+
+    def _prefix(self, head: RequestHead, client: Any) -> str:
+        """The path that the proxy removed, from `X-Forwarded-Prefix`: the last one, as werkzeug's ProxyFix reads it."""
+        if not head.header("x-forwarded-prefix") or not self._trusts(client):
+            return ""
+        *_, last = (value for name, value in head.headers if name == "x-forwarded-prefix")
+        prefix = last.rpartition(",")[2].strip()
+        if not _PREFIX.fullmatch(prefix):
+            raise RequestError("The header X-Forwarded-Prefix of the proxy is no path; send one such as /visage.")
+        return prefix.rstrip("/")
 
     def _trusts(self, client: Any) -> bool:
         if self._trusts_all or not isinstance(client, tuple) or not client[0]:

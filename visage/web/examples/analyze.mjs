@@ -2,7 +2,7 @@ import { readFile, writeFile } from "node:fs/promises";
 
 const response = await fetch("http://localhost:8080/analyze?min_confidence=0.7", {
   method: "POST",
-  headers: { "Content-Type": "image/jpeg" },
+  headers: { Authorization: "Bearer TOKEN", "Content-Type": "image/jpeg" },
   body: await readFile("photo.jpg"),
 });
 if (!response.ok) throw new Error((await response.json()).error);

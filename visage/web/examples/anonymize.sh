@@ -1,1 +1,1 @@
-curl -F image=@photo.jpg 'http://localhost:8080/anonymize?method=mosaic' -o anonymous.jpg
+curl -H 'Authorization: Bearer TOKEN' -F image=@photo.jpg 'http://localhost:8080/anonymize?method=mosaic' -o anonymous.jpg

@@ -1,7 +1,12 @@
 import requests
 
 with open("photo.jpg", "rb") as photo:
-    response = requests.post("http://localhost:8080/enhance", files={"image": photo}, timeout=60)
+    response = requests.post(
+        "http://localhost:8080/enhance",
+        files={"image": photo},
+        headers={"Authorization": "Bearer TOKEN"},
+        timeout=60,
+    )
 response.raise_for_status()
 with open("larger.jpg", "wb") as picture:
     picture.write(response.content)

@@ -1,1 +1,1 @@
-curl -F image=@photo.jpg http://localhost:8080/enhance -o larger.jpg
+curl -H 'Authorization: Bearer TOKEN' -F image=@photo.jpg http://localhost:8080/enhance -o larger.jpg

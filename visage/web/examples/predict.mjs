@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 
 const response = await fetch("http://localhost:8080/predict?annotated=false", {
   method: "POST",
-  headers: { "Content-Type": "image/jpeg" },
+  headers: { Authorization: "Bearer TOKEN", "Content-Type": "image/jpeg" },
   body: await readFile("photo.jpg"),
 });
 const content = await response.json();

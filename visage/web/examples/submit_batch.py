@@ -2,15 +2,17 @@ import time
 
 import requests
 
+session = requests.Session()
+session.headers["Authorization"] = "Bearer TOKEN"
 with open("photo.jpg", "rb") as photo:
-    response = requests.post("http://localhost:8080/batches?method=mosaic", files=[("files", photo)], timeout=600)
+    response = session.post("http://localhost:8080/batches?method=mosaic", files=[("files", photo)], timeout=600)
 response.raise_for_status()
 batch = response.json()
 address = f"http://localhost:8080/batches/{batch['id']}"
 while batch["state"] in {"waiting", "running"}:
     time.sleep(1)
-    batch = requests.get(address, timeout=60).json()
+    batch = session.get(address, timeout=60).json()
     print(batch["done"], "of", batch["total"])
 with open("result.zip", "wb") as result:
-    result.writelines(requests.get(f"{address}/result.zip", timeout=600).iter_content(2**20))
-requests.delete(address, timeout=60)
+    result.writelines(session.get(f"{address}/result.zip", timeout=600).iter_content(2**20))
+session.delete(address, timeout=60)

@@ -1,4 +1,4 @@
-batch=$(curl -F files=@photo.jpg -F method=mosaic http://localhost:8080/batches | grep -o '"id": *"[^"]*"' | cut -d '"' -f 4)
-curl -N "http://localhost:8080/batches/$batch/events"
-curl "http://localhost:8080/batches/$batch/result.zip" -o result.zip
-curl -X DELETE "http://localhost:8080/batches/$batch"
+batch=$(curl -H 'Authorization: Bearer TOKEN' -F files=@photo.jpg -F method=mosaic http://localhost:8080/batches | grep -o '"id": *"[^"]*"' | cut -d '"' -f 4)
+curl -H 'Authorization: Bearer TOKEN' -N "http://localhost:8080/batches/$batch/events"
+curl -H 'Authorization: Bearer TOKEN' "http://localhost:8080/batches/$batch/result.zip" -o result.zip
+curl -H 'Authorization: Bearer TOKEN' -X DELETE "http://localhost:8080/batches/$batch"

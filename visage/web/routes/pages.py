@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app
 
-from visage.web.docs_page import docs_page
+from visage.web.docs import docs_page
 from visage.web.photo_request import this_engine
 
 blueprint = Blueprint("pages", __name__)
@@ -27,7 +27,7 @@ def openapi() -> Response:
 @blueprint.get("/docs")
 def docs() -> str:
     """Return the OpenAPI document as a web page."""
-    return docs_page()
+    return docs_page(token=bool(this_engine().settings.api_token))
 
 
 def _packaged_file(name: str) -> bytes:

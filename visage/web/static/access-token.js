@@ -15,6 +15,12 @@ export function isOutdated(headers) {
   return headers.Authorization !== authorization().Authorization;
 }
 
+/** Store the token until the tab closes; an empty one is forgotten. */
+export function storeToken(token) {
+  if (token) sessionStorage.setItem(STORAGE_KEY, token);
+  else sessionStorage.removeItem(STORAGE_KEY);
+}
+
 /** Ask the user for the token and show `reason`. Resolves to whether the user entered one. */
 export function askForToken(reason) {
   // Concurrent requests share one dialog.
@@ -33,7 +39,7 @@ function showDialog(reason) {
   return new Promise((resolve) => {
     dialog.onclose = () => {
       const given = dialog.returnValue === "given";
-      if (given) sessionStorage.setItem(STORAGE_KEY, field.value.trim());
+      if (given) storeToken(field.value.trim());
       resolve(given);
     };
   });

@@ -2,30 +2,28 @@
 
 import json
 import re
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from flask import render_template, request
 from markupsafe import Markup, escape
 
+from visage.web.docs.examples import requests_of, samples_of
+
 Schema = dict[str, Any]
 
-_HERE = Path(__file__).parent
-
-# Languages of the examples by the suffix of their files.
-_LANGUAGES = {".sh": "curl", ".py": "Python, with requests", ".mjs": "JavaScript, in Node"}
-
-# The service in the example files, as `make run` starts it. The page shows the URL of the current request instead.
-_EXAMPLE_URL = "http://localhost:8080"
+_DOCUMENT = Path(__file__).parent.parent / "openapi.json"
 
 
-def docs_page() -> str:
-    """Return the page as HTML, with the URL of the current request in its examples."""
+def docs_page(*, token: bool) -> str:
+    """Return the page as HTML, with the URL of the current request in its examples; `token` says if one is needed."""
     return render_template(
         "docs.html",
         contract=_contract(),
-        examples={name: _examples(name, request.url_root.rstrip("/")) for name in _example_names()},
+        token=token,
+        requests_of=partial(requests_of, url=request.url_root.rstrip("/"), token=token),
+        samples_of=samples_of,
         resolve=_resolve,
         error_codes=_error_codes,
         type_of=_type_of,
@@ -36,24 +34,8 @@ def docs_page() -> str:
 
 @cache
 def _contract() -> Schema:
-    contract: Schema = json.loads((_HERE / "openapi.json").read_text())
+    contract: Schema = json.loads(_DOCUMENT.read_text())
     return contract
-
-
-@cache
-def _example_names() -> frozenset[str]:
-    return frozenset(path.stem for path in (_HERE / "examples").glob("*.sh"))
-
-
-def _examples(operation: str, url: str) -> list[tuple[str, str]]:
-    """Return the examples of an operation as pairs of language and code."""
-    files = [(language, _HERE / "examples" / f"{operation}{suffix}") for suffix, language in _LANGUAGES.items()]
-    return [(language, _text(file).replace(_EXAMPLE_URL, url)) for language, file in files]
-
-
-@cache
-def _text(file: Path) -> str:
-    return file.read_text().strip()
 
 
 def _resolve(described: Schema) -> Schema:
