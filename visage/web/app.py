@@ -10,7 +10,7 @@ from werkzeug.routing import MapAdapter
 
 from visage.runtime.engine import Engine
 from visage.settings import Settings
-from visage.web import error_handlers, metrics, origins, request_logging, routes, security
+from visage.web import error_handlers, metrics, origins, request_logging, routes, security, tracing
 from visage.web.photo_request import PhotoRequest
 from visage.web.responses import ServiceResponse
 
@@ -70,6 +70,7 @@ def create_app(settings: Settings | None = None, *, warm: bool = True) -> Flask:
     app.extensions["self_test"] = False
     request_logging.init_app(app, log_addresses=settings.log_addresses)
     metrics.init_app(app)
+    tracing.init_app(app)
     origins.init_app(app, settings)
     security.init_app(app, settings)
     error_handlers.init_app(app)

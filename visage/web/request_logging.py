@@ -7,6 +7,7 @@ from flask import Flask
 from visage.logs import logger, request_id, valid_request_id
 from visage.web.photo_request import this_request
 from visage.web.responses import ServiceResponse
+from visage.web.tracing import trace_id
 
 REQUEST_ID = "X-Request-ID"
 
@@ -46,6 +47,8 @@ def _fields(response: ServiceResponse) -> dict[str, object]:
         fields["stages"] = {stage: _milliseconds(seconds) for stage, seconds in response.result.stages.items()}
     if response.error_code:
         fields["code"] = response.error_code
+    if trace_id.get():
+        fields["trace_id"] = trace_id.get()
     return fields
 
 

@@ -1,0 +1,109 @@
+"""Traces for OpenTelemetry: a span for each request, and one below it for each stage of its photo.
+
+They are sent if the packages of the extra `otel` are installed, and `OTEL_EXPORTER_OTLP_ENDPOINT` or
+`OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` names a collector. OpenTelemetry reads its other variables itself.
+"""
+
+import os
+import time
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from flask import Flask
+
+from visage import __version__
+from visage.logs import logger, request_id
+from visage.web.photo_request import this_request
+from visage.web.responses import ServiceResponse
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+# The trace of the current request, for its line in the log; empty without traces.
+trace_id: ContextVar[str] = ContextVar("trace_id", default="")
+
+
+def init_app(app: Flask) -> None:
+    """Trace every request of `app`, if a collector is configured."""
+    if not any(map(os.environ.get, _ENDPOINTS)) or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return
+    try:
+        tracer = _set_up()
+    except ModuleNotFoundError as error:
+        hint = f"{error.name} is missing; for traces run: pip install 'visage[otel]'"
+        logger.warning("tracing_unavailable", extra={"fields": {"reason": hint}})
+        return
+
+    @app.after_request
+    def record(response: ServiceResponse) -> ServiceResponse:
+        if not app.extensions["self_test"]:
+            _record(tracer, response)
+        return response
+
+    @app.teardown_request
+    def clear_trace_id(_error: BaseException | None) -> None:
+        trace_id.set("")
+
+
+def _set_up() -> "Tracer":
+    from opentelemetry import trace  # noqa: PLC0415 (optional, and slow to import)
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+    name = os.environ.get("OTEL_SERVICE_NAME", "visage")
+    provider = TracerProvider(resource=Resource.create({"service.name": name, "service.version": __version__}))
+    # It sends from a thread of its own, which it starts again in a forked process.
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return trace.get_tracer("visage", __version__, tracer_provider=provider)
+
+
+def _record(tracer: "Tracer", response: ServiceResponse) -> None:
+    """Record the span of a request that has ended, below the one that its header `traceparent` names.
+
+    Stages have their length, one after the other until the response: the time between them is small.
+    """
+    from opentelemetry import trace  # noqa: PLC0415
+    from opentelemetry.propagate import extract  # noqa: PLC0415
+
+    request = this_request()
+    ended = time.time_ns()
+    started = ended - _nanoseconds(time.perf_counter() - request.started)
+    # The path may have the ID of a batch, which gives access to it.
+    route = request.route or "unknown"
+    attributes: dict[str, str | int] = {
+        "http.request.method": request.method,
+        "http.route": route,
+        "http.response.status_code": response.status_code,
+        "visage.request_id": request_id.get(),
+    }
+    if response.error_code:
+        attributes["error.type"] = response.error_code
+    result = response.result
+    if result and result.faces is not None:
+        attributes["visage.faces"] = result.faces
+    span = tracer.start_span(
+        f"{request.method} {route}",
+        context=extract(request.headers),
+        kind=trace.SpanKind.SERVER,
+        attributes=attributes,
+        start_time=started,
+    )
+    below = trace.set_span_in_context(span)
+    stages = result.stages if result else {}
+    stage_started = ended - _nanoseconds(sum(stages.values()))
+    for stage, seconds in stages.items():
+        child = tracer.start_span(stage, context=below, start_time=stage_started)
+        stage_started += _nanoseconds(seconds)
+        child.end(stage_started)
+    if response.status_code >= 500:
+        span.set_status(trace.StatusCode.ERROR)
+    span.end(ended)
+    trace_id.set(trace.format_trace_id(span.get_span_context().trace_id))
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * 1e9)
