@@ -97,9 +97,12 @@ def test_an_invalid_setting_stops_the_start_with_one_sentence(tiny_pack: Path, v
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize("command", [("app.py",), ("-m", "visage.cli", "serve")], ids=["python app.py", "visage serve"])
 @pytest.mark.parametrize("value", ["abc", "-1", "0", "1.5", "9999"])
-def test_an_invalid_number_of_workers_stops_the_start_with_one_sentence(tiny_pack: Path, value: str) -> None:
-    ended = start(tiny_pack, WEB_CONCURRENCY=value)
+def test_an_invalid_number_of_workers_stops_the_start_with_one_sentence(
+    tiny_pack: Path, value: str, command: tuple[str, ...]
+) -> None:
+    ended = start(tiny_pack, *command, WEB_CONCURRENCY=value)
 
     assert ended.returncode != 0
     assert ended.stderr.splitlines()[-1] == (
