@@ -10,6 +10,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -95,6 +96,7 @@ def overridden(module: ModuleType) -> Iterator[str]:
             yield from (f"{base.__module__}.{base.__name__}.{name}" for name in sorted(ours & _names_in(base)))
 
 
+@cache
 def _names_in(cls: type) -> set[str]:
     """Private names of a class and of its instances, as far as its source tells."""
     names = set(vars(cls))
