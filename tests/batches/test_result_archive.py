@@ -1,5 +1,6 @@
 """The result of a batch as a ZIP: contents, names, and errors before and during the stream."""
 
+import codecs
 import csv
 import io
 import json
@@ -82,7 +83,9 @@ def unpacked(batches: Batches, batch_id: str) -> dict[str, bytes]:
 
 
 def rows(table: bytes) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(table.decode(), newline="")))
+    # The mark in front makes Excel read UTF-8.
+    assert table.startswith(codecs.BOM_UTF8)
+    return list(csv.reader(io.StringIO(table.decode("utf-8-sig"), newline="")))
 
 
 def lines(table: bytes) -> list[dict[str, Any]]:

@@ -51,12 +51,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch as it was submitted. `created` is in UTC seconds; the files have the numbers 1, 2, ... in this order."""
+    """A batch as it was submitted. `created` is in UTC seconds; the files have the numbers 1, 2, ... in this order.
+
+    `source` is the name of the folder or ZIP that they came from, safe as a file name; empty without one.
+    """
 
     id: str
     options: BatchOptions
     created: float
     entries: tuple[Entry, ...]
+    source: str = ""
 
     @property
     def task(self) -> Task:
@@ -147,7 +151,7 @@ def batch_to_json(batch: Batch) -> bytes:
     """Return `batch`, without its ID, as JSON for the store."""
     entries = [_entry_to_json(entry) for entry in batch.entries]
     plain = {"task": batch.task.value, "options": _options_to_json(batch.options), "created": batch.created}
-    return json.dumps(plain | {"files": entries}).encode()
+    return json.dumps(plain | {"files": entries, "source": batch.source}).encode()
 
 
 def batch_from_json(batch_id: str, content: bytes) -> Batch:
@@ -156,7 +160,7 @@ def batch_from_json(batch_id: str, content: bytes) -> Batch:
         plain = json.loads(content)
         entries = tuple(_entry_from_json(*entry) for entry in plain["files"])
         options = _options_from_json(Task(plain["task"]), plain["options"])
-        return Batch(batch_id, options, plain["created"], entries)
+        return Batch(batch_id, options, plain["created"], entries, plain.get("source", ""))
     except (LookupError, TypeError) as error:
         raise ValueError("This is not a batch as this version writes it.") from error
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from visage.anonymize.face_boxes import FACES_FILE, FaceBoxes
 from visage.anonymize.options import AnonymizeOptions
@@ -87,8 +88,10 @@ class NewBatch:
         self._reserve_at_least(self._most_bytes(self._task, self.files + 1))
         self._entries.append(Entry(name, Failure.of(error)))
 
-    def submit(self, options: BatchOptions, boxes: Mapping[int, FaceBoxes] | None = None) -> Batch:
+    def submit(self, options: BatchOptions, boxes: Mapping[int, FaceBoxes] | None = None, source: str = "") -> Batch:
         """Enqueue the batch and return it. `boxes` are those that a person chose, by the number (from 1) of the file.
+
+        `source` is the name of the folder or ZIP that the files came from, empty without one.
 
         Raises:
             ValueError: no file was added.
@@ -106,7 +109,8 @@ class NewBatch:
             replace(entry, name=name, boxes=boxes.get(number, entry.boxes))
             for number, (entry, name) in enumerate(zip(self._entries, names, strict=True), 1)
         )
-        batch = Batch(self.id, options, self._created, tuple(entries))
+        safe_source = PurePosixPath(next(safe_names([source]))).name if source else ""
+        batch = Batch(self.id, options, self._created, tuple(entries), safe_source)
         self._write(batch)
         self._queue.enqueue(self.id)
         self._submitted = True

@@ -8,12 +8,15 @@ from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from visage.batches import Batches, Output
-from visage.batches.batch import FileStatus, Task
+from visage.batches.batch import Batch, FileStatus, Task
 from visage.batches.file_names import renamed, safe_names
-from visage.batches.tables import conversions_table, failures_table, json_lines
+from visage.batches.tables import conversions_table, failures_table, for_spreadsheets, json_lines
 from visage.faces.tables import faces_table
 
 _FAILURES, _CONVERSIONS = "failures.csv", "converted.csv"
+
+# What the name of an archive says about the photos in it, by task.
+_ENDINGS = {Task.ANONYMIZE: "anonymized", Task.PREDICT: "faces", Task.ENHANCE: "enlarged"}
 
 # The suffix of a file that was converted to a format, and those that fit as well.
 _SUFFIXES = {"JPEG": (".jpg", ".jpeg"), "PNG": (".png",)}
@@ -48,9 +51,14 @@ def result_archive(batches: Batches, batch_id: str) -> Iterator[bytes]:
     failures = [(names[file.number], file.failure) for file in status.files if file.failure]
     conversions = [(file.name, names[file.number]) for file in status.files if file.converted_to]
     files = _images(outputs, names) if status.progress.task is not Task.PREDICT else _tables(outputs, names)
-    tables = [(_CONVERSIONS, conversions_table(conversions))] if conversions else []
-    tables += [(_FAILURES, failures_table(failures))] if failures else []
+    tables = [(_CONVERSIONS, for_spreadsheets(conversions_table(conversions)))] if conversions else []
+    tables += [(_FAILURES, for_spreadsheets(failures_table(failures)))] if failures else []
     return write_archive(chain(files, tables))
+
+
+def archive_name(batch: Batch) -> str:
+    """Return the file name for the result of a batch: after the folder or ZIP that it came from, if it has one."""
+    return f"{batch.source or 'photos'}-{_ENDINGS[batch.task]}.zip"
 
 
 def write_archive(files: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
@@ -107,7 +115,7 @@ def _chunks(output: Output) -> Iterator[bytes]:
 def _tables(outputs: Sequence[Output], names: Mapping[int, str]) -> Iterator[tuple[str, Iterator[bytes]]]:
     # The outputs are read twice, because neither table fits in memory while the other is written.
     yield "results.jsonl", json_lines(_analyses(outputs, names))
-    yield "results.csv", faces_table(_analyses(outputs, names))
+    yield "results.csv", for_spreadsheets(faces_table(_analyses(outputs, names)))
 
 
 def _analyses(outputs: Sequence[Output], names: Mapping[int, str]) -> Iterator[tuple[str, Mapping[str, Any]]]:

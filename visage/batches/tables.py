@@ -1,5 +1,6 @@
 """The results of a batch as tables in UTF-8: JSON Lines for programs, CSV for spreadsheets."""
 
+import codecs
 import json
 from collections.abc import Iterable, Iterator
 
@@ -27,3 +28,9 @@ def failures_table(failures: Iterable[tuple[str, Failure]]) -> Iterator[bytes]:
     """
     rows = ({"file": name, "code": failure.code, "error": failure.error} for name, failure in failures)
     return csv_table(("file", "code", "error"), rows)
+
+
+def for_spreadsheets(table: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield a CSV behind a byte order mark, without which Excel does not read it as UTF-8."""
+    yield codecs.BOM_UTF8
+    yield from table

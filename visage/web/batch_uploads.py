@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from io import BytesIO
 from itertools import chain
+from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from flask import Request
@@ -58,12 +59,15 @@ NumberedFile = tuple[int, ArchivedFile]
 class BatchUpload:
     """The files of `request`. After the iteration `fields` holds the other fields of the form, and `boxes` those of
     every `faces.json`.
+
+    `source` is the name of the ZIP or folder that all files came from; empty if there is none.
     """
 
     def __init__(self, request: Request, settings: Settings) -> None:
         self.fields: MultiDict[str, str] = MultiDict()
         self.boxes = NamedBoxes()
         self._archives = 0
+        self._sources: set[str] = set()
         self._request = request
         self._settings = settings
         self._bytes_left = settings.max_batch_bytes
@@ -102,6 +106,12 @@ class BatchUpload:
             yield file
             # The next file needs the memory.
             del file
+
+    @property
+    def source(self) -> str:
+        """The name of the ZIP, or of the folder, that all files came from; empty if they came from several, or none."""
+        [source, *others] = self._sources or {""}
+        return "" if others else source
 
     def _files(self) -> Iterator[NumberedFile]:
         if self._request.mimetype == "multipart/form-data":
@@ -147,8 +157,11 @@ class BatchUpload:
         while len(head) < _MAGIC_BYTES and (piece := next(pieces, b"")):
             head += piece
         if head.startswith(ZIP_MAGIC):
+            self._sources.add(PurePosixPath(name).stem)
             yield from self._unpack(chain([head], pieces))
         elif name or head:
+            folder, slash, _ = name.partition("/")
+            self._sources.add(folder if slash else "")
             with ExitStack() as reservation:
                 yield 0, ArchivedFile(name, self._content(chain([head], pieces), reservation))
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import requests
 from flask.testing import FlaskClient
+from werkzeug.http import parse_options_header
 
 from tests.support.batch_client import connection, finished, form, packed, result, submit
 from tests.support.pictures import GIF, encode
@@ -66,6 +67,31 @@ def test_a_zip_is_unpacked(service: Service, tiny_png: bytes, way: str) -> None:
     assert names == ["holiday/a.png", "holiday/b.png"] + (["c.png"] if way == "in a form" else [])
 
 
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("holiday/a.png", "holiday/rome/b.png"), "holiday-anonymized.zip"),
+        (("Zürich 2026.zip",), "Zürich 2026-anonymized.zip"),
+        (("a.png", "b.png"), "photos-anonymized.zip"),
+        (("holiday/a.png", "party/b.png"), "photos-anonymized.zip"),
+        (("holiday/a.png", "party.zip"), "photos-anonymized.zip"),
+        (('C:\\con/"a.png',), "_con-anonymized.zip"),
+    ],
+)
+def test_the_result_is_named_after_the_folder_or_zip_that_all_photos_came_from(
+    service: Service, tiny_png: bytes, names: tuple[str, ...], expected: str
+) -> None:
+    files = [(name, packed(("x.png", tiny_png)) if name.endswith(".zip") else tiny_png) for name in names]
+    batch_id = submit(service, *files)
+    finished(service, batch_id)
+
+    disposition = requests.get(f"{service.url}/batches/{batch_id}/result.zip", timeout=60).headers[
+        "Content-Disposition"
+    ]
+
+    assert parse_options_header(disposition) == ("attachment", {"filename": expected})
+
+
 def test_attributes_are_returned_as_tables(service: Service, tiny_png: bytes) -> None:
     batch_id = submit(service, ("a.png", tiny_png), ("none.png", encode(draw(96, 96), "PNG")), task="predict")
 
@@ -76,7 +102,7 @@ def test_attributes_are_returned_as_tables(service: Service, tiny_png: bytes) ->
     lines = [json.loads(line) for line in tables["results.jsonl"].splitlines()]
     assert [(line["file"], len(line["faces"])) for line in lines] == [("a.png", 3), ("none.png", 0)]
     assert lines[0]["faces"] == service.post(tiny_png, annotated="false").json()["faces"]
-    rows = list(csv.DictReader(io.StringIO(tables["results.csv"].decode())))
+    rows = list(csv.DictReader(io.StringIO(tables["results.csv"].decode("utf-8-sig"))))
     assert [(row["file"], row["face"]) for row in rows] == [
         ("a.png", "1"),
         ("a.png", "2"),

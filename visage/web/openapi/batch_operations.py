@@ -120,7 +120,7 @@ BATCH_OPERATIONS = (
         (*_BATCH, errors.BAD_REQUEST, errors.BATCH_NOT_FOUND, errors.BATCH_NOT_DONE, errors.TOO_MANY_BATCHES),
         "A ZIP with the anonymized or enhanced photos under the names of their files; for `predict`, `results.csv` "
         "with one row for each face and `results.jsonl` with one line for each photo. Failed files, if any, are listed "
-        "in `failures.csv`.",
+        "in `failures.csv`. `Content-Disposition` names the ZIP after the folder or ZIP that the photos came from.",
         in_path=(_BATCH_ID,),
     ),
     Operation(

@@ -7,7 +7,7 @@ from flask import Blueprint, Flask, Response, current_app, jsonify, request, url
 from visage.batches import Batches, open_batches
 from visage.batches.batch import task_of
 from visage.batches.corrections import file_output, replace_output
-from visage.batches.result_archive import result_archive
+from visage.batches.result_archive import archive_name, result_archive
 from visage.errors import BatchesUnavailable, NoImage, SetupError
 from visage.images.encoding import MEDIA_TYPES
 from visage.images.headers import is_image, read_header
@@ -85,7 +85,9 @@ def submit() -> Response:
             del file
         if not batch.files:
             raise NoImage(HOW_TO_SEND)
-        submitted = batch.submit(read_batch_options(request.args, upload.fields), upload.boxes.by_number())
+        submitted = batch.submit(
+            read_batch_options(request.args, upload.fields), upload.boxes.by_number(), upload.source
+        )
     response = jsonify(progress_as_json(_batches().initial_progress(submitted)))
     response.status_code = 202
     response.headers["Location"] = url_for("batches.show", batch_id=submitted.id)
@@ -134,7 +136,7 @@ def fetch(batch_id: str) -> Response:
         stack.enter_context(_limit("transfers").acquired())
         response = Response(result_archive(_batches(), batch_id), content_type="application/zip")
         response.call_on_close(stack.pop_all().close)
-    response.headers["Content-Disposition"] = "attachment; filename=result.zip"
+    response.headers.set("Content-Disposition", "attachment", filename=archive_name(_batches().find(batch_id)))
     return response
 
 
