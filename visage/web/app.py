@@ -10,7 +10,7 @@ from werkzeug.routing import MapAdapter
 
 from visage.runtime.engine import Engine
 from visage.settings import Settings
-from visage.web import error_handlers, metrics, origins, request_logging, routes, security, tracing
+from visage.web import compression, error_handlers, metrics, origins, request_logging, routes, security, tracing
 from visage.web.photo_request import PhotoRequest
 from visage.web.responses import ServiceResponse
 
@@ -71,6 +71,7 @@ def create_app(settings: Settings | None = None, *, warm: bool = True) -> Flask:
     request_logging.init_app(app, log_addresses=settings.log_addresses)
     metrics.init_app(app)
     tracing.init_app(app)
+    compression.init_app(app)
     origins.init_app(app, settings)
     security.init_app(app, settings)
     error_handlers.init_app(app)
