@@ -154,7 +154,7 @@ def test_a_batch_is_shown_again_and_downloaded_with_a_token(
         with page.expect_download() as download:
             page.get_by_role("button", name="Download ZIP").click()
 
-        assert download.value.suggested_filename == "result.zip"
+        assert download.value.suggested_filename == "holiday-anonymized.zip"
         assert set(unpacked(download).namelist()) == {"one.jpg", "rome/two.jpg", "failures.csv"}
 
 

@@ -161,7 +161,7 @@ def test_a_frame_is_sent_again_when_the_service_is_busy(camera_window: Window) -
 
 
 @pytest.mark.parametrize("size", ["desktop", "phone"])
-def test_a_lost_connection_shows_an_error_and_stops_the_camera(camera_browser: Any, tmp_path: Path, size: str) -> None:
+def test_after_a_lost_connection_the_camera_goes_on(camera_browser: Any, tmp_path: Path, size: str) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     for window in new_window(camera_browser, url, size, permissions=["camera"]):
         with serving(tmp_path / "log", "compact", PORT=url.rpartition(":")[2], WEB_CONCURRENCY="1"):
@@ -169,15 +169,129 @@ def test_a_lost_connection_shows_an_error_and_stops_the_camera(camera_browser: A
             page.get_by_role("button", name="Start camera").click()
             expect(page.locator("#camera-status")).to_have_text("1 face.")
 
-        expect(page.get_by_role("alert")).to_contain_text("The service does not respond")
-        expect(page.get_by_role("button", name="Start camera")).to_be_visible()
+        expect(page.locator("#camera-status")).to_contain_text("The service does not respond")
+        expect(page.locator("#camera-photo .face")).to_have_count(0)
+
+        with serving(tmp_path / "log", "compact", PORT=url.rpartition(":")[2], WEB_CONCURRENCY="1"):
+            expect(page.locator("#camera-status")).to_have_text("1 face.")
 
 
-def test_a_denied_camera_is_reported(browser: Any, photo_service: Service) -> None:
+def test_an_absent_camera_is_reported(browser: Any, photo_service: Service) -> None:
     no_camera = open_browser(browser.browser_type, camera=False)
-    for window in new_window(no_camera, photo_service.url, "desktop"):
+    for window in new_window(no_camera, photo_service.url, "desktop", permissions=["camera"]):
         page = window.open("camera")
         page.get_by_role("button", name="Start camera").click()
 
-        expect(page.get_by_role("alert")).to_contain_text("There is no camera that this page may use")
+        expect(page.get_by_role("alert")).to_have_text("There is no camera on this device.")
     no_camera.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("NotAllowedError", "This page may not use the camera. Allow it in the browser"),
+        ("NotFoundError", "There is no camera on this device."),
+        ("NotReadableError", "The camera does not respond. Another program may use it"),
+    ],
+)
+def test_the_message_tells_why_there_is_no_picture(window: Window, name: str, message: str) -> None:
+    page = window.open("camera")
+    page.evaluate(
+        "name => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', name)); }", name
+    )
+
+    page.get_by_role("button", name="Start camera").click()
+
+    expect(page.get_by_role("alert")).to_contain_text(message)
+    expect(page.get_by_role("button", name="Start camera")).to_be_visible()
+    assert window.violations() == []
+
+
+def test_an_insecure_page_is_named_as_the_reason(browser: Any, photo_service: Service) -> None:
+    # Browsers trust localhost, but no other name without HTTPS.
+    insecure = open_browser(browser.browser_type, "--host-resolver-rules=MAP visage.example 127.0.0.1")
+    url = photo_service.url.replace("127.0.0.1", "visage.example")
+    for window in new_window(insecure, url, "desktop"):
+        page = window.open("camera")
+        page.get_by_role("button", name="Start camera").click()
+
+        expect(page.get_by_role("alert")).to_contain_text("Open this page over HTTPS")
+    insecure.close()
+
+
+def places(page: Any, selector: str) -> list[dict[str, float]]:
+    """Where an element over the camera's picture is, and the picture. Both at once, because every frame replaces it."""
+    found: list[dict[str, float]] = page.evaluate(
+        """selector => [selector, 'video'].map((each) => {
+            const place = document.querySelector(`#camera-photo ${each}`).getBoundingClientRect();
+            return { left: place.left, right: place.right, bottom: place.bottom, width: place.width };
+        })""",
+        selector,
+    )
+    return found
+
+
+def test_the_front_camera_is_a_mirror_and_the_boxes_are_too(camera_window: Window) -> None:
+    page = camera_window.open("camera")
+    with page.expect_response("**/predict?*") as response:
+        page.get_by_role("button", name="Start camera").click()
+    page.locator("#camera-photo .face").wait_for()
+
+    assert page.locator("#camera-video").evaluate("video => getComputedStyle(video).scale") == "-1 1"
+    [face], image = response.value.json()["faces"], response.value.json()["image"]
+    x1, _, x2, _ = face["bbox"]
+    box, photo = places(page, ".face")
+    left = (box["left"] - photo["left"]) / photo["width"]
+    assert left == pytest.approx(1 - x2 / image["width"], abs=0.03)
+    assert left != pytest.approx(x1 / image["width"], abs=0.03)
+
+
+def test_the_back_camera_is_no_mirror(camera_window: Window) -> None:
+    page = camera_window.open("camera")
+    page.evaluate(
+        """() => {
+            const original = MediaStreamTrack.prototype.getSettings;
+            MediaStreamTrack.prototype.getSettings = function () {
+                return { ...original.call(this), facingMode: "environment" };
+            };
+        }"""
+    )
+    page.get_by_role("button", name="Start camera").click()
+    page.locator("#camera-photo .face").wait_for()
+
+    assert page.locator("#camera-video").evaluate("video => getComputedStyle(video).scale") == "none"
+
+
+@pytest.mark.parametrize("corner", ["left", "right"])
+def test_at_320_pixels_labels_stay_in_the_picture(camera_window: Window, corner: str) -> None:
+    page = camera_window.page
+    page.set_viewport_size({"width": 320, "height": 640})
+    camera_window.open("camera")
+    x = 0 if corner == "right" else 470
+    page.route(
+        "**/predict?*",
+        lambda route: route.fulfill(
+            json={
+                "image": {"width": 512, "height": 512},
+                "faces": [
+                    {
+                        "bbox": [x, 470, x + 40, 512],
+                        "confidence": 0.9,
+                        "gender": "Female",
+                        "gender_confidence": 0.9,
+                        "age": "20-29",
+                        "age_confidence": 0.5,
+                    }
+                ],
+            }
+        ),
+    )
+
+    page.get_by_role("button", name="Start camera").click()
+    page.locator("#camera-photo .tag").wait_for()
+
+    label, photo = places(page, ".tag")
+    assert photo["left"] <= label["left"] + 0.5
+    assert label["right"] <= photo["right"] + 0.5
+    assert label["bottom"] <= photo["bottom"] + 0.5
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -55,7 +55,7 @@ def test_a_photo_can_be_enlarged_compared_and_downloaded_with_the_keyboard(windo
     window.press_until("Tab", "#enlarge-divider")
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_role("slider", name="Before and after")).to_have_value("49")
-    page.keyboard.press("Tab")
+    window.press_until("Tab", "#enlarge-download")
     with page.expect_download() as download:
         page.keyboard.press("Enter")
 
@@ -100,16 +100,61 @@ def test_several_photos_are_enlarged_as_chosen(window: Window, tmp_path: Path) -
     expect(page.locator("select[name=scale]")).to_be_visible()
 
 
-def test_the_choices_tell_how_large_a_photo_may_be(window: Window) -> None:
+def test_the_limits_are_told_beside_the_drop_zone(window: Window) -> None:
     page = window.open("enlarge")
 
-    texts = page.locator("#enlarge-scale option").all_text_contents()
+    expect(page.locator("#enlarge-drop")).to_contain_text(
+        "3 times: up to 5.5 megapixels · 2 times: up to 12.3 megapixels · 1.5 times: up to 22 megapixels"
+    )
 
-    assert texts == [
-        "3 times, photos of up to 5.5 megapixels",
-        "2 times, photos of up to 12.3 megapixels",
-        "1.5 times, photos of up to 22 megapixels",
-    ]
+
+def test_an_enlargement_in_work_can_be_cancelled(window: Window) -> None:
+    page = window.open("enlarge")
+    held = window.hold("**/enhance?*")
+    page.get_by_role("button", name="Try a sample").click()
+    held.wait()
+    assert window.violations() == []
+
+    with page.expect_event("requestfailed"):
+        page.get_by_role("button", name="Cancel").click()
+
+    expect(page.locator("#enlarge-status")).to_have_text("astronaut.jpg was not enlarged.")
+    expect(page.locator("#enlarge-progress")).to_be_hidden()
+    expect(page.get_by_role("alert")).to_be_hidden()
+    expect(page.get_by_label("Choose a photo", exact=True)).to_be_focused()
+
+
+def test_the_comparison_shows_the_photo_at_its_actual_size(window: Window) -> None:
+    page = window.open("enlarge")
+    page.get_by_role("button", name="Try a sample").click()
+    view = page.locator("#enlarge-viewport")
+    expect(page.locator("#enlarge-result")).to_be_visible()
+
+    page.get_by_role("button", name="Actual size").click()
+
+    expect(page.get_by_role("button", name="Actual size")).to_have_attribute("aria-pressed", "true")
+    assert page.locator("#enlarge-after").bounding_box()["width"] == 1536
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert view.evaluate("view => view.scrollWidth > view.clientWidth") or page.viewport_size["width"] > 1536
+    assert window.violations() == []
+    page.get_by_role("button", name="Actual size").click()
+    assert page.locator("#enlarge-after").bounding_box()["width"] <= page.viewport_size["width"]
+
+
+def test_at_actual_size_the_divider_stays_in_sight(window: Window) -> None:
+    page = window.open("enlarge")
+    page.get_by_role("button", name="Try a sample").click()
+    page.get_by_role("button", name="Actual size").click()
+    view = page.locator("#enlarge-viewport")
+
+    view.evaluate("view => { view.scrollLeft = 0; }")
+    page.get_by_role("slider", name="Before and after").fill("25")
+
+    # A quarter of the visible part shows the photo before.
+    shown = view.evaluate("view => view.clientWidth") / 4 / 1536
+    clip = page.locator("#enlarge-before").evaluate("image => getComputedStyle(image).clipPath")
+    hidden = float(clip.removeprefix("inset(0px ").partition("%")[0])
+    assert hidden == pytest.approx(100 - 100 * shown, abs=0.5)
 
 
 def test_a_photo_that_is_too_large_is_enlarged_less(browser: object, tmp_path: Path) -> None:
@@ -138,12 +183,15 @@ def test_a_photo_is_sent_again_when_the_service_is_busy(window: Window) -> None:
 
 
 @pytest.mark.parametrize("size", ["desktop", "phone"])
-def test_a_lost_connection_shows_an_error(browser: object, tmp_path: Path, size: str) -> None:
+def test_a_lost_connection_is_waited_for_and_can_be_cancelled(browser: object, tmp_path: Path, size: str) -> None:
     port = str(free_port())
     for window in new_window(browser, f"http://127.0.0.1:{port}", size):
         with serving(tmp_path / "log", "compact", PORT=port, WEB_CONCURRENCY="1", VISAGE_BATCH_JOBS="0"):
             page = window.open("enlarge")
         page.get_by_label("Choose a photo", exact=True).set_input_files(ASTRONAUT)
 
-        expect(page.get_by_role("alert")).to_contain_text("astronaut.jpg: The service does not respond")
+        expect(page.locator("#enlarge-status")).to_contain_text("Trying again in 2 seconds.")
+        page.get_by_role("button", name="Cancel").click()
+
+        expect(page.locator("#enlarge-status")).to_have_text("astronaut.jpg was not enlarged.")
         expect(page.locator("#enlarge-progress")).to_be_hidden()

@@ -50,7 +50,7 @@ def test_the_selected_photo_is_analyzed_before_the_waiting_ones(desktop: Window,
     photos.get_by_role("button", name="two.png waiting").click()
     held.wait().continue_()
 
-    expect(photos.get_by_role("button")).to_have_text(
+    expect(photos.locator("button:not(.remove)")).to_have_text(
         ["astronaut.jpg1 face", "astronaut.jpgwaiting", "two.pngsearching …"]
     )
     following.wait().continue_()
@@ -105,15 +105,43 @@ def test_a_photo_is_sent_again_when_the_service_is_busy(window: Window, photo_se
 
 
 @pytest.mark.parametrize("size", ["desktop", "phone"])
-def test_the_user_can_retry_after_the_connection_is_lost(browser: object, tmp_path: Path, size: str) -> None:
+def test_after_a_lost_connection_the_page_keeps_trying_with_a_countdown(
+    browser: object, tmp_path: Path, size: str
+) -> None:
     settings = {"PORT": str(free_port()), "WEB_CONCURRENCY": "1", "VISAGE_BATCH_JOBS": "0"}
     for window in new_window(browser, f"http://127.0.0.1:{settings['PORT']}", size):
         with serving(tmp_path / "log", "compact", **settings):
             page = window.open()
         page.get_by_label("Choose photos", exact=True).set_input_files(ASTRONAUT)
-        expect(page.get_by_role("alert")).to_contain_text("astronaut.jpg: The service does not respond")
+        status = page.get_by_role("status")
+        expect(status).to_have_text(
+            "The service does not respond, or the connection is lost. Trying again in 4 seconds."
+        )
+        expect(status).to_contain_text("Trying again in 3 seconds.")
         assert window.violations() == []
 
         with serving(tmp_path / "log", "compact", **settings):
-            page.get_by_role("button", name="Try again").click()
-            expect(page.get_by_role("status")).to_have_text("astronaut.jpg: 1 face.")
+            expect(status).to_have_text("astronaut.jpg: 1 face.")
+
+
+def test_the_page_tries_at_once_when_the_browser_is_online_again(desktop: Window) -> None:
+    page = desktop.open()
+    page.context.set_offline(True)
+    page.get_by_label("Choose photos", exact=True).set_input_files(ASTRONAUT)
+    expect(page.get_by_role("status")).to_contain_text("Trying again in 15 seconds.")
+
+    page.context.set_offline(False)
+
+    expect(page.get_by_role("status")).to_have_text("astronaut.jpg: 1 face.", timeout=5_000)
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_an_error_of_a_proxy_during_a_restart_is_waited_for(desktop: Window, status: int) -> None:
+    page = desktop.open()
+    retry = desktop.respond_once("**/predict?*", status=status, content_type="text/html", body="<h1>Bad</h1>")
+
+    page.get_by_label("Choose photos", exact=True).set_input_files(ASTRONAUT)
+
+    expect(page.get_by_role("status")).to_contain_text("The service does not respond")
+    retry.wait().continue_()
+    expect(page.get_by_role("status")).to_have_text("astronaut.jpg: 1 face.")

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response, current_app, render_template, request
 
 from visage.web.docs import docs_page
+from visage.web.languages import COOKIE, language_of, languages
 from visage.web.photo_request import this_engine
 
 blueprint = Blueprint("pages", __name__)
@@ -12,10 +13,21 @@ blueprint = Blueprint("pages", __name__)
 
 @blueprint.get("/")
 def page() -> Response:
-    """Return the web page, which tells how large an enlarged photo may be."""
-    pixels = str(this_engine().enhancer.max_result_pixels).encode()
-    page = _packaged_file("page.html").replace(b"{max_result_pixels}", pixels)
-    return Response(page, content_type="text/html; charset=utf-8")
+    """Return the web page in a language of the visitor. It tells how large an enlarged photo may be."""
+    language = language_of(request)
+    page = render_template(
+        "page.html",
+        text=language.page,
+        script_texts={"texts": language.script, "errors": language.errors},
+        language=language,
+        languages=languages().values(),
+        cookie=COOKIE,
+        max_result_pixels=this_engine().enhancer.max_result_pixels,
+    )
+    response = Response(page, content_type="text/html; charset=utf-8")
+    response.content_language.add(language.code)
+    response.vary.update(["Accept-Language", "Cookie"])
+    return response
 
 
 @blueprint.get("/openapi.json")

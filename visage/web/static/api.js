@@ -1,11 +1,19 @@
-import { askForToken, authorization, isOutdated } from "./access-token.js";
+import { askForToken } from "./access-token.js";
+import { errorText, text } from "./texts.js";
+import { authorization, isOutdated } from "./token.js";
 
 const MAX_ATTEMPTS = 6;
 
 // With these statuses the file itself is at fault, and a retry fails again.
 const FILE_ERRORS = new Set([400, 413, 415, 422]);
 
-const NO_CONNECTION = "The service does not respond. It may have stopped, or the connection is lost. Try again in a moment.";
+// The seconds before each further attempt to reach a service that does not respond, the last of them for all that follow.
+const RECONNECT_SECONDS = [2, 4, 8, 15, 30];
+
+const NO_CONNECTION = "no_connection";
+
+// A proxy answers with these while the service behind it restarts.
+const GATEWAY_ERRORS = new Set([502, 503, 504]);
 
 /** A failed request. The message is a sentence for the user: the service's own if it sent one. */
 export class RequestError extends Error {
@@ -26,28 +34,35 @@ export class RequestError extends Error {
 /**
  * Send a request and resolve to the response, or to its body if `as` is "json" or "blob".
  *
- * While the service is busy, wait as long as its Retry-After header says and try again; `onWait` gets a sentence about
- * it. Rejects with a RequestError, or with the reason of `signal` once that is aborted. `send` replaces fetch.
+ * While the service is busy, wait as long as its Retry-After header says and try again. With `onWait`, which gets a
+ * sentence every second of a wait, a lost connection is waited for as well, however long that takes. Rejects with a
+ * RequestError, or with the reason of `signal` once that is aborted. `send` replaces fetch.
  */
-export async function request(path, { query = {}, as = "", onWait = () => {}, send = fetch, headers = {}, ...options } = {}) {
+export async function request(path, { query = {}, as = "", onWait = null, send = fetch, headers = {}, ...options } = {}) {
   const url = path + (Object.keys(query).length ? `?${new URLSearchParams(query)}` : "");
-  try {
-    for (let attempt = 1; ; attempt += 1) {
+  const wait = (key, seconds) => countDown(seconds, (count) => onWait?.(text(key, { count })), options.signal);
+  let losses = 0;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
       const sent = authorization();
       const response = await send(url, { ...options, headers: { ...headers, ...sent } });
       if (response.ok) return await (as ? response[as]() : response);
       const error = await errorOf(response);
       const seconds = Number(response.headers.get("Retry-After"));
-      // Another request may have got the token meanwhile.
-      if (response.status === 401 && (isOutdated(sent) || (await askForToken(error.message)))) continue;
-      if (![429, 503].includes(response.status) || !seconds || attempt === MAX_ATTEMPTS) throw error;
-      onWait(`The service is busy. Trying again in ${seconds === 1 ? "a second" : `${seconds} seconds`}.`);
-      await sleep(seconds, options.signal);
+      if (response.status === 401) {
+        // Another request may have got the token meanwhile.
+        if (!isOutdated(sent) && !(await askForToken(sent))) throw error;
+      } else if ([429, 503].includes(response.status) && seconds && attempt < MAX_ATTEMPTS) {
+        await wait("busy", seconds);
+      } else {
+        throw error;
+      }
+    } catch (error) {
+      if (!isLost(error)) throw error;
+      if (!onWait) throw new RequestError(text("no_connection"), { code: NO_CONNECTION });
+      await wait("reconnecting", RECONNECT_SECONDS[Math.min(losses, RECONNECT_SECONDS.length - 1)]);
+      losses += 1;
     }
-  } catch (error) {
-    // fetch rejects with a TypeError without a connection; a body that is cut off is no valid JSON.
-    const disconnected = error instanceof TypeError || error instanceof SyntaxError;
-    throw disconnected ? new RequestError(NO_CONNECTION, { code: "no_connection" }) : error;
   }
 }
 
@@ -71,9 +86,30 @@ export function sleep(seconds, signal) {
   });
 }
 
+/** Call `show` with the seconds that are left, every second. Ends early when the browser gets a connection. */
+export async function countDown(seconds, show, signal) {
+  let isOnline = false;
+  const hurry = () => { isOnline = true; };
+  addEventListener("online", hurry);
+  try {
+    for (let left = seconds; left > 0 && !isOnline; left -= 1) {
+      show(left);
+      await sleep(1, signal);
+    }
+  } finally {
+    removeEventListener("online", hurry);
+  }
+}
+
+/** Whether the service was not reached. fetch then rejects with a TypeError; a body that is cut off is no valid JSON. */
+const isLost = (error) => error instanceof TypeError || error instanceof SyntaxError || error.code === NO_CONNECTION;
+
 async function errorOf(response) {
   const { status, statusText } = response;
   // A proxy's error may be an HTML page.
-  const { error, code, max_scale: maxScale } = await response.json().catch(() => ({}));
-  return new RequestError(error ?? `The service responded ${`${status} ${statusText}`.trim()} without a reason.`, { code, status, maxScale });
+  const { error, code = "", max_scale: maxScale } = await response.json().catch(() => ({}));
+  if (!error && status === 413) return new RequestError(text("too_many_bytes"), { code: "body_too_large", status });
+  if (!error && GATEWAY_ERRORS.has(status)) return new RequestError(text("no_connection"), { code: NO_CONNECTION, status });
+  const sentence = error ? errorText(code, error) : text("no_reason", { status: `${status} ${statusText}`.trim() });
+  return new RequestError(sentence, { code, status, maxScale });
 }

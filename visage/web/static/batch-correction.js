@@ -1,22 +1,12 @@
 import { request } from "./api.js";
 import { showCorrectedFile } from "./batch.js";
-import { byId, showError, showMessage } from "./elements.js";
+import { byId, showMessage } from "./elements.js";
+import { showError } from "./failure.js";
 import { onFilesChosen } from "./files.js";
 import { originalOf } from "./originals.js";
 import { describeHidden, isChanged, isReady, openPhoto, photoSize, sendPhoto, setMaskParameters } from "./photo-editor.js";
 import { ask } from "./question.js";
-
-const TEXTS = {
-  save: "Save photo",
-  saving: "Saving the photo …",
-  hint: "The saved photo replaces the one in the batch.",
-  finding: (name) => `Finding faces in ${name} …`,
-  state: (name, hidden) => `${name}: ${hidden}`,
-  chooseOriginal: (name) => `To correct ${name}, choose its original: the service keeps only the result.`,
-  otherPhoto: (name) => `This is not the original of ${name}: it has another size.`,
-  discard: "Leave this photo without saving your changes?",
-  leave: "Leave",
-};
+import { text } from "./texts.js";
 
 const status = byId("hide-faces-status");
 const errorRegion = byId("hide-faces-error");
@@ -47,7 +37,7 @@ export async function saveCorrection() {
   const { id, number, name } = corrected;
   startButton.disabled = true;
   showMessage(errorRegion);
-  showMessage(status, TEXTS.saving);
+  showMessage(status, text("saving"));
   try {
     const onWait = (message) => showMessage(status, message);
     const file = await (await sendPhoto(`batches/${id}/files/${number}`, "PUT", onWait)).json();
@@ -77,7 +67,7 @@ async function openOriginal(original) {
   const { name, size } = corrected ?? {};
   if (size && (size.width !== photoSize()?.width || size.height !== photoSize()?.height)) {
     await askForOriginal();
-    showMessage(errorRegion, TEXTS.otherPhoto(name));
+    showMessage(errorRegion, text("other_photo", { name }));
   }
 }
 
@@ -92,7 +82,7 @@ async function askForOriginal() {
   try {
     const result = await request(`batches/${id}/files/${number}`, { as: "blob", signal });
     await open(new File([result], name), { masks: false });
-    showMessage(status, TEXTS.chooseOriginal(name));
+    showMessage(status, text("choose_original", { name }));
     startButton.disabled = true;
     corrected = { ...corrected, size: photoSize() };
   } catch (error) {
@@ -116,13 +106,14 @@ function open(photo, options) {
 
 function update() {
   if (!corrected) return;
+  const { name } = corrected;
   startButton.disabled = !isReady();
   showMessage(errorRegion);
-  showMessage(status, isReady() ? TEXTS.state(corrected.name, describeHidden()) : TEXTS.finding(corrected.name));
+  showMessage(status, isReady() ? text("status", { name, text: describeHidden() }) : text("finding", { name }));
 }
 
 async function leave() {
-  if (isChanged() && !(await ask(TEXTS.discard, TEXTS.leave))) return;
+  if (isChanged() && !(await ask(text("discard"), text("leave")))) return;
   const { number } = corrected;
   endCorrection();
   byId("batch-photos").querySelector(`[data-number="${number}"]`)?.focus();
@@ -136,8 +127,8 @@ function showParts({ isCorrecting: isShown }) {
   byId("hide-faces-mask").disabled = false;
   for (const part of ["task", "original", "left-out", "room"]) byId(`hide-faces-${part}`).hidden = true;
   byId("hide-faces-mask").hidden = false;
-  byId("hide-faces-hint").textContent = TEXTS.hint;
-  startButton.textContent = TEXTS.save;
+  byId("hide-faces-hint").textContent = text("save_hint");
+  startButton.textContent = text("save_photo");
 }
 
 byId("hide-faces-back").addEventListener("click", leave);

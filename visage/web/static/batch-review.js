@@ -1,12 +1,7 @@
 import { request } from "./api.js";
 import { byId, element, showImage } from "./elements.js";
 import { countFaces } from "./faces.js";
-
-const TEXTS = {
-  open: (name, note) => `${name}: ${note}`,
-  places: (number) => (number === 1 ? "1 place hidden" : `${number} places hidden`),
-  corrected: (hidden) => `${hidden}, corrected`,
-};
+import { text } from "./texts.js";
 
 // Longer side of a small copy in pixels: twice that of a tile, for fine screens.
 const COPY_SIDE = 320;
@@ -25,7 +20,7 @@ let review = null;
 export const hiddenIn = ({ faces = 0, cover = 0 }) => faces + cover;
 
 /** The faces of a file. A face that a person corrected may be hidden in several places. */
-const describeHidden = (file) => (file.cover ? TEXTS.places(hiddenIn(file)) : countFaces(hiddenIn(file)));
+const describeHidden = (file) => (file.cover ? text("places_hidden", { count: hiddenIn(file) }) : countFaces(hiddenIn(file)));
 
 export function hideReview() {
   review?.stop();
@@ -84,7 +79,7 @@ class Review {
 
   update(file) {
     const { button } = this.#tiles.get(file.number);
-    this.#describe(file, TEXTS.corrected(describeHidden(file)));
+    this.#describe(file, text("corrected", { hidden: describeHidden(file) }));
     this.#fetch(file.number);
     button.focus();
   }
@@ -106,11 +101,11 @@ class Review {
     return element("li", {}, button);
   }
 
-  #describe(file, text) {
+  #describe(file, outcome) {
     const { button, note } = this.#tiles.get(file.number);
-    note.textContent = text;
+    note.textContent = outcome;
     button.classList.toggle("none", !hiddenIn(file));
-    button.ariaLabel = TEXTS.open(file.name, text);
+    button.ariaLabel = text("status", { name: file.name, text: outcome });
     button.onclick = () => this.#onOpen(file);
   }
 

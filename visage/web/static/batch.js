@@ -1,13 +1,17 @@
-import { authorization } from "./access-token.js";
-import { request, sleep } from "./api.js";
+import { countDown, request, sleep } from "./api.js";
 import { hiddenIn, hideReview, showCorrected, showReview } from "./batch-review.js";
 import { byId, element, saveFile, showMessage } from "./elements.js";
 import { countFaces } from "./faces.js";
 import { ask } from "./question.js";
 import { serverSentEvents } from "./server-sent-events.js";
+import { decimal, errorText, lang, text } from "./texts.js";
+import { authorization } from "./token.js";
 
 // The service tells browsers the same delay in its event stream.
 const RECONNECT_SECONDS = 2;
+
+// The delay while the service does not respond, with a countdown.
+const LOST_SECONDS = 5;
 
 // Requests for the file list take at most this share of the time, and come at most once a second.
 const FILE_LIST_SHARE = 0.1;
@@ -15,17 +19,6 @@ const FILE_LIST_SHARE = 0.1;
 // The rate is the mean over this time, or over this number of progress events if they take longer.
 const RATE_SECONDS = 30;
 const RATE_EVENTS = 10;
-
-const TEXTS = {
-  done: ({ done, none, leftOut }) => `${done} done, ${none} without a face, ${leftOut} left out.`,
-  enlarged: ({ done, leftOut }) => `${done} done, ${leftOut} left out.`,
-  kept: (until) => `The service keeps them until ${until}.`,
-  notSent: "not a photo, and not sent",
-  deleteDone: "Delete this batch with all its results from the service?",
-  deleteRunning: "Stop this batch, and delete its photos and results from the service?",
-  delete: "Delete",
-  deleted: "The batch and all of its files were deleted.",
-};
 
 const status = byId("batch-status");
 const bar = byId("batch-progress");
@@ -69,7 +62,7 @@ export async function watchBatch(id, { notSent = [], onOpen }) {
   const samples = [];
   while (!signal.aborted) {
     try {
-      const response = await request(`batches/${id}/events`, { signal, onWait: (message) => showMessage(status, message) });
+      const response = await request(`batches/${id}/events`, { signal });
       for await (const { event, data } of serverSentEvents(response)) {
         showMessage(errorRegion);
         showProgress(data, samples);
@@ -79,8 +72,8 @@ export async function watchBatch(id, { notSent = [], onOpen }) {
       if (signal.aborted) return;
       if (error.code === "batch_not_found") return showGone(error.message);
       // While the service restarts, a proxy may respond with a 5xx status.
-      if (error.status && error.status < 500) return showBatchError(error.message);
-      showMessage(errorRegion, "The service does not respond, or the connection is lost. The batch continues as soon as possible.");
+      if (error.status && error.status < 500 && error.status !== 429) return showBatchError(error.message);
+      await countDown(LOST_SECONDS, (count) => showMessage(errorRegion, text("batch_continues", { count })), signal).catch(() => {});
     }
     await sleep(RECONNECT_SECONDS);
   }
@@ -93,11 +86,11 @@ export function showEmptyPanel() {
   isDone = false;
   hideReview();
   byId("batch").hidden = false;
-  byId("batch-title").textContent = "Batch";
+  byId("batch-title").textContent = text("batch");
   bar.removeAttribute("value");
   hide("batch-count", "batch-rate", "batch-error", "batch-failed", "batch-files", "batch-download", "batch-new", "batch-until");
   byId("batch-delete").hidden = false;
-  byId("batch-delete").textContent = "Stop and delete";
+  byId("batch-delete").textContent = text("stop_and_delete");
   showMessage(status);
   return watching.signal;
 }
@@ -107,12 +100,12 @@ export function showUploadProgress(bytes, total) {
   bar.max = total;
   bar.value = bytes;
   byId("batch-rate").hidden = false;
-  byId("batch-rate").textContent = `${formatBytes(bytes)} of ${formatBytes(total)} sent`;
+  byId("batch-rate").textContent = text("bytes_sent", { sent: formatBytes(bytes), total: formatBytes(total) });
 }
 
 export function formatBytes(bytes) {
-  if (bytes < 1e5) return `${Math.ceil(bytes / 1000)} KB`;
-  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+  if (bytes < 1e5) return text("kilobytes", { count: Math.ceil(bytes / 1000) });
+  return bytes < 1e9 ? text("megabytes", { count: decimal(bytes / 1e6, 1) }) : text("gigabytes", { count: decimal(bytes / 1e9, 1) });
 }
 
 /** Show an error that a retry does not fix, and stop watching. */
@@ -134,8 +127,8 @@ function showProgress({ total, done, failed, state }, samples) {
   bar.max = total;
   bar.value = finished;
   // Outside the live region, so that screen readers do not announce every photo.
-  showMessage(byId("batch-count"), `${finished} of ${total} photos${failures(failed)}.`);
-  showMessage(status, state === "waiting" ? "Waiting for other batches." : "In progress.");
+  showMessage(byId("batch-count"), text(failed ? "progress_failed" : "progress", { finished, failed, count: total }));
+  showMessage(status, text(state === "waiting" ? "batch_waiting" : "batch_working"));
   showRate(samples, finished, total);
 }
 
@@ -147,32 +140,31 @@ function showRate(samples, finished, total) {
   const rate = (finished - first.finished) / (now - first.now);
   byId("batch-rate").hidden = !(rate > 0);
   if (rate > 0) {
-    const text = rate < 1 ? `${(60 * rate).toFixed(1)} photos a minute` : `${rate.toFixed(1)} photos a second`;
-    byId("batch-rate").textContent = `${text}, ${formatDuration((total - finished) / rate)} left`;
+    const time = formatDuration((total - finished) / rate);
+    const values = { rate: decimal(rate < 1 ? 60 * rate : rate, 1), time };
+    byId("batch-rate").textContent = text(rate < 1 ? "rate_minute" : "rate_second", values);
   }
 }
 
-const failures = (failed) => (failed ? `, ${failed} failed` : "");
-
 function formatDuration(seconds) {
-  if (seconds < 90) return `${Math.ceil(seconds)} seconds`;
-  if (seconds < 5400) return `${Math.ceil(seconds / 60)} minutes`;
-  return `${(seconds / 3600).toFixed(1)} hours`;
+  if (seconds < 90) return text("seconds", { count: Math.ceil(seconds) });
+  if (seconds < 5400) return text("minutes", { count: Math.ceil(seconds / 60) });
+  return text("hours", { count: decimal(seconds / 3600, 1) });
 }
 
 async function showEnd({ id, task, state, total, done, failed, reason, expires }) {
-  if (state === "cancelled") return showGone("This batch was deleted.");
+  if (state === "cancelled") return showGone(text("was_deleted"));
   bar.max = total;
   bar.value = done + failed;
   hide("batch-count", "batch-rate");
   byId("batch-new").hidden = false;
-  byId("batch-delete").textContent = "Delete from the service";
+  byId("batch-delete").textContent = text("delete_from_service");
   byId("batch-download").hidden = state !== "done";
   if (state === "failed") showMessage(errorRegion, reason);
-  byId("batch-title").textContent = state === "done" ? "Done" : "Failed";
+  byId("batch-title").textContent = text(state === "done" ? "batch_done" : "batch_failed");
   isDone = state === "done";
-  const until = new Date(expires).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
-  showMessage(byId("batch-until"), TEXTS.kept(until));
+  const until = new Date(expires).toLocaleString(lang, { dateStyle: "medium", timeStyle: "short" });
+  showMessage(byId("batch-until"), text("kept_until", { until }));
   // Replace a pending request for the file list, which may return the state before the end.
   watching.abort();
   watching = new AbortController();
@@ -190,15 +182,15 @@ function showSummary() {
   const results = shown.files.filter(isResult);
   const none = results.filter((file) => !hiddenIn(file)).length;
   const leftOut = shown.files.length - results.length + shown.notSent.length;
-  const text = shown.task === "enhance" ? TEXTS.enlarged : TEXTS.done;
-  showMessage(status, text({ done: results.length, none, leftOut }));
+  const summary = shown.task === "enhance" ? "enlarged_summary" : "done_summary";
+  showMessage(status, text(summary, { done: results.length, none, left_out: leftOut }));
 }
 
 function showGone(message) {
   const hadFocus = byId("batch").contains(document.activeElement);
   watching.abort();
   forgetBatch();
-  byId("batch-title").textContent = "No batch";
+  byId("batch-title").textContent = text("no_batch");
   hide("batch-count", "batch-rate", "batch-delete", "batch-download", "batch-error", "batch-until", "batch-failed", "batch-files");
   byId("batch-new").hidden = false;
   bar.value = 0;
@@ -226,7 +218,7 @@ async function listFiles(id, signal) {
   }
   if (signal.aborted) return;
   shown.files = files.map((file, index) => ({ ...file, number: index + 1 }));
-  const notSent = shown.notSent.map((name) => ({ name, error: TEXTS.notSent }));
+  const notSent = shown.notSent.map((name) => ({ name, error: text("not_sent") }));
   showFiles(byId("batch-files"), files);
   showFiles(byId("batch-failed"), [...files.filter(({ error }) => error), ...notSent]);
 }
@@ -237,21 +229,20 @@ function showFiles(region, files) {
   while (list.children.length > files.length) list.lastChild.remove();
   files.forEach((file, index) => {
     const row = list.children[index] ?? list.appendChild(element("li", {}, element("span"), " ", element("span", { className: "outcome" })));
-    [file.name, outcomeOf(file)].forEach((text, column) => {
+    [file.name, outcomeOf(file)].forEach((content, column) => {
       const cell = row.children[column];
-      if (cell.textContent !== text) cell.textContent = text;
+      if (cell.textContent !== content) cell.textContent = content;
     });
   });
 }
 
-function outcomeOf({ state, faces, error }) {
-  if (error) return error;
-  if (state !== "done") return state;
-  return faces === undefined ? "done" : countFaces(faces);
+function outcomeOf({ state, faces, error, code }) {
+  if (error) return errorText(code, error);
+  return state === "done" && faces !== undefined ? countFaces(faces) : text(`state_${state}`);
 }
 
 async function deleteBatch(id) {
-  if (!(await ask(isDone ? TEXTS.deleteDone : TEXTS.deleteRunning, TEXTS.delete))) return;
+  if (!(await ask(text(isDone ? "delete_done" : "delete_running"), text("delete")))) return;
   try {
     await request(`batches/${id}`, { method: "DELETE" });
   } catch (error) {
@@ -260,7 +251,7 @@ async function deleteBatch(id) {
       return;
     }
   }
-  showGone(TEXTS.deleted);
+  showGone(text("deleted"));
 }
 
 /** Put the batch into the page's address, so that a reload, a bookmark and another tab show it. */
@@ -270,15 +261,23 @@ function setAddress(hash) {
   if (current !== hash && (current === "#hide-faces" || current.startsWith("#hide/"))) history.pushState(null, "", hash);
 }
 
+/** The file name that the service gives a response, as werkzeug writes it: in ASCII, or in UTF-8 behind `filename*`. */
+function attachmentName(response) {
+  const header = response.headers.get("Content-Disposition") ?? "";
+  const encoded = /filename\*=UTF-8''([^;]+)/.exec(header)?.[1];
+  return encoded ? decodeURIComponent(encoded) : (/filename="?([^";]+)/.exec(header)?.[1] ?? "result.zip");
+}
+
 async function downloadResult(id) {
   const url = `batches/${id}/result.zip`;
   try {
     if ("Authorization" in authorization()) {
-      saveFile(await request(url, { as: "blob" }), "result.zip");
+      const response = await request(url);
+      saveFile(await response.blob(), attachmentName(response));
     } else {
       // The browser can download gigabytes from a link, but shows no errors. So check first that the batch exists.
       await request(`batches/${id}`, { query: { files: false } });
-      saveFile(url, "result.zip");
+      saveFile(url, "");
     }
   } catch (error) {
     if (error.code === "batch_not_found") showGone(error.message);

@@ -1,7 +1,8 @@
 import { postPhoto } from "./api.js";
 import { byId, element, showMessage } from "./elements.js";
 import { countFaces, describe, placeBox } from "./faces.js";
-import { captureFrame, closeCamera, nextCamera, openCamera } from "./webcam.js";
+import { decimal, text } from "./texts.js";
+import { captureFrame, closeCamera, isFront, nextCamera, openCamera } from "./webcam.js";
 
 // A larger frame takes longer to send and helps only with distant faces.
 const MAX_SIDE = 640;
@@ -20,7 +21,7 @@ let running = null;
 async function start(constraints) {
   running = new AbortController();
   const { signal } = running;
-  startButton.textContent = "Stop camera";
+  startButton.textContent = text("stop_camera");
   showMessage(byId("camera-error"));
   try {
     await openCamera(video, constraints, signal);
@@ -46,24 +47,41 @@ async function findFaces(signal) {
       query: { annotated: false, detail: "fast" },
       as: "json",
       signal,
-      onWait: (message) => showMessage(status, message),
+      onWait: (message) => {
+        // The boxes belong to an old picture.
+        layer.replaceChildren();
+        showMessage(status, message);
+      },
     });
     drawFaces(result);
     times.push(performance.now());
     if (times.length > RATE_FRAMES) times.shift();
     const rate = ((times.length - 1) * 1000) / (times.at(-1) - times[0]);
-    if (times.length > 1) byId("camera-rate").textContent = `${rate.toFixed(1)} frames a second`;
+    if (times.length > 1) byId("camera-rate").textContent = text("frames", { rate: decimal(rate, 1) });
   }
 }
 
 function drawFaces({ faces, image }) {
+  const isMirrored = isFront(video);
   const boxes = faces.map((face) => {
     const box = element("span", { className: "face" }, element("span", { className: "tag" }, describe(face)));
-    return placeBox(box, face.bbox, image);
+    return placeBox(box, isMirrored ? mirrored(face.bbox, image) : face.bbox, image);
   });
   layer.replaceChildren(...boxes);
+  for (const box of boxes) keepInside(box.firstChild, layer);
   // The live region contains only the count, so screen readers speak when it changes and not at every frame.
-  showMessage(status, `${countFaces(faces.length)}.`);
+  showMessage(status, text("camera_found", { faces: countFaces(faces.length) }));
+}
+
+const mirrored = ([x1, y1, x2, y2], { width }) => [width - x2, y1, width - x1, y2];
+
+/** Move a label so that it does not leave the picture. */
+function keepInside(label, picture) {
+  const inner = label.getBoundingClientRect();
+  const outer = picture.getBoundingClientRect();
+  const across = Math.max(outer.left - inner.left, Math.min(0, outer.right - inner.right));
+  const down = Math.max(outer.top - inner.top, Math.min(0, outer.bottom - inner.bottom));
+  label.style.translate = `${across}px ${down}px`;
 }
 
 function stop() {
@@ -78,7 +96,7 @@ function pause() {
   layer.replaceChildren();
   byId("camera-photo").hidden = true;
   byId("camera-rate").textContent = "";
-  startButton.textContent = "Start camera";
+  startButton.textContent = text("start_camera");
   showMessage(status);
 }
 

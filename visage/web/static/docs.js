@@ -1,5 +1,5 @@
 /** The page of the API: forms that call operations, and buttons that copy examples. */
-import { authorization, storeToken } from "./access-token.js";
+import { authorization, storeToken } from "./token.js";
 import { byId, element } from "./elements.js";
 
 // A picture in JSON as base64 would fill the page.

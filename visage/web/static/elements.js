@@ -14,12 +14,6 @@ export function showMessage(region, message = "") {
   if (region.getAttribute("role") !== "status") region.hidden = !message;
 }
 
-/** Show the error of a named file. Offer a retry if that can succeed. */
-export function showError(region, name, error, retry) {
-  showMessage(region, `${name}: ${error.message}`);
-  if (error.retryable) region.append(element("button", { type: "button", onclick: retry }, "Try again"));
-}
-
 /** Show the value of a slider in its label, and announce it. */
 export function showValue(slider, text) {
   slider.ariaValueText = text;

@@ -1,13 +1,18 @@
 import { postPhoto } from "./api.js";
-import { byId, saveFile, showError, showImage, showMessage, showValue } from "./elements.js";
+import { resetComparison } from "./comparison.js";
+import { byId, saveFile, showImage, showMessage } from "./elements.js";
+import { showError } from "./failure.js";
 import { canShow, isZip, onFilesChosen, openAsBatch, photosAmong, resultName, samplePhoto } from "./files.js";
+import { offerShare } from "./share.js";
+import { lang, text } from "./texts.js";
+import { uploadWith } from "./upload.js";
 
 const status = byId("enlarge-status");
+const progress = byId("enlarge-progress");
 const elapsed = byId("enlarge-elapsed");
 const errorRegion = byId("enlarge-error");
 const before = byId("enlarge-before");
 const after = byId("enlarge-after");
-const divider = byId("enlarge-divider");
 
 const scaleField = byId("enlarge-scale");
 
@@ -34,15 +39,16 @@ export async function addFiles(chosen) {
   }
 }
 
+export const hasPhotos = () => shown !== null;
+
 async function enlarge(photo, signal) {
   byId("enlarge-drop").classList.add("small");
-  byId("enlarge-progress").hidden = false;
+  progress.hidden = byId("enlarge-work").hidden = false;
   shown = photo;
   scaleField.value = chosenScale;
-  showMessage(status, `Enlarging ${photo.name} …`);
+  showMessage(status, text("sending", { name: photo.name }));
   const started = performance.now();
-  // The service reports no progress, so show the elapsed time.
-  const timer = setInterval(() => showMessage(elapsed, `${Math.round((performance.now() - started) / 1000)} seconds`), 1000);
+  const timer = setInterval(() => showMessage(elapsed, text("seconds", { count: Math.round((performance.now() - started) / 1000) })), 1000);
   try {
     const enlarged = await enlargeAsFits(photo, signal);
     const isShown = await canShow(photo);
@@ -59,7 +65,7 @@ async function enlarge(photo, signal) {
     clearInterval(timer);
     // The next photo may have started already.
     if (current.signal === signal) {
-      byId("enlarge-progress").hidden = true;
+      progress.hidden = byId("enlarge-work").hidden = true;
       showMessage(elapsed);
     }
   }
@@ -68,36 +74,61 @@ async function enlarge(photo, signal) {
 /** Enlarge a photo by the scale in the field, or by the largest one that fits, which is then in the field. */
 async function enlargeAsFits(photo, signal) {
   const onWait = (message) => showMessage(status, message);
-  const send = () => postPhoto("enhance", photo, { as: "blob", signal, onWait, query: { scale: scaleField.value } });
+  const onProgress = (bytes, total) => showProgress(photo, bytes, total);
+  const send = () => postPhoto("enhance", photo, {
+    as: "blob", signal, onWait, send: uploadWith(onProgress, { guarded: true }), query: { scale: scaleField.value },
+  });
   try {
     return await send();
   } catch (error) {
     if (!error.maxScale || signal.aborted) throw error;
-    showMessage(status, `${photo.name} is too large for ${scaleField.value} times. Enlarging it ${error.maxScale} times …`);
+    const scales = { scale: scaleName(scaleField.value), smaller: scaleName(error.maxScale) };
+    showMessage(status, text("too_large_for_scale", { name: photo.name, ...scales }));
     scaleField.value = error.maxScale;
     return send();
   }
 }
 
+const scaleName = (scale) => Number(scale).toLocaleString(lang);
+
+function showProgress({ name }, bytes, total) {
+  if (bytes < total) {
+    progress.value = bytes / total;
+  } else {
+    progress.removeAttribute("value");
+    showMessage(status, text("enlarging", { name }));
+  }
+}
+
 function showResult(photo, enlarged, isShown) {
   byId("enlarge-result").hidden = false;
-  byId("enlarge-download").onclick = () => saveFile(enlarged, resultName(photo, "enlarged", enlarged));
-  const reduced = scaleField.value === chosenScale ? "" : ` It is too large for ${chosenScale} times.`;
-  const original = isShown ? "" : " This browser cannot show the original.";
-  showMessage(status, `${photo.name}: ${after.naturalWidth} × ${after.naturalHeight} pixels.${reduced}${original}`);
+  const name = resultName(photo, "enlarged", enlarged);
+  byId("enlarge-download").onclick = () => saveFile(enlarged, name);
+  offerShare(byId("enlarge-share"), enlarged, name);
+  resetComparison();
+  const texts = [text("enlarged_size", { name: photo.name, width: after.naturalWidth, height: after.naturalHeight })];
+  if (scaleField.value !== chosenScale) texts.push(text("reduced_scale", { scale: scaleName(chosenScale) }));
+  if (!isShown) texts.push(text("original_not_shown"));
+  showMessage(status, texts.join(" "));
 }
 
-function moveDivider() {
-  before.parentElement.style.setProperty("--divider", `${divider.value}%`);
-  showValue(divider, `${divider.value}% before, ${100 - divider.value}% after`);
-}
-
-/** Tell in each choice how large a photo may be, in megapixels. */
+/** Tell beside the drop zone how large a photo may be at each scale, in megapixels. */
 function showLimits() {
-  for (const option of scaleField.options) {
-    const megapixels = Math.floor(scaleField.dataset.resultPixels / option.value ** 2 / 1e5) / 10;
-    option.textContent += `, photos of up to ${megapixels} megapixels`;
-  }
+  const limits = byId("enlarge-limits");
+  const each = [...scaleField.options].map(({ value }) => {
+    const megapixels = Math.floor(limits.dataset.resultPixels / value ** 2 / 1e5) / 10;
+    return text("enlarge_limit", { scale: scaleName(value), megapixels });
+  });
+  showMessage(limits, each.join(" · "));
+}
+
+function cancel() {
+  const { name } = shown;
+  current.abort();
+  progress.hidden = byId("enlarge-work").hidden = true;
+  showMessage(elapsed);
+  showMessage(status, text("not_enlarged", { name }));
+  byId("enlarge-choose").focus();
 }
 
 showLimits();
@@ -107,11 +138,4 @@ scaleField.addEventListener("change", () => {
 });
 onFilesChosen(byId("enlarge-choose"), addFiles);
 byId("enlarge-sample").addEventListener("click", () => addFiles(samplePhoto()));
-divider.addEventListener("input", moveDivider);
-before.parentElement.addEventListener("pointermove", ({ buttons, pointerType, clientX, currentTarget }) => {
-  if (pointerType === "mouse" && !buttons) return;
-  const { left, width } = currentTarget.getBoundingClientRect();
-  divider.value = (100 * (clientX - left)) / width;
-  moveDivider();
-});
-moveDivider();
+byId("enlarge-cancel").addEventListener("click", cancel);

@@ -2,12 +2,7 @@ import { BoxGestures } from "./box-gestures.js";
 import { element } from "./elements.js";
 import { placeBox } from "./faces.js";
 import { drawRedacted } from "./redaction.js";
-
-const TEXTS = {
-  keepFace: (number) => `Keep face ${number} visible`,
-  box: (number) => `Your box ${number}`,
-  deleteBox: (number) => `Delete your box ${number}`,
-};
+import { text } from "./texts.js";
 
 // Longer side of the preview in pixels. A phone's browser may refuse a canvas as large as a photo.
 const MAX_PREVIEW_SIDE = 1600;
@@ -239,7 +234,7 @@ export class FaceEditor {
     const { bbox, number } = face;
     const shown = this.#element(`face ${bbox}`, () => {
       if (!this.#editable) return element("span");
-      return element("button", { type: "button", ariaLabel: TEXTS.keepFace(number), onclick: () => this.#toggle(face) });
+      return element("button", { type: "button", ariaLabel: text("keep_face", { number }), onclick: () => this.#toggle(face) });
     });
     const kept = this.#isKept(face);
     shown.className = kept ? "face kept" : "face";
@@ -250,7 +245,7 @@ export class FaceEditor {
   #drawnElements() {
     return this.#state.drawn.flatMap(({ number, box }) => {
       const shown = this.#element(`box ${number}`, () => {
-        const created = element("button", { type: "button", className: "face drawn", ariaLabel: TEXTS.box(number) });
+        const created = element("button", { type: "button", className: "face drawn", ariaLabel: text("your_box", { number }) });
         created.append(element("span", { className: "handle" }));
         created.setAttribute("aria-describedby", "hide-faces-help");
         created.dataset.number = number;
@@ -265,7 +260,7 @@ export class FaceEditor {
 
   #deleteButton(number, [, y1, x2]) {
     const created = () =>
-      element("button", { type: "button", className: "delete", ariaLabel: TEXTS.deleteBox(number), onclick: () => this.deleteBox(number) }, "×");
+      element("button", { type: "button", className: "delete", ariaLabel: text("delete_box", { number }), onclick: () => this.deleteBox(number) }, "×");
     const button = this.#element(`delete ${number}`, created);
     button.style.left = `${(100 * x2) / this.#size.width}%`;
     button.style.top = `${(100 * y1) / this.#size.height}%`;

@@ -1,4 +1,5 @@
 import { element } from "./elements.js";
+import { labelText, percent, text } from "./texts.js";
 
 /** Place an element over a photo at a box [x1, y1, x2, y2]. The box and the photo's size are in pixels. */
 export function placeBox(box, [x1, y1, x2, y2], { width, height }) {
@@ -9,12 +10,15 @@ export function placeBox(box, [x1, y1, x2, y2], { width, height }) {
   return box;
 }
 
-export const percent = (fraction) => `${Math.round(100 * fraction)}%`;
-
-export const countFaces = (number) => (number === 0 ? "No faces" : number === 1 ? "1 face" : `${number} faces`);
+export const countFaces = (count) => text("count_faces", { count });
 
 /** The most likely gender and age group of a face, in a few words. */
-export const describe = (face) => `${face.gender} ${percent(face.gender_confidence)}, age ${face.age} ${percent(face.age_confidence)}`;
+export const describe = (face) => text("description", {
+  gender: labelText(face.gender),
+  gender_confidence: percent(face.gender_confidence),
+  age: face.age,
+  age_confidence: percent(face.age_confidence),
+});
 
 /** The shorter side of a face's box, in pixels. */
 export const shorterSide = ({ bbox: [x1, y1, x2, y2] }) => Math.min(x2 - x1, y2 - y1);
@@ -22,7 +26,7 @@ export const shorterSide = ({ bbox: [x1, y1, x2, y2] }) => Math.min(x2 - x1, y2 
 /** The content of a face's card: every probability with a bar. */
 export function probabilityBars(face, number) {
   return [
-    element("h2", {}, `Face ${number}`),
+    element("h2", {}, text("face_number", { number })),
     bars(face.gender_probabilities, face.gender),
     bars(face.age_probabilities, face.age),
   ];
@@ -32,7 +36,7 @@ function bars(probabilities, mostLikely) {
   const rows = Object.entries(probabilities).map(([label, probability]) => {
     const bar = element("span", { className: "bar", ariaHidden: "true" });
     bar.style.setProperty("--probability", probability);
-    const row = element("div", {}, element("dt", {}, label), bar, element("dd", {}, percent(probability)));
+    const row = element("div", {}, element("dt", {}, labelText(label)), bar, element("dd", {}, percent(probability)));
     for (const text of label === mostLikely ? [] : [row.firstChild, row.lastChild]) text.className = "unlikely";
     return row;
   });

@@ -1,4 +1,5 @@
 import { request } from "./api.js";
+import { text } from "./texts.js";
 
 // Other files of a folder are skipped. Unsupported photos, such as GIF, are sent so that the user sees why they fail.
 const PHOTO_NAME = /\.(jpe?g|png|webp|bmp|heic|heif|hif|avif|gif|tiff?|zip)$/i;
@@ -32,7 +33,7 @@ export async function divideFiles(chosen) {
 export async function photosAmong(chosen) {
   const files = await chosen;
   const photos = files.length === 1 ? files : files.filter(({ name }) => PHOTO_NAME.test(name));
-  if (!photos.length) throw new Error("There is no photo among these files.");
+  if (!photos.length) throw new Error(text("no_photo_among_files"));
   return photos;
 }
 

@@ -3,47 +3,22 @@ import {
   forgetBatch, formatBytes, showBatchError, showEmptyPanel, shownBatch, showUploadProgress, watchBatch,
 } from "./batch.js";
 import { correctFile, endCorrection, isCorrecting, saveCorrection } from "./batch-correction.js";
-import { byId, element, saveFile, showError, showMessage } from "./elements.js";
+import { byId, element, saveFile, showMessage } from "./elements.js";
+import { showError } from "./failure.js";
 import { divideFiles, isZip, onFilesChosen, pathOf, resultName, samplePhoto } from "./files.js";
 import { countHidden, describeHidden, isReady, maskParameters, openPhoto, sendPhoto, showMasks } from "./photo-editor.js";
 import { ask } from "./question.js";
+import { offerShare } from "./share.js";
+import { text } from "./texts.js";
 import { uploadWith } from "./upload.js";
 import { firstPhoto } from "./zip.js";
 
-// A batch runs one of these tasks. For a single photo there is only the first.
+// The texts of each task of a batch: its title, the button for some photos and for all, and a hint. For a single photo
+// there is only the first task.
 const TASKS = {
-  anonymize: {
-    title: "Hide faces",
-    start: (photos) => `Hide faces in ${photos}`,
-    hint: "The preview shows the first photo. When all are done, you can correct each of them before you download them.",
-  },
-  predict: {
-    title: "List faces",
-    start: (photos) => `List faces in ${photos}`,
-    hint: "You get a ZIP with two tables: results.csv has a row for each face, results.jsonl a line for each photo.",
-  },
-  enhance: {
-    title: "Enlarge photos",
-    start: (photos) => `Enlarge ${photos}`,
-    hint: "You get a ZIP with every photo enlarged. That may need ten times the room of your photos.",
-  },
-};
-
-const TEXTS = {
-  retention: "The service keeps the results until you delete them or they expire.",
-  single: "Click a face to keep it visible.",
-  download: "Download photo",
-  allPhotos: "all photos",
-  photos: (number) => `${number} photos`,
-  files: (number) => `${number} files`,
-  finding: (name) => `Finding faces in ${name} …`,
-  making: "Making the file …",
-  hiddenIn: (hidden, faces, name) => `${hidden} of ${faces} faces hidden in ${name}.`,
-  room: (bytes) => `The service has room for ${bytes} of batches.`,
-  sending: (files) => `Sending ${files}`,
-  stopSending: "Stop sending these photos?",
-  stop: "Stop",
-  leftOut: (number) => (number === 1 ? "1 file is left out: it is not a photo" : `${number} files are left out: they are not photos`),
+  anonymize: { title: "hide_faces", start: "hide_faces_in", startAll: "hide_faces_in_all", hint: "hide_hint" },
+  predict: { title: "list_faces", start: "list_faces_in", startAll: "list_faces_in_all", hint: "list_hint" },
+  enhance: { title: "enlarge_photos", start: "enlarge_count", startAll: "enlarge_all", hint: "enlarge_hint" },
 };
 
 let files = [];
@@ -64,6 +39,7 @@ const status = byId("hide-faces-status");
 const errorRegion = byId("hide-faces-error");
 const form = byId("hide-faces-form");
 const startButton = byId("hide-faces-start");
+const shareButton = byId("hide-faces-share");
 
 /** Select these files in place of the previous ones. */
 export async function addFiles(chosen, task = currentTask(), scale = form.elements.scale.value) {
@@ -83,6 +59,9 @@ export async function addFiles(chosen, task = currentTask(), scale = form.elemen
   }
 }
 
+/** Whether there are photos that a reload would lose. A batch that was sent is in the address. */
+export const hasPhotos = () => isSending || (files.length > 0 && !byId("hide-faces-chosen").hidden && !byId("hide-faces-setup").hidden);
+
 function showSelection(divided, first, task, scale) {
   ({ photos: files, faces: boxFiles, leftOut } = divided);
   firstFile = first;
@@ -99,7 +78,7 @@ function showSelection(divided, first, task, scale) {
 function showLeftOut() {
   const region = byId("hide-faces-left-out");
   region.hidden = !leftOut.length;
-  region.querySelector("summary").textContent = TEXTS.leftOut(leftOut.length);
+  region.querySelector("summary").textContent = text("not_photos", { count: leftOut.length });
   region.querySelector("ul").replaceChildren(...leftOut.map((path) => element("li", {}, path)));
 }
 
@@ -119,7 +98,7 @@ async function showRoom() {
   if (isSinglePhoto()) return;
   // Without a response there is no hint. The upload reports the same error.
   const { left_bytes: left } = await request("batches", { as: "json" }).catch(() => ({}));
-  room.textContent = TEXTS.room(formatBytes(left ?? 0));
+  room.textContent = text("room", { bytes: formatBytes(left ?? 0) });
   room.hidden = left === undefined || isSinglePhoto();
 }
 
@@ -130,23 +109,25 @@ const currentTask = () => new FormData(form).get("task") ?? "anonymize";
 /** Show the texts for what is chosen and hidden now. */
 function update() {
   const task = currentTask();
-  const { title, start, hint } = TASKS[task];
-  byId("hide-faces-title").textContent = title;
+  const { title, start, startAll, hint } = TASKS[task];
+  byId("hide-faces-title").textContent = text(title);
   byId("hide-faces-enlargement").hidden = byId("hide-faces-enlargement").disabled = task !== "enhance";
   byId("hide-faces-lead").hidden = byId("hide-faces-mask").hidden = byId("hide-faces-mask").disabled = task !== "anonymize";
-  byId("hide-faces-hint").textContent = isSinglePhoto() ? TEXTS.single : `${hint} ${TEXTS.retention}`;
-  const many = files.length === 1 ? TEXTS.allPhotos : TEXTS.photos(files.length);
-  startButton.textContent = isSinglePhoto() ? TEXTS.download : start(many);
+  byId("hide-faces-hint").textContent = isSinglePhoto() ? text("single_hint") : `${text(hint)} ${text("retention")}`;
+  const many = files.length === 1 ? text(startAll) : text(start, { count: files.length });
+  startButton.textContent = isSinglePhoto() ? text("download_photo") : many;
   startButton.disabled = isSinglePhoto() && !isReady();
+  // The file that was made is not what is shown now.
+  offerShare(shareButton, null);
   showMessage(errorRegion);
   showMessage(status, `${summary()} ${outcome(task)}`.trim());
 }
 
 function outcome(task) {
   if (task !== "anonymize" || !firstFile) return "";
-  if (!isReady()) return TEXTS.finding(firstFile.name);
+  if (!isReady()) return text("finding", { name: firstFile.name });
   const { faces, hidden } = countHidden();
-  return isSinglePhoto() ? describeHidden() : TEXTS.hiddenIn(hidden, faces, firstFile.name);
+  return isSinglePhoto() ? describeHidden() : text("hidden_in", { hidden, faces, name: firstFile.name });
 }
 
 function showFailure(error, retry) {
@@ -159,8 +140,8 @@ function showFailure(error, retry) {
 
 function summary() {
   const bytes = files.reduce((sum, { size }) => sum + size, 0);
-  const name = files.length === 1 ? files[0].name : TEXTS.files(files.length);
-  return `${name}, ${formatBytes(bytes)}.`;
+  const name = files.length === 1 ? files[0].name : text("count_files", { count: files.length });
+  return text("summary", { files: name, bytes: formatBytes(bytes) });
 }
 
 /** Let the service make the file that the preview shows, and download it. */
@@ -168,11 +149,13 @@ async function download() {
   const { name } = firstFile;
   startButton.disabled = true;
   showMessage(errorRegion);
-  showMessage(status, TEXTS.making);
+  showMessage(status, text("making"));
   try {
     const blob = await (await sendPhoto("anonymize", "POST", (message) => showMessage(status, message))).blob();
-    saveFile(blob, resultName(firstFile, "anonymized", blob));
+    const result = resultName(firstFile, "anonymized", blob);
+    saveFile(blob, result);
     update();
+    offerShare(shareButton, blob, result);
   } catch (error) {
     if (opened.signal.aborted) return;
     update();
@@ -186,10 +169,10 @@ async function submitBatch() {
   byId("hide-faces-setup").hidden = true;
   showEmptyPanel();
   byId("batch-delete").onclick = async () => {
-    if (await ask(TEXTS.stopSending, TEXTS.stop)) upload.abort();
+    if (await ask(text("stop_sending"), text("stop"))) upload.abort();
   };
   byId("batch").focus();
-  showMessage(byId("batch-status"), TEXTS.sending(summary()));
+  showMessage(byId("batch-status"), text("sending_files", { files: summary() }));
   const body = new FormData();
   const hides = task === "anonymize";
   for (const file of hides ? [...files, ...boxFiles] : files) body.append("files", file, pathOf(file));

@@ -1,5 +1,7 @@
 import { byId, showMessage } from "./elements.js";
 import { droppedFiles, pastedFiles } from "./files.js";
+import { ask } from "./question.js";
+import { lang, text } from "./texts.js";
 
 const VIEWS = ["find-faces", "hide-faces", "enlarge", "camera"];
 
@@ -11,6 +13,9 @@ const BATCH = "hide";
 
 let shown = null;
 let view = null;
+
+// The modules of the views that were shown.
+const loaded = new Set();
 
 /** Show the view that the URL names. Other fragments, such as the skip link's, change nothing. */
 async function showView() {
@@ -36,17 +41,35 @@ async function showView() {
   }
   try {
     const module = await import(`./${name}.js`);
+    loaded.add(module);
     // The user may have chosen another view meanwhile.
     if (name !== shown) return;
     view = module;
     view.openBatch?.(batchId);
     document.documentElement.dataset.ready = name;
   } catch {
-    showMessage(byId(`${name}-error`), "This page did not load completely. Please reload it.");
+    showMessage(byId(`${name}-error`), text("not_loaded"));
   }
 }
 
 addEventListener("hashchange", showView);
+
+const languageField = byId("language");
+// A browser that goes back restores the last choice, which may not be the language of the page.
+languageField.value = lang;
+languageField.addEventListener("change", changeLanguage);
+
+/** Load the page in another language. The service puts its texts into the page, so what was chosen is lost. */
+async function changeLanguage() {
+  const hasPhotos = [...loaded].some((module) => module.hasPhotos?.());
+  if (hasPhotos && !(await ask(text("change_language"), text("change")))) {
+    languageField.value = lang;
+    return;
+  }
+  const secondsOfYear = 365 * 24 * 3600;
+  document.cookie = `${languageField.dataset.cookie}=${languageField.value}; max-age=${secondsOfYear}; SameSite=Lax`;
+  location.reload();
+}
 
 addEventListener("paste", (event) => {
   const files = pastedFiles(event.clipboardData);

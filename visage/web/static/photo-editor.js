@@ -1,16 +1,8 @@
 import { postPhoto, request } from "./api.js";
 import { byId, element, showMessage, showValue } from "./elements.js";
-import { percent } from "./faces.js";
 import { FaceEditor } from "./face-editor.js";
+import { decimal, percent, text } from "./texts.js";
 import { uploadWith } from "./upload.js";
-
-const TEXTS = {
-  preview: (name) => `Preview of ${name}`,
-  hidden: ({ hidden, faces }) => `${hidden} of ${faces} faces hidden.`,
-  none: "No face found.",
-  drawn: (faces, drawn) => `${faces} Your boxes: ${drawn}.`,
-  maskSize: (scale) => `${scale.toFixed(1)} × face`,
-};
 
 const frame = byId("hide-faces-photo");
 const canvas = frame.querySelector("canvas");
@@ -46,7 +38,7 @@ export async function openPhoto(file, { signal: abort, editable = false, masks =
   [photo, signal, hasMasks, listeners, answer] = [file, abort, masks, others, null];
   showTools(editable);
   frame.hidden = !file;
-  canvas.ariaLabel = file ? TEXTS.preview(file.name) : null;
+  canvas.ariaLabel = file ? text("preview_of", { name: file.name }) : null;
   editor.show(null, null);
   const picture = file && (await decodePicture(file));
   if (signal !== abort) return false;
@@ -73,8 +65,8 @@ export const countHidden = () => editor.counts;
 /** How many faces and boxes are hidden, as a sentence. */
 export function describeHidden() {
   const { faces, drawn } = editor.counts;
-  const found = faces ? TEXTS.hidden(editor.counts) : TEXTS.none;
-  return drawn ? TEXTS.drawn(found, drawn) : found;
+  const found = faces ? text("hidden", editor.counts) : text("no_face_found");
+  return drawn ? text("your_boxes", { found, boxes: drawn }) : found;
 }
 
 export const isChanged = () => editor.isChanged;
@@ -172,7 +164,7 @@ function showTools(shown) {
 function showValues() {
   if (chosenConfidence === null && answer) confidence.value = answer.min_confidence;
   showValue(confidence, percent(confidence.value));
-  showValue(scale, TEXTS.maskSize(Number(scale.value)));
+  showValue(scale, text("mask_size", { scale: decimal(Number(scale.value), 1) }));
 }
 
 /** Decode a photo. Resolves to null if the browser cannot. */

@@ -1,6 +1,13 @@
 import { byId, showMessage } from "./elements.js";
+import { text } from "./texts.js";
 
-const NO_CAMERA = "There is no camera that this page may use. Allow it in the browser, and open the page over HTTPS or on localhost.";
+// The names of getUserMedia's errors (W3C, Media Capture and Streams, 10.2).
+const REASONS = {
+  NotAllowedError: "camera_denied",
+  SecurityError: "camera_denied",
+  NotFoundError: "camera_absent",
+  OverconstrainedError: "camera_absent",
+};
 
 /**
  * Show a camera in a video element until `closeCamera`. `constraints` are those of getUserMedia and select the camera.
@@ -9,15 +16,24 @@ const NO_CAMERA = "There is no camera that this page may use. Allow it in the br
  * sentence for the user.
  */
 export async function openCamera(video, constraints, signal) {
+  // Browsers hide the interface from other pages.
+  if (!navigator.mediaDevices) throw new Error(text("camera_insecure"));
   try {
     const stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 }, ...constraints } });
     if (signal.aborted) return stopStream(stream);
     video.srcObject = stream;
     await video.play();
-  } catch {
+    video.classList.toggle("mirrored", isFront(video));
+  } catch (error) {
     if (!signal.aborted) closeCamera(video);
-    throw new Error(NO_CAMERA);
+    throw new Error(text(REASONS[error.name] ?? "camera_busy"));
   }
+}
+
+/** Whether a camera looks at the person in front of the screen, who expects a mirror. Webcams do not say where they look. */
+export function isFront(video) {
+  const [track] = video.srcObject?.getVideoTracks() ?? [];
+  return Boolean(track) && (track.getSettings().facingMode ?? "user") === "user";
 }
 
 export function closeCamera(video) {
