@@ -23,7 +23,7 @@ from benchmarks.support.report import table
 from benchmarks.support.scenes import CELL, SceneSet, load_sets, mosaic
 from tests.support.paths import SHARED
 from training.faces import CHIP, FACE_BOX, read_faces
-from training.scenes import Scene, paste_mask
+from training.scenes import Scene
 from visage.anonymize import masks
 from visage.anonymize.masks import Mask, Method, Shape, redact
 from visage.evaluation.evaluation import match
@@ -119,8 +119,24 @@ def crowd(background: NDArray[np.uint8], chips: NDArray[np.uint8], height: int) 
         part = pixels[y : y + side, x : x + side]
         part[:] = np.round(part + (small.astype(float) - part) * outline[..., None])
         faces.append(np.array(FACE_BOX, np.float32) * scale + np.array([x, y, x, y], np.float32))
-    none = np.empty((0, 4), np.float32)
-    return Scene("crowd", pixels, np.array(faces), none, none)
+    return Scene("crowd", pixels, np.array(faces), np.empty((0, 4), np.float32))
+
+
+def paste_mask(rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return the opacity of a pasted chip, (112, 112) float32 in 0..1: all of it, or a head or face with soft edges."""
+    mask = np.zeros((CHIP, CHIP), np.float32)
+    kind = rng.random()
+    if kind < 0.3:
+        mask[:] = 1
+        return mask
+    x1, y1, x2, y2 = FACE_BOX
+    grow = rng.uniform(0.8, 0.9) if kind < 0.5 else rng.uniform(0.95, 1.1)
+    axes = (round((x2 - x1) / 2 * grow), round((y2 - y1) / 2 * grow))
+    cv2.ellipse(mask, (round((x1 + x2) / 2), round((y1 + y2) / 2)), axes, 0, 0, 360, 1.0, -1)
+    if rng.random() < 0.5:
+        x = round((x1 + x2) / 2)
+        cv2.rectangle(mask, (x - axes[0] // 2, round((y1 + y2) / 2)), (x + axes[0] // 2, CHIP), 1.0, -1)
+    return cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.8, 5)).astype(np.float32, copy=False)
 
 
 def found_again(scene_set: SceneSet, spec: FaceSpec) -> Iterator[list[str]]:

@@ -1,6 +1,5 @@
 """Write a net as the two files of Caffe, a prototxt and a caffemodel, and read it with cv2.dnn."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,9 +15,6 @@ _LAYER_NAME, _LAYER_TYPE, _LAYER_BLOBS = 1, 2, 7
 _BLOB_DATA, _BLOB_SHAPE, _BLOB_RAW_TYPE, _BLOB_RAW = 5, 7, 10, 12
 _SHAPE_DIM = 1
 _FLOAT16 = 2
-
-# Variances of SSD's box encoding (Liu et al., 2015): centre x, centre y, width, height.
-VARIANCES = (0.1, 0.1, 0.2, 0.2)
 
 
 @dataclass
@@ -74,51 +70,6 @@ class CaffeNet:
             )
             for name, kind, blobs in self.blobs
         )
-
-
-@dataclass(frozen=True)
-class Level:
-    """One level of an SSD.
-
-    `priors` names its prior layer; `classes` and `offsets` name its maps; `shapes` are the prior sizes in Caffe's
-    syntax; `step` is the distance of two cells in input pixels.
-    """
-
-    priors: str
-    classes: str
-    offsets: str
-    shapes: str
-    step: int
-
-
-def add_detection(net: CaffeNet, levels: Sequence[Level], keep: int = 200) -> None:
-    """Append the layers that decode the maps of an SSD into boxes: priors, softmax and non-maximum suppression.
-
-    At most `keep` boxes of an image are returned.
-    """
-    flat: dict[str, list[str]] = {"classes": [], "offsets": [], "priors": []}
-    scales = " ".join(f"variance: {variance}" for variance in VARIANCES)
-    for level in levels:
-        for kind, maps in (("classes", level.classes), ("offsets", level.offsets)):
-            order = "permute_param { order: 0 order: 2 order: 3 order: 1 }"
-            last = net.add("Permute", f"{maps}_last", [maps], order)
-            flat[kind].append(net.add("Flatten", f"{maps}_flat", [last], "flatten_param { axis: 1 }"))
-        parameters = f"prior_box_param {{ {level.shapes} clip: false {scales} step: {level.step} offset: 0.5 }}"
-        flat["priors"].append(net.add("PriorBox", level.priors, [level.classes, "data"], parameters))
-    net.add("Concat", "offsets", flat["offsets"], "concat_param { axis: 1 }")
-    net.add("Concat", "priors", flat["priors"], "concat_param { axis: 2 }")
-    net.add("Concat", "classes", flat["classes"], "concat_param { axis: 1 }")
-    net.add("Reshape", "classes_cells", ["classes"], "reshape_param { shape { dim: 0 dim: -1 dim: 2 } }")
-    net.add("Softmax", "classes_softmax", ["classes_cells"], "softmax_param { axis: 2 }")
-    net.add("Flatten", "confidences", ["classes_softmax"], "flatten_param { axis: 1 }")
-    net.add(
-        "DetectionOutput",
-        "detection_out",
-        ["offsets", "confidences", "priors"],
-        "detection_output_param { num_classes: 2 share_location: true background_label_id: 0 "
-        "nms_param { nms_threshold: 0.45 top_k: 400 } code_type: CENTER_SIZE "
-        f"keep_top_k: {keep} confidence_threshold: 0.01 }}",
-    )
 
 
 def write(folder: Path, role: str, net: CaffeNet, *, half: bool = True) -> None:

@@ -23,13 +23,13 @@ RACES = ("White", "Black", "Latino_Hispanic", "East Asian", "Southeast Asian", "
 # The side of a chip in pixels.
 CHIP = 112
 
-# The box (x1, y1, x2, y2) of a chip's face, as a detector places it in a whole photo. Given the chip alone, detectors
-# report x 24 to 88, y 22 to 98. But eyes and mouth of a chip are about 40 pixels apart, and in photos that distance is
-# about 0.4 times the height of the box. docs/decisions.md has the gain in accuracy.
-FACE_BOX = (17.0, 9.5, 95.0, 110.5)
+# The box (x1, y1, x2, y2) of a chip's face, as the face net of compact places it in a whole photo: from above the
+# forehead to the chin. docs/decisions.md has the gain in accuracy.
+FACE_BOX = (15.0, 0.6, 97.0, 106.6)
 
-# The side of a crop relative to the longer side of the box: 106 pixels of a chip, nearly all of it.
-CROP_SCALE = 1.05
+# The side of a crop relative to the longer side of the box: 106 pixels of a chip, nearly all of it. The crop's centre
+# is so many longer sides below that of the box.
+CROP_SCALE, CROP_SHIFT = 1.0, 0.06
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,16 @@ def plain_crops(chips: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 def _crop(chip: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     width = round(CROP_SCALE * (FACE_BOX[3] - FACE_BOX[1]))
-    left, top = ((FACE_BOX[axis] + FACE_BOX[axis + 2] - width) / 2 for axis in (0, 1))
+    left, top = (centre - width / 2 for centre in _crop_centre())
     move = np.array([[1, 0, -round(left)], [0, 1, -round(top)]], np.float32)
     cut = cv2.warpAffine(chip, move, (width, width), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
     return cv2.resize(cut, (side, side), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def _crop_centre() -> tuple[float, float]:
+    """Return x and y of the centre of a chip's crop, in pixels of the chip."""
+    x1, y1, x2, y2 = FACE_BOX
+    return (x1 + x2) / 2, (y1 + y2) / 2 + CROP_SHIFT * (y2 - y1)
 
 
 def training_crop(chip: NDArray[np.uint8], side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -141,7 +147,7 @@ def _jitter(chip: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uin
     zoom = np.exp(rng.normal(0, 0.08))
     angle = np.radians(rng.normal(0, 7))
     stretch = np.exp(rng.normal(0, 0.04))
-    centre = np.array([(FACE_BOX[0] + FACE_BOX[2]) / 2, (FACE_BOX[1] + FACE_BOX[3]) / 2])
+    centre = np.array(_crop_centre())
     centre += rng.normal(0, 0.05 * longer, 2)
     cos, sin = np.cos(angle) * zoom, np.sin(angle) * zoom
     linear = np.array([[cos * stretch, -sin], [sin, cos / stretch]])

@@ -1,11 +1,8 @@
-"""The nets: residual nets for attributes, an SSD for face detection, and a super-resolution net.
+"""The nets: residual nets for attributes, and a super-resolution net. The face net is in `training.detection.net`.
 
 They consist of 3 x 3 convolutions, batch norm and ReLU, because cv2.dnn runs these at the highest speed per
 multiplication (docs/decisions.md).
 """
-
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -124,64 +121,3 @@ class UpsampleLike(nn.Module):
 
     def forward(self, maps: Tensor, like: Tensor) -> Tensor:
         return functional.interpolate(maps, scale_factor=2)[:, :, : like.shape[2], : like.shape[3]]
-
-
-@dataclass(frozen=True)
-class Level:
-    """A level of an SSD: its stride and the sides of the square priors of each cell, in input pixels."""
-
-    stride: int
-    sides: tuple[float, ...]
-
-
-# Sides grow by about the square root of two, so that each face of 11 to 400 pixels has an IoU of 0.5 with a prior.
-LEVELS = (Level(8, (14, 20, 28)), Level(16, (40, 56, 80)), Level(32, (112, 160, 224, 320)))
-
-
-class FeaturePyramid(nn.Module):
-    """A residual trunk with a top-down path (Lin et al., 2016), which gives the map of small faces more context.
-
-    `widths` are those of the maps at strides 2, 4, 8, 16 and 32; `early` adds layers to the map at stride 4.
-    """
-
-    def __init__(self, widths: tuple[int, ...], top_down: int, *early: nn.Module) -> None:
-        super().__init__()
-        stem, quarter, eighth, sixteenth, last = widths
-        self.early = nn.Sequential(convolution(3, stem, 3, 2), convolution(stem, quarter, 3, 2), *early)
-        self.eighth = nn.Sequential(Residual(quarter, eighth, 2), Residual(eighth, eighth))
-        self.sixteenth = nn.Sequential(Residual(eighth, sixteenth, 2), Residual(sixteenth, sixteenth))
-        self.last = nn.Sequential(Residual(sixteenth, last, 2), Residual(last, last))
-        self.laterals = nn.ModuleList(
-            convolution(width, top_down, 1, relu=False) for width in (eighth, sixteenth, last)
-        )
-        self.upsample = UpsampleLike()
-        self.smooth = nn.ModuleList(convolution(top_down, top_down, 3) for _ in self.laterals)
-
-    def levels(self, images: Tensor) -> Iterator[Tensor]:
-        """The maps at strides 8, 16 and 32, `top_down` channels each."""
-        eighth = self.eighth(self.early(images))
-        sixteenth = self.sixteenth(eighth)
-        last = self.laterals[2](self.last(sixteenth))
-        middle = self.laterals[1](sixteenth) + self.upsample(last, sixteenth)
-        first = self.laterals[0](eighth) + self.upsample(middle, eighth)
-        for index, maps in enumerate((first, middle, last)):
-            yield self.smooth[index](maps)
-
-
-class FaceNet(FeaturePyramid):
-    """An SSD on a feature pyramid.
-
-    Takes (n, 3, height, width) of any size. Returns the class map and the offset map of each level, with 2 and 4
-    channels per prior.
-    """
-
-    def __init__(self, widths: tuple[int, ...] = (16, 24, 48, 72, 80), top_down: int = 48) -> None:
-        super().__init__(widths, top_down, Residual(widths[1], widths[1]))
-        self.classes = nn.ModuleList(nn.Conv2d(top_down, 2 * len(level.sides), 3, padding=1) for level in LEVELS)
-        self.offsets = nn.ModuleList(nn.Conv2d(top_down, 4 * len(level.sides), 3, padding=1) for level in LEVELS)
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        outputs = []
-        for index, maps in enumerate(self.levels(images)):
-            outputs += [self.classes[index](maps), self.offsets[index](maps)]
-        return outputs

@@ -4,7 +4,7 @@ import argparse
 import copy
 import math
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -50,15 +50,14 @@ class Run:
         kernel_rate: float | None = None,
         *,
         adaptive: bool = False,
-        kernels: Collection[nn.Parameter] | None = None,
     ) -> None:
         """Start a run, or continue it if `checkpoint` exists.
 
         Stochastic gradient descent with momentum moves the weights, at a learning rate of `peak_rate` at most; if
         `adaptive`, Adam does (Kingma and Ba, 2014), without weight decay. With `kernel_rate`, Muon moves the kernels of
         convolutions by orthogonal steps at that rate instead (Jordan et al., 2024). Muon's kernels must precede a batch
-        norm: their norm is kept constant, because the length of a step has a meaning relative to it only. `kernels`
-        names them; by default they are all kernels.
+        norm: their norm is kept constant, because the length of a step has a meaning relative to it only. Parameters
+        that need no gradient keep their values.
         """
         self.nets = {name: net.to(memory_format=torch.channels_last) for name, net in nets.items()}
         self.steps = 0
@@ -66,13 +65,10 @@ class Run:
         self.total_steps = total_steps
         self.means = {name: copy.deepcopy(net).eval() for name, net in self.nets.items()}
         self._checkpoint = checkpoint
-        self._parameters = [parameter for net in self.nets.values() for parameter in net.parameters()]
-        chosen = {id(kernel) for kernel in kernels} if kernels is not None else None
-        orthogonal = [
-            parameter
-            for parameter in self._parameters
-            if kernel_rate and parameter.ndim == 4 and (chosen is None or id(parameter) in chosen)
+        self._parameters = [
+            parameter for net in self.nets.values() for parameter in net.parameters() if parameter.requires_grad
         ]
+        orthogonal = [parameter for parameter in self._parameters if kernel_rate and parameter.ndim == 4]
         self._matrices = [(kernel, nn.Parameter(_matrix(kernel.data))) for kernel in orthogonal]
         moved = {id(kernel) for kernel in orthogonal}
         others = [parameter for parameter in self._parameters if id(parameter) not in moved]

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from training import caffe
 from training.caffe import CaffeNet
-from training.models import LEVELS, UpsampleLike
+from training.models import UpsampleLike
 
 
 def trace(model: nn.Module, name: str, size: tuple[int, int], input_channels: int = 3) -> tuple[CaffeNet, list[str]]:
@@ -109,8 +108,8 @@ def _layer(net: CaffeNet, module: nn.Module, name: str, bottoms: list[str]) -> s
             return net.add("InnerProduct", name, bottoms, parameters, _weights(module))
         case nn.ReLU():
             return net.add("ReLU", name, bottoms)
-        case nn.AdaptiveAvgPool2d(output_size=1):
-            return net.add("Pooling", name, bottoms, "pooling_param { pool: AVE global_pooling: true }")
+        case nn.AdaptiveAvgPool2d(output_size=1) | nn.MaxPool2d(kernel_size=2, stride=2, padding=0, ceil_mode=True):
+            return net.add("Pooling", name, bottoms, _pooling(module))
         case UpsampleLike():
             # Resize is not a layer of Caffe, but OpenCV's importer supports it. A Deconvolution by ones has the same
             # result and takes 0.5 of the face net's 9 ms.
@@ -120,6 +119,12 @@ def _layer(net: CaffeNet, module: nn.Module, name: str, bottoms: list[str]) -> s
         case nn.Flatten(start_dim=1, end_dim=-1) | nn.Dropout() | nn.Identity():
             return bottoms[0]
     raise TypeError(f"{type(module).__name__} is not supported by this exporter")
+
+
+def _pooling(module: nn.AdaptiveAvgPool2d | nn.MaxPool2d) -> str:
+    # Caffe rounds sizes up.
+    kind = "MAX kernel_size: 2 stride: 2" if isinstance(module, nn.MaxPool2d) else "AVE global_pooling: true"
+    return f"pooling_param {{ pool: {kind} }}"
 
 
 def _convolution(module: nn.Conv2d) -> str:
@@ -137,21 +142,3 @@ def _convolution(module: nn.Conv2d) -> str:
 def _weights(module: nn.Conv2d | nn.Linear) -> list[NDArray[np.float32]]:
     tensors = [module.weight, module.bias if module.bias is not None else torch.zeros(module.weight.shape[0])]
     return [tensor.detach().numpy().astype(np.float32) for tensor in tensors]
-
-
-def add_detection(net: CaffeNet, outputs: list[str]) -> None:
-    """Append the layers that decode the (class, offset) maps of a `FaceNet` into boxes."""
-    maps = zip(LEVELS, outputs[::2], outputs[1::2], strict=True)
-    caffe.add_detection(
-        net,
-        [
-            caffe.Level(
-                f"priors_{level.stride}",
-                classes,
-                offsets,
-                " ".join(f"min_size: {side}" for side in level.sides),
-                level.stride,
-            )
-            for level, classes, offsets in maps
-        ],
-    )

@@ -56,7 +56,7 @@ def mosaic(scenes: Sequence[Scene]) -> Scene:
     """A square of photos, each scaled into a cell. A single photo is not padded."""
     columns = round(len(scenes) ** 0.5)
     canvas = np.full((columns * CELL, columns * CELL, 3), 127, np.uint8)
-    boxes: dict[str, list[NDArray[np.float32]]] = {"faces": [], "difficult": [], "hard_negatives": []}
+    boxes: dict[str, list[NDArray[np.float32]]] = {"faces": [], "difficult": []}
     shape = canvas.shape[:2]
     for index, scene in enumerate(scenes):
         scale = CELL / max(scene.pixels.shape)

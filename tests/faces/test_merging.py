@@ -1,5 +1,7 @@
 """Merging: one box for each face."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from visage.faces.merging import merge
@@ -18,10 +20,32 @@ def as_rows(found: Detections) -> list[list[float]]:
     ]
 
 
-def test_boxes_of_one_face_are_merged_into_the_most_confident() -> None:
-    found = merge(detections((10, 10, 50, 50, 0.8)), detections((12, 10, 52, 50, 0.9), (11, 11, 49, 49, 0.7)))
+def test_boxes_of_one_face_become_their_average_at_the_highest_confidence() -> None:
+    found = merge(detections((10, 10, 50, 50, 0.25)), detections((14, 10, 54, 50, 0.75)))
 
-    assert as_rows(found) == [[12, 10, 52, 50, 0.9]]
+    assert as_rows(found) == [[13, 10, 53, 50, 0.75]]
+
+
+def test_a_box_that_overlaps_less_does_not_move_the_average() -> None:
+    found = merge(detections((0, 0, 100, 100, 0.9)), detections((0, 30, 100, 140, 0.8)))
+
+    assert as_rows(found) == [[0, 0, 100, 100, 0.9]]
+
+
+def test_the_landmarks_are_those_of_the_most_confident_box() -> None:
+    points = np.arange(20, dtype=np.float32).reshape(2, 5, 2)
+    found = replace(detections((10, 10, 50, 50, 0.7), (14, 10, 54, 50, 0.8)), landmarks=points)
+
+    merged = merge(found)
+
+    assert merged.landmarks is not None
+    assert merged.landmarks.tolist() == points[1:].tolist()
+
+
+def test_a_box_without_area_stays_as_it_is() -> None:
+    found = merge(detections((10, 10, 10, 50, 0.7)))
+
+    assert as_rows(found) == [[10, 10, 10, 50, 0.7]]
 
 
 def test_adjacent_faces_are_not_merged() -> None:

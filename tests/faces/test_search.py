@@ -15,7 +15,7 @@ from visage.packs.pack import FaceSpec, read_pack
 
 
 class RecordingDetector(FaceDetector):
-    """The tiny detector; records the size of every detection pass."""
+    """The tiny detector; records the size of every detection pass. Its input is 96 x 96."""
 
     def __init__(self, spec: FaceSpec) -> None:
         super().__init__(spec)
@@ -24,6 +24,17 @@ class RecordingDetector(FaceDetector):
     def detect(self, pixels: NDArray[np.uint8], size: tuple[int, int]) -> Detections:
         self.sizes.append(size)
         return super().detect(pixels, size)
+
+
+class UprightDetector(RecordingDetector):
+    """The tiny detector; sees only photos with white pixels at their upper left."""
+
+    MARK = 255
+
+    def detect(self, pixels: NDArray[np.uint8], size: tuple[int, int]) -> Detections:
+        found = super().detect(pixels, size)
+        is_upright = pixels[: max(1, len(pixels) // 24), : max(1, pixels.shape[1] // 24)].mean() > 200
+        return found.select(np.full(len(found.boxes), is_upright))
 
 
 @pytest.fixture
@@ -36,20 +47,51 @@ def detector(spec: FaceSpec) -> RecordingDetector:
     return RecordingDetector(spec)
 
 
-def test_a_photo_of_confident_faces_gets_one_pass(detector: RecordingDetector, spec: FaceSpec) -> None:
-    find_faces(detector, spec, draw(faces=TINY_FACES), Detail.AUTO)
+def test_fast_runs_the_base_pass(detector: RecordingDetector, spec: FaceSpec) -> None:
+    find_faces(detector, spec, draw(), Detail.FAST)
 
     assert detector.sizes == [(96, 96)]
 
 
-def test_a_photo_without_a_face_gets_a_second_pass(detector: RecordingDetector, spec: FaceSpec) -> None:
+def test_auto_looks_at_half_the_base_scale_first(detector: RecordingDetector, spec: FaceSpec) -> None:
+    find_faces(detector, spec, draw(faces={(96, 96, 288, 288): MAGENTA}), Detail.AUTO)
+
+    assert detector.sizes == [(48, 48), (96, 96)]
+
+
+def test_auto_looks_more_closely_where_a_face_is_small_at_half_the_base_scale(
+    detector: RecordingDetector, spec: FaceSpec
+) -> None:
+    photo = draw(faces={(96, 96, 288, 288): MAGENTA})
+
+    find_faces(detector, replace(spec, smallest_face=33), photo, Detail.AUTO)
+
+    # In the coarse pass the face has 24 net pixels.
+    assert detector.sizes[:2] == [(48, 48), (125, 125)]
+
+
+def test_auto_looks_for_smaller_faces_where_none_is_found(detector: RecordingDetector, spec: FaceSpec) -> None:
     find_faces(detector, spec, draw(), Detail.AUTO)
 
-    assert detector.sizes == [(96, 96), (192, 192)]
+    assert detector.sizes == [(48, 48), (96, 96), (192, 192)]
 
 
-def test_the_second_pass_finds_a_face_too_small_for_the_first(detector: RecordingDetector, spec: FaceSpec) -> None:
-    # 48 pixels of 384 are 12 net pixels in the first pass. In the second they are 24, the size of a prior.
+@pytest.mark.parametrize(("count", "passes"), [(4, 2), (5, 4)])
+def test_auto_looks_for_smaller_faces_beside_five_small_ones(
+    detector: RecordingDetector, spec: FaceSpec, count: int, passes: int
+) -> None:
+    # 64 pixels of 384 are 21 net pixels in the first pass, which makes a box of 24.
+    corners = [(64, 64), (192, 64), (64, 192), (192, 192), (320, 64)][:count]
+    photo = draw(faces={(x, y, x + 64, y + 64): MAGENTA for x, y in corners})
+
+    find_faces(detector, replace(spec, smallest_face=17), photo, Detail.AUTO)
+
+    # All finer passes run, because each finds boxes of 24 net pixels in the squares.
+    assert len(detector.sizes) == passes
+
+
+def test_a_finer_pass_finds_a_face_too_small_for_the_base_pass(detector: RecordingDetector, spec: FaceSpec) -> None:
+    # 48 pixels of 384 are 12 net pixels in the base pass. In a finer one they are 31, and a prior has 24.
     photo = draw(faces={(104, 104, 152, 152): MAGENTA})
 
     fast = find_faces(detector, spec, photo, Detail.FAST)
@@ -59,28 +101,36 @@ def test_the_second_pass_finds_a_face_too_small_for_the_first(detector: Recordin
     assert (auto.confidences > 0.5).sum() > 0
 
 
-def test_fast_runs_one_pass(detector: RecordingDetector, spec: FaceSpec) -> None:
-    find_faces(detector, spec, draw(), Detail.FAST)
-
-    assert detector.sizes == [(96, 96)]
-
-
-def test_the_finest_pass_cuts_large_photos_into_tiles(detector: RecordingDetector, spec: FaceSpec) -> None:
+def test_high_turns_the_photo(detector: RecordingDetector, spec: FaceSpec) -> None:
     find_faces(detector, spec, draw(1600, 800), Detail.HIGH)
 
-    # The last pass is at 768 x 384. A tile has at most 680 net pixels; two overlap by 32, the largest face they add.
-    assert detector.sizes == [(96, 48), (192, 96), (384, 192), (400, 384), (400, 384)]
+    assert detector.sizes[:3] == [(96, 48), (48, 24), (182, 91)]
+    assert detector.sizes[-3:] == [(48, 96), (96, 48), (48, 96)]
 
 
-def test_tiles_overlap_by_the_largest_face_that_a_fine_pass_adds(detector: RecordingDetector, spec: FaceSpec) -> None:
-    find_faces(detector, replace(spec, smallest_face=20), draw(1600, 800), Detail.HIGH)
+@pytest.mark.parametrize("turns", [1, 2, 3])
+@pytest.mark.parametrize("face", [(96, 96, 192, 192), (104, 104, 152, 152)], ids=["large", "small"])
+def test_high_finds_the_faces_of_a_turned_photo(spec: FaceSpec, face: tuple[int, int, int, int], turns: int) -> None:
+    photo = draw(faces={face: MAGENTA, (224, 224, 320, 320): MAGENTA})
+    photo[:24, :24] = UprightDetector.MARK
 
-    assert detector.sizes[-2:] == [(424, 384), (424, 384)]
+    upright = find_faces(UprightDetector(spec), spec, photo, Detail.HIGH)
+    turned = find_faces(UprightDetector(spec), spec, np.rot90(photo, turns).copy(), Detail.HIGH)
+
+    assert (upright.confidences > 0.5).sum() >= 2
+    # The photo turned back has the faces of the upright one.
+    found = turned.turned_back(turns, 384, 384)
+    confident = found.boxes[found.confidences > 0.5]
+    for x1, y1, x2, y2 in upright.boxes[upright.confidences > 0.5]:
+        x, y = (x1 + x2) / 2, (y1 + y2) / 2
+        assert ((confident[:, :2] < (x, y)).all(axis=1) & (confident[:, 2:] > (x, y)).all(axis=1)).any()
 
 
-def test_a_fine_pass_adds_only_faces_up_to_four_times_the_smallest(detector: RecordingDetector, spec: FaceSpec) -> None:
-    # 48 pixels of 384 are 24 net pixels in the second pass, the only one that finds them.
-    photo = draw(faces={(104, 104, 152, 152): MAGENTA})
+def test_a_finer_pass_adds_only_faces_up_to_four_times_the_smallest(
+    detector: RecordingDetector, spec: FaceSpec
+) -> None:
+    # 24 pixels of 768 are 23 net pixels in the last finer pass, the only one that finds them.
+    photo = draw(768, 768, faces={(104, 104, 128, 128): MAGENTA})
 
     found = [
         (find_faces(detector, replace(spec, smallest_face=smallest), photo, Detail.HIGH).confidences > 0.5).any()
@@ -90,29 +140,52 @@ def test_a_fine_pass_adds_only_faces_up_to_four_times_the_smallest(detector: Rec
     assert found == [False, True]
 
 
-def test_candidates_include_faces_of_any_size_from_a_fine_pass(detector: RecordingDetector, spec: FaceSpec) -> None:
-    photo = draw(faces={(104, 104, 152, 152): MAGENTA})
+def test_the_coarse_pass_adds_only_faces_from_twice_the_smallest(detector: RecordingDetector, spec: FaceSpec) -> None:
+    # 192 pixels of 384 are 24 net pixels in the coarse pass, the only one that finds them whole.
+    photo = draw(faces={(96, 96, 288, 288): MAGENTA})
 
-    found = find_candidates(detector, replace(spec, smallest_face=5), photo, Detail.HIGH)
+    found = [
+        find_faces(detector, replace(spec, smallest_face=smallest), photo, Detail.AUTO).boxes for smallest in (10, 14)
+    ]
 
-    assert (found.confidences > 0.5).any()
+    widest = [(boxes[:, 2] - boxes[:, 0]).max() for boxes in found]
+    assert widest[0] > 150 > widest[1]
+
+
+def test_candidates_are_the_boxes_of_all_passes(detector: RecordingDetector, spec: FaceSpec) -> None:
+    photo = draw(faces=TINY_FACES)
+
+    candidates = find_candidates(detector, spec, photo, Detail.HIGH)
+
+    faces = find_faces(detector, spec, photo, Detail.HIGH)
+    assert (candidates.confidences > 0.5).sum() > (faces.confidences > 0.5).sum() > 0
 
 
 @pytest.mark.parametrize(
     ("side", "passes"),
     [
-        (60, [96]),  # a second pass could only be at 100
-        (90, [96, 150]),
-        (160, [96, 192]),  # a third pass could only be at 267
-        (400, [96, 192, 384, 667]),
+        (30, [60, 30]),
+        (50, [96, 48]),  # the next pass could only be at 100
+        (60, [96, 48, 120]),
+        (90, [96, 48, 180]),
+        (200, [96, 48, 182]),  # a finer pass could only be at 200
+        (400, [96, 48, 182, 365]),
     ],
 )
-def test_a_photo_is_enlarged_by_five_thirds_at_most_and_only_for_a_pass_at_a_much_larger_scale(
+def test_passes_enlarge_a_photo_twice_at_most_and_finer_ones_not_at_all(
     detector: RecordingDetector, spec: FaceSpec, side: int, passes: list[int]
 ) -> None:
     find_faces(detector, spec, draw(side, side), Detail.HIGH)
 
-    assert detector.sizes == [(side, side) for side in passes]
+    assert detector.sizes[: len(passes)] == [(side, side) for side in passes]
+    assert len(detector.sizes) == len(passes) + 3
+
+
+def test_fine_passes_cut_large_photos_into_overlapping_tiles(detector: RecordingDetector, spec: FaceSpec) -> None:
+    find_faces(detector, replace(spec, input=(384, 384), smallest_face=8), draw(1600, 800), Detail.HIGH)
+
+    # The finer pass is at 1459 x 730. A tile has at most 680 net pixels; two overlap by 32, a large face.
+    assert detector.sizes[3:9] == [(508, 381)] * 6
 
 
 @pytest.mark.parametrize("smallest", [24, 96, 500])
@@ -125,19 +198,12 @@ def test_tiles_are_large_enough_for_a_net_that_finds_only_large_faces(
     assert max(max(size) for size in detector.sizes) <= max(680, 2 * 4 * smallest) + 1
 
 
-@pytest.mark.parametrize(("side", "passes"), [(40, [96, 192]), (60, [96, 192]), (20, [96])])
-def test_the_second_pass_enlarges_a_small_photo_more_for_a_net_that_finds_only_large_faces(
-    detector: RecordingDetector, spec: FaceSpec, side: int, passes: list[int]
-) -> None:
-    find_faces(detector, replace(spec, smallest_face=40), draw(side, side), Detail.HIGH)
+def test_neither_side_nor_area_of_the_base_pass_exceeds_the_input(detector: RecordingDetector, spec: FaceSpec) -> None:
+    wide = replace(spec, input=(96, 64))
+    for width, height in [(300, 200), (300, 300), (300, 900)]:
+        find_faces(detector, wide, draw(width, height), Detail.FAST)
 
-    assert detector.sizes == [(side, side) for side in passes]
-
-
-def test_the_aspect_ratio_of_a_photo_is_kept(detector: RecordingDetector, spec: FaceSpec) -> None:
-    find_faces(detector, spec, draw(300, 900), Detail.FAST)
-
-    assert detector.sizes == [(32, 96)]
+    assert detector.sizes == [(96, 64), (78, 78), (32, 96)]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (3, 2)])

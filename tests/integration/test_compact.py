@@ -118,7 +118,7 @@ def test_every_face_of_a_crowd_is_found_once(
     assert len(cells) == columns * columns
 
 
-def test_a_plain_portrait_takes_one_detection_pass(
+def test_a_plain_portrait_takes_the_coarse_and_the_base_pass(
     compact_engine: Engine, astronaut_png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passes: list[tuple[int, int]] = []
@@ -132,7 +132,7 @@ def test_a_plain_portrait_takes_one_detection_pass(
 
     compact_engine.analyze(astronaut_png)
 
-    assert passes == [(480, 480)]
+    assert passes == [(261, 261), (523, 523)]
 
 
 @pytest.mark.parametrize("scale", [0.25, 0.5, 2, 4])
@@ -187,5 +187,12 @@ def test_the_model_card_names_every_age_group_the_data_and_forbidden_uses() -> N
     card = (ROOT / "models" / "compact" / "MODEL_CARD.md").read_text()
 
     assert all(f"| {label} |" in card for label in find_pack("compact").age.labels)
-    for word in ("FairFace", "CC BY 4.0", "must not"):
+    for word in ("FairFace", "CC BY 4.0", "YuNet", "SOURCES.md", "must not"):
         assert word in card
+
+
+def test_the_licence_of_yunet_lies_beside_the_weights_that_derive_from_it() -> None:
+    notice = (ROOT / "models" / "compact" / "LICENSE.yunet").read_text()
+
+    assert "Copyright (c) 2020 Shiqi Yu" in notice
+    assert "The above copyright notice and this permission notice shall be included" in notice

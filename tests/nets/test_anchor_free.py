@@ -132,7 +132,7 @@ def test_the_search_keeps_landmarks_and_boxes_together(detector: FaceDetector, s
 
 
 def test_landmarks_found_in_a_tile_are_in_pixels_of_the_photo(detector: FaceDetector, spec: FaceSpec) -> None:
-    # The fourth pass has four tiles. Only in that pass the square is large enough.
+    # The last pass has four tiles. Only in that pass the square is large enough.
     photo = draw(3000, 3000, {(2680, 2680, 2780, 2780): MAGENTA})
 
     found = find_faces(detector, replace(spec, smallest_face=20), photo, Detail.HIGH)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.support import photos
-from tests.support.paths import ROOT
-from training.caffe import CaffeNet, Level, add_detection
+from benchmarks.support.ssd import Level, add_detection
+from tests.support.pictures import encode
+from tests.support.tiny_pack import TINY_FACES, draw
+from training.caffe import CaffeNet
 from visage.faces.analyzer import Analyzer, Options
 from visage.faces.face import Face
 from visage.images.decoding import decode, inspect
@@ -191,17 +192,13 @@ def assert_faces_are_the_same_without_replaced_layers(
             assert ours.age_probabilities == pytest.approx(theirs.age_probabilities, abs=1e-5)
 
 
-def test_faces_of_the_compact_pack_are_the_same_without_replaced_layers(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = [photos.jpeg(photos.portrait()), photos.jpeg(photos.two_faces()), photos.jpeg(photos.crowd(30))]
-
-    assert_faces_are_the_same_without_replaced_layers(ROOT / "models" / "compact", own, monkeypatch)
+def test_faces_of_an_ssd_are_the_same_without_replaced_layers(tiny_pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_faces_are_the_same_without_replaced_layers(tiny_pack, [encode(draw(faces=TINY_FACES), "PNG")], monkeypatch)
 
 
-@pytest.mark.parametrize("pack", ["reference", "compact"])
 def test_faces_in_real_photos_are_the_same_without_replaced_layers(
-    pack: str, reference_pack: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+    reference_pack: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = reference_pack if pack == "reference" else ROOT / "models" / "compact"
     real = [photo.read_bytes() for photo in sorted(photos.glob("*.jpg"))]
 
-    assert_faces_are_the_same_without_replaced_layers(folder, real, monkeypatch)
+    assert_faces_are_the_same_without_replaced_layers(reference_pack, real, monkeypatch)

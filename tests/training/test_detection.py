@@ -177,8 +177,7 @@ def test_a_perfect_box_loses_nothing() -> None:
 
 def test_the_loss_falls_when_the_net_learns_one_picture(tmp_path: Path) -> None:
     torch.manual_seed(3)
-    face_net = net.FaceNet(widths=(8, 8, 16, 16, 16), neck=16)
-    run = Run({"face": face_net}, tmp_path / "face.pt", 400, 1e-2, 0.1, adaptive=True, kernels=face_net.kernels())
+    run = Run({"face": net.FaceNet()}, tmp_path / "face.pt", 400, 2e-3, adaptive=True)
     labelled = picture((40, 40, 88, 88))
     blob = torch.zeros(1, 3, SIDE, SIDE)
     blob[:, :, 40:88, 40:88] = 1
@@ -191,37 +190,30 @@ def test_the_loss_falls_when_the_net_learns_one_picture(tmp_path: Path) -> None:
     assert np.mean(values[-5:]) < 0.5 * np.mean(values[:5])
 
 
-def test_the_heads_keep_the_length_of_their_kernels() -> None:
-    face_net = net.FaceNet()
-
-    kernels = {id(kernel) for kernel in face_net.kernels()}
-
-    heads = [head.weight for head in (*face_net.scores, *face_net.boxes, *face_net.landmarks)]
-    assert len(kernels) == sum(parameter.ndim == 4 for parameter in face_net.parameters()) - len(heads)
-    assert not kernels & {id(head) for head in heads}
-
-
 @pytest.fixture(scope="module")
 def settled() -> net.FaceNet:
-    """A net with batch norms that do something, and scores that differ from place to place."""
+    """A net whose layers all do something, and whose scores differ from place to place."""
     torch.manual_seed(5)
     face_net = net.FaceNet()
     for module in face_net.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.weight, 0.5, 2)
-            module.running_mean.normal_()
-            module.running_var.uniform_(0.3, 3)
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            torch.nn.init.normal_(module.bias, 0, 0.1)
     for head in (*face_net.scores, *face_net.boxes, *face_net.landmarks):
         torch.nn.init.normal_(head.weight, 0, 0.02)
+        torch.nn.init.zeros_(head.bias)
+    for score in face_net.scores:
+        torch.nn.init.constant_(score.bias, -4)
     return face_net.eval()
 
 
 def test_cv2_answers_as_torch_does_in_scores_boxes_and_landmarks(settled: net.FaceNet, tmp_path: Path) -> None:
-    pictures = np.random.default_rng(1).integers(0, 256, (2, 100, 150, 3), np.uint8)
+    pictures = list(np.random.default_rng(1).integers(0, 256, (2, 100, 150, 3), np.uint8))
 
-    caffe.write(tmp_path, "face", export.trace(settled))
+    caffe.write(tmp_path, "face", export.trace(settled, logit_shift=1))
 
-    assert export.difference(settled, tmp_path, pictures) < export.TOLERANCE
+    assert export.difference(settled, tmp_path, pictures, logit_shift=1) < 1e-3
+    assert export.difference(settled, tmp_path, pictures, logit_shift=0) > 0.9
 
 
 def face_spec(folder: Path) -> FaceSpec:
@@ -247,21 +239,21 @@ def face_spec(folder: Path) -> FaceSpec:
 def test_the_service_finds_the_faces_that_training_decodes(settled: net.FaceNet, tmp_path: Path) -> None:
     """In a picture that the detector neither resizes nor pads, with sides that the strides do not divide."""
     picture = np.random.default_rng(1).integers(0, 256, (150, 228, 3), np.uint8)
-    # Without the shift the random net calls everything background.
-    caffe.write(tmp_path, "face", export.trace(settled, logit_shift=-4), half=False)
-
-    found = FaceDetector(face_spec(tmp_path)).detect(picture, (228, 150))
-
     with torch.no_grad():
         logits, boxes, landmarks = net.flatten(settled(to_tensor(picture[None])))
     grid = net.cells(150, 228)
-    best = int(logits[0].argmax())
-    edges = np.array([228, 150] * 2)
+    decoded = net.decode_boxes(boxes[0], *grid).numpy().clip(0, np.array([228, 150] * 2))
+    # The detector drops boxes with hardly an area, as many of a random net are at the border.
+    has_area = (decoded[:, 2:] - decoded[:, :2]).min(axis=1) >= 2
+    best = int(np.where(has_area, logits[0].numpy(), -np.inf).argmax())
+    # With this shift the best box has a confidence of 0.5. A random net's are 0 or 1 without.
+    caffe.write(tmp_path, "face", export.trace(settled, logit_shift=float(logits[0, best])), half=False)
+
+    found = FaceDetector(face_spec(tmp_path)).detect(picture, (228, 150))
+
     assert found.landmarks is not None
-    assert found.confidences[0] == pytest.approx(float((logits[0, best] + 4).sigmoid()), abs=1e-4)
-    np.testing.assert_allclose(
-        found.boxes[0], net.decode_boxes(boxes[0], *grid)[best].numpy().clip(0, edges), atol=0.01
-    )
+    assert found.confidences[0] == pytest.approx(0.5, abs=1e-3)
+    np.testing.assert_allclose(found.boxes[0], decoded[best], atol=0.01)
     np.testing.assert_allclose(found.landmarks[0], net.decode_landmarks(landmarks[0], *grid)[best].numpy(), atol=0.01)
 
 

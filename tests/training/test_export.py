@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch", reason="needs torch: make test-training ins
 from tests.support.paths import ROOT  # noqa: E402
 from training import export, models  # noqa: E402
 from training.attributes import SIDE  # noqa: E402
+from training.detection.net import FaceNet  # noqa: E402
 from training.enhance import luma  # noqa: E402
 from training.resampling import SCALE  # noqa: E402
 from visage.faces.analyzer import Analyzer  # noqa: E402
@@ -28,10 +29,14 @@ def test_the_analyzer_runs_an_exported_pack(tmp_path: Path) -> None:
     photos = [np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)]
     for role, part in models.ROLE_OUTPUTS.items():
         export.export_classifier(models.student().state_dict(), role, part, crops, tmp_path)
-    export.export_detector(models.FaceNet().state_dict(), photos, tmp_path)
+    export.export_detector(FaceNet().state_dict(), photos, tmp_path)
     (tmp_path / "pack.toml").write_text(export.manifest(tmp_path))
 
     Analyzer(read_pack(tmp_path)).warm_up()
+
+
+def test_the_manifest_of_compact_is_that_of_the_export() -> None:
+    assert (COMPACT / "pack.toml").read_text() == export.manifest(COMPACT)
 
 
 def test_the_exported_super_resolution_net_is_small_and_in_the_manifest(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from training.faces import CHIP, CROP_SCALE, FACE_BOX, plain_crops, training_crop
-from visage.nets.crops import square_crop
+from training.faces import CHIP, CROP_SCALE, CROP_SHIFT, FACE_BOX, plain_crops, training_crop
+from visage.nets.crops import shift_box, square_crop
 
 
 def test_plain_crops_are_those_that_visage_cuts() -> None:
@@ -12,7 +12,8 @@ def test_plain_crops_are_those_that_visage_cuts() -> None:
 
     found = plain_crops(chip[None].astype(np.uint8), 80)[0]
 
-    expected = square_crop(chip.astype(np.uint8), np.array(FACE_BOX, np.float32), CROP_SCALE, (80, 80))
+    box = shift_box(np.array(FACE_BOX, np.float32), CROP_SHIFT)
+    expected = square_crop(chip.astype(np.uint8), box, CROP_SCALE, (80, 80))
     assert np.abs(found.astype(int) - expected).mean() < 1
 
 

@@ -45,6 +45,20 @@ def test_the_loss_falls(tmp_path: Path) -> None:
     assert np.mean(losses[-5:]) < 0.8 * math.log(2)
 
 
+def test_parameters_without_a_gradient_keep_their_values(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    net[0].requires_grad_(requires_grad=False)
+    before = [net[0].weight.clone(), net[3].weight.clone()]
+    run = Run({"tiny": net}, tmp_path / "run.pt", total_steps=40, peak_rate=0.1, adaptive=True)
+    run.train()
+
+    for number in range(3):
+        step(run, number)
+
+    assert torch.equal(run.nets["tiny"][0].weight, before[0])
+    assert not torch.equal(run.nets["tiny"][3].weight, before[1])
+
+
 def test_an_interrupted_run_continues_exactly(tmp_path: Path) -> None:
     uninterrupted = tiny_run(tmp_path / "uninterrupted.pt")
     uninterrupted.train()

@@ -22,6 +22,7 @@ class TinyNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first = models.convolution(3, 8, 3, 2)
+        self.halve = nn.MaxPool2d(2, ceil_mode=True)
         self.grouped = nn.Conv2d(8, 8, 3, padding=1, groups=4)
         self.block = models.Residual(8, 12, 2)
         self.lateral = models.convolution(12, 8, 1, relu=False)
@@ -30,7 +31,7 @@ class TinyNet(nn.Module):
         self.head = nn.Linear(8, 4)
 
     def forward(self, images: Tensor) -> Tensor:
-        maps = self.grouped(self.first(images))
+        maps = self.grouped(self.halve(self.first(images)))
         deep = self.lateral(self.block(maps))
         logits: Tensor = self.head(self.pool(self.upsample(deep, maps) + maps))
         return logits

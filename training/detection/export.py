@@ -1,13 +1,11 @@
-"""The face net as Caffe files, once cv2.dnn was seen to answer as torch does.
-
-    python -m training.detection.export --checkpoint runs/face.pt --out runs/pack
+"""The face net as Caffe layers. `training.export` writes them, once cv2.dnn was seen to answer as torch does.
 
 The three heads of a stride become one convolution, because that is faster: the layer `stride_8` has the score, the box
 and the landmarks of each cell of the stride 8. `visage.nets.anchor_free` turns them into faces, and `[face] strides` in
 the manifest of the pack names the strides.
 """
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +17,7 @@ from torch import Tensor, nn
 from training import caffe, tracing
 from training.attributes import to_tensor
 from training.detection.net import STRIDES, FaceNet
-from training.run import load_means
 from visage.nets.anchor_free import layer_names
-
-# The most by which cv2.dnn's outputs may differ from torch's.
-TOLERANCE = 2e-4
 
 
 class _OneHeadAStride(nn.Module):
@@ -62,39 +56,16 @@ def trace(net: FaceNet, logit_shift: float = 0.0) -> caffe.CaffeNet:
     return traced
 
 
-def difference(net: FaceNet, folder: Path, pictures: NDArray[np.uint8]) -> float:
-    """The most by which the maps of the files in `folder` differ from those of torch, for (n, height, width, 3) uint8
-    BGR `pictures` and a `logit_shift` of 0.
+def difference(net: FaceNet, folder: Path, pictures: Sequence[NDArray[np.uint8]], logit_shift: float = 0.0) -> float:
+    """The most by which the maps of the files in `folder` differ from those of torch, for (height, width, 3) uint8 BGR
+    `pictures`.
     """
-    folded, reader, worst = tracing.rounded(tracing.fold(net)), caffe.read(folder, "face"), 0.0
+    expected_net, reader, worst = tracing.rounded(_OneHeadAStride(net, logit_shift)), caffe.read(folder, "face"), 0.0
     for picture in pictures:
         blob = to_tensor(picture[None]).contiguous()
         with torch.no_grad():
-            maps = folded(blob)
+            maps = expected_net(blob)
         reader.setInput(blob.numpy())
-        for index, found in enumerate(reader.forward(layer_names(STRIDES))):
-            expected = torch.cat(maps[3 * index : 3 * index + 3], 1).numpy()
-            worst = max(worst, float(np.abs(expected - found).max()))
+        for expected, found in zip(maps, reader.forward(layer_names(STRIDES)), strict=True):
+            worst = max(worst, float(np.abs(expected.numpy() - found).max()))
     return worst
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=Path, default=Path("runs/face.pt"))
-    parser.add_argument("--out", type=Path, default=Path("runs/pack"))
-    parser.add_argument("--logit-shift", type=float, default=0.0, help="the logit that the pack calls 0.5")
-    arguments = parser.parse_args()
-    net = FaceNet()
-    net.load_state_dict(load_means(arguments.checkpoint, "face"))
-    net.eval()
-    pictures = np.random.default_rng(1).integers(0, 256, (4, 160, 224, 3), np.uint8)
-    caffe.write(arguments.out, "face", trace(net))
-    found = difference(net, arguments.out, pictures)
-    print(f"cv2.dnn differs from torch by at most {found:.1e}")
-    if not found <= TOLERANCE:
-        raise SystemExit(f"the net was exported wrongly: more than {TOLERANCE} is not rounding.")
-    caffe.write(arguments.out, "face", trace(net, arguments.logit_shift))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,8 @@
-"""The face net: an SSD with one prior a cell, without anchors (Tian et al., 2019; Ge et al., 2021).
+"""The face net: the shape of YuNet (Wu et al., 2023), with more layers where the maps are small.
 
 Each cell of the maps at strides 8, 16 and 32 gives one score, one box and five landmarks, all relative to the centre
-of the cell and in units of the stride.
+of the cell and in units of the stride. There are no batch norms: training starts from YuNet's weights
+(`training.detection.yunet`), in which they are folded.
 """
 
 import math
@@ -9,31 +10,90 @@ import math
 import torch
 from torch import Tensor, nn
 
-from training.models import FeaturePyramid
+from training.models import UpsampleLike
 
 STRIDES = (8, 16, 32)
 
-# What a score of a fresh net is: background nearly everywhere (Lin et al., 2017).
-_FIRST_LOGIT = -4.0
+# The channels of all maps from stride 8 on, as in YuNet.
+WIDTH = 64
 
 
-class FaceNet(FeaturePyramid):
+class Separable(nn.Module):
+    """YuNet's unit: a 1 x 1 convolution, then one of 3 x 3 for each channel, and a ReLU at the end only."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.point = nn.Conv2d(inputs, outputs, 1)
+        self.depth = nn.Conv2d(outputs, outputs, 3, padding=1, groups=outputs)
+        self.relu = nn.ReLU()
+
+    def forward(self, maps: Tensor) -> Tensor:
+        result: Tensor = self.relu(self.depth(self.point(maps)))
+        return result
+
+
+class Plain(nn.Module):
+    """A 3 x 3 convolution in place of a `Separable`: more weights, and hardly more time where maps are small."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.relu = nn.ReLU()
+
+    def forward(self, maps: Tensor) -> Tensor:
+        result: Tensor = self.relu(self.conv(maps))
+        return result
+
+
+class Refinement(nn.Module):
+    """A residual block (He et al., 2015) that does nothing at first, so that a net with it starts as one without."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.relu = nn.ReLU()
+        self.out = nn.ReLU()
+        nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
+        for values in (self.first.bias, self.second.weight, self.second.bias):
+            nn.init.zeros_(values)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        result: Tensor = self.out(maps + self.second(self.relu(self.first(maps))))
+        return result
+
+
+class FaceNet(nn.Module):
     """Takes (n, 3, height, width) pictures; returns score (1), box (4) and landmark (10) maps of each stride in turn.
 
-    At 640 x 427 it has 650 million multiplications, which cv2.dnn runs in about the time of YuNet at that size.
+    YuNet's units at stride 32 are plain convolutions here, and one `Refinement` is added at stride 16 and two at 32.
     """
 
-    def __init__(self, widths: tuple[int, ...] = (16, 24, 40, 64, 96), neck: int = 40) -> None:
-        super().__init__(widths, neck)
-        self.scores = nn.ModuleList(nn.Conv2d(neck, 1, 3, padding=1) for _ in STRIDES)
-        self.boxes = nn.ModuleList(nn.Conv2d(neck, 4, 3, padding=1) for _ in STRIDES)
-        self.landmarks = nn.ModuleList(nn.Conv2d(neck, 10, 3, padding=1) for _ in STRIDES)
-        for head in (*self.scores, *self.boxes, *self.landmarks):
-            nn.init.normal_(head.weight, 0, 0.01)
-            nn.init.zeros_(head.bias)
-        for score, box in zip(self.scores, self.boxes, strict=True):
-            nn.init.constant_(score.bias, _FIRST_LOGIT)
-            box.bias.data[2:] = 1.0  # a fresh box is 2.7 cells wide
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU(), Separable(16, 16), _halve())
+        self.quarter = nn.Sequential(
+            Separable(16, 16), Separable(16, 32), Separable(32, 32), Separable(32, WIDTH), _halve()
+        )
+        self.eighth = nn.Sequential(Separable(WIDTH, WIDTH), Separable(WIDTH, WIDTH))
+        self.sixteenth = nn.Sequential(_halve(), Separable(WIDTH, WIDTH), Separable(WIDTH, WIDTH), Refinement(WIDTH))
+        self.last = nn.Sequential(
+            _halve(), Plain(WIDTH, WIDTH), Plain(WIDTH, WIDTH), Refinement(WIDTH), Refinement(WIDTH)
+        )
+        self.laterals = nn.ModuleList([Separable(WIDTH, WIDTH), Separable(WIDTH, WIDTH), Plain(WIDTH, WIDTH)])
+        self.upsample = UpsampleLike()
+        self.scores, self.boxes, self.landmarks = (
+            nn.ModuleList(nn.Conv2d(WIDTH, values, 3, padding=1) for _ in STRIDES) for values in (1, 4, 10)
+        )
+
+    def levels(self, pictures: Tensor) -> list[Tensor]:
+        """The maps at strides 8, 16 and 32, `WIDTH` channels each, with a top-down path (Lin et al., 2016)."""
+        eighth = self.eighth(self.quarter(self.stem(pictures)))
+        sixteenth = self.sixteenth(eighth)
+        last = self.laterals[2](self.last(sixteenth))
+        middle = self.laterals[1](sixteenth + self.upsample(last, sixteenth))
+        first = self.laterals[0](eighth + self.upsample(middle, eighth))
+        return [first, middle, last]
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
         outputs = []
@@ -41,10 +101,15 @@ class FaceNet(FeaturePyramid):
             outputs += [heads[index](maps) for heads in (self.scores, self.boxes, self.landmarks)]
         return outputs
 
-    def kernels(self) -> list[nn.Parameter]:
-        """The kernels that go before a batch norm: all but those of the heads."""
-        heads = {id(head) for head in (*self.scores, *self.boxes, *self.landmarks)}
-        return [each.weight for each in self.modules() if isinstance(each, nn.Conv2d) and id(each) not in heads]
+    def units(self) -> list[Separable | Plain]:
+        """The units that have weights in YuNet, in the order of its file."""
+        stages = (self.stem, self.quarter, self.eighth, self.sixteenth, self.last, reversed(self.laterals))
+        return [unit for stage in stages for unit in stage if isinstance(unit, (Separable, Plain))]
+
+
+def _halve() -> nn.MaxPool2d:
+    # Rounded up, as Caffe does, so that every pixel belongs to a cell.
+    return nn.MaxPool2d(2, ceil_mode=True)
 
 
 def cells(height: int, width: int) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,7 @@
-"""Things drawn in front of a face: a medical mask, dark glasses, a hand or another part of the picture."""
+"""Things drawn in front of a face: a medical mask, dark glasses, a hand or another part of the picture.
+
+The same things are drawn where no face is, so that the net does not learn to take them for faces.
+"""
 
 import cv2
 import numpy as np
@@ -9,6 +12,12 @@ Floats = NDArray[np.float32]
 
 # Colours of masks, BGR: white, pale blue, black, blue, pink.
 _MASKS = ((235, 235, 235), (230, 190, 140), (30, 30, 30), (200, 160, 90), (180, 180, 220))
+
+# The landmarks of an upright face in its box, from 0 to 1 across and down: eyes, nose, corners of the mouth.
+_LANDMARKS = ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.78), (0.65, 0.78))
+
+# The width of a face over its height, and the free space around a decoy over that height.
+_ASPECT, _DECOY_MARGIN = 0.8, 0.2
 
 
 def occlude(picture: Pixels, face: Floats, rng: np.random.Generator) -> Pixels:
@@ -22,6 +31,22 @@ def occlude(picture: Pixels, face: Floats, rng: np.random.Generator) -> Pixels:
     else:
         _cover_part(result, face, rng)
     return result
+
+
+def add_decoy(picture: Pixels, taken: Floats, rng: np.random.Generator) -> Pixels:
+    """`picture` with a mask, glasses or a patch at a random place away from the boxes `taken` (n, 4), if it is free."""
+    side = picture.shape[0]
+    height = np.exp(rng.uniform(np.log(14), np.log(side * 0.4)))
+    left, top = rng.uniform(0, side - height, 2)
+    size = np.array([_ASPECT * height, height])
+    corner = np.array([left, top])
+    box = np.concatenate([corner, corner + size])
+    margin = _DECOY_MARGIN * height
+    overlap = np.minimum(taken[:, 2:], box[2:]) - np.maximum(taken[:, :2], box[:2])
+    if (overlap > -margin).all(axis=1).any():
+        return picture
+    points = np.array(_LANDMARKS) * size + corner
+    return occlude(picture, np.concatenate([box, points.ravel()]).astype(np.float32), rng)
 
 
 def _draw_mask(picture: Pixels, face: Floats, rng: np.random.Generator) -> None:
@@ -67,7 +92,7 @@ def _cover_part(picture: Pixels, face: Floats, rng: np.random.Generator) -> None
     mask = np.zeros(picture.shape[:2], np.uint8)
     cv2.ellipse(mask, _point(centre), axes, float(rng.uniform(0, 180)), 0, 360, 255, -1, cv2.LINE_AA)
     covered = mask > 127
-    if rng.random() < 0.6:
+    if rng.random() < 0.9:
         shift = tuple(int(rng.integers(20, side - 20)) for side in picture.shape[:2])
         picture[covered] = np.roll(picture, shift, (0, 1))[covered]
     else:

@@ -9,18 +9,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.detection.labels import LabelledPhoto
-from training.detection.occlusion import occlude
+from training.detection.occlusion import add_decoy, occlude
 from training.faces import degrade
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 # Parts of photos with faces among all; photos with more faces come more often, up to three times.
-_WITH_FACES = 0.8
+_WITH_FACES = 0.72
 _FACES_A_TURN, _MOST_TURNS = 6, 3
 
 # Parts that are cut from one photo, because decoding takes longer than cutting; one more from a crowd.
 _PARTS_A_PHOTO, _CROWD = 2, 12
+
+# More than half of the parts show the scene at about the scale of the service's base pass, whatever is in it. From
+# parts around faces alone the net does not learn what else looks like one.
+_SCENES, _BASE_SIDE, _SCENE_SCALES = 0.55, 640, (0.45, 1.8)
+
+# Of the scenes, this many show a face somewhere, and this many are nearly level: their angle is less by this factor.
+_SCENES_WITH_FACE, _LEVEL_SCENES, _LEVELLED = 0.6, 0.6, 0.3
 
 # A face of fewer pixels along its longer side, or of less area, is left out of the loss; so is one of which the border
 # cuts away more than this.
@@ -29,7 +36,7 @@ _SMALLEST_SIDE, _SMALLEST_ROOT, _LEAST_VISIBLE = 6.0, 4.5, 0.38
 # A photo that would fill less of the picture than this shares it with three others.
 _LEAST_COVER, _MOSAICS = 0.5, 0.12
 
-_OCCLUDED, _SMALLEST_OCCLUDED = 0.14, 14
+_OCCLUDED, _SMALLEST_OCCLUDED, _DECOYS = 0.14, 14, 0.2
 _GREY, _DARK = 0.05, 0.09
 _DEGRADED = 0.08
 
@@ -108,8 +115,14 @@ class Composer:
 def cut(pixels: Pixels, photo: LabelledPhoto, side: int, rng: np.random.Generator) -> _Part:
     """A part of `side` x `side` pixels of a photo, turned, scaled, stretched a little and perhaps mirrored."""
     height, width = pixels.shape[:2]
-    angle = np.radians(_angle(rng))
-    scale, centre = _scale_and_centre(photo.labels.faces, (width, height), side, rng)
+    angle, view = np.radians(_angle(rng)), _view_of_face
+    if rng.random() < _SCENES:
+        view = _view_of_scene
+        angle *= _LEVELLED if rng.random() < _LEVEL_SCENES else 1
+    scale, centre = view(photo.labels.faces, (width, height), side, rng)
+    if rng.random() < 0.85:
+        pairs = zip(centre, (width, height), strict=True)
+        centre = np.array([_kept_inside(*each, side / 2 / scale, rng) for each in pairs], np.float32)
     stretch = np.exp(rng.normal(0, 0.06))
     linear = scale * np.array(
         [[np.cos(angle) * stretch, -np.sin(angle)], [np.sin(angle), np.cos(angle) / stretch]], np.float32
@@ -134,9 +147,17 @@ def _angle(rng: np.random.Generator) -> float:
     return float(rng.uniform(-50, 50)) if draw < 0.62 else 0.0
 
 
-def _scale_and_centre(
-    faces: Floats, size: tuple[int, int], side: int, rng: np.random.Generator
-) -> tuple[float, Floats]:
+def _view_of_scene(faces: Floats, size: tuple[int, int], side: int, rng: np.random.Generator) -> tuple[float, Floats]:
+    """Like `_view_of_face`, at a scale that does not depend on the faces."""
+    low, high = _SCENE_SCALES
+    scale = float(_BASE_SIDE / max(size) * np.exp(rng.uniform(np.log(low), np.log(high))))
+    if not len(faces) or rng.random() >= _SCENES_WITH_FACE:
+        return scale, (rng.uniform(0, 1, 2) * size).astype(np.float32)
+    face = faces[rng.integers(len(faces))]
+    return scale, ((face[:2] + face[2:4]) / 2 + rng.uniform(-0.45, 0.45, 2) * side / scale).astype(np.float32)
+
+
+def _view_of_face(faces: Floats, size: tuple[int, int], side: int, rng: np.random.Generator) -> tuple[float, Floats]:
     """Pixels of the picture over those of the photo, and the place of the photo that lies in the middle."""
     if len(faces) and rng.random() < 0.85:
         face = faces[rng.integers(len(faces))]
@@ -148,8 +169,6 @@ def _scale_and_centre(
         least = max(0.2, side / max(size) / 2)
         scale = float(np.exp(rng.uniform(np.log(least), np.log(1.6))))
         centre = rng.uniform(0, 1, 2) * size
-    if rng.random() < 0.85:
-        centre = np.array([_kept_inside(*each, side / 2 / scale, rng) for each in zip(centre, size, strict=True)])
     return scale, centre.astype(np.float32)
 
 
@@ -233,6 +252,8 @@ def _finish(part: _Part, rng: np.random.Generator) -> Picture:
             pixels = occlude(pixels, face, rng)
     ignored = np.concatenate([ignored, small])
     ignored = ignored[(ignored[:, 2:] > ignored[:, :2]).all(axis=1)]
+    if rng.random() < _DECOYS:
+        pixels = add_decoy(pixels, np.concatenate([faces[:, :4], ignored]), rng)
     return Picture(_degraded(pixels, rng), *map(_tensor, (faces, visible[learned], ignored)))
 
 
@@ -244,7 +265,7 @@ def _degraded(pixels: Pixels, rng: np.random.Generator) -> Pixels:
         return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR).astype(np.uint8, copy=False)
     if draw < _GREY + _DARK:
         noise = rng.normal(0, rng.uniform(1, 5), pixels.shape)
-        return np.clip(pixels * rng.uniform(0.08, 0.4) + noise, 0, 255).astype(np.uint8)
+        return np.clip(pixels * rng.uniform(0.08, 0.45) + noise, 0, 255).astype(np.uint8)
     return pixels
 
 

@@ -1,7 +1,7 @@
-"""Train the face net: `python -m training.detection.train --photos DIR --labels runs/labels --samples 400000`.
+"""Train the face net from YuNet's weights: `python -m training.detection.train --photos DIR --yunet FILE`.
 
 A run saves itself after every round into `--out` and goes on from there. Pictures of several sizes alternate: many
-small ones, in which faces are as large as they are, and fewer large ones, for large faces.
+small ones, and fewer ones as large as what the service shows to the net.
 """
 
 import argparse
@@ -21,13 +21,17 @@ from training.detection import net as face_net
 from training.detection.labels import read_photos
 from training.detection.loss import losses
 from training.detection.pictures import Composer, Picture
+from training.detection.yunet import start_from_yunet
 from training.run import Run, load_means, read_arguments
 
 # The side and number of pictures in the batches, in turns: each batch costs about the same.
-BATCHES = ((224, 64), (448, 16), (320, 32))
+BATCHES = ((320, 24), (640, 6), (448, 12))
 
-PEAK_RATE, KERNEL_RATE = 1e-3, 0.025
+PEAK_RATE = 1e-3
 SEED = 20261128
+
+# The parts of the net that may be frozen, from the picture on.
+STAGES = ("stem", "quarter", "eighth", "sixteenth", "last")
 
 # Steps between two checkpoints.
 ROUND = 50
@@ -66,11 +70,13 @@ def train(arguments: argparse.Namespace) -> None:
     samples_a_turn = sum(count for _, count in BATCHES)
     steps = arguments.samples * len(BATCHES) // samples_a_turn
     net = face_net.FaceNet()
-    if arguments.start:
+    if arguments.yunet:
+        start_from_yunet(net, arguments.yunet)
+    else:
         net.load_state_dict(load_means(arguments.start, "face"))
-    run = Run(
-        {"face": net}, arguments.out / "face.pt", steps, PEAK_RATE, KERNEL_RATE, adaptive=True, kernels=net.kernels()
-    )
+    for name in arguments.freeze:
+        getattr(net, name).requires_grad_(requires_grad=False)
+    run = Run({"face": net}, arguments.out / "face.pt", steps, PEAK_RATE, adaptive=True)
     batches = stream(arguments.photos, arguments.labels, run.steps, arguments.workers)
     while run.steps < steps:
         began = time.monotonic()
@@ -91,7 +97,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--labels", type=Path, default=Path("runs/labels"))
-    parser.add_argument("--start", type=Path, help="checkpoint whose averaged weights a fresh run begins with")
+    start = parser.add_mutually_exclusive_group(required=True)
+    start.add_argument("--yunet", type=Path, help="ONNX file of YuNet whose weights a new run starts from")
+    start.add_argument("--start", type=Path, help="checkpoint whose averaged weights a new run starts from")
+    parser.add_argument(
+        "--freeze", nargs="*", choices=STAGES, default=("stem", "quarter"), help="stages that keep their weights"
+    )
     parser.add_argument("--samples", type=int, default=400_000)
     arguments = read_arguments(parser)
     train(arguments)

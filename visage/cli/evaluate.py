@@ -13,6 +13,7 @@ from visage.evaluation.scores import breakdown, detection_breakdown, detection_t
 from visage.evaluation.yunet import YuNet
 from visage.faces.search import Detail
 from visage.packs.pack import find_pack
+from visage.runtime.allocator import tune_allocator
 from visage.settings import Settings
 
 
@@ -69,6 +70,7 @@ def evaluate_packs(
     The columns are file,x1,y1,x2,y2 and, where known, gender, age (34, 30-39 or 70+), difficult (yes: ignored in
     scoring), and any others to break figures down by. Prints Markdown.
     """
+    tune_allocator()  # as the service does, so that times are its times
     with setup_errors_reported():
         settings = Settings.from_environment()
         packs = [find_pack(name, settings.models_dir) for name in names or [settings.pack]]

@@ -13,7 +13,7 @@ from visage.enhance.net import EnhanceNet
 from visage.enhance.small_faces import FaceEnhancer, are_small
 from visage.errors import ImageTooLarge, PackError
 from visage.faces.face import Face, Landmarks
-from visage.faces.search import Detail, find_faces, first_pass_size
+from visage.faces.search import Detail, base_size, find_faces
 from visage.images.boxes import Box
 from visage.images.decoding import Photo, decode, inspect
 from visage.images.headers import ImageHeader
@@ -125,7 +125,7 @@ class Analyzer:
     def warm_up(self) -> None:
         """Run every net as for an ordinary photo, so that the first one is not slow.
 
-        Only the first detection pass runs. Memory for the finer passes, 5 to 60 MB, is allocated when a photo needs it.
+        Only the base pass runs. Memory for the finer passes is allocated when a photo needs it.
 
         Raises:
             PackError: the nets do not run as their manifest says.
@@ -133,7 +133,7 @@ class Analyzer:
         side = max(self.pack.face.input)
         grey = np.full((2 * side, 3 * side, 3), 127, np.uint8)
         with self._opencv_errors_as_pack_errors():
-            self.detector.detect(grey, first_pass_size(self.pack.face))
+            self.detector.detect(grey, base_size(self.pack.face, 3 * side, 2 * side))
             classify_by_all(self._classifiers, grey, np.array([[0, 0, side, side]], np.float32))
 
     @contextmanager

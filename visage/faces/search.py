@@ -1,62 +1,71 @@
 """Multi-scale search: which detection passes run on a photo, and which of their boxes count.
 
-A pass shows the photo to the detector at one scale. "Net pixels" are pixels of the photo as resized for that pass.
-`python -m benchmarks.detection` measures recall, false positives and time. The figures below and those of other
-schemes are in docs/decisions.md and docs/performance.md. "res10" is the detector of the pack `reference`.
+A pass shows the photo to the detector at one scale. "Net pixels" are pixels of the photo as resized for that pass. The
+base pass shows the photo at the size of the net's input: neither its longer side nor its area is larger. The scales of
+other passes are multiples of the base scale. All passes together decide where a face is (`visage.faces.merging`).
+`visage evaluate --average-precision` measures them; `python -m benchmarks.detection` measures recall, false positives
+and time.
 """
 
+import math
+from dataclasses import dataclass
 from enum import Enum
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from visage.faces.merging import merge
+from visage.images.boxes import longer_sides
 from visage.images.tiles import Tile, cut
 from visage.nets.detections import Detections
 from visage.nets.detector import FaceDetector
 from visage.packs.pack import FaceSpec
 
-# Longer side of the photo in net pixels, over the longer side of the net's input, for each pass. For res10 these are
-# 300, 600, 1200 and 2400 pixels.
-_FIRST, _SECOND, _THIRD, _FOURTH = 1, 2, 4, 8
+# Scales of the passes over the base scale, by detail. The coarse pass, at half scale, is there for faces that fill the
+# photo. It takes two fifths of the time of the base pass. docs/decisions.md has other scales that were tried.
+_COARSE, _AUTO, _HIGH = 0.5, 1.3, 1.9
 
-# Largest enlargement of a photo for the third and fourth pass. Scene photos of 360 pixels, fed to res10 at 600 (1.7
-# times), gave 47 more faces of 236 and 1 more false positive; at 800 (2.2 times) 8 more faces and 34 false positives.
-_MAX_ENLARGEMENT = 5 / 3
+# Further passes, for small faces in large photos, each show the photo twice as large as the one before. They end at
+# full size.
+_FINER_STEP = 2
 
-# The second pass may enlarge small photos more: until the smallest face that the detector finds reliably has this many
-# pixels of the photo. In 30 photos of groups, some of 200 pixels, res10 finds 60 faces without this and 66 with it.
-_SMALLEST_ENLARGED_FACE = 8
+# Largest enlargement of a photo. At 2 in place of 5/3 `compact` finds 149 in place of 116 of 200 faces of 16 pixels,
+# and 69 in place of 67 of 70 in the photos of groups; at 3 it adds false positives.
+_MAX_ENLARGEMENT = 2.0
 
-# A pass runs only if its scale is at least this many times that of the pass before. A second pass of `compact` at 1.25
-# or 1.3 finds 1 more face of 115 in photos of 360 pixels, for 2 to 5 more false positives and half as much time again.
-_MIN_SCALE_STEP = 1.5
+# A pass runs only if its scale is at least this many times that of the pass before, a finer one only from the second
+# number on. Otherwise it costs more than the pass before and shows hardly more. Where no face was found there is mostly
+# none, so a finer pass has to show more.
+_MIN_STEP, _MIN_FINER_STEP, _MIN_STEP_WITHOUT_FACES = 1.1, 1.5, 1.7
 
-# Largest face that a pass after the first contributes, over the smallest that the detector finds reliably (100 net
-# pixels for res10). A coarser pass has seen larger faces whole; at this scale a large box is often an ear or a hand. On
-# 300 scene photos with and without faces this loses 2 faces of 195 and drops 17 of 31 false positives.
-_LARGEST_FINE_FACE = 4
+# The coarse pass contributes faces from this size on, over the smallest face that the detector finds reliably: smaller
+# ones are for other passes.
+_COARSE_FACE = 2
 
-# Longer side of a tile in net pixels. Two in a row cover 1200, and a pass needs at most 60 MB for activations (res10).
-# Neighbours overlap by the largest face that they contribute. A tile is at least this many overlaps long.
+# Finer passes contribute faces up to this size, over the smallest. They see ears and hands at the size of faces.
+_LARGE_FACE = 4
+
+# A face is small below this size, over the smallest that the detector finds reliably. This many small faces of this
+# share of the confidence threshold call for a finer pass: where there are some, there are often more that are smaller.
+_SMALL_FACE, _CROWD_SIZE, _LIKELY = 1.5, 5, 0.8
+
+# After the coarse pass `AUTO` runs the base pass if no small box has this share of the confidence threshold. That is so
+# for two thirds of the photos of the benchmark in docs/performance.md.
+_POSSIBLE = 0.8
+
+# Longer side of a tile in net pixels, which bounds the memory of a finer pass. Neighbours overlap by the largest face
+# that they contribute. A tile is at least this many overlaps long.
 _TILE_SIDE, _MIN_OVERLAPS_PER_TILE = 680, 2
-
-# A box below the confidence threshold is uncertain from this confidence on, and a finer pass decides. Of 236 faces in
-# 150 scene photos res10 finds 188 with 0.2, 191 with 0.15 and 192 with 0.12, with 5 false positives each, in 48, 52 and
-# 80 ms a photo; of 252 in mosaics of four 138, 168 and 189, in 126, 200 and 281 ms.
-_UNCERTAIN = 0.15
-
-# This many boxes, uncertain ones included, are a crowd if each is narrower than this share of the smallest face that
-# the first pass finds reliably (5 % of the longer side for res10). Our choice: a single such box is often background,
-# three rarely are.
-_CROWD_SIZE, _CROWD_FACE = 3, 0.6
 
 
 class Detail(Enum):
     """How many detection passes run.
 
-    `FAST`: the first. `AUTO`: finer ones where a box is uncertain, no face was found or there is a crowd. `HIGH`: every
-    pass that can find more.
+    `FAST`: the base pass. `AUTO`: one at half its scale, then one at 1.3 times its scale if that found small faces,
+    otherwise the base pass; finer ones where there are small faces or no face was found. `HIGH`: passes at half, once
+    and 1.9 times the scale, all finer ones, and a base pass on the photo turned by 90, 180 and 270 degrees. A turned
+    photo with more faces than the upright one is searched like it.
     """
 
     FAST = "fast"
@@ -67,89 +76,152 @@ class Detail(Enum):
 def find_faces(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail) -> Detections:
     """Find the faces in (h, w, 3) uint8 BGR `pixels`, one box each, most confident first.
 
-    Boxes of every confidence are returned; the caller applies the confidence threshold. A higher threshold always
-    keeps a subset of what a lower one keeps.
+    Boxes of every confidence are returned; the caller applies the confidence threshold.
     """
-    found, _ = _search(detector, spec, pixels, detail)
-    return found
+    return merge(*_search(detector, spec, pixels, detail))
 
 
 def find_candidates(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail) -> Detections:
-    """Find the boxes of all passes in (h, w, 3) uint8 BGR `pixels`, of every size and confidence, in no order.
+    """Find the boxes of all passes in (h, w, 3) uint8 BGR `pixels`, of every confidence, in no order.
 
     Most faces have several boxes; `merge` reduces them to one each. For callers to whom a missed face is worse than a
     false positive.
     """
-    _, passes = _search(detector, spec, pixels, detail)
-    return Detections.concatenate(passes)
+    return Detections.concatenate(_search(detector, spec, pixels, detail))
 
 
-def first_pass_size(spec: FaceSpec) -> tuple[int, int]:
-    """Return the size (width, height) in net pixels of a photo of 3 to 2 in the first pass."""
-    return _scaled(3, 2, max(spec.input) * _FIRST / 3)
+def base_size(spec: FaceSpec, width: int, height: int) -> tuple[int, int]:
+    """Return the size (width, height) in net pixels at which the base pass shows a photo of `width` x `height`."""
+    return _scaled(width, height, _base_scale(spec, width, height))
 
 
-def _search(
-    detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail
-) -> tuple[Detections, list[Detections]]:
-    """Return the faces, one box each, and the boxes of every pass."""
-    height, width = pixels.shape[:2]
-    net_side = max(spec.input)
-    scale = net_side * _FIRST / max(width, height)
-    passes = [detector.detect(pixels, _scaled(width, height, scale))]
-    found = merge(passes[0])
-    crowd_face = spec.smallest_face * _CROWD_FACE / scale
-    largest_face = spec.smallest_face * _LARGEST_FINE_FACE
-    for finer in (_SECOND, _THIRD, _FOURTH):
-        if detail is Detail.FAST or (detail is Detail.AUTO and not _needs_pass(finer, found, spec, crowd_face)):
-            break
-        previous, scale = scale, min(net_side * finer / max(width, height), _max_enlargement(finer, spec))
-        if scale < _MIN_SCALE_STEP * previous:
-            break
-        passes.append(_detect_in_tiles(detector, pixels, scale, largest_face))
-        found = merge(found, _up_to_size(merge(passes[-1]), largest_face / scale))
-    return found, passes
+def _search(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail) -> list[Detections]:
+    """Return the boxes of every pass, in pixels of the photo."""
+    upright = _View(detector, spec, pixels)
+    if detail is Detail.FAST:
+        return [upright.detect_whole(1)]
+    if detail is Detail.AUTO:
+        coarse = upright.detect_whole(_COARSE)
+        scale = _AUTO if upright.may_have_small_faces(coarse) else 1
+        main = upright.detect_whole(scale)
+        return [upright.large_faces(coarse), main, *upright.finer_passes(main, scale, always=False)]
+    base = upright.detect_whole(1)
+    passes = [base, *upright.thorough_passes()]
+    for turns in (1, 2, 3):
+        turned = _View(detector, spec, pixels, turns)
+        turned_base = turned.detect_whole(1)
+        if _count(turned_base, spec) > _count(base, spec):
+            passes += [turned_base, *turned.thorough_passes()]
+        else:
+            # The uncertain boxes of a photo that is turned the wrong way are noise.
+            passes.append(_confident(turned_base, spec))
+    return passes
 
 
-def _needs_pass(finer: int, found: Detections, spec: FaceSpec, crowd_face: float) -> bool:
-    """Whether the boxes `found` so far call for the next pass."""
-    if finer == _SECOND:
-        return _is_uncertain(found, spec.min_confidence)
-    return finer == _THIRD and _is_crowd(found, crowd_face)
+@dataclass(frozen=True)
+class _View:
+    """A photo as the detector sees it, turned anticlockwise by `turns` quarters. Boxes are those of the photo.
+
+    Scales are multiples of the base scale.
+    """
+
+    detector: FaceDetector
+    spec: FaceSpec
+    pixels: NDArray[np.uint8]
+    turns: int = 0
+
+    def detect_whole(self, scale: float) -> Detections:
+        """Run one pass on the whole photo, which is enlarged no more than `_MAX_ENLARGEMENT` allows."""
+        return self._detect(self.pixels, self._limited(scale))
+
+    def may_have_small_faces(self, coarse: Detections) -> bool:
+        """Whether the coarse pass found something small that may be a face."""
+        possible = coarse.select(coarse.confidences >= _POSSIBLE * self.spec.min_confidence)
+        return bool(self._are_small(merge(possible), self._limited(_COARSE)).any())
+
+    def large_faces(self, coarse: Detections) -> Detections:
+        """Return the boxes of the coarse pass that count."""
+        least = _COARSE_FACE * self.spec.smallest_face / self._limited(_COARSE)
+        return coarse.select(longer_sides(coarse.boxes) >= least)
+
+    def thorough_passes(self) -> list[Detections]:
+        """All passes of `HIGH` but the base pass."""
+        coarse = self.large_faces(self.detect_whole(_COARSE))
+        if self._limited(_HIGH) < _MIN_STEP * self._limited(1):
+            return [coarse]
+        larger = self.detect_whole(_HIGH)
+        return [coarse, larger, *self.finer_passes(larger, _HIGH, always=True)]
+
+    def finer_passes(self, found: Detections, scale: float, *, always: bool) -> list[Detections]:
+        """Find faces that are too small for the pass at `scale`, which `found` some; unless `always`, if likely."""
+        passes: list[Detections] = []
+        previous = self._limited(scale)
+        while True:
+            finer = min(_FINER_STEP * previous, 1)
+            least = _MIN_FINER_STEP
+            if not always and not self._is_crowd(found, previous):
+                if passes or _count(found, self.spec):
+                    return passes
+                least = _MIN_STEP_WITHOUT_FACES
+            if finer < least * previous:
+                return passes
+            found, previous = self._detect_in_tiles(finer), finer
+            passes.append(found)
+
+    def _limited(self, scale: float) -> float:
+        return min(scale * self._base_scale, _MAX_ENLARGEMENT)
+
+    @property
+    def _base_scale(self) -> float:
+        height, width = self.pixels.shape[:2]
+        return _base_scale(self.spec, width, height)
+
+    @property
+    def _large_face(self) -> float:
+        """In net pixels."""
+        return _LARGE_FACE * self.spec.smallest_face
+
+    def _is_crowd(self, found: Detections, scale: float) -> bool:
+        """Whether a pass at `scale` found enough small faces."""
+        likely = merge(found.select(found.confidences >= _LIKELY * self.spec.min_confidence))
+        return bool(self._are_small(likely, scale).sum() >= _CROWD_SIZE)
+
+    def _are_small(self, found: Detections, scale: float) -> NDArray[np.bool_]:
+        """Return (n,) bool: whether each box is small in a pass at `scale`."""
+        small: NDArray[np.bool_] = longer_sides(found.boxes) * scale < _SMALL_FACE * self.spec.smallest_face
+        return small
+
+    def _detect_in_tiles(self, scale: float) -> Detections:
+        """Run one pass at `scale` in tiles, which bound the memory; they overlap by a large face."""
+        height, width = self.pixels.shape[:2]
+        side = max(_TILE_SIDE, _MIN_OVERLAPS_PER_TILE * self._large_face) / scale
+        found = []
+        for tile in cut(width, height, (side, side), overlap=self._large_face / scale):
+            rows, columns = tile.rows, tile.columns
+            in_tile = self._detect(self.pixels[rows.start : rows.end, columns.start : columns.end], scale)
+            found.append(_whole_faces(in_tile, tile, width, height, margin=2 / scale))
+        everything = Detections.concatenate(found)
+        return everything.select(longer_sides(everything.boxes) <= self._large_face / scale)
+
+    def _detect(self, pixels: NDArray[np.uint8], scale: float) -> Detections:
+        height, width = pixels.shape[:2]
+        size = _scaled(width, height, scale)
+        if not self.turns:
+            return self.detector.detect(pixels, size)
+        # Only the resized copy is turned, which is small.
+        resized = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        turned = np.ascontiguousarray(np.rot90(resized, self.turns)).astype(np.uint8, copy=False)
+        found = self.detector.detect(turned, (turned.shape[1], turned.shape[0]))
+        return found.turned_back(self.turns, *size).scaled(width / size[0], height / size[1])
 
 
-def _is_uncertain(found: Detections, min_confidence: float) -> bool:
-    """Whether there is no face, or an uncertain box."""
-    faces = found.confidences >= min_confidence
-    return not faces.any() or bool((found.confidences[~faces] >= _UNCERTAIN).any())
+def _confident(found: Detections, spec: FaceSpec) -> Detections:
+    return found.select(found.confidences >= spec.min_confidence)
 
 
-def _is_crowd(found: Detections, crowd_face: float) -> bool:
-    """Whether enough likely faces are less than `crowd_face` pixels wide."""
-    likely = found.boxes[found.confidences >= _UNCERTAIN]
-    return bool((likely[:, 2] - likely[:, 0] < crowd_face).sum() >= _CROWD_SIZE)
-
-
-def _max_enlargement(finer: int, spec: FaceSpec) -> float:
-    """Return the largest scale, in net pixels per pixel of the photo, for the pass `finer`."""
-    if finer > _SECOND:
-        return _MAX_ENLARGEMENT
-    return max(_MAX_ENLARGEMENT, spec.smallest_face / _SMALLEST_ENLARGED_FACE)
-
-
-def _detect_in_tiles(
-    detector: FaceDetector, pixels: NDArray[np.uint8], scale: float, largest_face: float
-) -> Detections:
-    """Run one pass at `scale` in tiles, which bound the memory; they overlap by `largest_face` net pixels."""
-    height, width = pixels.shape[:2]
-    found = []
-    side = max(_TILE_SIDE, _MIN_OVERLAPS_PER_TILE * largest_face) / scale
-    for tile in cut(width, height, (side, side), overlap=largest_face / scale):
-        rows, columns = tile.rows, tile.columns
-        size = _scaled(columns.end - columns.start, rows.end - rows.start, scale)
-        in_tile = detector.detect(pixels[rows.start : rows.end, columns.start : columns.end], size)
-        found.append(_whole_faces(in_tile, tile, width, height, margin=2 / scale))
-    return Detections.concatenate(found)
+def _count(found: Detections, spec: FaceSpec) -> int:
+    """The boxes that reach the confidence threshold."""
+    return int((found.confidences >= spec.min_confidence).sum())
 
 
 def _whole_faces(found: Detections, tile: Tile, width: int, height: int, margin: float) -> Detections:
@@ -166,9 +238,9 @@ def _whole_faces(found: Detections, tile: Tile, width: int, height: int, margin:
     return moved.select(whole)
 
 
-def _up_to_size(found: Detections, largest: float) -> Detections:
-    """Keep the boxes whose longer side has at most `largest` pixels."""
-    return found.select((found.boxes[:, 2:] - found.boxes[:, :2]).max(axis=1) <= largest)
+def _base_scale(spec: FaceSpec, width: int, height: int) -> float:
+    area = math.sqrt(spec.input[0] * spec.input[1] / (width * height))
+    return min(max(spec.input) / max(width, height), area, _MAX_ENLARGEMENT)
 
 
 def _scaled(width: int, height: int, scale: float) -> tuple[int, int]:

@@ -54,6 +54,16 @@ class Detections:
         points = None if self.landmarks is None else self.landmarks + offsets
         return Detections(self.boxes + np.tile(offsets, 2), self.confidences, points)
 
+    def turned_back(self, turns: int, width: float, height: float) -> "Detections":
+        """Return the detections of an image that `numpy.rot90` turned by `turns` quarters, as those of the image.
+
+        `width` and `height` are the image's, before it was turned.
+        """
+        corners = _turn_back(self.boxes.reshape(-1, 2, 2), turns, width, height)
+        boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+        points = None if self.landmarks is None else _turn_back(self.landmarks, turns, width, height)
+        return Detections(boxes, self.confidences, points)
+
 
 def suppress(boxes: NDArray[np.float32], confidences: NDArray[np.float32], max_iou: float) -> NDArray[np.intp]:
     """Non-maximum suppression: return the indices of `boxes` (n, 4) that stay, most confident first.
@@ -63,3 +73,10 @@ def suppress(boxes: NDArray[np.float32], confidences: NDArray[np.float32], max_i
     # OpenCV converts lists in half of the time of arrays.
     corners_and_sides = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]]).tolist()
     return np.array(cv2.dnn.NMSBoxes(corners_and_sides, confidences.tolist(), 0, max_iou), np.intp)
+
+
+def _turn_back(points: NDArray[np.float32], turns: int, width: float, height: float) -> NDArray[np.float32]:
+    """Turn `points` (..., 2) clockwise by `turns` quarters into an image of `width` x `height`."""
+    x, y = points[..., 0], points[..., 1]
+    ways = [(x, y), (width - y, x), (width - x, height - y), (y, height - x)]
+    return np.stack(ways[turns % 4], axis=-1).astype(np.float32, copy=False)

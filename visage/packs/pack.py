@@ -48,7 +48,7 @@ class FaceSpec(NetSpec):
     """The face detector.
 
     A box counts as a face from `min_confidence` (0 to 1) on. When faces are redacted, it counts from
-    `redaction_confidence` on, which is lower, because a missed face is worse than a false positive there.
+    `redaction_confidence` on, which is no higher, because a missed face is worse than a false positive there.
     `smallest_face` is the height, in pixels of the input, from which the detector finds faces reliably. `strides` are
     those of the output layers of a net without anchors, which gives landmarks; they are empty for an SSD.
     """

@@ -17,32 +17,33 @@ from visage.packs.origin import ModelJson
 from visage.web.batch_json import BatchFileJson, BatchJson, BatchStatusJson, BatchStorageJson
 from visage.web.openapi.media import JPEG_START
 
-_MODEL = ModelJson("compact", "2")
+_MODEL = ModelJson("compact", "3")
 
 ANALYSIS = AnalysisJson(
     image=SizeJson(512, 512),
     faces=[
         FaceJson(
-            bbox=(177, 62, 269, 174),
-            confidence=1.0,
+            bbox=(177, 64, 270, 176),
+            confidence=0.8892,
             gender="Female",
-            gender_confidence=0.9454,
+            gender_confidence=0.9551,
             age="20-29",
             age_range=(20, 29),
-            age_confidence=0.4275,
-            age_years=29.4,
-            gender_probabilities={"Male": 0.0546, "Female": 0.9454},
+            age_confidence=0.5298,
+            age_years=26.6,
+            gender_probabilities={"Male": 0.0449, "Female": 0.9551},
             age_probabilities={
-                "0-2": 0.0009,
-                "3-9": 0.009,
-                "10-19": 0.108,
-                "20-29": 0.4275,
-                "30-39": 0.3206,
-                "40-49": 0.1079,
-                "50-59": 0.0216,
-                "60-69": 0.0038,
-                "70+": 0.0008,
+                "0-2": 0.0007,
+                "3-9": 0.0092,
+                "10-19": 0.1438,
+                "20-29": 0.5298,
+                "30-39": 0.2626,
+                "40-49": 0.0479,
+                "50-59": 0.0052,
+                "60-69": 0.0007,
+                "70+": 0.0001,
             },
+            landmarks=[(199.5, 105.2), (246.7, 105.4), (222.4, 129.1), (203.2, 146.3), (243.3, 146.3)],
         )
     ],
     model=_MODEL,
@@ -53,14 +54,21 @@ ANONYMIZED = AnonymizedJson(
     image=AnonymizedImageJson(512, 512, "JPEG", 8, "JPEG"),
     faces=[
         FoundFaceJson(
-            (177, 62, 269, 174),
-            1.0,
+            (178, 64, 269, 172),
+            0.8892,
             kept=False,
-            boxes=[FoundBoxJson((177, 62, 269, 174), 1.0), FoundBoxJson((177, 67, 267, 182), 0.9999)],
+            boxes=[
+                FoundBoxJson((176, 61, 272, 177), 0.8892),
+                FoundBoxJson((178, 57, 272, 177), 0.8679),
+                FoundBoxJson((180, 65, 268, 176), 0.8478),
+                FoundBoxJson((178, 68, 269, 174), 0.845),
+                FoundBoxJson((182, 73, 264, 157), 0.6294),
+                FoundBoxJson((176, 59, 267, 160), 0.5883),
+            ],
         )
     ],
     cover=[],
-    min_confidence=0.15,
+    min_confidence=0.5,
     model=_MODEL,
     timings_ms=AnonymizeTimingsJson(wait=0.0, decode=1.48, detect=149.5, cover=0.78, encode=1.53),
     picture=JPEG_START,

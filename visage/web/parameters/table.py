@@ -84,8 +84,8 @@ ANONYMIZE_CONFIDENCE = Parameter(
     "min_confidence",
     _CONFIDENCE,
     None,
-    "Confidence threshold for redaction; by default the model pack's own. It is lower than that of `/predict`, because "
-    "a missed face is worse than a false positive.",
+    "Confidence threshold for redaction; by default the model pack's own. A lower one misses fewer faces, and covers "
+    "more that is no face.",
     key="anonymize_confidence",
 )
 KEEP = Parameter(
