@@ -65,7 +65,8 @@ function urlOf(form) {
     if (field.dataset.in === "path") path = path.replace(`{${field.name}}`, encodeURIComponent(field.value.trim()));
     else if (field.value) query.set(field.name, field.value);
   }
-  return `./${path}${query.size ? `?${query}` : ""}`;
+  const parameters = query.toString();
+  return `./${path}${parameters ? `?${parameters}` : ""}`;
 }
 
 function bodyOf(form) {
