@@ -1,6 +1,8 @@
 """Visage in a Python program: `visage.analyze`, `visage.anonymize` and `visage.enhance`.
 
-The first call loads the nets. Any number of threads may call; as many photos as there are cores are processed at once.
+The first call loads the nets. Any number of threads may call; as many photos as there are cores are analyzed or
+anonymized at once, and one is enhanced. Calls set `cv2.setNumThreads` for the whole program, to 1 unless
+`VISAGE_OPENCV_THREADS` says otherwise.
 """
 
 import os
