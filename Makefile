@@ -47,9 +47,11 @@ test-deploy: $(VENV)/deploy.done
 image:
 	docker/image.sh
 
-# The wheel, installed into an empty environment and served. Downloads what `pip install visage[serve]` does.
+# The wheel, built in dist/, installed into an empty environment and served. Downloads what its extra `serve` needs.
 test-wheel: $(VENV)/packaging.done
-	$(BIN)/python -m pytest tests/packaging
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	DIST=dist $(BIN)/python -m pytest tests/packaging
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tomllib
 from typing import Any
 
 import yaml
@@ -37,6 +38,25 @@ def test_a_tag_publishes_without_a_stored_secret_what_the_tests_accepted() -> No
         "pypi",
         {"id-token": "write"},
     )
-    assert "make test-wheel" in [step.get("run") for step in BUILD["steps"]]
     assert WORKFLOW["permissions"] == {"contents": "read"}
     assert "secrets." not in FILE.read_text()
+
+
+def test_the_published_files_are_those_that_the_tests_built() -> None:
+    steps = [step.get("run") or step["uses"].split("@")[0] for step in BUILD["steps"]]
+    upload = BUILD["steps"][steps.index("actions/upload-artifact")]
+    makefile = (ROOT / "Makefile").read_text()
+    recipe = re.findall(r"^test-wheel:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)[0]
+
+    assert steps.index("make test-wheel") < steps.index("actions/upload-artifact")
+    assert [step for step in steps if "-m build" in step] == []
+    assert upload["with"]["path"] == "dist/"
+    assert "-m build" in recipe
+    assert "DIST=dist " in recipe
+
+
+def test_a_tag_must_be_the_version_of_the_built_files() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    sdist = f"{project['name'].replace('-', '_')}-${{GITHUB_REF_NAME#v}}.tar.gz"
+
+    assert f'test -f "dist/{sdist}"' in [step.get("run") for step in BUILD["steps"]]

@@ -108,6 +108,11 @@ def test_files_and_make_targets_of_the_steps_exist() -> None:
     assert [file for file in files if not (ROOT / file).is_file()] == []
 
 
+@pytest.mark.parametrize("target", ["test", "test-deploy", "test-wheel", "test-clients"])
+def test_the_repository_is_tested_before_anything_is_published(target: str) -> None:
+    assert f"make {target}" in [step.get("run") for step in WORKFLOW["jobs"]["test"]["steps"]]
+
+
 def test_the_workflow_checks_size_user_and_shutdown_of_the_image() -> None:
     assert 'test "$size" -le 150000000' in ALL_SCRIPTS
     assert f'test "$(docker exec visage id -u)" = {USER}' in ALL_SCRIPTS

@@ -16,7 +16,7 @@ from tests.support.service import serving
 from tests.support.waiting import wait_for
 
 protocol: Any = pytest.importorskip(
-    "opentelemetry.proto.collector.trace.v1.trace_service_pb2", reason="needs the packages of visage[otel]"
+    "opentelemetry.proto.collector.trace.v1.trace_service_pb2", reason="needs the packages of visage-faces[otel]"
 )
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

@@ -1,5 +1,6 @@
-"""What `pip install visage` needs: the extra `serve` asks for what the service is tested with."""
+"""What the package needs: the extra `serve` asks for what the service is tested with."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -32,12 +33,12 @@ def pinned() -> dict[str, str]:
 
 
 def required(*extras: str) -> dict[str, Requirement]:
-    """What `visage[extras]` requires, by package."""
+    """What `visage-faces[extras]` requires, by package."""
     texts = [*PROJECT["dependencies"]]
     for extra in extras:
         texts += PROJECT["optional-dependencies"][extra]
     found = {each.name: each for each in map(Requirement, texts)}
-    own = found.pop("visage", None)
+    own = found.pop(PROJECT["name"], None)
     return found | (required(*own.extras) if own else {})
 
 
@@ -59,6 +60,27 @@ def test_the_extras_are_the_documented_ones() -> None:
     text = (ROOT / "docs" / "quickstart.md").read_text()
 
     assert [extra for extra in PROJECT["optional-dependencies"] if f"| `{extra}` |" not in text] == []
+
+
+# PyPI's "visage" is another project.
+STRANGER = r"install '?visage\b(?!-)|visage\[|run visage "
+
+
+def test_no_file_tells_users_to_install_the_package_of_another_project() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("needs the repository: its list of files tells what is ours")
+    command = ["git", "grep", "-nIP", STRANGER, "--", "*.md", "*.toml", "*.py", "Makefile", ":!tests"]
+
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert (found.returncode, found.stdout) == (1, "")
+
+
+def test_the_pages_name_the_wheel_that_is_built() -> None:
+    wheel = f"{PROJECT['name'].replace('-', '_')}-{PROJECT['version']}-py3-none-any.whl"
+    text = "".join(page.read_text() for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+
+    assert set(re.findall(r"[\w.-]+\.whl", text)) == {wheel}
 
 
 # The names under which Python imports the packages of the extras.

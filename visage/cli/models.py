@@ -59,7 +59,7 @@ def fetch(name: str) -> None:
     except ModuleNotFoundError as error:
         raise CannotRun(
             f"visage models fetch needs the package {error.name}, which is not installed. Run: pip install "
-            "'visage[fetch]'"
+            "'visage-faces[fetch]'"
         ) from None
     with setup_errors_reported():
         settings = Settings.from_environment()

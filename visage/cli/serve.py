@@ -18,7 +18,7 @@ _NEEDED = ("gunicorn", "flask")
 def serve(host: str | None, port: int | None) -> None:
     """Serve the page and the HTTP API until Ctrl-C. Environment variables set it up: see `visage settings`."""
     if not all(map(find_spec, _NEEDED)):
-        raise CannotRun("visage serve needs more packages. Run: pip install 'visage[serve]'")
+        raise CannotRun("visage serve needs more packages. Run: pip install 'visage-faces[serve]'")
     if host:
         os.environ["VISAGE_HOST"] = host
     if port:

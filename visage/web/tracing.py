@@ -32,7 +32,7 @@ def init_app(app: Flask) -> None:
     try:
         tracer = _set_up()
     except ModuleNotFoundError as error:
-        hint = f"{error.name} is missing; for traces run: pip install 'visage[otel]'"
+        hint = f"{error.name} is missing; for traces run: pip install 'visage-faces[otel]'"
         logger.warning("tracing_unavailable", extra={"fields": {"reason": hint}})
         return
 

@@ -247,7 +247,7 @@ def test_without_its_package_an_image_is_rejected_with_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
 
-    with pytest.raises(UnsupportedType, match=r"pip install visage\[heif\]"):
+    with pytest.raises(UnsupportedType, match=r"pip install visage-faces\[heif\]"):
         inspect(single(item), LIMIT)
 
 

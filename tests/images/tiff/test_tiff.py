@@ -278,7 +278,7 @@ def test_metadata_is_not_read() -> None:
 def test_without_pillow_a_tiff_is_rejected_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
 
-    with pytest.raises(UnsupportedType, match=r"pip install visage\[colour\]"):
+    with pytest.raises(UnsupportedType, match=r"pip install visage-faces\[colour\]"):
         inspect(tiff_of(RGB, 2), LIMIT)
 
 

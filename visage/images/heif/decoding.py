@@ -22,7 +22,7 @@ Pixels = NDArray[np.uint8]
 _ERRORS = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, IndexError, struct.error)
 
 _NO_AVIF = (
-    "AVIF is not accepted here, because there is no Pillow that was built with it (pip install visage[heif]); "
+    "AVIF is not accepted here, because there is no Pillow that was built with it (pip install visage-faces[heif]); "
     "send the photo as JPEG or PNG."
 )
 
@@ -81,7 +81,7 @@ def _pi_heif() -> "ModuleType":
         import pi_heif  # noqa: PLC0415 (an optional dependency)
     except ImportError:
         raise UnsupportedKind(
-            "HEIC is not accepted here, because the package pi-heif is not installed (pip install visage[heif]); "
+            "HEIC is not accepted here, because the package pi-heif is not installed (pip install visage-faces[heif]); "
             "send the photo as JPEG."
         ) from None
     # A slot is one thread.

@@ -43,7 +43,7 @@ def require_decoder() -> None:
     if not has_libtiff:
         raise UnsupportedKind(
             "TIFF is not accepted here, because there is no Pillow that was built with libtiff "
-            "(pip install visage[colour]); send the photo as JPEG or PNG."
+            "(pip install visage-faces[colour]); send the photo as JPEG or PNG."
         )
 
 
