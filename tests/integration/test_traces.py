@@ -1,6 +1,7 @@
 """Traces: a collector gets a span for each request and stage, connected with the caller, the log and the response."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from tests.support.waiting import wait_for
 protocol: Any = pytest.importorskip(
     "opentelemetry.proto.collector.trace.v1.trace_service_pb2", reason="needs the packages of visage-faces[otel]"
 )
+
+# A collector that is never called.
+ANYWHERE = "http://127.0.0.1:9"
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -120,11 +124,52 @@ def test_spans_that_were_not_sent_yet_are_sent_when_the_service_stops(
     assert "POST /predict" in collector.spans
 
 
-def test_without_a_collector_no_package_of_opentelemetry_is_loaded(tiny_pack: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "variables",
+    [
+        pytest.param({}, id="no collector"),
+        pytest.param({"OTEL_EXPORTER_OTLP_ENDPOINT": ANYWHERE, "OTEL_SDK_DISABLED": "true"}, id="SDK disabled"),
+        pytest.param({"OTEL_EXPORTER_OTLP_ENDPOINT": ANYWHERE, "OTEL_TRACES_EXPORTER": "none"}, id="no exporter"),
+    ],
+)
+def test_without_traces_no_package_of_opentelemetry_is_loaded(tiny_pack: Path, variables: dict[str, str]) -> None:
     code = (
         "import sys; from visage.web import create_app; from visage.settings import Settings; "
         f"create_app(Settings(pack={str(tiny_pack)!r})); print('opentelemetry' in sys.modules)"
     )
-    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    command, environment = [sys.executable, "-c", code], os.environ | variables
+    printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
     assert printed == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("variables", "name"),
+    [
+        ({}, "visage"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=faces,deployment.environment.name=test"}, "faces"),
+        ({"OTEL_SERVICE_NAME": "portraits", "OTEL_RESOURCE_ATTRIBUTES": "service.name=faces"}, "portraits"),
+    ],
+)
+def test_the_environment_names_the_service(
+    tiny_pack: Path, tmp_path: Path, collector: Collector, variables: dict[str, str], name: str
+) -> None:
+    settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "100"} | variables
+    with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1", **settings) as service:
+        requests.get(f"{service.url}/healthz", timeout=60)
+        assert wait_for(lambda: collector.resources)
+
+    assert attributes(collector.resources[0].resource)["service.name"] == name
+
+
+def test_a_request_that_is_not_sampled_has_no_trace_id_in_the_log(
+    tiny_pack: Path, tmp_path: Path, tiny_png: bytes, collector: Collector
+) -> None:
+    settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_TRACES_SAMPLER": "always_off"}
+    with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1", **settings) as service:
+        service.post(tiny_png)
+
+    log = [json.loads(line) for line in service.log.read_text().splitlines()]
+    (line,) = [each for each in log if each["event"] == "request" and each["route"] == "/predict"]
+    assert "trace_id" not in line
+    assert collector.spans == {}

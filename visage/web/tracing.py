@@ -1,7 +1,8 @@
 """Traces for OpenTelemetry: a span for each request, and one below it for each stage of its photo.
 
 They are sent if the packages of the extra `otel` are installed, and `OTEL_EXPORTER_OTLP_ENDPOINT` or
-`OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` names a collector. OpenTelemetry reads its other variables itself.
+`OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` names a collector, over OTLP with HTTP. docs/operations.md lists the
+other variables of OpenTelemetry that work.
 """
 
 import os
@@ -20,14 +21,16 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_OFF = {"OTEL_SDK_DISABLED": "true", "OTEL_TRACES_EXPORTER": "none"}
 
-# The trace of the current request, for its line in the log; empty without traces.
+# The trace of the current request, for its line in the log; empty if none is sent.
 trace_id: ContextVar[str] = ContextVar("trace_id", default="")
 
 
 def init_app(app: Flask) -> None:
     """Trace every request of `app`, if a collector is configured."""
-    if not any(map(os.environ.get, _ENDPOINTS)) or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    off = any(os.environ.get(name, "").lower() == value for name, value in _OFF.items())
+    if off or not any(map(os.environ.get, _ENDPOINTS)):
         return
     try:
         tracer = _set_up()
@@ -50,12 +53,14 @@ def init_app(app: Flask) -> None:
 def _set_up() -> "Tracer":
     from opentelemetry import trace  # noqa: PLC0415 (optional, and slow to import)
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+    from opentelemetry.sdk.resources import OTELResourceDetector, Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
-    name = os.environ.get("OTEL_SERVICE_NAME", "visage")
-    provider = TracerProvider(resource=Resource.create({"service.name": name, "service.version": __version__}))
+    # Attributes from the code override those from the environment, unless they include them.
+    named = OTELResourceDetector().detect().attributes
+    resource = Resource.create({"service.name": "visage", "service.version": __version__, **named})
+    provider = TracerProvider(resource=resource)
     # It sends from a thread of its own, which it starts again in a forked process.
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return trace.get_tracer("visage", __version__, tracer_provider=provider)
@@ -102,7 +107,9 @@ def _record(tracer: "Tracer", response: ServiceResponse) -> None:
     if response.status_code >= 500:
         span.set_status(trace.StatusCode.ERROR)
     span.end(ended)
-    trace_id.set(trace.format_trace_id(span.get_span_context().trace_id))
+    context = span.get_span_context()
+    if context.trace_flags.sampled:
+        trace_id.set(trace.format_trace_id(context.trace_id))
 
 
 def _nanoseconds(seconds: float) -> int:
