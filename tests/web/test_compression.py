@@ -5,6 +5,8 @@ import gzip
 import pytest
 from flask.testing import FlaskClient
 
+from visage.web import compression
+
 GZIP = {"Accept-Encoding": "br, gzip;q=0.8"}
 
 
@@ -58,3 +60,17 @@ def test_the_answer_about_a_photo_is_not_compressed(client: FlaskClient, tiny_pn
 
     assert response.status_code == 200
     assert "Content-Encoding" not in response.headers
+
+
+def test_documentation_for_many_hosts_leaves_the_compressed_files_of_the_page_in_memory(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with client.get("/static/page.css", headers=GZIP) as response:
+        style = response.data
+    for port in range(8000, 8070):
+        packed = client.get("/docs", headers={**GZIP, "Host": f"localhost:{port}"}).data
+        assert f"localhost:{port}".encode() in gzip.decompress(packed)
+
+    monkeypatch.setattr(compression, "gzip", None)
+    with client.get("/static/page.css", headers=GZIP) as response:
+        assert response.data == style

@@ -9,6 +9,9 @@ _ENDPOINTS = frozenset({"static", "pages.page", "pages.docs", "pages.openapi"})
 
 _TEXT = frozenset({"text/html", "text/css", "text/javascript", "application/json", "image/svg+xml"})
 
+# Its examples name the host that the client asked for. Clients that vary it must not displace the page's files below.
+_VARYING = "pages.docs"
+
 # Contents whose compressed form is kept: the files of the page, and the page in each language.
 _KEPT = 64
 
@@ -25,7 +28,8 @@ def init_app(app: Flask) -> None:
         if response.status_code != 200 or request.accept_encodings["gzip"] <= 0:
             return response
         response.direct_passthrough = False
-        response.set_data(_compressed(response.get_data()))
+        shrink = _compress if request.endpoint == _VARYING else _compress_once
+        response.set_data(shrink(response.get_data()))
         response.content_encoding = "gzip"
         # Strong tags tell the bytes apart, and these differ from those of the file.
         tag, _ = response.get_etag()
@@ -34,6 +38,10 @@ def init_app(app: Flask) -> None:
         return response
 
 
-@lru_cache(_KEPT)
-def _compressed(content: bytes) -> bytes:
+def _compress(content: bytes) -> bytes:
     return gzip.compress(content, mtime=0)
+
+
+@lru_cache(_KEPT)
+def _compress_once(content: bytes) -> bytes:
+    return _compress(content)
