@@ -3,14 +3,18 @@
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from visage.errors import PackError
 from visage.packs.pack import read_pack
 from visage.runtime.engine import Engine
+from visage.runtime.enhancer import Enhancer
 from visage.settings import Settings
 
 
@@ -116,3 +120,22 @@ def test_the_memory_of_the_warm_up_is_kept_until_the_first_photo(
     engine.release_idle_memory()
 
     assert released == []
+
+
+def test_threads_that_enhance_first_at_the_same_time_share_one_net(
+    tiny_pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Enhancer] = []
+
+    def make_slowly(*arguments: Any) -> Enhancer:
+        time.sleep(0.1)
+        made.append(Enhancer(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr("visage.runtime.engine.Enhancer", make_slowly)
+    engine = Engine(Settings(pack=str(tiny_pack)), eager=False)
+    # `cached_property` would have a lock of its own in Python 3.11, and none since.
+    with ThreadPoolExecutor(4) as threads:
+        used = list(threads.map(lambda _: engine.enhancer, range(4)))
+
+    assert used == 4 * made

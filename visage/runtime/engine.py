@@ -5,11 +5,11 @@ with open("photo.jpg", "rb") as file:
 """
 
 import queue
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import cv2
@@ -76,13 +76,18 @@ class Engine:
         self._free: queue.SimpleQueue[Analyzer] = queue.SimpleQueue()
         for analyzer in self._analyzers:
             self._free.put(analyzer)
+        self._enhancer: Enhancer | None = None
+        self._enhancer_lock = threading.Lock()
         if eager:
             _ = self.enhancer
 
-    @cached_property
+    @property
     def enhancer(self) -> Enhancer:
-        """Enhances images in the same slots."""
-        return Enhancer(self.settings, self.admission)
+        """Enhances images in the same slots. The first use loads its net."""
+        with self._enhancer_lock:
+            if self._enhancer is None:
+                self._enhancer = Enhancer(self.settings, self.admission)
+            return self._enhancer
 
     def check(self) -> None:
         """Run every net once, to find a pack that does not fit its manifest before the service starts.
