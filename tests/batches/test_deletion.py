@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.workshop import HOUR, HookedEngine, Workshop, stuck
+from visage.anonymize.options import AnonymizeOptions
+from visage.batches.corrections import replace_output
 from visage.batches.store import Store, output_key
 from visage.errors import (
     BatchNotFound,
@@ -111,3 +113,24 @@ def test_a_failed_deletion_does_not_hide_why_a_batch_was_rejected(
     local.clock.now = 24 * HOUR
     local.sweeper().sweep()
     assert local.kept() == ([], {})
+
+
+def test_nothing_is_kept_of_a_correction_that_overlaps_with_the_deletion(
+    workshop: Workshop, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch_id = workshop.submit(tiny_png, options=AnonymizeOptions())
+    workshop.process(workshop.worker())
+    corrected = workshop.engine.anonymize(tiny_png)
+    put = workshop.batches.queue.put
+
+    def delete_before(key: str, value: bytes) -> None:
+        monkeypatch.undo()
+        workshop.batches.cancel(batch_id)
+        put(key, value)
+
+    monkeypatch.setattr(workshop.batches.queue, "put", delete_before)
+    with pytest.raises(BatchNotFound):
+        replace_output(workshop.batches, batch_id, 1, corrected)
+
+    assert workshop.kept() == ([], {})
+    assert workshop.batches.quota.ids() == set()

@@ -27,7 +27,7 @@ def file_output(batches: Batches, batch_id: str, number: int) -> Output:
     key = output_key(batch_id, number, _done(batches, batch, number).attempt)
     size = batches.store.sizes(f"{batch_id}/out").get(key)
     if size is None:
-        raise BatchNotFound("There is no batch of this id; it was just deleted.")
+        raise _just_deleted()
     return Output(batch.entries[number - 1].name, number, size, partial(batches.store.open, key))
 
 
@@ -47,10 +47,11 @@ def replace_output(batches: Batches, batch_id: str, number: int, anonymized: Ano
     excess = len(picture) - file_output(batches, batch_id, number).size
     more, less = max(excess, 0), min(excess, 0)
     batches.quota.reserve(batch_id, more)
+    key = output_key(batch_id, number, done.attempt)
     try:
-        batches.store.write(output_key(batch_id, number, done.attempt), picture)
+        batches.store.write(key, picture)
     except FileNotFoundError:
-        raise BatchNotFound("There is no batch of this id; it was just deleted.") from None
+        raise _just_deleted() from None
     except BatchError:
         batches.quota.reserve(batch_id, -more)
         raise
@@ -58,6 +59,24 @@ def replace_output(batches: Batches, batch_id: str, number: int, anonymized: Ano
     batches.quota.reserve(batch_id, less)
     result = result_to_json(Done(len(anonymized.faces), done.attempt, len(anonymized.cover), converted_to(anonymized)))
     batches.queue.put(key_of(batch_id, number), json.dumps(result).encode())
+    if _is_deleted(batches, batch_id):
+        # The deletion may have passed what was written here.
+        batches.store.remove(key)
+        batches.states.forget_files(batch_id, [number])
+        batches.quota.release(batch_id)
+        raise _just_deleted()
+
+
+def _is_deleted(batches: Batches, batch_id: str) -> bool:
+    """Whether a batch that was done has been deleted, or is being deleted."""
+    try:
+        return batches.progress(batch_id).state is not State.DONE
+    except BatchNotFound:
+        return True
+
+
+def _just_deleted() -> BatchNotFound:
+    return BatchNotFound("There is no batch of this id; it was just deleted.")
 
 
 def _done(batches: Batches, batch: Batch, number: int) -> Done:
