@@ -9,9 +9,9 @@ from pathlib import Path
 if __name__ == "__main__":
     os.chdir(Path(__file__).resolve().parent)
     # Before the import below, which gunicorn does itself.
-    from visage.server.start import become_gunicorn
+    from visage.server.start import CHECKOUT, become_gunicorn
 
-    become_gunicorn("app:app")
+    become_gunicorn(*CHECKOUT)
 
 from visage.server.start.wsgi import app
 

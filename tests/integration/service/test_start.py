@@ -1,6 +1,7 @@
 """The service starts with every command from any directory, and a failed start says why and leaves no files."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from tests.integration.service.responses import faces
 from tests.support.paths import ROOT
-from tests.support.processes import workers
+from tests.support.processes import complete, workers
 from tests.support.service import free_port, serving
 from tests.support.tiny_pack import write_tiny_pack
 from tests.support.waiting import wait_for
@@ -121,3 +122,22 @@ def test_a_failed_start_leaves_no_files(tmp_path: Path) -> None:
     start("no-such-pack", TMPDIR=str(tmp_path))
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_installed_service_imports_nothing_from_the_directory_in_which_it_is_started(
+    tiny_pack: Path, tmp_path: Path, tiny_png: bytes
+) -> None:
+    folder = tmp_path / "photos"
+    for name in ("flask", "queue", "huey", "visage"):
+        module = folder / name / "__init__.py"
+        module.parent.mkdir(parents=True)
+        module.write_text(f"raise SystemExit('imported {name} of the working directory')")
+    serve = f"import os; os.chdir({str(folder)!r}); from visage.cli import main; main(['serve'])"
+    command, variables = ("-P", "-c", serve), {"PYTHONPATH": str(ROOT), "WEB_CONCURRENCY": "1"}
+
+    with serving(tmp_path / "log", tiny_pack, *command, **variables) as service:
+        assert len(faces(service.post(tiny_png))) == 3
+        before = set(workers(service))
+        service.process.send_signal(signal.SIGHUP)
+        assert wait_for(lambda: not before & set(workers(service)) and complete(service, 1))
+        assert len(faces(service.post(tiny_png))) == 3
