@@ -13,6 +13,9 @@ from visage.images.webp import is_lossless_webp
 
 MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WebP": "image/webp", "BMP": "image/bmp"}
 
+# How files of these formats begin.
+_MAGIC = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG", "WebP": b"RIFF", "BMP": b"BM"}
+
 # The formats that are written for others: a JPEG for photos with loss, and a PNG for images without.
 _WRITTEN = {"HEIC": "JPEG", "AVIF": "JPEG", "TIFF": "PNG"}
 
@@ -34,6 +37,11 @@ _PILLOW_SUBSAMPLINGS: dict[tuple[float, float], int] = {(1, 1): 0, (2, 1): 1, (2
 def written_format(format: str) -> str:
     """Return the key of `MEDIA_TYPES` in which an image that was read from `format` is written."""
     return _WRITTEN.get(format, format)
+
+
+def media_type(start: bytes) -> str | None:
+    """Return the media type of a file that this module encoded, by its first bytes; None for a file of another kind."""
+    return next((MEDIA_TYPES[name] for name, magic in _MAGIC.items() if start.startswith(magic)), None)
 
 
 def encode_jpeg(pixels: Pixels, quality: int) -> bytes:

@@ -1,16 +1,17 @@
 """The routes of batches: submit many photos at once, then watch, fetch and delete the batch."""
 
 from contextlib import ExitStack
+from functools import partial
+from itertools import chain
 
 from flask import Blueprint, Flask, Response, current_app, jsonify, request, url_for
 
-from visage.batches import Batches, open_batches
+from visage.batches import Batches, Output, open_batches
 from visage.batches.batch import task_of
 from visage.batches.corrections import file_output, replace_output
 from visage.batches.result_archive import archive_name, result_archive
 from visage.errors import BatchesUnavailable, NoImage, SetupError
-from visage.images.encoding import MEDIA_TYPES
-from visage.images.headers import is_image, read_header
+from visage.images.encoding import media_type
 from visage.images.thumbnail import thumbnail
 from visage.logs import logger
 from visage.settings import MAX_TRANSFERS, MAX_WATCHERS, Settings
@@ -34,6 +35,9 @@ blueprint = Blueprint("batches", __name__, url_prefix="/batches")
 
 # Longest time for which an unresponsive Redis, or a locked queue, blocks a request and its thread.
 _TIMEOUT_SECONDS = 3.0
+
+# Bytes of a result that are in memory at once.
+_CHUNK = 2**16
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -135,22 +139,28 @@ def fetch(batch_id: str) -> Response:
     with ExitStack() as stack:
         stack.enter_context(_limit("transfers").acquired())
         response = Response(result_archive(_batches(), batch_id), content_type="application/zip")
+        response.headers.set("Content-Disposition", "attachment", filename=archive_name(_batches().find(batch_id)))
+        # Last, because nothing closes the response if a step after this fails.
         response.call_on_close(stack.pop_all().close)
-    response.headers.set("Content-Disposition", "attachment", filename=archive_name(_batches().find(batch_id)))
     return response
 
 
 @blueprint.get("/<batch_id>/files/<int:number>")
 def show_file(batch_id: str, number: int) -> Response:
     """Return the result of one file, or a small copy of it."""
-    side, settings = thumbnail_side(request), this_engine().settings
-    with _limit("transfers").acquired():
-        with file_output(_batches(), batch_id, number).open() as file:
-            content = file.read()
+    side = thumbnail_side(request)
+    with ExitStack() as stack:
+        stack.enter_context(_limit("transfers").acquired())
+        output = file_output(_batches(), batch_id, number)
         if side is not None:
-            small = thumbnail(content, side, settings.max_image_pixels, settings.max_decode_bytes)
-            return Response(small, content_type="image/jpeg")
-    return Response(content, content_type=_media_type(content))
+            return Response(_small_copy(output, side), content_type="image/jpeg")
+        file = stack.enter_context(output.open())
+        start = file.read(_CHUNK)
+        chunks = chain([start], iter(partial(file.read, _CHUNK), b""))
+        response = Response(chunks, content_type=media_type(start) or "application/json")
+        response.content_length = output.size
+        response.call_on_close(stack.pop_all().close)
+    return response
 
 
 @blueprint.put("/<batch_id>/files/<int:number>")
@@ -181,8 +191,14 @@ def _no_content() -> Response:
     return response
 
 
-def _media_type(content: bytes) -> str:
-    return MEDIA_TYPES[read_header(content).format] if is_image(content) else "application/json"
+def _small_copy(output: Output, side: int) -> bytes:
+    """Return a small copy of a picture. It is read and decoded in a photo slot, so memory does not add up.
+
+    The limit for transfers bounds how many wait, so they take no place in the queue.
+    """
+    engine = this_engine()
+    with engine.admission.slot(background=True), output.open() as file:
+        return thumbnail(file.read(), side, engine.settings.max_image_pixels, engine.settings.max_decode_bytes)
 
 
 def _batches() -> Batches:
