@@ -79,6 +79,8 @@ class LibraryOutput:
         for line in lines:
             if text := line.decode(errors="replace").strip():
                 logger.warning("library_output", extra={"fields": {"text": text[:_MAX_CHARACTERS]}})
+        # What exceeds the longest text is not logged, so a line without an end does not fill the memory.
+        self._incomplete = self._incomplete[: 4 * _MAX_CHARACTERS]
 
 
 def _handlers() -> "set[logging.StreamHandler[TextIO]]":

@@ -1,5 +1,6 @@
 """Faces in boxes to keep are not redacted, and all others are."""
 
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from tests.anonymize.support import BOXES, FAST, SOLID_BOXES, keeping, pixels_of, without
 from tests.support.pictures import encode
 from visage.anonymize.options import AnonymizeOptions
+from visage.anonymize.plan import group_by_face
 from visage.faces.search import Detail
 from visage.images.boxes import Box
 from visage.nets.detections import Detections
@@ -139,3 +141,17 @@ def test_boxes_to_keep_are_ignored_in_a_photo_without_faces(engine: Engine) -> N
 
     assert anonymized.faces == ()
     assert (pixels_of(anonymized.picture) == 127).all()
+
+
+def test_thousands_of_boxes_are_divided_in_bounded_memory() -> None:
+    """One matrix of 4,000 x 4,000 overlaps takes 64 MB, and several are needed at a time."""
+    corners = np.random.default_rng(0).uniform(0, 4000, (4000, 2))
+    boxes = np.hstack([corners, corners + 8]).astype(np.float32)
+    tracemalloc.start()
+
+    groups = group_by_face(Detections(boxes, np.full(4000, 0.9, np.float32)))
+
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(groups) > 3000
+    assert peak < 100e6

@@ -53,9 +53,25 @@ def test_fast_runs_the_base_pass(detector: RecordingDetector, spec: FaceSpec) ->
     assert detector.sizes == [(96, 96)]
 
 
-def test_auto_looks_at_half_the_base_scale_first(detector: RecordingDetector, spec: FaceSpec) -> None:
-    find_faces(detector, spec, draw(faces={(96, 96, 288, 288): MAGENTA}), Detail.AUTO)
+def test_auto_looks_once_at_half_the_base_scale_where_all_faces_are_large(
+    detector: RecordingDetector, spec: FaceSpec
+) -> None:
+    photo = draw(faces={(96, 96, 288, 288): MAGENTA})
 
+    found = find_faces(detector, replace(spec, smallest_face=8, min_confidence=0.5), photo, Detail.AUTO)
+
+    assert detector.sizes == [(48, 48)]
+    assert (found.confidences > 0.5).sum() == 1
+
+
+def test_auto_runs_the_base_pass_where_a_face_is_neither_large_nor_small(
+    detector: RecordingDetector, spec: FaceSpec
+) -> None:
+    photo = draw(faces={(96, 96, 288, 288): MAGENTA})
+
+    find_faces(detector, replace(spec, smallest_face=10), photo, Detail.AUTO)
+
+    # In the coarse pass the face has 24 net pixels.
     assert detector.sizes == [(48, 48), (96, 96)]
 
 
@@ -213,3 +229,46 @@ def test_photos_of_extreme_shapes_are_searched_without_an_error(
     found = find_faces(detector, spec, draw(*size), Detail.HIGH)
 
     assert found.boxes.shape[1] == 4
+
+
+class CrowdDetector(RecordingDetector):
+    """Finds 3,000 uncertain boxes of 8 x 8 pixels in every pass."""
+
+    def detect(self, pixels: NDArray[np.uint8], size: tuple[int, int]) -> Detections:
+        corners = np.random.default_rng(len(self.sizes)).uniform(
+            0, (pixels.shape[1] - 8, pixels.shape[0] - 8), (3000, 2)
+        )
+        self.sizes.append(size)
+        boxes = np.hstack([corners, corners + 8]).astype(np.float32)
+        return Detections(boxes, np.full(3000, 0.3, np.float32))
+
+
+def test_the_boxes_of_a_crowd_are_bounded(spec: FaceSpec) -> None:
+    detector = CrowdDetector(spec)
+
+    candidates = find_candidates(detector, spec, draw(800, 800), Detail.HIGH)
+
+    assert len(detector.sizes) >= 6
+    assert len(candidates.boxes) == 4000
+
+
+def test_only_the_turned_photo_with_most_faces_is_searched_thoroughly(spec: FaceSpec) -> None:
+    class TurnedFaces(RecordingDetector):
+        """Finds more faces the more often the photo was turned: its mark is at the upper left of the upright one."""
+
+        def detect(self, pixels: NDArray[np.uint8], size: tuple[int, int]) -> Detections:
+            self.sizes.append(size)
+            corners = [pixels[0, 0], pixels[-1, 0], pixels[-1, -1], pixels[0, -1]]
+            turns = int(np.argmax([corner.sum() for corner in corners]))
+            starts = np.arange(turns, dtype=np.float32)[:, None] * 20
+            boxes = np.hstack([starts, starts, starts + 16, starts + 16]).astype(np.float32)
+            return Detections(boxes, np.full(turns, 0.9, np.float32))
+
+    photo = draw(200, 200)
+    photo[:40, :40] = 255
+    detector = TurnedFaces(spec)
+
+    find_candidates(detector, spec, photo, Detail.HIGH)
+
+    whole, thorough = [(96, 96)], [(48, 48), (182, 182)]
+    assert detector.sizes == [*whole, *thorough, *whole * 3, *thorough]

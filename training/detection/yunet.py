@@ -1,4 +1,4 @@
-"""Where training starts: the weights of YuNet (Wu et al., 2023; MIT licence), converted exactly.
+"""Where training starts: the weights of YuNet (Wu et al., 2023; MIT licence), converted.
 
 The file is `face_detection_yunet_2023mar.onnx` of https://github.com/opencv/opencv_zoo, folder
 models/face_detection_yunet. YuNet subtracts nothing from the pixels and has them in 0..255; our nets get them in -1..1.

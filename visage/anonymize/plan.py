@@ -25,6 +25,8 @@ _MIN_SAME_IOU = 0.4
 # A box is part of a face from this intersection over its own area on: eyes or a mouth that the detector took for faces.
 _MIN_PART_AREA = 0.7
 
+# Boxes that are compared with all faces at a time, which bounds the memory.
+_BLOCK = 256
 
 # Area of all masks of `cover` over that of the photo. Each takes 29 ms a megapixel, so this limits a photo of 24
 # megapixels to 22 seconds. All boxes of the detector in 60 photos of crowds have at most twice the area.
@@ -115,6 +117,9 @@ def group_by_face(candidates: Detections) -> list[Detections]:
 
 def _owners(boxes: NDArray[np.float32], faces: NDArray[np.float32]) -> NDArray[np.intp]:
     """Return (n,): the index of the face in `faces` (m, 4) to which each of `boxes` (n, 4) belongs, or -1."""
+    if len(boxes) > _BLOCK:
+        blocks = range(0, len(boxes), _BLOCK)
+        return np.concatenate([_owners(boxes[start : start + _BLOCK], faces) for start in blocks])
     same, part = intersection_over_union(boxes, faces), intersection_over_area(boxes, faces)
     best_same, best_part = same.argmax(axis=1), part.argmax(axis=1)
     is_same, is_part = same.max(axis=1) >= _MIN_SAME_IOU, part.max(axis=1) >= _MIN_PART_AREA

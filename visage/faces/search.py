@@ -50,6 +50,14 @@ _LARGE_FACE = 4
 # share of the confidence threshold call for a finer pass: where there are some, there are often more that are smaller.
 _SMALL_FACE, _CROWD_SIZE, _LIKELY = 1.5, 5, 0.8
 
+# `AUTO` ends with the coarse pass if every box from this share of the confidence threshold on is a face, and at least
+# so large, over the smallest. docs/decisions.md has what that saves.
+_UNLIKELY, _CLEAR_FACE = 0.3, 3
+
+# The most confident boxes of all passes count, so many at most: time and memory of merging grow with their square. A
+# photo of 200 faces has some 1,000.
+_MAX_BOXES = 4000
+
 # After the coarse pass `AUTO` runs the base pass if no small box has this share of the confidence threshold. That is so
 # for two thirds of the photos of the benchmark in docs/performance.md.
 _POSSIBLE = 0.8
@@ -62,10 +70,11 @@ _TILE_SIDE, _MIN_OVERLAPS_PER_TILE = 680, 2
 class Detail(Enum):
     """How many detection passes run.
 
-    `FAST`: the base pass. `AUTO`: one at half its scale, then one at 1.3 times its scale if that found small faces,
-    otherwise the base pass; finer ones where there are small faces or no face was found. `HIGH`: passes at half, once
-    and 1.9 times the scale, all finer ones, and a base pass on the photo turned by 90, 180 and 270 degrees. A turned
-    photo with more faces than the upright one is searched like it.
+    `FAST`: the base pass. `AUTO`: one at half its scale, and no other if that found large faces only; then one at
+    1.3 times its scale if that found small faces, otherwise the base pass; finer ones where there are small faces or no
+    face was found. `HIGH`: passes at half, once
+    and 1.9 times the scale, all finer ones, and a base pass on the photo turned by 90, 180 and 270 degrees. If a
+    turned photo has more faces than the upright one, the one with most is searched like it.
     """
 
     FAST = "fast"
@@ -76,18 +85,20 @@ class Detail(Enum):
 def find_faces(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail) -> Detections:
     """Find the faces in (h, w, 3) uint8 BGR `pixels`, one box each, most confident first.
 
-    Boxes of every confidence are returned; the caller applies the confidence threshold.
+    Boxes of every confidence are returned, and of a photo turned the wrong way those from the confidence threshold of
+    the pack on; the caller applies its own. There are at most 4,000.
     """
-    return merge(*_search(detector, spec, pixels, detail))
+    return merge(find_candidates(detector, spec, pixels, detail))
 
 
 def find_candidates(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail) -> Detections:
-    """Find the boxes of all passes in (h, w, 3) uint8 BGR `pixels`, of every confidence, in no order.
+    """Find the boxes of all passes in (h, w, 3) uint8 BGR `pixels`, as `find_faces` does, in no order.
 
     Most faces have several boxes; `merge` reduces them to one each. For callers to whom a missed face is worse than a
     false positive.
     """
-    return Detections.concatenate(_search(detector, spec, pixels, detail))
+    found = Detections.concatenate(_search(detector, spec, pixels, detail))
+    return found.select(np.argsort(-found.confidences, kind="stable")[:_MAX_BOXES])
 
 
 def base_size(spec: FaceSpec, width: int, height: int) -> tuple[int, int]:
@@ -102,19 +113,23 @@ def _search(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], d
         return [upright.detect_whole(1)]
     if detail is Detail.AUTO:
         coarse = upright.detect_whole(_COARSE)
+        if upright.shows_only_large_faces(coarse):
+            return [coarse]
         scale = _AUTO if upright.may_have_small_faces(coarse) else 1
         main = upright.detect_whole(scale)
         return [upright.large_faces(coarse), main, *upright.finer_passes(main, scale, always=False)]
     base = upright.detect_whole(1)
     passes = [base, *upright.thorough_passes()]
-    for turns in (1, 2, 3):
-        turned = _View(detector, spec, pixels, turns)
-        turned_base = turned.detect_whole(1)
-        if _count(turned_base, spec) > _count(base, spec):
-            passes += [turned_base, *turned.thorough_passes()]
+    views = [_View(detector, spec, pixels, turns) for turns in (1, 2, 3)]
+    turned = [view.detect_whole(1) for view in views]
+    counts = [_count(found, spec) for found in turned]
+    right_way = int(np.argmax(counts)) if max(counts) > _count(base, spec) else None
+    for index, (view, found) in enumerate(zip(views, turned, strict=True)):
+        if index == right_way:
+            passes += [found, *view.thorough_passes()]
         else:
             # The uncertain boxes of a photo that is turned the wrong way are noise.
-            passes.append(_confident(turned_base, spec))
+            passes.append(_confident(found, spec))
     return passes
 
 
@@ -133,6 +148,13 @@ class _View:
     def detect_whole(self, scale: float) -> Detections:
         """Run one pass on the whole photo, which is enlarged no more than `_MAX_ENLARGEMENT` allows."""
         return self._detect(self.pixels, self._limited(scale))
+
+    def shows_only_large_faces(self, coarse: Detections) -> bool:
+        """Whether the coarse pass found large faces and nothing else that may be a face."""
+        possible = merge(coarse.select(coarse.confidences >= _UNLIKELY * self.spec.min_confidence))
+        are_large = longer_sides(possible.boxes) * self._limited(_COARSE) >= _CLEAR_FACE * self.spec.smallest_face
+        are_sure = possible.confidences >= self.spec.min_confidence
+        return len(possible.boxes) > 0 and bool((are_large & are_sure).all())
 
     def may_have_small_faces(self, coarse: Detections) -> bool:
         """Whether the coarse pass found something small that may be a face."""

