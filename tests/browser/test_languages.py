@@ -121,7 +121,8 @@ def test_boxes_and_the_divider_are_in_place_from_right_to_left(window: Window, p
     photo, box = page.locator("#find-faces-photo img").bounding_box(), page.locator("button.face").bounding_box()
     assert (box["x"] - photo["x"]) * 512 / photo["width"] == pytest.approx(face["bbox"][0], abs=3)
     page.get_by_role("link", name="Enlarge", exact=True).click()
-    page.get_by_role("button", name="Try a sample").click()
+    # The button of the view before has the same name, and is there for a moment.
+    page.locator("#view-enlarge").get_by_role("button", name="Try a sample").click()
     expect(page.locator("#enlarge-result")).to_be_visible()
     slider = page.get_by_role("slider", name="Before and after")
     slider.press("ArrowLeft")
