@@ -8,7 +8,6 @@ from fuzz import wire
 
 HEAD = b"POST /a HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-WITH_BODY = HEAD + b"Content-Length: 2\r\n\r\nhi"
 NEXT = b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n"
 
 # What the comparison must not excuse, beside a request that gunicorn rejects.

@@ -25,10 +25,9 @@ def file_output(batches: Batches, batch_id: str, number: int) -> Output:
     """
     batch = batches.find(batch_id)
     key = output_key(batch_id, number, _done(batches, batch, number).attempt)
-    size = batches.store.sizes(f"{batch_id}/out").get(key)
-    if size is None:
-        raise _just_deleted()
-    return Output(batch.entries[number - 1].name, number, size, partial(batches.store.open, key))
+    return Output(
+        batch.entries[number - 1].name, number, _size(batches, batch_id, key), partial(batches.store.open, key)
+    )
 
 
 def replace_output(batches: Batches, batch_id: str, number: int, anonymized: Anonymized) -> None:
@@ -44,10 +43,10 @@ def replace_output(batches: Batches, batch_id: str, number: int, anonymized: Ano
     if batch.task is not Task.ANONYMIZE:
         raise BatchFileNotFound("Only a batch with the task anonymize has results that can be corrected.")
     done, picture = _done(batches, batch, number), anonymized.picture
-    excess = len(picture) - file_output(batches, batch_id, number).size
+    key = output_key(batch_id, number, done.attempt)
+    excess = len(picture) - _size(batches, batch_id, key)
     more, less = max(excess, 0), min(excess, 0)
     batches.quota.reserve(batch_id, more)
-    key = output_key(batch_id, number, done.attempt)
     try:
         batches.store.write(key, picture)
     except FileNotFoundError:
@@ -65,6 +64,14 @@ def replace_output(batches: Batches, batch_id: str, number: int, anonymized: Ano
         batches.states.forget_files(batch_id, [number])
         batches.quota.release(batch_id)
         raise _just_deleted()
+
+
+def _size(batches: Batches, batch_id: str, key: str) -> int:
+    """Return the bytes of the result that the store has as `key`."""
+    size = batches.store.sizes(f"{batch_id}/out").get(key)
+    if size is None:
+        raise _just_deleted()
+    return size
 
 
 def _is_deleted(batches: Batches, batch_id: str) -> bool:
