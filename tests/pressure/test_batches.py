@@ -165,7 +165,7 @@ def fetched(url: str) -> dict[str, bytes | str]:
         assert archive.testzip() is None
         *pictures, (last, table) = [(name, archive.read(name)) for name in archive.namelist()]
     assert last == "failures.csv"
-    failures = [(row["file"], row["code"]) for row in csv.DictReader(io.StringIO(table.decode()))]
+    failures = [(row["file"], row["code"]) for row in csv.DictReader(io.StringIO(table.decode("utf-8-sig")))]
     times = Counter(name for name, _ in [*pictures, *failures])
     assert set(times.values()) == {1}
     return {**dict(pictures), **dict(failures)}
