@@ -9,7 +9,7 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -42,18 +42,6 @@ def is_foreign(module: str) -> bool:
     return module.split(".", maxsplit=1)[0] not in {"visage", "app", "__main__"}
 
 
-def own_names(trees: list[ast.Module]) -> set[str]:
-    """Private names that our code defines: functions, classes, variables and attributes of `self` and `cls`."""
-    names: set[str] = set()
-    for node in (node for tree in trees for node in ast.walk(tree)):
-        match node:
-            case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.Name(id=name, ctx=ast.Store()):
-                names.add(name)
-            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name, ctx=ast.Store()):
-                names.add(name)
-    return {name for name in names if is_private(name)}
-
-
 def imported(tree: ast.Module) -> dict[str, str]:
     """The local names of what a module imports, with the full names."""
     names: dict[str, str] = {}
@@ -65,24 +53,63 @@ def imported(tree: ast.Module) -> dict[str, str]:
     return names
 
 
-def used(tree: ast.Module, own: set[str]) -> Iterator[str]:
-    """Private names of other packages that the code of a module reads, sets or imports."""
+class OwnClasses:
+    """The classes that our modules define, with the private names of each."""
+
+    def __init__(self, trees: Iterable[ast.Module]) -> None:
+        # Each with what its module imports.
+        self._classes: dict[str, list[tuple[ast.ClassDef, dict[str, str]]]] = {}
+        for tree in trees:
+            imports = imported(tree)
+            for node in ast.walk(tree):
+                if isinstance(node, ast.ClassDef):
+                    self._classes.setdefault(node.name, []).append((node, imports))
+
+    def names(self, node: ast.ClassDef, imports: dict[str, str]) -> set[str]:
+        """Names that a class or a base of ours defines in its body, or sets on `self` or `cls`."""
+        names: set[str] = set()
+        for part in ast.walk(node):
+            match part:
+                case ast.FunctionDef(name=name) | ast.Name(id=name, ctx=ast.Store()):
+                    names.add(name)
+                case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name, ctx=ast.Store()):
+                    names.add(name)
+        for base in map(ast.unparse, node.bases):
+            if base != node.name and not is_foreign(imports.get(base, "visage")):
+                names.update(*(self.names(*each) for each in self._classes.get(base, [])))
+        return names
+
+
+def used(tree: ast.Module, own: OwnClasses) -> Iterator[str]:
+    """Private names of other packages that the code of a module reads, sets or imports.
+
+    Nothing here knows the type of an object, so an own name is allowed on `self` and `cls` only, in its own class.
+    """
     names = imported(tree)
     for name in names.values():
         if is_foreign(name) and any(is_private(part) for part in name.split(".")):
             yield name
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    allowed = {id(node) for each in classes for node in uses_of_own(each, own.names(each, names))}
     for node in ast.walk(tree):
         match node:
             case ast.Attribute(value=ast.Name(id=owner), attr=name) if is_private(name) and owner in names:
-                if is_foreign(names[owner]):
-                    yield f"{names[owner]}.{name}"
-            case ast.Attribute(attr=name) if is_private(name) and name not in own:
+                yield f"{names[owner]}.{name}"
+            case ast.Attribute(attr=name) if is_private(name) and id(node) not in allowed:
                 yield ast.unparse(node)
             case ast.Call(
                 func=ast.Name(id="getattr" | "setattr" | "hasattr" | "delattr"),
                 args=[_, ast.Constant(value=str(name)), *_],
-            ) if is_private(name) and name not in own:
+            ) if is_private(name):
                 yield ast.unparse(node)
+
+
+def uses_of_own(node: ast.ClassDef, names: set[str]) -> Iterator[ast.Attribute]:
+    """Where a class uses `names`, its own."""
+    for part in ast.walk(node):
+        match part:
+            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name) if name in names:
+                yield part
 
 
 def overridden(module: ModuleType) -> Iterator[str]:
@@ -112,7 +139,7 @@ def _names_in(cls: type) -> set[str]:
     return {name for name in names - BOOKKEEPING if is_private(name)}
 
 
-OWN = own_names([ast.parse(path.read_text()) for path in MODULES])
+OWN = OwnClasses(ast.parse(path.read_text()) for path in MODULES)
 
 
 def name_of(path: Path) -> str:
@@ -142,10 +169,33 @@ def test_no_class_overrides_a_private_name_of_another_package(path: Path) -> Non
         "def use(server): return server._private",
         "def use(server): return getattr(server, '_private')",
         "import huey\nclass Own(huey.Huey):\n    def go(self): return self._private",
+        # Spelled like a name that many classes of ours have.
+        "def use(server): return server._settings",
+        "def use(server): return getattr(server, '_settings')",
+        "def use(self): return self._settings",
+        "import huey\nhuey._settings",
+        "from visage.web import create_app\ncreate_app()._settings",
+        "import huey\nclass Own(huey.Huey):\n    def go(self): return self._settings",
+        "class Own:\n    def __init__(self): self._settings = 1\n    def use(self, server): return server._settings",
     ],
 )
 def test_a_private_name_is_found(code: str) -> None:
-    assert list(used(ast.parse(code), own_names([])))
+    assert list(used(ast.parse(code), OWN))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "class Own:\n    def __init__(self): self._private = 1\n    def go(self): return self._private",
+        "class Base:\n    def _private(self): pass\nclass Own(Base):\n    def go(self): self._private()",
+        "class Own:\n    @classmethod\n    def _private(cls): return cls._private",
+        "from visage.web.origins import _private\n_private()",
+    ],
+)
+def test_a_private_name_of_our_own_is_not_reported(code: str) -> None:
+    tree = ast.parse(code)
+
+    assert list(used(tree, OwnClasses([tree]))) == []
 
 
 def test_an_overridden_private_name_is_found() -> None:

@@ -140,13 +140,13 @@ def test_a_net_gets_one_face_at_a_time_so_that_its_input_size_never_changes(
     gender: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches: list[int] = []
-    infer = Classifier._infer
+    infer = Classifier.infer
 
     def record(self: Classifier, blob: NDArray[np.uint8]) -> NDArray[np.float32]:
         batches.append(len(blob))
         return infer(self, blob)
 
-    monkeypatch.setattr(Classifier, "_infer", record)
+    monkeypatch.setattr(Classifier, "infer", record)
 
     gender.classify(draw(faces=TINY_FACES), np.array(list(TINY_FACES), np.float32))
 

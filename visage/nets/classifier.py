@@ -46,12 +46,22 @@ class Classifier:
         """
         return classify_by_all([self], pixels, boxes)[0]
 
-    def _preprocess(self, pixels: NDArray[np.uint8], box: NDArray[np.float32], angle: float) -> NDArray[np.uint8]:
+    def preprocess(self, pixels: NDArray[np.uint8], box: NDArray[np.float32], angle: float) -> NDArray[np.uint8]:
+        """Return the blob (1, channels, height, width) uint8 of one face.
+
+        `pixels` are (h, w, 3) uint8 BGR, `box` is (4,) float32, x1 y1 x2 y2 in pixels, and `angle` is in radians
+        clockwise.
+        """
         spec = self._spec
         shifted = shift_box(box, spec.crop_shift, angle)
         return to_blob(square_crop(pixels, shifted, spec.crop_scale, spec.input, angle), spec)
 
-    def _infer(self, blob: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def infer(self, blob: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the probabilities (labels,) float32 in 0..1 for the blob of one face.
+
+        Raises:
+            PackError: the net has another number of outputs than its manifest has labels.
+        """
         set_input(self._net, blob, self._spec)
         # A copy, because the next forward pass overwrites the output.
         output: NDArray[np.float32] = self._net.forward().reshape(-1).copy()  # type: ignore[assignment]
@@ -91,7 +101,7 @@ def classify_by_all(
             key = classifier.preprocessing
             if key not in blobs:
                 places = zip(boxes[batch], angles[batch], strict=True)
-                blobs[key] = [classifier._preprocess(pixels, box, float(angle)) for box, angle in places]
+                blobs[key] = [classifier.preprocess(pixels, box, float(angle)) for box, angle in places]
             for index, blob in enumerate(blobs[key], start):
-                rows[index] = classifier._infer(blob)
+                rows[index] = classifier.infer(blob)
     return probabilities
