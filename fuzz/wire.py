@@ -10,7 +10,8 @@ from gunicorn.http.errors import InvalidChunkExtension, ParseException  # type: 
 
 from fuzz.requests import SEEDS, mutate
 from visage.server.http.request_body import BufferBudget, RequestBody
-from visage.server.http.request_parser import MAX_OVERHEAD_BYTES, MAX_PIPELINED, HeadLimits, RequestParser
+from visage.server.http.request_parser import MAX_PIPELINED, HeadLimits, RequestParser
+from visage.settings import MAX_OVERHEAD_BYTES
 
 __all__ = ["SEEDS", "check", "compare", "mutate", "requests_in"]
 

@@ -74,16 +74,16 @@ def test_an_invalid_value_is_reported_with_what_is_valid(variable: str, value: s
     assert str(caught.value) == f"{variable} is {value!r}; it must be {valid}."
 
 
-def test_the_memory_for_bodies_must_hold_two_of_the_largest() -> None:
-    limits = {"VISAGE_MAX_BODY_BYTES": "5000", "VISAGE_BODY_MEMORY_BYTES": "10000"}
+def test_the_memory_for_bodies_must_hold_two_of_the_largest_and_headers() -> None:
+    limits = {"VISAGE_MAX_BODY_BYTES": "5000", "VISAGE_BODY_MEMORY_BYTES": str(10_000 + 65_536)}
 
-    assert Settings.from_environment(limits).max_body_memory == 10_000
-    with pytest.raises(SettingsError, match="it must be at least twice VISAGE_MAX_BODY_BYTES, 10002"):
+    assert Settings.from_environment(limits).max_body_memory == 75_536
+    with pytest.raises(SettingsError, match="it must be at least 75538: twice VISAGE_MAX_BODY_BYTES, and 64 KiB"):
         Settings.from_environment(limits | {"VISAGE_MAX_BODY_BYTES": "5001"})
 
 
 def test_the_memory_for_bodies_follows_their_size() -> None:
-    assert Settings.from_environment({"VISAGE_MAX_BODY_BYTES": "5000"}).max_body_memory == 20_000
+    assert Settings.from_environment({"VISAGE_MAX_BODY_BYTES": "5000"}).max_body_memory == 20_000 + 65_536
 
 
 @pytest.mark.parametrize("metrics", ["127.0.0.2:8305", "127.0.0.1:8305", "[::1]:8305", "127.0.0.2:08305"])

@@ -30,6 +30,9 @@ from visage.setting_values import (
 MAX_TRANSFERS = 16
 MAX_WATCHERS = 16
 
+# Bytes of a request besides its body, such as headers. It may have as many more as its body has so far.
+MAX_OVERHEAD_BYTES = 2**16
+
 # Largest bodies that fit into the memory of a worker by default. Three can arrive at once, besides smaller ones.
 _BODIES_IN_MEMORY = 4
 
@@ -78,7 +81,7 @@ class Settings:
         optional(integer(2048, 2**40)),
         None,
         "Most memory for the bodies that a worker has received, in bytes; each takes at most half of what is left.",
-        "four of the largest bodies",
+        "four of the largest bodies, and 64 KiB",
     )
     max_image_pixels: int = row(
         "VISAGE_MAX_IMAGE_PIXELS",
@@ -237,16 +240,13 @@ class Settings:
 
     @property
     def threads(self) -> int:
-        """The number of threads of a worker: one for each request that may run or wait at the same time.
-
-        Photos and enhancements have a queue each.
-        """
+        """The threads of a worker: one for each request that may run or wait. Photos and enhancements queue apart."""
         return self.slots + 2 * self.queue + MAX_TRANSFERS + MAX_WATCHERS + _OTHER_THREADS
 
     @property
     def max_body_memory(self) -> int:
         """The most memory for the bodies that a worker has received, in bytes."""
-        return _BODIES_IN_MEMORY * self.max_body_bytes if self.body_memory is None else self.body_memory
+        return self.body_memory or _BODIES_IN_MEMORY * self.max_body_bytes + MAX_OVERHEAD_BYTES
 
     @property
     def max_redacted_pixels(self) -> int:
@@ -281,10 +281,11 @@ class Settings:
             except ValueError:
                 raise SettingsError(f"{each.name} is {text!r}; it must be {each.kind.description}.") from None
         settings = cls(**values)
-        if settings.max_body_memory < 2 * settings.max_body_bytes:
+        # A body takes at most half of what its headers leave.
+        if settings.max_body_memory < (minimum := 2 * settings.max_body_bytes + MAX_OVERHEAD_BYTES):
             raise SettingsError(
-                f"VISAGE_BODY_MEMORY_BYTES is '{settings.body_memory}'; it must be at least twice "
-                f"VISAGE_MAX_BODY_BYTES, {2 * settings.max_body_bytes}."
+                f"VISAGE_BODY_MEMORY_BYTES is '{settings.body_memory}'; it must be at least {minimum}: twice "
+                "VISAGE_MAX_BODY_BYTES, and 64 KiB for headers."
             )
         if settings.metrics.rpartition(":")[2] == str(settings.port):
             # Requests are told apart by the port on which they arrive.

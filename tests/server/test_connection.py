@@ -1,14 +1,20 @@
 """A request has a time limit, and more time for each byte of its body."""
 
+import select
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from tests.server.connecting import connected
 from visage.server.connection import Connection
 from visage.server.http.request_body import BufferBudget
+from visage.server.http.upload_limits import UploadLimits
+from visage.settings import MAX_OVERHEAD_BYTES, Settings
+from visage.web.request_kinds import Kind
 
 HEAD = b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: 500000\r\n\r\n"
 LIMIT = 10.0
@@ -112,6 +118,41 @@ def test_everything_that_a_connection_buffers_is_counted_until_it_closes(
     assert 1000 < budget.in_memory < 1200
     connection.close()
     assert budget.in_memory == 0
+
+
+LARGEST = 100_000
+LONG_HEAD = b"POST /predict HTTP/1.1\r\nHost: here\r\n" + 8 * (b"X: " + 8000 * b"x" + b"\r\n")
+LONG_CHUNK_LINES = 1000 * (b"32;" + 100 * b"x" + b"\r\n" + bytes(50) + b"\r\n")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(LONG_HEAD + b"Content-Length: 100000\r\n\r\n" + bytes(LARGEST), id="headers"),
+        pytest.param(
+            HEAD.replace(b"Content-Length: 500000", b"Transfer-Encoding: chunked")
+            + LONG_CHUNK_LINES
+            + b"c350\r\n"
+            + bytes(50_000)
+            + b"\r\n0\r\n\r\n",
+            id="lines of chunks",
+        ),
+    ],
+)
+def test_the_largest_body_fits_beside_its_headers_into_the_least_memory(tmp_path: Path, request_: bytes) -> None:
+    least = {"VISAGE_MAX_BODY_BYTES": str(LARGEST), "VISAGE_BODY_MEMORY_BYTES": str(2 * LARGEST + MAX_OVERHEAD_BYTES)}
+    limits = UploadLimits(Settings.from_environment(least | {"VISAGE_STATE_DIR": str(tmp_path)}))
+    server, client = socket.socketpair()
+    with server, client:
+        connection = connected(server, limits.budget, LIMIT, lambda head: limits.open_body(head, Kind.PHOTO))
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(client.sendall, request_)
+            while not (connection.parser.requests or connection.parser.error):
+                select.select([server], [], [], 60)
+                connection.receive()
+
+    assert connection.parser.error is None
+    assert connection.parser.requests[0].body.size == LARGEST
 
 
 def test_100_continue_is_sent_once_for_each_request(pair: tuple[Connection, socket.socket]) -> None:

@@ -10,6 +10,7 @@ from visage.server.http.request import RequestHead
 from visage.server.http.request_body import BufferBudget, RequestBody
 from visage.server.http.request_parser import HeadLimits, RequestParser
 from visage.server.http.response_buffer import MIN_BYTES_PER_SECOND, ResponseBuffer
+from visage.settings import MAX_OVERHEAD_BYTES
 
 # Largest number of bytes to receive at once. Others wait for as long as their parsing takes.
 _CHUNK_BYTES = 2**16
@@ -88,7 +89,8 @@ class Connection:
         # A body may stall for the time limit, and be as slow as the slowest mobile connections otherwise.
         extra_seconds = max(0, parser.body_bytes - body_before) / MIN_BYTES_PER_SECOND
         self.deadline = min(self.deadline + extra_seconds, time.monotonic() + self._time_limit)
-        self._use_budget(parser.overhead_bytes)
+        # Headers are kept, and the lines of chunks are not.
+        self._use_budget(min(parser.overhead_bytes, MAX_OVERHEAD_BYTES))
         return len(data)
 
     def start_clock(self) -> None:

@@ -18,9 +18,9 @@ from visage.logs import cause, logger
 from visage.server import overload
 from visage.server.connection_server import LINGER_SECONDS, ConnectionServer
 from visage.server.http.environ import Environs
-from visage.server.http.request_parser import MAX_OVERHEAD_BYTES, HeadLimits
+from visage.server.http.request_parser import HeadLimits
 from visage.server.main_loop import MainLoop
-from visage.settings import Settings
+from visage.settings import MAX_OVERHEAD_BYTES, Settings
 
 # The interval in which threads are switched during a shutdown. Python's default is 5 milliseconds.
 _SHORT_SWITCH_SECONDS = 1e-5

@@ -22,7 +22,7 @@ def service(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     settings = {
         "VISAGE_CORS_ORIGINS": APP,
         "VISAGE_MAX_BODY_BYTES": str(LIMIT),
-        "VISAGE_BODY_MEMORY_BYTES": str(2 * LIMIT),
+        "VISAGE_BODY_MEMORY_BYTES": str(2 * LIMIT + 2**16),
         "VISAGE_BODY_SECONDS": "1",
         "VISAGE_ALLOWED_HOSTS": "localhost",
         "VISAGE_API_TOKEN": TOKEN,

@@ -10,11 +10,11 @@ from visage.server.http.request import RequestHead
 from visage.server.http.request_body import BufferBudget, RequestBody
 from visage.server.http.request_parser import (
     BYTES_PER_CHUNK,
-    MAX_OVERHEAD_BYTES,
     MAX_PIPELINED,
     MAX_PIPELINED_HEAD_BYTES,
     RequestParser,
 )
+from visage.settings import MAX_OVERHEAD_BYTES
 
 
 @pytest.mark.parametrize("step", [None, 1, 7])

@@ -18,7 +18,13 @@ LIMIT = 1000
 def limits(tmp_path: Path) -> UploadLimits:
     """Memory for four bodies of the largest size."""
     return UploadLimits(
-        Settings(max_body_bytes=LIMIT, max_batch_bytes=5 * LIMIT, state_dir=tmp_path, api_token="t" * 16)
+        Settings(
+            max_body_bytes=LIMIT,
+            body_memory=4 * LIMIT,
+            max_batch_bytes=5 * LIMIT,
+            state_dir=tmp_path,
+            api_token="t" * 16,
+        )
     )
 
 

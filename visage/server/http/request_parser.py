@@ -11,11 +11,11 @@ from visage.errors import AddressTooLong, HeadersTooLong, RequestError, VisageEr
 from visage.server.http.head_check import NOT_HTTP, check_head
 from visage.server.http.request import Request, RequestHead
 from visage.server.http.request_body import RequestBody
+from visage.settings import MAX_OVERHEAD_BYTES
 
-# A request may have this many bytes that are not its body, plus as many as its body has so far: headers, the lines of
-# chunks, trailers. Each chunk counts for this many more, because reading it takes a microsecond, whatever its size.
-# Lines of base64 have 76 bytes.
-MAX_OVERHEAD_BYTES = 2**16
+# Headers, the lines of chunks and trailers together may have MAX_OVERHEAD_BYTES, plus as many as the body has so far.
+# Each chunk counts for this many more, because reading it takes a microsecond, whatever its size. Lines of base64 have
+# 76 bytes.
 BYTES_PER_CHUNK = 64
 
 # A client may send this many requests ahead, and heads of this many bytes in all, because no budget counts those that
