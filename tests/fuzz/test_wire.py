@@ -36,6 +36,7 @@ def test_what_llhttp_alone_accepts_ends_no_request_elsewhere(data: bytes) -> Non
         pytest.param(b"X: two  spaces\r\n", id="spaces in a header"),
         pytest.param(b"Expect: 100-continue\r\n", id="Expect"),
         pytest.param(b"X: y\r\nContent-Length: 10\r\n\r\n5;a\r\nhello", id="what looks like a chunk"),
+        pytest.param(b"Transfer-Encoding: chunked\r\n\r\n2;=odd\r\nhi\r\n0;=odd\r\n\r\n", id="odd chunk extension"),
     ],
 )
 def test_a_request_that_only_visage_reads_is_found_whatever_stands_beside_it(
@@ -55,3 +56,18 @@ def _reading_one_more(receive: Callable[[list[bytes]], tuple[list[tuple[str, str
         return [*requests, ("GET", "/\xff", b"")], "waits"
 
     return faulty
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(CHUNKED + b"2;=odd\r\nhi\r\n0\r\n\r\n" + NEXT, id="another body"),
+        pytest.param(CHUNKED + b"2;=odd\r\nhi\r\nno size\r\n0\r\n\r\n", id="invalid chunk behind it"),
+        pytest.param(CHUNKED + b"2;=odd\r\nhi\r\n0\r\nno trailer\r\n\r\n", id="invalid trailer behind it"),
+        pytest.param(CHUNKED + b"2 ;=odd\r\nhi\r\n0\r\n\r\n", id="space before it"),
+    ],
+)
+def test_an_odd_chunk_extension_excuses_nothing_else(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "_receive", lambda _pieces: ([("POST", "/a", b"hi!")], "waits"))
+
+    assert wire.compare(data)
