@@ -28,6 +28,9 @@ _HEAD_PIECE_BYTES = 2**14
 
 _FORBIDDEN_TRAILERS = (b"host", b"content-length", b"transfer-encoding", b"trailer", b"authorization", b"te")
 
+# The end of a head. Empty lines before a request are none.
+_HEAD_END = re.compile(rb"[^\r\n]\r\n\r\n")
+
 _ORIGIN = re.compile(rb"\r\norigin:[ \t]*([!-~]+)[ \t]*\r\n", re.IGNORECASE)
 
 # More than the longest Origin: a scheme, a host name of 253 characters (RFC 1035, 2.3.4), and a port.
@@ -106,7 +109,7 @@ class RequestParser:
         """Add the next bytes. Invalid ones set `error`."""
         rest = memoryview(data)
         while rest and not self.has_ended:
-            size = len(rest) if self._body else _HEAD_PIECE_BYTES
+            size = self._piece_bytes(rest)
             piece, rest = rest[:size], rest[size:]
             self._feed(piece)
 
@@ -118,6 +121,18 @@ class RequestParser:
                 body.close()
         self.requests.clear()
 
+    def _piece_bytes(self, data: memoryview) -> int:
+        """How many of the next bytes to parse at once: none behind this head or body, if its length is known.
+
+        So a piece rarely has bytes of two requests, and what is kept of a head is its own.
+        """
+        if not self.head:
+            # The end may have begun in an earlier piece.
+            before = bytes(self._tail[-4:])
+            end = _HEAD_END.search(before + data[:_HEAD_PIECE_BYTES])
+            return end.end() - len(before) if end else _HEAD_PIECE_BYTES
+        return self.head.content_length - self.body_bytes if self.head.content_length else len(data)
+
     def _feed(self, piece: memoryview) -> None:
         begun = self.has_begun
         body_before = self.body_bytes
@@ -128,23 +143,30 @@ class RequestParser:
         except VisageError as error:
             self._fail(error)
         except HttpParserError as error:
-            reason = error.__context__
-            if isinstance(reason, VisageError):
-                self._fail(reason)
-            elif reason and not isinstance(reason, _EndOfPipeline):
-                raise reason from None
-            # A request with `Connection: close` was the last one, whatever follows it.
-            elif not self.has_ended:
-                self._tail += piece
-                self._fail(RequestError(NOT_HTTP))
+            self._tail += piece
+            self._stop(error)
         else:
             self._keep_tail(piece)
+        if self._has_completed:
+            # Some of these bytes are the completed request's.
+            self._tail.clear()
         if begun and not self._has_completed:
             self.overhead_bytes += len(piece) - (self.body_bytes - body_before)
             if self.overhead_bytes > MAX_OVERHEAD_BYTES + self.body_bytes and not self.has_ended:
                 self._fail(self._excess())
         elif self.has_begun:
             self.overhead_bytes = max(0, min(len(piece), _HEAD_PIECE_BYTES) - self.body_bytes)
+
+    def _stop(self, error: HttpParserError) -> None:
+        """Set why llhttp has stopped. An exception of a method that it calls is the context of its own."""
+        reason = error.__context__
+        if isinstance(reason, VisageError):
+            self._fail(reason)
+        elif reason and not isinstance(reason, _EndOfPipeline):
+            raise reason from None
+        # A request with `Connection: close` was the last one, whatever follows it.
+        elif not self.has_ended:
+            self._fail(RequestError(NOT_HTTP))
 
     def _parse(self, piece: memoryview) -> None:
         """Have llhttp read `piece`. It stops after each head with Upgrade, which Visage ignores (RFC 9110, 7.8)."""
