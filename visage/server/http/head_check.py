@@ -27,8 +27,8 @@ def check_head(head: RequestHead) -> None:
             if names.count(name) > 1:
                 raise RequestError(_AMBIGUOUS.format(name=name))
     # RFC 9112, 6.1: a server that knows no other coding rejects it, and HTTP/1.0 knows none.
-    coding = head.header("transfer-encoding").lower()
-    if head.version not in {"1.0", "1.1"} or (coding and (coding != "chunked" or head.version == "1.0")):
+    codings = [value.lower() for name, value in head.headers if name == "transfer-encoding"]
+    if head.version not in {"1.0", "1.1"} or (codings and (codings != ["chunked"] or head.version == "1.0")):
         raise RequestError(NOT_HTTP)
     if head.method == "CONNECT":
         raise RequestError("This service is not a proxy; send the request without CONNECT.")
