@@ -3,11 +3,14 @@
 import errno
 import logging
 import os
+import re
 import select
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -170,13 +173,42 @@ def test_a_limit_of_zero_is_no_limit(stack: ExitStack, name: str) -> None:
     assert client.recv(100).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_a_worker_whose_file_of_heartbeats_cannot_be_created_has_one_elsewhere(stack: ExitStack) -> None:
-    listener = stack.enter_context(socket.socket())
-    mask = os.umask(0o077)
-    stack.callback(os.umask, mask)
+def fail_in(directory: Path, error: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody create temporary files in `directory`."""
+    create = tempfile.mkstemp
 
-    # In /proc nobody can create files.
-    worker = working(stack, listener, App(), worker_tmp_dir="/proc")
+    def failing(*, prefix: str, dir: str) -> tuple[int, str]:
+        if dir == str(directory):
+            raise OSError(error, os.strerror(error))
+        return create(prefix=prefix, dir=dir)
+
+    monkeypatch.setattr(tempfile, "mkstemp", failing)
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM])
+def test_a_worker_whose_file_of_heartbeats_cannot_be_created_has_one_elsewhere(
+    stack: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: int
+) -> None:
+    listener = stack.enter_context(socket.socket())
+    stack.callback(os.umask, os.umask(0o077))
+    fail_in(tmp_path, error, monkeypatch)
+
+    worker = working(stack, listener, App(), worker_tmp_dir=str(tmp_path))
 
     assert worker.tmp.last_update() > 0
     assert os.umask(0o077) == 0o077
+    assert caplog.messages == ["heartbeat_moved"]
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.EIO, errno.ENOMEM])
+def test_another_error_is_not_taken_for_a_directory_without_room(
+    stack: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: int
+) -> None:
+    listener = stack.enter_context(socket.socket())
+    stack.callback(os.umask, os.umask(0o077))
+    fail_in(tmp_path, error, monkeypatch)
+
+    with pytest.raises(OSError, match=re.escape(os.strerror(error))):
+        working(stack, listener, App(), worker_tmp_dir=str(tmp_path))
+
+    assert not caplog.messages

@@ -32,6 +32,9 @@ _IDLE_POLL_SECONDS = 1.0
 # Connections to accept after a pause. Otherwise one at a time, so that idle workers get the next ones.
 _MAX_ACCEPTED = 64
 
+# A directory without room, or in which this user cannot create files. Another one may do.
+_NO_FILES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+
 # Without file descriptors or memory, a connection stays in the backlog. Accepting is tried again after this long.
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _EXHAUSTED_PAUSE_SECONDS = 0.25
@@ -46,6 +49,8 @@ class BufferingWorker(Worker):  # type: ignore[misc]
         try:
             super().__init__(*arguments)
         except OSError as error:
+            if error.errno not in _NO_FILES:
+                raise
             # The file of heartbeats cannot be created, for example because /dev/shm has no inode left.
             logger.warning("heartbeat_moved", extra={"fields": {"reason": cause(error)}})
             # gunicorn has changed the umask for the file.
