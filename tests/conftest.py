@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from numpy.typing import NDArray
 
+from tests.support.enhance_packs import write_edsr_pack
 from tests.support.paths import SHARED
 from tests.support.service import Service, serving
 from tests.support.tiny_pack import TINY_FACES, draw, write_tiny_pack
@@ -24,6 +25,12 @@ from visage.web import create_app
 def tiny_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pack of tiny nets that detect coloured squares as faces."""
     return write_tiny_pack(tmp_path_factory.mktemp("packs") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def slow_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A super-resolution net that takes about 20 seconds on one core for a million pixels."""
+    return write_edsr_pack(tmp_path_factory.mktemp("enhance") / "edsr", blocks=4, channels=128)
 
 
 @pytest.fixture

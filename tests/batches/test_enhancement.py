@@ -17,7 +17,7 @@ from visage.batches import open_batches
 from visage.batches.consumer import consuming
 from visage.batches.state_machine import MAX_ATTEMPTS, State
 from visage.enhance.results import Enhanced, EnhanceOptions
-from visage.enhance.tiling import Progress
+from visage.enhance.steps import Progress
 from visage.faces.analyzer import Options
 from visage.runtime.engine import Engine
 from visage.settings import Settings

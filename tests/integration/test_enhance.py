@@ -19,11 +19,9 @@ from flask.testing import FlaskClient
 from numpy.typing import NDArray
 
 from tests.support.batch_client import finished, submit
-from tests.support.clients import PATIENCE
 from tests.support.contract import check
-from tests.support.enhance_packs import write_edsr_pack
 from tests.support.pictures import encode
-from tests.support.service import Service, serving
+from tests.support.service import Service
 from tests.support.waiting import wait_for
 from visage.images.headers import read_header
 from visage.server.http.response_buffer import ResponseBuffer
@@ -131,20 +129,6 @@ def test_the_error_has_the_largest_scale_that_fits(
     check(response, "/enhance", "post")
     assert response.get_json().get("max_scale") == max_scale
     assert ("max_scale" in response.get_json()) == (max_scale is not None)
-
-
-@pytest.fixture(scope="module")
-def slow_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A net that takes about 20 seconds on one core for a million pixels."""
-    return write_edsr_pack(tmp_path_factory.mktemp("enhance") / "edsr", blocks=4, channels=128)
-
-
-@pytest.fixture
-def slow(tiny_pack: Path, slow_pack: Path, tmp_path: Path) -> Iterator[Service]:
-    """A service with one worker, whose tiles take a third of a second each."""
-    settings = {"VISAGE_SUPERRES_PACK": str(slow_pack), "VISAGE_TILE": "128", "WEB_CONCURRENCY": "1"}
-    with serving(tmp_path / "log", tiny_pack, VISAGE_BATCH_JOBS="0", **PATIENCE, **settings) as service:
-        yield service
 
 
 # The slow net takes more than two minutes for it.

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.runtime.enhancing import enhance, noise, pixels_of, png
 from tests.support.pictures import as_stored, encode, encode_16_bit, exif, gradient
-from visage.errors import EmptyImage, ImageTooLarge, UndecodableImage
+from visage.errors import EmptyImage, ImageTooLarge, QueueFull, UndecodableImage
 from visage.runtime.enhancer import Enhancer
 from visage.settings import Settings
 
@@ -77,6 +77,18 @@ def test_progress_is_called_before_the_first_tile_and_after_each(luma: Settings)
     Enhancer(replace(luma, tile=32)).enhance(png(noise(60, 60)), lambda done, tiles: calls.append((done, tiles)))
 
     assert calls == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_steps_that_are_closed_release_their_place_for_the_next_image(luma: Settings) -> None:
+    enhancer = Enhancer(replace(luma, tile=32, queue=0, wait_seconds=0))
+    steps = enhancer.enhance_in_steps(png(noise(60, 60)))
+    next(steps)
+    with pytest.raises(QueueFull):
+        enhancer.enhance(png(noise(9, 9)))
+
+    steps.close()
+
+    assert enhancer.enhance(png(noise(9, 9))).width == 27
 
 
 def test_the_result_has_the_seconds_of_every_stage(luma: Settings) -> None:

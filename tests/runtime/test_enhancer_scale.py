@@ -11,7 +11,8 @@ import pytest
 from tests.runtime.enhancing import UNTILED, Pixels, noise, pixels_of, png
 from tests.support.pictures import encode, gradient
 from visage.enhance.results import SCALES, EnhanceOptions
-from visage.enhance.tiling import Tiling, enhance_in_tiles, no_progress
+from visage.enhance.steps import finish
+from visage.enhance.tiling import Tiling, enhance_in_tiles
 from visage.errors import BadParameter, ImageTooLarge
 from visage.runtime.enhancer import Enhancer
 from visage.settings import Settings
@@ -33,7 +34,7 @@ class Repeating:
 
 
 def shrunk(pixels: Pixels, tiling: Tiling, scale: float) -> Pixels:
-    return enhance_in_tiles(Repeating(), pixels, tiling, scale=scale, slot=nullcontext, progress=no_progress)  # type: ignore[arg-type]
+    return finish(enhance_in_tiles(Repeating(), pixels, tiling, scale=scale, slot=nullcontext))  # type: ignore[arg-type]
 
 
 def enlarge(settings: Settings, pixels: Pixels, scale: float | None) -> Pixels:

@@ -135,8 +135,14 @@ def test_described_defaults_of_anonymize_are_those_of_the_code() -> None:
     assert values_and_default(fields["method"]) == described(Method, default.mask.method)
     assert values_and_default(fields["shape"]) == described(Shape, default.mask.shape)
     assert values_and_default(fields["detail"]) == described(Detail, default.detail)
-    assert fields["format"]["enum"] == [each.value for each in PictureFormat]
+    assert fields["format"]["enum"] == ["picture", "json"]
     assert default_of(fields["mask_scale"]) == default.mask.scale
+
+
+def test_described_formats_of_enhance_are_those_of_the_code() -> None:
+    fields = CONTRACT["components"]["schemas"]["EnhanceForm"]["properties"]
+
+    assert fields["format"]["enum"] == [each.value for each in PictureFormat]
 
 
 def default_of(field: dict[str, Any]) -> Any:

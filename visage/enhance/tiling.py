@@ -10,17 +10,12 @@ import cv2
 import numpy as np
 
 from visage.enhance.net import EnhanceNet
+from visage.enhance.steps import Steps, TilesDone
 from visage.images.decoding import Pixels
 from visage.images.tiles import Span, Tile, count_spans, cut, span_length
 
-# Called with the number of tiles that are done and the number of all tiles: before the first tile, and after each.
-Progress = Callable[[int, int], object]
-
 # Makes a context in which the net may run.
 Slot = Callable[[], AbstractContextManager[object]]
-
-
-def no_progress(_done: int, _tiles: int) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -81,13 +76,10 @@ class Tiling:
                 yield columns * tile_width * rows * tile_height, columns, tile_width, tile_height
 
 
-def enhance_in_tiles(
-    net: EnhanceNet, pixels: Pixels, tiling: Tiling, *, scale: float, slot: Slot, progress: Progress
-) -> Pixels:
-    """Enhance (h, w, 3) uint8 BGR pixels to `scale`, at most that of the net. Sides are rounded up.
+def enhance_in_tiles(net: EnhanceNet, pixels: Pixels, tiling: Tiling, *, scale: float, slot: Slot) -> Steps[Pixels]:
+    """Enhance (h, w, 3) uint8 BGR pixels to `scale`, at most that of the net, a tile a step. Sides are rounded up.
 
-    Each tile is enhanced in a `slot` of its own, and then shrunk to `scale` by its areas. An exception of `progress`
-    ends the work.
+    Each tile is enhanced in a `slot` of its own, and then shrunk to `scale` by its areas.
     """
     height, width = pixels.shape[:2]
     ratio = Fraction(scale)
@@ -95,7 +87,7 @@ def enhance_in_tiles(
     tiling = tiling.with_step(ratio.denominator)
     tiles = tiling.cut(width, height)
     enhanced = np.empty((math.ceil(ratio * height), math.ceil(ratio * width), 3), np.uint8)
-    progress(0, len(tiles))
+    yield TilesDone(0, len(tiles))
     for done, tile in enumerate(tiles, 1):
         with slot():
             part = net.enhance(_with_border(pixels, tile, tiling.margin))
@@ -105,7 +97,7 @@ def enhance_in_tiles(
         )
         kept = part[from_rows, from_columns]
         enhanced[to_rows, to_columns] = _shrink(kept, net.scale, ratio) if ratio < net.scale else kept
-        progress(done, len(tiles))
+        yield TilesDone(done, len(tiles))
     return enhanced
 
 

@@ -22,7 +22,7 @@ from visage.anonymize.plan import plan_redaction
 from visage.anonymize.results import Anonymized
 from visage.directories import BUNDLED_MODELS
 from visage.enhance.results import Enhanced, EnhanceOptions
-from visage.enhance.tiling import Progress, no_progress
+from visage.enhance.steps import Progress, Steps, no_progress
 from visage.faces.analyzer import Analyzer, Options, decode_for, inspect_for
 from visage.faces.annotation import annotate
 from visage.faces.face import Face
@@ -198,6 +198,10 @@ class Engine:
     def enhance(self, data: bytes, progress: Progress = no_progress, options: EnhanceOptions | None = None) -> Enhanced:
         """Enhance an image as `Enhancer.enhance` does, in the slots of this engine."""
         return self.enhancer.enhance(data, progress, options)
+
+    def enhance_in_steps(self, data: bytes, options: EnhanceOptions | None = None) -> Steps[Enhanced]:
+        """Enhance an image as `Enhancer.enhance_in_steps` does, in the slots of this engine."""
+        return self.enhancer.enhance_in_steps(data, options)
 
     def _analyze_in_slot(self, data: bytes, header: ImageHeader, options: Options, *, annotated: bool) -> Analysis:
         with self._slot() as (analyzer, waited):

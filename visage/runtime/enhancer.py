@@ -15,7 +15,8 @@ import cv2
 from visage.directories import BUNDLED_MODELS
 from visage.enhance.net import EnhanceNet
 from visage.enhance.results import SCALES, Enhanced, EnhanceOptions
-from visage.enhance.tiling import Progress, Tiling, enhance_in_tiles, no_progress
+from visage.enhance.steps import Progress, Steps, finish, no_progress
+from visage.enhance.tiling import Tiling, enhance_in_tiles
 from visage.errors import BadParameter, BusyError, ImageTooLarge, Limit, QueueFull, SettingsError
 from visage.images.decoding import decode, inspect, max_side
 from visage.images.encoding import encode_as, written_format
@@ -83,6 +84,14 @@ class Enhancer:
             RequestError: the bytes are not an image, or damaged.
             BusyError: another image is being enhanced, and the queue is full or the wait was too long.
         """
+        return finish(self.enhance_in_steps(data, options), progress)
+
+    def enhance_in_steps(self, data: bytes, options: EnhanceOptions | None = None) -> Steps[Enhanced]:
+        """Enhance an encoded image as `enhance` does, a tile a step.
+
+        The first step raises the errors of `enhance`. The work holds its place in the queue until it is done or closed,
+        so do not wait for anybody between two steps.
+        """
         scale = self._scale(options or EnhanceOptions())
         header = inspect(data, self._settings.max_image_pixels, self._settings.max_decode_bytes)
         self._check_result(header, scale)
@@ -94,9 +103,7 @@ class Enhancer:
                 photo = decode(data, header)
             timings.record("decode")
             try:
-                enhanced = enhance_in_tiles(
-                    self._net, photo.pixels, self._tiling, scale=scale, slot=slot, progress=progress
-                )
+                enhanced = yield from enhance_in_tiles(self._net, photo.pixels, self._tiling, scale=scale, slot=slot)
             finally:
                 with slot():
                     self._net.release_memory()

@@ -17,6 +17,8 @@ _SENTENCES = {
     404: "There is nothing at this URL; GET /openapi.json lists the routes.",
     405: "This route does not allow this method; the Allow header lists those that it allows.",
 }
+_UNEXPECTED = "The service failed unexpectedly; try again, and report the request ID if the error persists."
+_UNEXPECTED_CODE = "internal_error"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,14 @@ def init_app(app: Flask) -> None:
         app.register_error_handler(kind, _expected)
     app.register_error_handler(HTTPException, _http_exception)
     app.register_error_handler(Exception, _unexpected)
+
+
+def error_json(error: Exception) -> ErrorJson:
+    """Return what a client learns of an error once its response has begun; details of unexpected ones are logged."""
+    if isinstance(error, RequestError | BatchError | BusyError):
+        return ErrorJson(str(error), error.code)
+    logger.error(_UNEXPECTED_CODE, exc_info=error)
+    return ErrorJson(_UNEXPECTED, _UNEXPECTED_CODE)
 
 
 def _expected(error: RequestError | BatchError | BusyError) -> ServiceResponse:
@@ -65,9 +75,8 @@ def _http_exception(error: HTTPException) -> ServiceResponse:
 
 
 def _unexpected(error: Exception) -> ServiceResponse:
-    logger.error("internal_error", exc_info=error)
-    sentence = "The service failed unexpectedly; try again, and report the request ID if the error persists."
-    return _error_response(sentence, "internal_error", 500)
+    content = error_json(error)
+    return _error_response(content.error, content.code, 500)
 
 
 def _error_response(sentence: str, code: str, status: int, max_scale: float | None = None) -> ServiceResponse:

@@ -141,6 +141,16 @@ def count_batch_file(result: Result) -> None:
     BATCH_FILES.labels("done" if isinstance(result, Done) else "failed").inc()
 
 
+def count_late(result: ResultSummary | None = None, code: str = "") -> None:
+    """Count the result of a response, or the code of its error, that was only known after its head was sent."""
+    if not _enabled:
+        return
+    if result:
+        _count_result(result)
+    if code:
+        REJECTIONS.labels(code).inc()
+
+
 def count_early_rejection(error: VisageError) -> None:
     """Count a request that was rejected before it reached the app."""
     if not _enabled:

@@ -10,6 +10,7 @@ from visage.anonymize.results import AnonymizedJson
 from visage.enhance.results import EnhancedJson
 from visage.faces.results import AnalysisJson
 from visage.web.batch_json import BatchFileJson, BatchJson, BatchStatusJson, BatchStorageJson, DeletedBatchJson
+from visage.web.enhancement_events import EnhanceProgressJson
 from visage.web.error_handlers import ErrorJson
 from visage.web.openapi.batch_operations import BATCH_OPERATIONS
 from visage.web.openapi.media import REQUEST_ID, batch_form, photo_form, photo_json, query_parameter
@@ -35,6 +36,7 @@ _RESPONSES = (
     AnalysisJson,
     AnonymizedJson,
     EnhancedJson,
+    EnhanceProgressJson,
     BatchJson,
     BatchFileJson,
     BatchStatusJson,
@@ -144,6 +146,14 @@ def _schemas() -> dict[str, Described]:
         "EnhanceJson": photo_json("picture", table.ENHANCEMENT),
         "BatchForm": batch_form(table.BATCH),
         **response_schemas(*_RESPONSES),
+        "EnhanceEvent": {
+            "description": "The data of an event: the progress, and at the end the result or what is wrong.",
+            "anyOf": [
+                {"$ref": "#/components/schemas/EnhanceProgress"},
+                {"$ref": "#/components/schemas/Enhanced"},
+                {"$ref": "#/components/schemas/Error"},
+            ],
+        },
         "BatchEvent": {
             "description": "The data of an event: the progress of the batch, or that it was deleted.",
             "anyOf": [

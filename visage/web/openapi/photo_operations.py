@@ -94,7 +94,17 @@ PHOTO_OPERATIONS = (
         (
             Success(
                 "The enhanced picture.",
-                {**json_content("Enhanced", samples.ENHANCED), **_pictures("The picture.")},
+                {
+                    **json_content("Enhanced", samples.ENHANCED),
+                    **_pictures("The picture."),
+                    "text/event-stream": {
+                        "schema": {
+                            "type": "string",
+                            "description": "The data of each event is an `EnhanceEvent` as JSON.",
+                        },
+                        "example": samples.ENHANCE_EVENTS,
+                    },
+                },
                 _ORIGINAL_FORMAT,
             ),
         ),
@@ -104,7 +114,9 @@ PHOTO_OPERATIONS = (
         "as base64. The net of the bundled pack enlarges 3 times; for a smaller `scale` its result is shrunk. A "
         "picture that is too large for a scale gets 413, with the largest one that fits in `max_scale`. A worker "
         "enhances one picture at a time, and all other photos take precedence. Closing the connection, or its sending "
-        "side, cancels the work.",
+        "side, cancels the work. With `format=events` or `Accept: text/event-stream`, the response tells the progress "
+        "as server-sent events: `progress` at once and after every tile, then `end` with the JSON, or `error` with an "
+        "error that came up after the beginning.",
         table.ENHANCEMENT,
         body=Body(_PHOTO_BODY.format("picture"), photo_content("EnhanceForm", "EnhanceJson", {"format": "json"})),
     ),

@@ -126,6 +126,20 @@ data: {json.dumps(as_json_types(replace(BATCH, state="done", done=1, failed=1)))
 
 """
 
+ENHANCE_EVENTS = f"""event: progress
+data: {json.dumps({"done": 0, "tiles": 2})}
+
+event: progress
+data: {json.dumps({"done": 1, "tiles": 2})}
+
+event: progress
+data: {json.dumps({"done": 2, "tiles": 2})}
+
+event: end
+data: {json.dumps(as_json_types(ENHANCED))}
+
+"""
+
 METRICS = """# HELP visage_requests_total Responses by route and status.
 # TYPE visage_requests_total counter
 visage_requests_total{route="/predict",status="200"} 17.0

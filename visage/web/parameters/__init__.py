@@ -18,7 +18,8 @@ from visage.web.parameters.options import (
 from visage.web.parameters.response_options import (
     PictureResponseOptions,
     ResponseOptions,
-    read_picture_response_options,
+    read_anonymize_response_options,
+    read_enhance_response_options,
     read_response_options,
 )
 from visage.web.parameters.values import without_parameters
@@ -31,11 +32,12 @@ __all__ = [
     "check_correction_query",
     "include_files",
     "read_anonymize_options",
+    "read_anonymize_response_options",
     "read_batch_options",
     "read_correction_options",
     "read_enhance_options",
+    "read_enhance_response_options",
     "read_options",
-    "read_picture_response_options",
     "read_response_options",
     "thumbnail_side",
     "without_parameters",

@@ -16,7 +16,11 @@ class Format(Enum):
 
 
 class PictureFormat(Enum):
-    """The formats of a changed picture: the file itself, or JSON with the file as base64."""
+    """The formats of a changed picture: the file itself, or JSON with the file as base64.
+
+    `EVENTS`, of enhanced pictures only, is their progress as events, of which the last has the JSON.
+    """
 
     PICTURE = "picture"
     JSON = "json"
+    EVENTS = "events"

@@ -1,7 +1,7 @@
 """The kinds of values that parameters may have: each parses text, and says what is valid to people and to programs."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -42,10 +42,17 @@ def _parse_boolean(text: str) -> bool:
 BOOLEAN = Kind(_parse_boolean, "one of true, false", {"type": "boolean"})
 
 
-def choice(members: type[Member]) -> Kind[Member]:
-    """The values of an enum."""
-    names = [each.value for each in members]
-    return Kind(members, f"one of {', '.join(names)}", {"type": "string", "enum": names})
+def choice(members: Iterable[Member]) -> Kind[Member]:
+    """The values of an enum, or of some of its members."""
+    named = {str(each.value): each for each in members}
+
+    def parse(text: str) -> Member:
+        try:
+            return named[text]
+        except KeyError:
+            raise ValueError from None
+
+    return Kind(parse, f"one of {', '.join(named)}", {"type": "string", "enum": list(named)})
 
 
 def number(minimum: float, maximum: float) -> Kind[float]:

@@ -51,17 +51,33 @@ def read_response_options(request: Request, default: Format) -> ResponseOptions:
     return ResponseOptions(chosen, values.read(table.ANNOTATED))
 
 
-def read_picture_response_options(request: Request, media_type: str) -> PictureResponseOptions:
-    """Return the response options of `/anonymize` and `/enhance`, whose picture has this media type.
+def read_anonymize_response_options(request: Request, media_type: str) -> PictureResponseOptions:
+    """Return the response options of `/anonymize`, whose picture has this media type.
 
     Raises:
         BadParameter: a value is invalid.
         NotAcceptable: the service has none of the types in `Accept`.
     """
-    # The reader of the options has rejected what only the other of the two operations has.
-    values = ParameterValues((*table.ANONYMIZATION, *table.ENHANCEMENT), request.args, request.form)
+    values = ParameterValues(table.ANONYMIZATION, request.args, request.form)
     offered = {media_type: PictureFormat.PICTURE, "application/json": PictureFormat.JSON}
     chosen = values.read(table.PICTURE_FORMAT) or _negotiate(request, offered)
+    return PictureResponseOptions(chosen, values.read(table.PICTURE))
+
+
+def read_enhance_response_options(request: Request, media_type: str) -> PictureResponseOptions:
+    """Return the response options of `/enhance`, whose picture has this media type.
+
+    Raises:
+        BadParameter: a value is invalid.
+        NotAcceptable: the service has none of the types in `Accept`.
+    """
+    values = ParameterValues(table.ENHANCEMENT, request.args, request.form)
+    offered = {
+        media_type: PictureFormat.PICTURE,
+        "application/json": PictureFormat.JSON,
+        "text/event-stream": PictureFormat.EVENTS,
+    }
+    chosen = values.read(table.ENHANCE_FORMAT) or _negotiate(request, offered)
     return PictureResponseOptions(chosen, values.read(table.PICTURE))
 
 

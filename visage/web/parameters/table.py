@@ -119,9 +119,21 @@ SCALE = Parameter(
     "one. The size of the result is limited, so larger pictures can be enlarged less.",
 )
 
+ENHANCE_FORMAT = Parameter(
+    "format",
+    choice(PictureFormat),
+    None,
+    "Format of the response; overrides `Accept`. `events` are server-sent events: the progress, then the JSON.",
+    key="enhance_format",
+)
+
 # /anonymize and /enhance
 PICTURE_FORMAT = Parameter(
-    "format", choice(PictureFormat), None, "Format of the response; overrides `Accept`.", key="picture_format"
+    "format",
+    choice((PictureFormat.PICTURE, PictureFormat.JSON)),
+    None,
+    "Format of the response; overrides `Accept`.",
+    key="picture_format",
 )
 PICTURE = Parameter("picture", BOOLEAN, True, "`false` omits the picture from JSON.")  # noqa: FBT003
 
@@ -166,7 +178,7 @@ ANONYMIZATION: Parameters = (
     PICTURE,
 )
 CORRECTION: Parameters = ANONYMIZATION[:-2]
-ENHANCEMENT: Parameters = (SCALE, PICTURE_FORMAT, PICTURE)
+ENHANCEMENT: Parameters = (SCALE, ENHANCE_FORMAT, PICTURE)
 BATCH: Parameters = (
     TASK,
     METHOD,

@@ -32,7 +32,8 @@ export class RequestError extends Error {
 }
 
 /**
- * Send a request and resolve to the response, or to its body if `as` is "json" or "blob".
+ * Send a request and resolve to the response, to its body if `as` is "json" or "blob", or to what a function `as` makes
+ * of the response.
  *
  * While the service is busy, wait as long as its Retry-After header says and try again. With `onWait`, which gets a
  * sentence every second of a wait, a lost connection is waited for as well, however long that takes. Rejects with a
@@ -46,7 +47,7 @@ export async function request(path, { query = {}, as = "", onWait = null, send =
     try {
       const sent = authorization();
       const response = await send(url, { ...options, headers: { ...headers, ...sent } });
-      if (response.ok) return await (as ? response[as]() : response);
+      if (response.ok) return await (as instanceof Function ? as(response) : as ? response[as]() : response);
       const error = await errorOf(response);
       const seconds = Number(response.headers.get("Retry-After"));
       if (response.status === 401) {
@@ -59,7 +60,7 @@ export async function request(path, { query = {}, as = "", onWait = null, send =
       }
     } catch (error) {
       if (!isLost(error)) throw error;
-      if (!onWait) throw new RequestError(text("no_connection"), { code: NO_CONNECTION });
+      if (!onWait) throw lostConnection();
       await wait("reconnecting", RECONNECT_SECONDS[Math.min(losses, RECONNECT_SECONDS.length - 1)]);
       losses += 1;
     }
@@ -67,9 +68,12 @@ export async function request(path, { query = {}, as = "", onWait = null, send =
 }
 
 /** Post a photo as a raw body. The generic type lets the service identify the format, or name the unknown one. */
-export function postPhoto(path, photo, options = {}) {
-  return request(path, { method: "POST", body: photo, headers: { "Content-Type": "application/octet-stream" }, ...options });
+export function postPhoto(path, photo, { headers = {}, ...options } = {}) {
+  return request(path, { method: "POST", body: photo, headers: { "Content-Type": "application/octet-stream", ...headers }, ...options });
 }
+
+/** The error for a service that is not reached, or that breaks off. */
+export const lostConnection = () => new RequestError(text("no_connection"), { code: NO_CONNECTION });
 
 /** Resolve after `seconds`, or reject with the reason of `signal` once that is aborted. */
 export function sleep(seconds, signal) {

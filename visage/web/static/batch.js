@@ -4,7 +4,7 @@ import { byId, element, saveFile, showMessage } from "./elements.js";
 import { countFaces } from "./faces.js";
 import { ask } from "./question.js";
 import { serverSentEvents } from "./server-sent-events.js";
-import { decimal, errorText, lang, text } from "./texts.js";
+import { decimal, duration, errorText, lang, text } from "./texts.js";
 import { authorization } from "./token.js";
 
 // The service tells browsers the same delay in its event stream.
@@ -140,16 +140,10 @@ function showRate(samples, finished, total) {
   const rate = (finished - first.finished) / (now - first.now);
   byId("batch-rate").hidden = !(rate > 0);
   if (rate > 0) {
-    const time = formatDuration((total - finished) / rate);
+    const time = duration((total - finished) / rate);
     const values = { rate: decimal(rate < 1 ? 60 * rate : rate, 1), time };
     byId("batch-rate").textContent = text(rate < 1 ? "rate_minute" : "rate_second", values);
   }
-}
-
-function formatDuration(seconds) {
-  if (seconds < 90) return text("seconds", { count: Math.ceil(seconds) });
-  if (seconds < 5400) return text("minutes", { count: Math.ceil(seconds / 60) });
-  return text("hours", { count: decimal(seconds / 3600, 1) });
 }
 
 async function showEnd({ id, task, state, total, done, failed, reason, expires }) {

@@ -1,15 +1,16 @@
-import { postPhoto } from "./api.js";
+import { lostConnection, postPhoto, RequestError } from "./api.js";
 import { resetComparison } from "./comparison.js";
-import { byId, saveFile, showImage, showMessage } from "./elements.js";
+import { blobOf, byId, saveFile, showImage, showMessage } from "./elements.js";
 import { showError } from "./failure.js";
 import { canShow, isZip, onFilesChosen, openAsBatch, photosAmong, resultName, samplePhoto } from "./files.js";
+import { serverSentEvents } from "./server-sent-events.js";
 import { offerShare } from "./share.js";
-import { lang, text } from "./texts.js";
-import { uploadWith } from "./upload.js";
+import { duration, errorText, lang, percent, text } from "./texts.js";
+import { EVENTS, uploadWith } from "./upload.js";
 
 const status = byId("enlarge-status");
 const progress = byId("enlarge-progress");
-const elapsed = byId("enlarge-elapsed");
+const left = byId("enlarge-left");
 const errorRegion = byId("enlarge-error");
 const before = byId("enlarge-before");
 const after = byId("enlarge-after");
@@ -47,8 +48,6 @@ async function enlarge(photo, signal) {
   shown = photo;
   scaleField.value = chosenScale;
   showMessage(status, text("sending", { name: photo.name }));
-  const started = performance.now();
-  const timer = setInterval(() => showMessage(elapsed, text("seconds", { count: Math.round((performance.now() - started) / 1000) })), 1000);
   try {
     const enlarged = await enlargeAsFits(photo, signal);
     const isShown = await canShow(photo);
@@ -62,21 +61,25 @@ async function enlarge(photo, signal) {
     showMessage(status);
     showError(errorRegion, photo.name, error, () => addFiles([photo]));
   } finally {
-    clearInterval(timer);
     // The next photo may have started already.
-    if (current.signal === signal) {
-      progress.hidden = byId("enlarge-work").hidden = true;
-      showMessage(elapsed);
-    }
+    if (current.signal === signal) hideProgress();
   }
 }
 
 /** Enlarge a photo by the scale in the field, or by the largest one that fits, which is then in the field. */
 async function enlargeAsFits(photo, signal) {
-  const onWait = (message) => showMessage(status, message);
+  const onWait = (message) => {
+    showMessage(status, message);
+    showMessage(left);
+  };
   const onProgress = (bytes, total) => showProgress(photo, bytes, total);
   const send = () => postPhoto("enhance", photo, {
-    as: "blob", signal, onWait, send: uploadWith(onProgress, { guarded: true }), query: { scale: scaleField.value },
+    as: (response) => enlargedIn(response, photo),
+    headers: { Accept: EVENTS },
+    query: { scale: scaleField.value },
+    signal,
+    onWait,
+    send: uploadWith(onProgress, { guarded: true }),
   });
   try {
     return await send();
@@ -98,6 +101,33 @@ function showProgress({ name }, bytes, total) {
     progress.removeAttribute("value");
     showMessage(status, text("enlarging", { name }));
   }
+}
+
+/** The enlarged photo at the end of a response that tells how far the service is. */
+async function enlargedIn(response, photo) {
+  const started = performance.now();
+  for await (const { event, data } of serverSentEvents(response)) {
+    if (event === "end") return blobOf(data.picture, data.image.format);
+    // A service that stops is waited for, as when it breaks off.
+    if (event === "error" && data.code !== "not_ready") throw new RequestError(errorText(data.code, data.error), data);
+    if (event === "progress") showTiles(photo, data, (performance.now() - started) / 1000);
+  }
+  throw lostConnection();
+}
+
+function showTiles({ name }, { done, tiles }, seconds) {
+  const isLast = done === tiles;
+  showMessage(status, isLast ? text("making") : text("enlarging", { name }));
+  if (isLast) progress.removeAttribute("value");
+  else progress.value = done / tiles;
+  const time = done && !isLast ? duration((seconds / done) * (tiles - done)) : "";
+  showMessage(left, time && text("enlarging_left", { share: percent(done / tiles), time }));
+}
+
+function hideProgress() {
+  progress.hidden = byId("enlarge-work").hidden = true;
+  progress.removeAttribute("value");
+  showMessage(left);
 }
 
 function showResult(photo, enlarged, isShown) {
@@ -125,8 +155,7 @@ function showLimits() {
 function cancel() {
   const { name } = shown;
   current.abort();
-  progress.hidden = byId("enlarge-work").hidden = true;
-  showMessage(elapsed);
+  hideProgress();
   showMessage(status, text("not_enlarged", { name }));
   byId("enlarge-choose").focus();
 }

@@ -2,10 +2,15 @@
 export async function* serverSentEvents(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
+  let last = "";
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
     text += value;
+    // A picture comes in many pieces, so the text is searched only when an event may have ended.
+    const mayEnd = (last + value).includes("\n\n");
+    last = value.slice(-1);
+    if (!mayEnd) continue;
     const blocks = text.split("\n\n");
     text = blocks.pop();
     for (const block of blocks) {

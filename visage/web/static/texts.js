@@ -30,6 +30,12 @@ export const decimal = (number, digits) => number.toLocaleString(lang, { minimum
 
 export const percent = (fraction) => percents.format(fraction);
 
+export function duration(seconds) {
+  if (seconds < 90) return text("seconds", { count: Math.ceil(seconds) });
+  if (seconds < 5400) return text("minutes", { count: Math.ceil(seconds / 60) });
+  return text("hours", { count: decimal(seconds / 3600, 1) });
+}
+
 const formFor = (forms, count) => (count === 0 && forms.zero) || forms[plurals.select(count)] || forms.other;
 
 const formatted = (value) => (typeof value === "number" ? integers.format(value) : value);
