@@ -1,9 +1,19 @@
-import { byId, showMessage } from "./elements.js";
+import { byId, element, showMessage } from "./elements.js";
 import { droppedFiles, pastedFiles } from "./files.js";
 import { ask } from "./question.js";
 import { lang, text } from "./texts.js";
 
-const VIEWS = ["find-faces", "hide-faces", "enlarge", "camera"];
+// The views, and what their modules import. The browser loads that at once; otherwise it would find one module in another.
+const IMPORTS = {
+  "find-faces": ["faces-csv", "faces", "failure", "found-faces", "share", "shrink", "webcam"],
+  "hide-faces": [
+    "batch-correction", "batch-review", "batch", "box-gestures", "face-editor", "faces", "failure", "originals",
+    "photo-editor", "redaction", "server-sent-events", "share", "upload", "zip",
+  ],
+  "enlarge": ["comparison", "failure", "server-sent-events", "share", "upload"],
+  "camera": ["faces", "webcam"],
+};
+const VIEWS = Object.keys(IMPORTS);
 
 // The views' names in the URLs of earlier versions.
 const ALIASES = { look: "find-faces", guard: "hide-faces", live: "camera" };
@@ -40,7 +50,7 @@ async function showView() {
     title.focus({ preventScroll: true });
   }
   try {
-    const module = await import(`./${name}.js`);
+    const module = await load(name);
     loaded.add(module);
     // The user may have chosen another view meanwhile.
     if (name !== shown) return;
@@ -50,6 +60,13 @@ async function showView() {
   } catch {
     showMessage(byId(`${name}-error`), text("not_loaded"));
   }
+}
+
+/** Load the module of a view, and what it imports. */
+function load(name) {
+  const links = IMPORTS[name].map((each) => element("link", { rel: "modulepreload", href: `static/${each}.js` }));
+  document.head.append(...links);
+  return import(`./${name}.js`);
 }
 
 addEventListener("hashchange", showView);
