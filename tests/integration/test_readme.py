@@ -74,7 +74,8 @@ def test_a_curl_example_works_when_pasted(service: Service, folder: Path, page: 
 
     target = re.search(r"-o (\S+)", line)
     if target is None:
-        size = json.loads(printed)["image"]
+        # Of events, the last one has the result.
+        size = json.loads(printed.rpartition(b"data: ")[2])["image"]
         side = 3 * 512 if "/enhance" in line else 512
         assert (size["width"], size["height"]) == (side, side)
     else:
