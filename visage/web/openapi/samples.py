@@ -126,14 +126,17 @@ data: {json.dumps(as_json_types(replace(BATCH, state="done", done=1, failed=1)))
 
 """
 
+# Without the events of most tiles; a line with a colon in front is a comment.
 ENHANCE_EVENTS = f"""event: progress
-data: {json.dumps({"done": 0, "tiles": 2})}
+data: {json.dumps({"done": 0, "tiles": 24})}
 
 event: progress
-data: {json.dumps({"done": 1, "tiles": 2})}
+data: {json.dumps({"done": 1, "tiles": 24})}
+
+: and so on
 
 event: progress
-data: {json.dumps({"done": 2, "tiles": 2})}
+data: {json.dumps({"done": 24, "tiles": 24})}
 
 event: end
 data: {json.dumps(as_json_types(ENHANCED))}
