@@ -31,7 +31,7 @@ def test_a_zip_shows_a_preview_of_its_first_photo_and_is_anonymized(window: Wind
     page = window.open("hide-faces")
 
     page.get_by_label("Choose photos or a ZIP").set_input_files(archive)
-    expect(page.locator("#hide-faces-status")).to_contain_text("1 of 1 faces hidden in one.jpg.")
+    expect(page.locator("#hide-faces-status")).to_contain_text("Faces hidden in one.jpg: 1 of 1.")
     page.get_by_label("Mosaic").check()
     page.get_by_role("button", name="Hide faces in all photos").click()
 
@@ -73,7 +73,7 @@ def test_a_batch_can_be_started_and_downloaded_with_the_keyboard(window: Window,
         window.press_until("Tab", "#hide-faces-choose")
         page.keyboard.press("Space")
     chooser.value.set_files([folder / "one.jpg", folder / "rome" / "two.jpg"])
-    expect(page.locator("#hide-faces-status")).to_contain_text("faces hidden")
+    expect(page.locator("#hide-faces-status")).to_contain_text("Faces hidden")
     window.press_until("Tab", "[name=method]")
     page.keyboard.press("ArrowRight")
     expect(page.get_by_label("Mosaic")).to_be_checked()

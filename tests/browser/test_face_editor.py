@@ -98,7 +98,7 @@ def test_a_box_drawn_with_the_mouse_is_hidden_in_the_file(desktop: Window, astro
     drag(desktop, (300, 360), (420, 460))
 
     np.testing.assert_allclose(corners(desktop), (300, 360, 420, 460), atol=2)
-    expect(desktop.page.locator("#hide-faces-status")).to_contain_text("1 of 1 faces hidden. Your boxes: 1.")
+    expect(desktop.page.locator("#hide-faces-status")).to_contain_text("Faces hidden: 1 of 1. Your boxes: 1.")
     assert cv2.PSNR(part(downloaded(desktop), HELMET), part(astronaut, HELMET)) < 22
 
 
@@ -181,18 +181,18 @@ def test_every_change_can_be_undone_in_reverse_order(window: Window) -> None:
     before = corners(window)
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Delete")
-    expect(status).to_contain_text("0 of 1 faces hidden.")
+    expect(status).to_contain_text("Faces hidden: 0 of 1.")
 
     undo = page.get_by_role("button", name="Undo")
     undo.click()
     undo.click()
     np.testing.assert_array_equal(corners(window), before)
     undo.click()
-    expect(status).to_contain_text("0 of 1 faces hidden.")
+    expect(status).to_contain_text("Faces hidden: 0 of 1.")
     page.locator("#hide-faces-photo button").first.focus()
     page.keyboard.press("Control+z")
 
-    expect(status).to_contain_text("1 of 1 faces hidden.")
+    expect(status).to_contain_text("Faces hidden: 1 of 1.")
     expect(undo).to_be_disabled()
 
 
@@ -212,7 +212,7 @@ def test_a_photo_whose_faces_are_all_kept_stays_as_it_is(desktop: Window, uncert
         face.focus()
         page.keyboard.press("Space")
 
-    expect(page.locator("#hide-faces-status")).to_contain_text(f"0 of {faces.count()} faces hidden.")
+    expect(page.locator("#hide-faces-status")).to_contain_text(f"Faces hidden: 0 of {faces.count()}.")
     original = np.asarray(cv2.imread(str(uncertain))).astype(np.uint8)
     assert cv2.PSNR(downloaded(desktop), original) > 35
 
@@ -229,7 +229,7 @@ def test_a_higher_confidence_hides_less_at_once(window: Window, uncertain: Path)
 
     expect(faces).not_to_have_count(before)
     assert 1 <= faces.count() < before
-    expect(page.locator("#hide-faces-status")).to_contain_text(f"{faces.count()} of {faces.count()} face")
+    expect(page.locator("#hide-faces-status")).to_contain_text(f"Faces hidden: {faces.count()} of {faces.count()}.")
     assert sent == []
 
 

@@ -23,7 +23,7 @@ def test_the_preview_is_anonymized_and_follows_method_and_shape(window: Window) 
     page = window.open("hide-faces")
     page.get_by_role("button", name="Try a sample").click()
     status = page.locator("#hide-faces-status")
-    expect(status).to_have_text("astronaut.jpg, 75 KB. 1 of 1 faces hidden.")
+    expect(status).to_have_text("astronaut.jpg, 75 KB. Faces hidden: 1 of 1.")
     blurred = face_of(previewed(window))
 
     page.get_by_label("Solid").check()
@@ -96,7 +96,7 @@ def test_the_preview_is_requested_again_when_the_service_is_busy(window: Window)
 
     expect(page.locator("#hide-faces-status")).to_have_text("The service is busy. Trying again in a second.")
     retry.wait().continue_()
-    expect(page.locator("#hide-faces-status")).to_contain_text("1 of 1 faces hidden.")
+    expect(page.locator("#hide-faces-status")).to_contain_text("Faces hidden: 1 of 1.")
 
 
 def test_the_user_can_retry_when_the_service_stays_busy(window: Window) -> None:
@@ -125,7 +125,7 @@ def test_the_download_is_requested_again_when_the_service_is_busy(window: Window
         expect(page.locator("#hide-faces-status")).to_have_text("The service is busy. Trying again in a second.")
         retry.wait().continue_()
 
-    expect(page.locator("#hide-faces-status")).to_contain_text("1 of 1 faces hidden.")
+    expect(page.locator("#hide-faces-status")).to_contain_text("Faces hidden: 1 of 1.")
 
 
 def test_a_download_that_fails_can_be_tried_again(window: Window) -> None:
@@ -150,7 +150,7 @@ def test_a_photo_replaced_during_its_preview_leaves_no_trace(desktop: Window, ot
 
     page.get_by_label("Choose photos or a ZIP").set_input_files(other)
     expect(page.locator("#hide-faces-status")).to_contain_text("other.png")
-    expect(page.locator("#hide-faces-status")).to_contain_text("faces hidden")
+    expect(page.locator("#hide-faces-status")).to_contain_text("Faces hidden")
     held.wait().abort()
 
     assert page.locator("#hide-faces-photo canvas").evaluate("canvas => canvas.height") == 400
@@ -185,7 +185,7 @@ def test_a_late_sample_does_not_replace_a_chosen_photo(desktop: Window, other: P
     page.wait_for_timeout(100)
 
     expect(page.locator("#hide-faces-status")).to_contain_text("other.png")
-    expect(page.locator("#hide-faces-status")).to_contain_text("faces hidden")
+    expect(page.locator("#hide-faces-status")).to_contain_text("Faces hidden")
 
 
 def test_files_without_a_photo_show_an_error(desktop: Window, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 import { lostConnection, postPhoto, RequestError } from "./api.js";
 import { resetComparison } from "./comparison.js";
-import { blobOf, byId, saveFile, showImage, showMessage } from "./elements.js";
+import { blobOf, byId, element, saveFile, showImage, showMessage } from "./elements.js";
 import { showError } from "./failure.js";
 import { canShow, isZip, onFilesChosen, openAsBatch, photosAmong, resultName, samplePhoto } from "./files.js";
 import { serverSentEvents } from "./server-sent-events.js";
@@ -145,11 +145,13 @@ function showResult(photo, enlarged, isShown) {
 /** Tell beside the drop zone how large a photo may be at each scale, in megapixels. */
 function showLimits() {
   const limits = byId("enlarge-limits");
-  const each = [...scaleField.options].map(({ value }) => {
+  const each = [...scaleField.options].map(({ value }, index, { length }) => {
     const megapixels = Math.floor(limits.dataset.resultPixels / value ** 2 / 1e5) / 10;
-    return text("enlarge_limit", { scale: scaleName(value), megapixels });
+    const separator = index < length - 1 ? " ·" : "";
+    return element("span", {}, text("enlarge_limit", { scale: scaleName(value), megapixels }) + separator);
   });
-  showMessage(limits, each.join(" · "));
+  // Lines break between the limits.
+  limits.replaceChildren(...each.flatMap((limit) => [limit, " "]));
 }
 
 function cancel() {

@@ -53,7 +53,7 @@ function faceRow(face, index) {
     {},
     element("th", { scope: "row" }, String(index + 1)),
     element("td", {}, `${labelText(face.gender)} `, element("span", { className: "quiet" }, percent(face.gender_confidence))),
-    element("td", {}, `${face.age} `, element("span", { className: "quiet" }, percent(face.age_confidence))),
+    element("td", {}, element("span", { className: "whole" }, face.age), " ", element("span", { className: "quiet" }, percent(face.age_confidence))),
     element("td", {}, percent(face.confidence)),
   );
   row.addEventListener("mouseenter", () => activate(index));
