@@ -245,6 +245,26 @@ def test_a_photo_chosen_before_the_view_is_loaded_is_used(desktop: Window, view:
     expect(page.locator(outcome)).to_be_visible()
 
 
+@pytest.mark.parametrize(
+    ("view", "outcome"),
+    [
+        ("find-faces", "button.face"),
+        ("hide-faces", "#hide-faces-photo .face"),
+        ("enlarge", "#enlarge-result"),
+    ],
+)
+def test_a_button_pressed_before_the_view_is_loaded_works(desktop: Window, view: str, outcome: str) -> None:
+    held = desktop.hold(f"**/static/{view}.js")
+    page = desktop.page
+    page.goto(f"{desktop.url}/#{view}", wait_until="commit")
+    script = held.wait()
+
+    page.locator(f"#{view}-sample").click()
+    script.continue_()
+
+    expect(page.locator(outcome)).to_be_visible()
+
+
 # Widths and heights in pixels: WCAG 2.2, 1.4.10, asks for 320 px; a desktop window of 1280 x 800 at 200 %.
 NARROW = {"320 px": (320, 640), "200 %": (640, 400)}
 

@@ -62,11 +62,20 @@ async function showView() {
   }
 }
 
-/** Load the module of a view, and what it imports. */
-function load(name) {
-  const links = IMPORTS[name].map((each) => element("link", { rel: "modulepreload", href: `static/${each}.js` }));
-  document.head.append(...links);
-  return import(`./${name}.js`);
+/** Load the module of a view, and what it imports. A click on a button of the view until then is made up for. */
+async function load(name) {
+  const section = byId(`view-${name}`);
+  let clicked = null;
+  const remember = ({ target }) => { clicked = target.closest("button"); };
+  section.addEventListener("click", remember);
+  try {
+    const links = IMPORTS[name].map((each) => element("link", { rel: "modulepreload", href: `static/${each}.js` }));
+    document.head.append(...links);
+    return await import(`./${name}.js`);
+  } finally {
+    section.removeEventListener("click", remember);
+    if (name === shown) clicked?.click();
+  }
 }
 
 addEventListener("hashchange", showView);
