@@ -282,7 +282,7 @@ def test_the_autoscaler_follows_the_queue_and_a_disruption_leaves_an_instance() 
 
 
 def test_memory_limits_cover_the_documented_calculation() -> None:
-    (sum_,) = re.findall(r"^178 \+ 2 x \(480 \+ 220 \+ 300 \+ 315 \+ 200 \+ 134 \+ 80\) = (\d+) MB", PAGE, re.MULTILINE)
+    (sum_,) = re.findall(r"^219 \+ 2 x \(470 \+ 220 \+ 300 \+ 315 \+ 200 \+ 134 \+ 80\) = (\d+) MB", PAGE, re.MULTILINE)
     # A body that is parsed from JSON is in memory three times.
     bodies = Settings().max_body_memory + 2 * Settings().max_body_bytes
     limits = {
@@ -294,8 +294,8 @@ def test_memory_limits_cover_the_documented_calculation() -> None:
     assert round(bodies / 1e6) == 315
     assert round(4 * Settings().max_redacted_pixels / 1e6) == 200  # responses, see visage/server/connection_server.py
     assert (round(FILE_BUDGET.limit / 1e6), round(DIRECTORY_BUDGET.limit / 1e6)) == (134, 80)
-    assert int(sum_) == 178 + 2 * (480 + 220 + 300 + 315 + 200 + 134 + 80)
+    assert int(sum_) == 219 + 2 * (470 + 220 + 300 + 315 + 200 + 134 + 80)
     assert {mebibytes(limit) for limit in limits} == {3500}
     assert int(sum_) * 1e6 < 3500 * 2**20
     # The laptop service also has a batch consumer.
-    assert (int(sum_) + 480 + 220 + 300) * 1e6 < mebibytes(LAPTOP["services"]["visage"]["mem_limit"]) * 2**20
+    assert (int(sum_) + 470 + 220 + 300) * 1e6 < mebibytes(LAPTOP["services"]["visage"]["mem_limit"]) * 2**20
