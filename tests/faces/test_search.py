@@ -69,7 +69,7 @@ def test_auto_runs_the_base_pass_where_a_face_is_neither_large_nor_small(
 ) -> None:
     photo = draw(faces={(96, 96, 288, 288): MAGENTA})
 
-    find_faces(detector, replace(spec, smallest_face=10), photo, Detail.AUTO)
+    find_faces(detector, replace(spec, smallest_face=13), photo, Detail.AUTO)
 
     # In the coarse pass the face has 24 net pixels.
     assert detector.sizes == [(48, 48), (96, 96)]
@@ -83,7 +83,7 @@ def test_auto_looks_more_closely_where_a_face_is_small_at_half_the_base_scale(
     find_faces(detector, replace(spec, smallest_face=33), photo, Detail.AUTO)
 
     # In the coarse pass the face has 24 net pixels.
-    assert detector.sizes[:2] == [(48, 48), (125, 125)]
+    assert detector.sizes[:2] == [(48, 48), (144, 144)]
 
 
 def test_auto_looks_for_smaller_faces_where_none_is_found(detector: RecordingDetector, spec: FaceSpec) -> None:
@@ -120,7 +120,7 @@ def test_a_finer_pass_finds_a_face_too_small_for_the_base_pass(detector: Recordi
 def test_high_turns_the_photo(detector: RecordingDetector, spec: FaceSpec) -> None:
     find_faces(detector, spec, draw(1600, 800), Detail.HIGH)
 
-    assert detector.sizes[:3] == [(96, 48), (48, 24), (182, 91)]
+    assert detector.sizes[:3] == [(58, 29), (115, 58), (182, 91)]
     assert detector.sizes[-3:] == [(48, 96), (96, 48), (48, 96)]
 
 
@@ -180,12 +180,12 @@ def test_candidates_are_the_boxes_of_all_passes(detector: RecordingDetector, spe
 @pytest.mark.parametrize(
     ("side", "passes"),
     [
-        (30, [60, 30]),
-        (50, [96, 48]),  # the next pass could only be at 100
-        (60, [96, 48, 120]),
-        (90, [96, 48, 180]),
-        (200, [96, 48, 182]),  # a finer pass could only be at 200
-        (400, [96, 48, 182, 365]),
+        (30, [36, 60]),
+        (50, [58, 100]),
+        (60, [58, 115]),  # the next pass could only be at 120
+        (90, [58, 115, 180]),
+        (200, [58, 115, 182]),  # a finer pass could only be at 200
+        (400, [58, 115, 182, 365]),
     ],
 )
 def test_passes_enlarge_a_photo_twice_at_most_and_finer_ones_not_at_all(
@@ -270,5 +270,5 @@ def test_only_the_turned_photo_with_most_faces_is_searched_thoroughly(spec: Face
 
     find_candidates(detector, spec, photo, Detail.HIGH)
 
-    whole, thorough = [(96, 96)], [(48, 48), (182, 182)]
-    assert detector.sizes == [*whole, *thorough, *whole * 3, *thorough]
+    whole, thorough = [(96, 96)], [(58, 58), (115, 115), (182, 182)]
+    assert detector.sizes == [*thorough, *whole * 3, *thorough]

@@ -56,14 +56,13 @@ def test_the_age_range_is_that_of_the_most_probable_group(engine: Engine, tiny_p
 
 
 def test_the_largest_face_comes_first(engine: Engine) -> None:
-    large, small = (48, 48, 144, 144), (260, 260, 308, 308)
-    photo = png(draw(faces={small: MAGENTA, large: MAGENTA}))
+    photo = png(draw(faces={(260, 260, 308, 308): MAGENTA, (48, 48, 144, 144): MAGENTA}))
 
     faces = engine.analyze(photo, Options(detail=Detail.HIGH, min_confidence=0.99)).faces
 
     areas = [face.box.area for face in faces]
+    assert len(set(areas)) > 1
     assert areas == sorted(areas, reverse=True)
-    assert corners(faces[0]) == large
 
 
 def test_a_photo_without_faces_gives_an_empty_list_and_an_image(engine: Engine) -> None:

@@ -19,12 +19,13 @@ from visage.faces.merging import merge
 from visage.images.boxes import longer_sides
 from visage.images.tiles import Tile, cut
 from visage.nets.detections import Detections
-from visage.nets.detector import FaceDetector
+from visage.nets.detector import FaceDetector, halve
 from visage.packs.pack import FaceSpec
 
-# Scales of the passes over the base scale, by detail. The coarse pass, at half scale, is there for faces that fill the
-# photo. It takes two fifths of the time of the base pass. docs/decisions.md has other scales that were tried.
-_COARSE, _AUTO, _HIGH = 0.5, 1.3, 1.9
+# Scales of the passes over the base scale, by detail. The coarse ones, `_COARSE` and the first of `_HIGH`, are for
+# faces that fill the photo. docs/decisions.md has other scales that were tried.
+_COARSE, _AUTO = 0.5, 1.5
+_HIGH = (0.6, 1.2, 1.9)
 
 # Further passes, for small faces in large photos, each show the photo twice as large as the one before. They end at
 # full size.
@@ -39,7 +40,7 @@ _MAX_ENLARGEMENT = 2.0
 # none, so a finer pass has to show more.
 _MIN_STEP, _MIN_FINER_STEP, _MIN_STEP_WITHOUT_FACES = 1.1, 1.5, 1.7
 
-# The coarse pass contributes faces from this size on, over the smallest face that the detector finds reliably: smaller
+# A coarse pass contributes faces from this size on, over the smallest face that the detector finds reliably: smaller
 # ones are for other passes.
 _COARSE_FACE = 2
 
@@ -52,7 +53,7 @@ _SMALL_FACE, _CROWD_SIZE, _LIKELY = 1.5, 5, 0.8
 
 # `AUTO` ends with the coarse pass if every box from this share of the confidence threshold on is a face, and at least
 # so large, over the smallest. docs/decisions.md has what that saves.
-_UNLIKELY, _CLEAR_FACE = 0.3, 3
+_UNLIKELY, _CLEAR_FACE = 0.3, 2
 
 # The most confident boxes of all passes count, so many at most: time and memory of merging grow with their square. A
 # photo of 200 faces has some 1,000.
@@ -61,6 +62,9 @@ _MAX_BOXES = 4000
 # After the coarse pass `AUTO` runs the base pass if no small box has this share of the confidence threshold. That is so
 # for two thirds of the photos of the benchmark in docs/performance.md.
 _POSSIBLE = 0.8
+
+# OpenCV's names of one, two and three quarters anticlockwise.
+_ROTATIONS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
 
 # Longer side of a tile in net pixels, which bounds the memory of a finer pass. Neighbours overlap by the largest face
 # that they contribute. A tile is at least this many overlaps long.
@@ -71,10 +75,10 @@ class Detail(Enum):
     """How many detection passes run.
 
     `FAST`: the base pass. `AUTO`: one at half its scale, and no other if that found large faces only; then one at
-    1.3 times its scale if that found small faces, otherwise the base pass; finer ones where there are small faces or no
-    face was found. `HIGH`: passes at half, once
-    and 1.9 times the scale, all finer ones, and a base pass on the photo turned by 90, 180 and 270 degrees. If a
-    turned photo has more faces than the upright one, the one with most is searched like it.
+    1.5 times its scale if that found small faces, otherwise the base pass; finer ones where there are small faces or no
+    face was found. `HIGH`: passes at 0.6, 1.2 and 1.9 times the scale, all finer ones, and a base pass on the photo
+    turned by 90, 180 and 270 degrees. If a turned photo has more faces than the upright one, the one with most is
+    searched like it.
     """
 
     FAST = "fast"
@@ -117,13 +121,12 @@ def _search(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], d
             return [coarse]
         scale = _AUTO if upright.may_have_small_faces(coarse) else 1
         main = upright.detect_whole(scale)
-        return [upright.large_faces(coarse), main, *upright.finer_passes(main, scale, always=False)]
-    base = upright.detect_whole(1)
-    passes = [base, *upright.thorough_passes()]
+        return [upright.large_faces(coarse, _COARSE), main, *upright.finer_passes(main, scale, always=False)]
+    passes = upright.thorough_passes()
     views = [_View(detector, spec, pixels, turns) for turns in (1, 2, 3)]
     turned = [view.detect_whole(1) for view in views]
     counts = [_count(found, spec) for found in turned]
-    right_way = int(np.argmax(counts)) if max(counts) > _count(base, spec) else None
+    right_way = int(np.argmax(counts)) if max(counts) > _count(passes[1], spec) else None
     for index, (view, found) in enumerate(zip(views, turned, strict=True)):
         if index == right_way:
             passes += [found, *view.thorough_passes()]
@@ -161,18 +164,19 @@ class _View:
         possible = coarse.select(coarse.confidences >= _POSSIBLE * self.spec.min_confidence)
         return bool(self._are_small(merge(possible), self._limited(_COARSE)).any())
 
-    def large_faces(self, coarse: Detections) -> Detections:
-        """Return the boxes of the coarse pass that count."""
-        least = _COARSE_FACE * self.spec.smallest_face / self._limited(_COARSE)
+    def large_faces(self, coarse: Detections, scale: float) -> Detections:
+        """Return the boxes of a coarse pass at `scale` that count."""
+        least = _COARSE_FACE * self.spec.smallest_face / self._limited(scale)
         return coarse.select(longer_sides(coarse.boxes) >= least)
 
     def thorough_passes(self) -> list[Detections]:
-        """All passes of `HIGH` but the base pass."""
-        coarse = self.large_faces(self.detect_whole(_COARSE))
-        if self._limited(_HIGH) < _MIN_STEP * self._limited(1):
-            return [coarse]
-        larger = self.detect_whole(_HIGH)
-        return [coarse, larger, *self.finer_passes(larger, _HIGH, always=True)]
+        """All passes of `HIGH` on this view; those after the first have boxes of every size."""
+        coarse, middle, fine = _HIGH
+        passes = [self.large_faces(self.detect_whole(coarse), coarse), self.detect_whole(middle)]
+        if self._limited(fine) < _MIN_STEP * self._limited(middle):
+            return passes
+        passes.append(self.detect_whole(fine))
+        return [*passes, *self.finer_passes(passes[-1], fine, always=True)]
 
     def finer_passes(self, found: Detections, scale: float, *, always: bool) -> list[Detections]:
         """Find faces that are too small for the pass at `scale`, which `found` some; unless `always`, if likely."""
@@ -231,10 +235,12 @@ class _View:
         if not self.turns:
             return self.detector.detect(pixels, size)
         # Only the resized copy is turned, which is small.
-        resized = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        turned = np.ascontiguousarray(np.rot90(resized, self.turns)).astype(np.uint8, copy=False)
+        halved, factor = halve(pixels, size)
+        resized = cv2.resize(halved, size, interpolation=cv2.INTER_LINEAR)
+        turned = cv2.rotate(resized, _ROTATIONS[self.turns]).astype(np.uint8, copy=False)
         found = self.detector.detect(turned, (turned.shape[1], turned.shape[0]))
-        return found.turned_back(self.turns, *size).scaled(width / size[0], height / size[1])
+        upright = found.turned_back(self.turns, *size)
+        return upright.scaled(factor * halved.shape[1] / size[0], factor * halved.shape[0] / size[1])
 
 
 def _confident(found: Detections, spec: FaceSpec) -> Detections:

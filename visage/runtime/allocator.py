@@ -3,13 +3,13 @@
 import contextlib
 import ctypes
 
-# The largest block that the allocator keeps, in bytes: the first layer of compact's detector has 7.4 million in the
-# pass of `detail=auto` at 1.3 times the base scale, and more in tiles (docs/decisions.md, Memory).
+# The largest block that the allocator keeps, in bytes: the first layer of compact's detector has 9.8 million in the
+# pass of `detail=auto` at 1.5 times the base scale, and more in tiles (docs/decisions.md, Memory).
 _LARGEST_KEPT_BLOCK = 10_000_000
 
 # Free memory at the end of the heap above which glibc returns it, in bytes: what the layers of that pass take. With
-# half of it each such pass got fresh memory, a sixth of its time (docs/decisions.md, Memory).
-_LARGEST_FREE_TAIL = 2**25
+# half of it each such pass got fresh memory, a quarter of its time (docs/decisions.md, Memory).
+_LARGEST_FREE_TAIL = 72_000_000
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
