@@ -147,7 +147,7 @@ function showLimits() {
   const limits = byId("enlarge-limits");
   const each = [...scaleField.options].map(({ value }, index, { length }) => {
     const megapixels = Math.floor(limits.dataset.resultPixels / value ** 2 / 1e5) / 10;
-    const separator = index < length - 1 ? " ·" : "";
+    const separator = index < length - 1 ? "\u00a0·" : "";
     return element("span", {}, text("enlarge_limit", { scale: scaleName(value), megapixels }) + separator);
   });
   // Lines break between the limits.
