@@ -16,7 +16,7 @@ from visage.server.http.upload_limits import UploadLimits
 from visage.settings import MAX_OVERHEAD_BYTES, Settings
 from visage.web.request_kinds import Kind
 
-HEAD = b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: 500000\r\n\r\n"
+HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000\r\n\r\n"
 LIMIT = 10.0
 
 
@@ -121,7 +121,7 @@ def test_everything_that_a_connection_buffers_is_counted_until_it_closes(
 
 
 LARGEST = 100_000
-LONG_HEAD = b"POST /predict HTTP/1.1\r\nHost: here\r\n" + 8 * (b"X: " + 8000 * b"x" + b"\r\n")
+LONG_HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\n" + 8 * (b"X: " + 8000 * b"x" + b"\r\n")
 LONG_CHUNK_LINES = 1000 * (b"32;" + 100 * b"x" + b"\r\n" + bytes(50) + b"\r\n")
 
 

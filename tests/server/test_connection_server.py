@@ -18,9 +18,9 @@ from visage.server.http.request_parser import HeadLimits
 from visage.server.main_loop import MainLoop
 from visage.settings import Settings
 
-GET = b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"
+GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 BODY_SECONDS = 2.0
-PHOTO = b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: 5\r\n\r\nphoto"
+PHOTO = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nphoto"
 
 
 @dataclass
@@ -193,7 +193,8 @@ def test_an_invalid_request_is_answered_after_the_valid_ones_before_it(scene: Sc
 
 
 def test_a_body_over_the_limit_is_rejected_before_it_arrives(scene: Scene) -> None:
-    scene.client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 10001\r\n\r\n")
+    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 10001\r\n\r\n"
+    scene.client.sendall(head)
 
     assert scene.receive(b'"code": "body_too_large"}').startswith(b"HTTP/1.1 413 ")
 

@@ -41,8 +41,8 @@ PREDICT, JPEG, TOKENED = "POST /predict HTTP/1.1", "Content-Type: image/jpeg", f
 BATCH, CHUNKED = "POST /batches HTTP/1.1", "Transfer-Encoding: chunked"
 
 ERRORS = {
-    "a photo that is too large": (head(PREDICT, JPEG, f"Content-Length: {LIMIT + 1}"), 413),
-    "a body that does not arrive": (head(PREDICT, JPEG, "Content-Length: 100") + b"x", 408),
+    "a photo that is too large": (head(PREDICT, JPEG, TOKENED, f"Content-Length: {LIMIT + 1}"), 413),
+    "a body that does not arrive": (head(PREDICT, JPEG, TOKENED, "Content-Length: 100") + b"x", 408),
     "headers that do not arrive": (head(PREDICT)[:-2], 408),
     "a long address": (head(f"POST /predict?{9000 * 'x'} HTTP/1.1"), 414),
     "a long header": (head(PREDICT, f"X: {9000 * 'x'}"), 431),
@@ -50,12 +50,12 @@ ERRORS = {
     "many headers before Origin": (head(PREDICT, before_origin=("X: x",) * 200), 431),
     "endless headers": (head(PREDICT, *(20 * [f"X: {8000 * 'x'}"])), 431),
     "invalid HTTP": (head(PREDICT, "no header"), 400),
-    "tiny chunks": (head(PREDICT, JPEG, CHUNKED) + 20_000 * b"1\r\na\r\n", 400),
+    "tiny chunks": (head(PREDICT, JPEG, TOKENED, CHUNKED) + 20_000 * b"1\r\na\r\n", 400),
     "a batch without the token": (head(BATCH, "Content-Length: 100"), 401),
     "a batch for another host": (head(BATCH, "Content-Length: 100", host="evil.example"), 421),
     "an error of the app": (head(PREDICT, JPEG, TOKENED, "Content-Length: 4") + b"text", 415),
-    "a photo without the token": (head(PREDICT, JPEG, "Content-Length: 4") + b"text", 401),
-    "a photo for another host": (head(PREDICT, JPEG, "Content-Length: 4", host="evil.example") + b"text", 421),
+    "a photo without the token": (head(PREDICT, JPEG, "Content-Length: 100"), 401),
+    "a photo for another host": (head(PREDICT, JPEG, "Content-Length: 100", host="evil.example"), 421),
     "a wrong method": (head("GET /predict HTTP/1.1"), 405),
     "an unknown path": (head("GET /nothing HTTP/1.1"), 404),
 }
@@ -117,7 +117,7 @@ def test_a_page_can_read_the_error_if_its_origin_came_in_another_packet(
 
 def test_a_page_can_read_that_too_many_photos_are_being_received(service: Service) -> None:
     # Two such photos exceed the budget.
-    large = head(PREDICT, JPEG, f"Content-Length: {LIMIT * 3 // 4}")
+    large = head(PREDICT, JPEG, TOKENED, f"Content-Length: {LIMIT * 3 // 4}")
     with connect(service) as connection:
         connection.sendall(large + bytes(LIMIT * 3 // 4 - 1))
         time.sleep(0.2)

@@ -135,13 +135,21 @@ def test_a_batch_with_a_length_goes_to_the_disk(limits: UploadLimits) -> None:
     ("headers", "error"),
     [({"authorization": "Bearer wrong"}, Unauthorized), ({"origin": "https://evil.example"}, CrossSite)],
 )
-def test_a_batch_that_is_not_allowed_opens_no_file(
-    limits: UploadLimits, headers: dict[str, str], error: type[Exception]
+@pytest.mark.parametrize("kind", [Kind.PHOTO, Kind.BATCH])
+@pytest.mark.parametrize("length", [LIMIT, None])
+def test_a_client_that_is_not_allowed_takes_neither_memory_nor_disk(
+    limits: UploadLimits, headers: dict[str, str], error: type[Exception], kind: Kind, length: int | None
 ) -> None:
     with pytest.raises(error):
-        limits.open_body(head(LIMIT, **headers), Kind.BATCH)
+        limits.open_body(head(length, **headers), kind)
 
-    assert limits.budget.files == 0
+    assert (limits.budget.in_memory, limits.budget.files) == (0, 0)
+
+
+def test_other_requests_need_no_token(limits: UploadLimits) -> None:
+    limits.open_body(head(10, authorization=""), Kind.OTHER).write(b"x")
+
+    assert limits.budget.in_memory == 1
 
 
 def test_a_batch_that_is_too_large_is_rejected_before_it_arrives(limits: UploadLimits) -> None:

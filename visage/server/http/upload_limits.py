@@ -33,13 +33,15 @@ class UploadLimits:
         Raises:
             BodyTooLarge: the request is too large.
             QueueFull: the buffer budget is exhausted.
-            HostNotAllowed, CrossSite, Unauthorized: a batch comes from a web page that is not allowed, or lacks the
-                token. Only allowed clients may fill the disk.
+            HostNotAllowed, CrossSite, Unauthorized: a photo or a batch comes from a web page that is not allowed, or
+                lacks the token. Only allowed clients may fill memory and disk.
             StorageFull, BatchesUnavailable: the temporary file cannot be created.
         """
         expected = head.content_length or 0
+        if kind is not Kind.OTHER:
+            self._check_client(head)
         if kind is Kind.BATCH and expected:
-            self._check_batch(head, expected)
+            self._check_batch(expected)
             check = partial(self._check_on_disk, expected)
             return RequestBody(self.budget, check, open_temporary_file(self._settings))
         check = partial(self._check_in_memory, expected, _SEND_LENGTH if kind is Kind.BATCH else _SEND_SMALLER)
@@ -59,12 +61,14 @@ class UploadLimits:
         if 2 * whole > self._max_in_memory - others:
             raise QueueFull("Too many photos are being received; try again in a second.")
 
-    def _check_batch(self, head: RequestHead, expected: int) -> None:
-        limit = self._settings.max_batch_bytes
+    def _check_client(self, head: RequestHead) -> None:
         host, settings = head.header("host"), self._settings
         check_host(host, settings)
         check_page(host, head.header("origin"), head.header("sec-fetch-site"), settings)
         check_token(head.header("authorization"), settings.api_token)
+
+    def _check_batch(self, expected: int) -> None:
+        limit = self._settings.max_batch_bytes
         if expected > limit:
             raise BodyTooLarge(f"The batch has more than {limit:,} bytes; send its photos in several batches.")
         if self.budget.files >= MAX_TRANSFERS:
