@@ -40,7 +40,7 @@ class Usage:
 
     @classmethod
     def of(cls, service: Service) -> "Usage":
-        processes = [service.process.pid, *workers(service)]
+        processes = [service.master, *workers(service)]
         return cls(
             sum(resident(process) for process in processes),
             {process: len(list(Path(f"/proc/{process}/fd").iterdir())) for process in processes},

@@ -29,13 +29,13 @@ def complete(service: Service, count: int) -> bool:
 
 def children(service: Service) -> list[int]:
     """The process IDs of the master's children."""
-    master = service.process.pid
+    master = service.master
     return [int(child) for child in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
 
 
 def pss(service: Service) -> float:
     """PSS of the master and its children, in megabytes."""
-    return pss_of([service.process.pid, *children(service)])
+    return pss_of([service.master, *children(service)])
 
 
 def pss_of(processes: list[int]) -> float:
@@ -84,7 +84,7 @@ def _nicer_by(service: Service) -> dict[int, int]:
     for child in children(service):
         with suppress(ProcessLookupError):
             nicer[child] = os.getpriority(os.PRIO_PROCESS, child)
-    master = os.getpriority(os.PRIO_PROCESS, service.process.pid)
+    master = os.getpriority(os.PRIO_PROCESS, service.master)
     return {child: niceness - master for child, niceness in nicer.items()}
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import requests
 
+from tests.support.container import IMAGE, Container
 from tests.support.paths import ROOT
 
 
@@ -24,6 +25,11 @@ class Service:
     url: str
     process: "subprocess.Popen[str]"
     log: Path
+
+    @property
+    def master(self) -> int:
+        """The process ID of gunicorn's master."""
+        return self.process.master if isinstance(self.process, Container) else self.process.pid
 
     def post(self, photo: bytes, route: str = "/predict", **query: str) -> requests.Response:
         return requests.post(self.url + route, params=query, files={"image": photo}, timeout=60)
@@ -48,16 +54,23 @@ def serving(log: Path, pack: Path | str, *command: str, **environment: str) -> I
 
 @contextmanager
 def starting(log: Path, port: int, command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Service]:
-    """Run `command` with Python in the root of the repo until the block ends, without waiting until it is ready."""
+    """Run `command` with Python in the root of the repo until the block ends, without waiting until it is ready.
+
+    With `VISAGE_TEST_IMAGE`, `app.py` runs in a container of that image.
+    """
+    process: subprocess.Popen[str]
     with log.open("w") as log_file:
-        process = subprocess.Popen(
-            [sys.executable, *command],
-            cwd=ROOT,
-            env=os.environ | environment,
-            stdout=log_file,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        if IMAGE and [*command] == ["app.py"]:
+            process = Container(environment, log_file)
+        else:
+            process = subprocess.Popen(
+                [sys.executable, *command],
+                cwd=ROOT,
+                env=os.environ | environment,
+                stdout=log_file,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
     try:
         yield Service(f"http://127.0.0.1:{port}", process, log)
     finally:

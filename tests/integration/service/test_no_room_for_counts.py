@@ -40,7 +40,7 @@ def test_a_new_worker_without_room_answers_photos_and_warns_once(
     tiny_pack: Path, tmp_path: Path, tiny_png: bytes
 ) -> None:
     with serving(tmp_path / "log", tiny_pack, **SETTINGS) as service:
-        resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (LIMIT, LIMIT))
+        resource.prlimit(service.master, resource.RLIMIT_FSIZE, (LIMIT, LIMIT))
         (victim,) = workers(service)
         os.kill(victim, signal.SIGKILL)
         assert wait_for(lambda: workers(service) not in ([victim], []) and warnings(service))
