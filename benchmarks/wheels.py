@@ -1,14 +1,13 @@
 """Shows the nets of packs in several wheels of OpenCV: `python -m benchmarks.wheels 4.12.0.88 4.14.0.94 dist/ours.whl`.
 
-A wheel is a version on PyPI, or a file such as docker/build-opencv.sh makes. Of a file with several modules, each one
-that runs on this processor is timed. Each wheel gets an environment of its own under --environments; they take turns,
-so that a change of the machine's speed affects all of them. Times are the minimum milliseconds of processor time per
-forward pass, on one thread. The number in parentheses is the speed relative to the first wheel.
+A wheel is a version on PyPI, or a file such as docker/build-opencv.sh makes. Each wheel gets an environment of its own
+under --environments; they take turns, so that a change of the machine's speed affects all of them. Times are the
+minimum milliseconds of processor time per forward pass, on one thread. The number in parentheses is the speed relative
+to the first wheel. `OPENCV_CPU_DISABLE=AVX512-SKX` gives the times of a processor without AVX-512.
 """
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import venv
@@ -38,26 +37,17 @@ for name, prototxt, weights, channels, width, height in json.loads(sys.argv[1]):
 print(json.dumps(results))
 """
 
-# Prints the folder of cv2.
-LOCATION_PROGRAM = "import cv2, pathlib; print(pathlib.Path(cv2.__file__).parent)"
-
 
 @dataclass(frozen=True)
 class Module:
-    """A `cv2` to time: its interpreter, and its folder where the wheel has several."""
+    """A `cv2` to time, in the environment of an interpreter."""
 
     name: str
     python: Path
-    folder: Path | None = None
-
-    def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        own = {"PYTHONPATH": str(self.folder)} if self.folder else {}
-        command = [str(self.python), "-c", program, *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | own)
 
     def times(self, task: str) -> dict[str, float]:
-        done = self.run(TIMING_PROGRAM, task)
-        done.check_returncode()
+        command = [str(self.python), "-c", TIMING_PROGRAM, task]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
         found: dict[str, float] = json.loads(done.stdout)
         return found
 
@@ -69,7 +59,10 @@ def main() -> None:
     parser.add_argument("--environments", type=Path, default=Path("/tmp/visage-wheels"))
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
-    timed = [module for wheel in arguments.wheels for module in modules(arguments.environments, wheel)]
+    timed = [
+        Module("compiled" if wheel.endswith(".whl") else wheel, environment(arguments.environments, wheel))
+        for wheel in arguments.wheels
+    ]
     nets = [net for pack in arguments.packs for net in nets_of(find_pack(pack))]
     task = json.dumps(nets)
     rounds: dict[Module, list[dict[str, float]]] = {module: [] for module in timed}
@@ -101,16 +94,6 @@ def net(name: str, spec: NetSpec | EnhanceSpec, channels: int, width: int, heigh
     """The arguments of the timing program for one net."""
     assert spec.prototxt is not None
     return name, str(spec.prototxt.path), str(spec.weights.path), channels, width, height
-
-
-def modules(environments: Path, wheel: str) -> list[Module]:
-    """The `cv2` of a wheel, or those of its several that run on this processor."""
-    name = "compiled" if wheel.endswith(".whl") else wheel
-    python = environment(environments, wheel)
-    whole = Module(name, python)
-    folder = Path(whole.run(LOCATION_PROGRAM).stdout.strip()).parent
-    parts = [Module(f"{name}, {each.parent.name}", python, each.parent) for each in sorted(folder.glob("*/cv2*.so"))]
-    return [part for part in parts if part.run(LOCATION_PROGRAM).returncode == 0] if len(parts) > 1 else [whole]
 
 
 def environment(folder: Path, wheel: str) -> Path:

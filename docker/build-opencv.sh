@@ -1,16 +1,15 @@
 #!/bin/sh
 # Build an OpenCV wheel with only the modules that Visage uses: docker/build-opencv.sh DIRECTORY
 #
-# The wheel works with Python 3.7 and later, on this machine's C library and architecture. On x86-64 it contains two
-# builds, for any processor and for AVX-512, and selects one at import (docker/choose_cv2.py). docker/opencv.patch makes
-# nets faster. The script runs on Alpine and Debian. It needs GCC, make, cmake, patch, nasm (on x86-64, for the JPEG
-# decoder), and Python with pip, venv and headers. Clang (set CC and CXX) makes the AVX-512 build as fast and the other
-# one slower. Environment variables:
+# The wheel works with Python 3.7 and later, on this machine's C library and architecture. docker/opencv.patch makes nets
+# faster. The script runs on Alpine and Debian. It needs GCC, make, cmake, patch, nasm (on x86-64, for the JPEG decoder),
+# and Python with pip, venv and headers. Environment variables:
 #   PYTHON         interpreter (default: python3)
 #   JOBS           parallel compiler processes (default: number of cores)
-#   CPU_BASELINE   instruction sets that every processor must have (default: OpenCV's, SSE3 or NEON); if set, the wheel
-#                  contains only this build
-#   CPU_DISPATCH   instruction sets to use where available (default: OpenCV's)
+#   CPU_BASELINE   instruction sets that every processor must have (default: SSE4_2 on x86-64, which numpy needs, too;
+#                  OpenCV's on ARM)
+#   CPU_DISPATCH   instruction sets to use where available (default: AVX,AVX2,AVX512_SKX on x86-64;
+#                  OpenCV's on ARM)
 #   FLAGS          compiler options (default: -O3)
 #   BUILD          build directory (default: a temporary directory, deleted at the end)
 set -eu
@@ -84,37 +83,24 @@ set -- \
   -DPYTHON3_INCLUDE_DIR="$("$BUILD/venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("include"))')" \
   -DPYTHON3_LIBRARY=not-linked \
   -DPYTHON3_NUMPY_INCLUDE_DIRS="$headers"
-if [ -n "${CPU_DISPATCH:-}" ]; then set -- "$@" "-DCPU_DISPATCH=$CPU_DISPATCH"; fi
+case $(uname -m) in
+  x86_64) set -- "$@" -DCPU_BASELINE="${CPU_BASELINE:-SSE4_2}" -DCPU_DISPATCH="${CPU_DISPATCH:-AVX,AVX2,AVX512_SKX}" ;;
+  *)
+    if [ -n "${CPU_BASELINE:-}" ]; then set -- "$@" -DCPU_BASELINE="$CPU_BASELINE"; fi
+    if [ -n "${CPU_DISPATCH:-}" ]; then set -- "$@" -DCPU_DISPATCH="$CPU_DISPATCH"; fi
+    ;;
+esac
 
-# compile DIRECTORY OPTION...: build DIRECTORY/lib/.../cv2.abi3.so
-compile() {
-  directory=$1
-  shift
-  cmake -S "$BUILD/source/opencv" -B "$directory" "$@"
-  cmake --build "$directory" --parallel "$jobs" --target opencv_python3
-  strip "$(module "$directory")"
-}
-module() {
-  find "$1/lib" -name 'cv2.abi3.so'
-}
-
-avx512=
-if [ -n "${CPU_BASELINE:-}" ]; then
-  compile "$BUILD/cmake" "$@" "-DCPU_BASELINE=$CPU_BASELINE"
-else
-  compile "$BUILD/cmake" "$@"
-  if [ "$(uname -m)" = x86_64 ]; then
-    # Baseline and dispatch are equal, so that OpenCV has nothing to select at run time.
-    compile "$BUILD/cmake-avx512" "$@" -DCPU_BASELINE=AVX512_SKX -DCPU_DISPATCH=AVX512_SKX
-    avx512=$(module "$BUILD/cmake-avx512")
-  fi
-fi
+cmake -S "$BUILD/source/opencv" -B "$BUILD/cmake" "$@"
+cmake --build "$BUILD/cmake" --parallel "$jobs" --target opencv_python3
+module=$(find "$BUILD/cmake/lib" -name 'cv2.abi3.so')
+strip "$module"
 # The stubs are for type checkers. The wheel works without them.
 stubs=$BUILD/cmake/modules/python_bindings_generator/cv2
 if [ ! -e "$stubs/__init__.pyi" ]; then
   echo "OpenCV generated no type stubs; the wheel contains none." >&2
   stubs=
 fi
-"$BUILD/venv/bin/python" "$here/wheel.py" "$(module "$BUILD/cmake")" "$wheels" "$BUILD/source/opencv/LICENSE" \
-  "$BUILD/source/LICENSE-3RD-PARTY.txt" ${avx512:+--avx512 "$avx512"} ${stubs:+--stubs "$stubs"} \
+"$BUILD/venv/bin/python" "$here/wheel.py" "$module" "$wheels" "$BUILD/source/opencv/LICENSE" \
+  "$BUILD/source/LICENSE-3RD-PARTY.txt" ${stubs:+--stubs "$stubs"} \
   --requirement "$here/opencv.txt"

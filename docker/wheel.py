@@ -1,6 +1,5 @@
 """Package a compiled `cv2` module as a wheel: `python docker/wheel.py MODULE DIRECTORY LICENCE… --requirement FILE`.
 
-`--avx512 MODULE` adds a second build, for processors with AVX-512, and docker/choose_cv2.py, which selects a build.
 `--stubs FOLDER` adds the type stubs that OpenCV's build generates.
 
 OpenCV's own packaging needs modules that we do not build. The wheel has the same name as PyPI's, so that it satisfies
@@ -27,17 +26,11 @@ def main() -> None:
     parser.add_argument("module", type=Path, help="the compiled module, such as cv2.abi3.so")
     parser.add_argument("directory", type=Path, help="the output directory")
     parser.add_argument("licences", type=Path, nargs="*", help="licence files to include")
-    parser.add_argument("--avx512", type=Path, help="the module for processors with AVX-512")
     parser.add_argument("--stubs", type=Path, help="the folder with the generated type stubs")
     parser.add_argument("--requirement", type=Path, required=True, help="the file that pins the source version")
     arguments = parser.parse_args()
     version = pinned_version(arguments.requirement.read_text())
-    modules = {"any": arguments.module, "avx512": arguments.avx512}
-    files = {f"cv2/{name}/{module.name}": module.read_bytes() for name, module in modules.items() if module}
-    if len(files) == 1:
-        files = {arguments.module.name: arguments.module.read_bytes()}
-    else:
-        files["cv2/__init__.py"] = Path(__file__).with_name("choose_cv2.py").read_bytes()
+    files = {arguments.module.name: arguments.module.read_bytes()}
     files |= stubs(arguments.stubs) if arguments.stubs else {}
     print(write_wheel(files, arguments.directory, arguments.licences, version))
 

@@ -1,138 +1,95 @@
 """The size of the container image is the sum of its files, and the written result is up to date."""
 
+import io
 import re
-import shutil
-import subprocess
-import sys
-import zipfile
+import tarfile
 from pathlib import Path
 
 import pytest
 
-from benchmarks.image import (
-    MAX_BYTES,
-    File,
-    files_of_app,
-    files_of_base,
-    files_of_python,
-    files_of_wheel,
-    image_python,
-    is_deleted,
-    report,
-    required,
-)
+from benchmarks.image import MAX_BYTES, File, files_of, report
+from benchmarks.support.dockerfile import checkout, context, copied
 from benchmarks.support.report import RESULTS
+from tests.deploy.support import FILES
+from tests.support.paths import ROOT
 
-WRITTEN = (RESULTS / "image.md").read_text()
+PACKAGES = "opt/visage/lib/python3.14/site-packages"
+
+
+def write_image(path: Path, files: dict[str, bytes], links: tuple[str, ...] = ()) -> Path:
+    with tarfile.open(path, "w") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+        for name in links:
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = tarfile.SYMTYPE, "elsewhere"
+            archive.addfile(entry)
+    return path
 
 
 @pytest.mark.parametrize(
-    ("path", "deleted"),
+    ("path", "part"),
     [
-        ("numpy/_core/tests/test_multiarray.py", True),
-        ("numpy/_core/multiarray.pyi", True),
-        ("numpy/_core/lib/libnpymath.a", True),
-        ("numpy/_core/include/numpy/ndarraytypes.h", True),
-        ("numpy/_core/multiarray.py", False),
-        ("numpy/fft/_pocketfft_umath.cpython-314-x86_64-linux-musl.so", True),
-        ("numpy/_core/_simd.cpython-314-x86_64-linux-musl.so", True),
-        ("numpy/_core/_umath_tests.cpython-314-x86_64-linux-musl.so", True),
-        ("numpy/linalg/_linalg.py", False),
-        ("numpy/typing/__init__.py", False),
-        ("another/random/__init__.py", False),
-        ("numpy.libs/libscipy_openblas64.so", False),
+        ("app/visage/web/app.py", "visage"),
+        ("app/models/compact/face.caffemodel", "compact"),
+        ("usr/local/lib/libpython3.14.so.1.0", "python"),
+        ("opt/visage/bin/python", "python"),
+        ("usr/lib/libjemalloc.so.2", "jemalloc"),
+        ("usr/lib/libcrypto.so.3", "Alpine"),
+        ("./bin/busybox", "Alpine"),
     ],
 )
-def test_files_that_the_dockerfile_deletes_do_not_count(path: str, deleted: bool) -> None:
-    assert is_deleted(path) == deleted
+def test_a_file_belongs_to_the_part_of_its_folder(tmp_path: Path, path: str, part: str) -> None:
+    (file,) = files_of(write_image(tmp_path / "image.tar", {path: bytes(7)}))
+
+    assert file == File(part, path.removeprefix("./"), 7)
 
 
-def test_each_file_of_a_package_counts_with_its_bytecode(tmp_path: Path) -> None:
-    wheel = tmp_path / "a_package-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("a_package/__init__.py", "x = 1\n")
-        archive.writestr("a_package/module.so", bytes(1000))
-        archive.writestr("a_package/tests/test_it.py", "This is no Python.")
+def test_a_file_of_a_package_belongs_to_the_package_with_its_bytecode(tmp_path: Path) -> None:
+    record = b"a_package/__init__.py,sha256=x,6\na_module.so,,\n../../../bin/tool,,\nA_Package-1.0.dist-info/RECORD,,\n"
+    files = {
+        f"{PACKAGES}/A_Package-1.0.dist-info/RECORD": record,
+        f"{PACKAGES}/a_package/__init__.py": b"x = 1\n",
+        f"{PACKAGES}/a_package/__pycache__/__init__.cpython-314.pyc": bytes(100),
+        f"{PACKAGES}/a_module.so": bytes(1000),
+        f"{PACKAGES}/another.py": bytes(1),
+    }
+    parts = {file.path: file.part for file in files_of(write_image(tmp_path / "image.tar", files))}
 
-    files = {file.path: file for file in files_of_wheel(wheel)}
-
-    assert {file.part for file in files.values()} == {"a-package"}
-    assert files["a_package/module.so"] == File("a-package", "a_package/module.so", 1000)
-    assert files["a_package/__init__.pyc"].size > files["a_package/__init__.py"].size == 6
-    assert [file.path for file in files.values() if file.deleted] == ["a_package/tests/test_it.py"]
-
-
-def test_the_app_is_what_the_dockerfile_copies() -> None:
-    files = {file.path: file.part for file in files_of_app()}
-
-    assert files["app.py"] == files["visage/runtime/engine.pyc"] == "visage"
-    assert files["models/compact/face.caffemodel"] == "compact"
-    assert not [path for path in files if path.startswith(("tests/", "docker/"))]
+    assert [parts[path] for path in files] == ["a-package"] * 4 + ["python"]
 
 
-def test_links_in_the_base_image_do_not_count(tmp_path: Path) -> None:
-    (tmp_path / "python3.14").write_bytes(bytes(100))
-    (tmp_path / "python").symlink_to("python3.14")
+def test_links_do_not_count(tmp_path: Path) -> None:
+    image = write_image(tmp_path / "image.tar", {"usr/local/bin/python3.14": bytes(100)}, ("usr/local/bin/python",))
 
-    assert [(file.path, file.size) for file in files_of_base(tmp_path)] == [("python3.14", 100)]
+    assert [(file.path, file.size) for file in files_of(image)] == [("usr/local/bin/python3.14", 100)]
 
 
-def test_files_that_the_python_image_would_not_have_do_not_count(tmp_path: Path) -> None:
-    kept = ["bin/python3.13", "include/python3.13/Python.h", "lib/python3.13/os.py", "lib/libjemalloc.so.2"]
-    excluded = [
-        "include/openssl/ssl.h",
-        "lib/libcrypto.a",
-        "lib/python3.13/__pycache__/os.cpython-313.pyc",
-        "lib/python3.13/config-3.13/libpython3.13.a",
-        "lib/python3.13/test/test_os.py",
+def test_the_report_adds_up_parts_and_names_the_largest_files() -> None:
+    text = report([File("a", "a.so", 90_000_000), File("b", "b.so", 5_000_000), File("b", "c", 10)], "A note.")
+
+    assert "at most 110.0 MB. A note." in text
+    assert re.findall(r"^\| (\w+) \| (\d) \| ([\d.]+) \|", text, re.MULTILINE) == [
+        ("a", "1", "90.0"),
+        ("b", "2", "5.0"),
     ]
-    for name in kept + excluded:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(bytes(100))
-
-    files = {file.path: (file.part, file.size) for file in files_of_python(tmp_path)}
-
-    assert files == {name: ("jemalloc" if "jemalloc" in name else "python", 100) for name in kept}
-
-
-@pytest.mark.skipif(shutil.which("strip") is None, reason="needs the command strip")
-def test_debug_symbols_do_not_count(tmp_path: Path) -> None:
-    program = tmp_path / "bin" / "program"
-    program.parent.mkdir()
-    shutil.copyfile(Path(sys.executable).resolve(), program)
-    subprocess.run(["strip", "--strip-all", program], check=True)
-    stripped_size = program.stat().st_size
-    # strip removes bytes after the end of a program.
-    program.write_bytes(program.read_bytes() + bytes(1000))
-
-    assert [file.size for file in files_of_python(tmp_path)] == [stripped_size]
-
-
-def test_the_report_names_missing_parts_and_the_bytes_that_are_left() -> None:
-    files = [File("a", "a.so", 100_000_000), File("a", "a.h", 7_000_000, deleted=True)]
-
-    text = report(files, ["numpy", "Alpine"], ["A note."], "x86_64")
-
-    assert "A note. Missing: numpy and Alpine, for which 50.0 MB are left." in text
-    assert "| in total | 1 | 100.0 | 7.0 |" in text
-    assert "Missing" not in report(files, [], [], "x86_64")
-
-
-def test_packages_are_those_for_the_python_of_the_image() -> None:
-    pinned = {each.name: str(each.specifier) for each in required(image_python(), "x86_64")}
-
-    assert pinned["opencv-python-headless"] == "==4.14.0.94"
-    assert pinned["numpy"] == "==2.4.6"
-    assert "redis" in pinned
+    assert "| in total | 3 | 95.0 |" in text
+    assert text.index("a: a.so") < text.index("b: b.so")
 
 
 def test_the_written_result_is_up_to_date() -> None:
+    written = (RESULTS / "image.md").read_text()
     parts = {
-        name: float(size) for name, size in re.findall(r"^\| ([\w' -]+) \| \d+ \| ([\d.]+) \|", WRITTEN, re.MULTILINE)
+        name: float(size) for name, size in re.findall(r"^\| ([\w' -]+) \| \d+ \| ([\d.]+) \|", written, re.MULTILINE)
     }
-    packages = {each.name for each in required(image_python(), "x86_64")} | {"python", "jemalloc"}
-    app = sum(file.size for file in files_of_app()) / 1e6
+    required = "".join((ROOT / name).read_text() for name in ("requirements.txt", "docker/requirements.txt"))
+    files = context(ROOT, checkout(ROOT))
+    sources = [source for each in FILES if each.word == "COPY" and not each.stage for source in each.sources]
+    app = sum((ROOT / file).stat().st_size for source in sources for file in copied(source, files)) / 1e6
 
-    assert packages <= set(parts)
-    assert parts["visage"] + parts["compact"] == pytest.approx(app, abs=0.5)
+    assert set(re.findall(r"^([\w-]+)==", required, re.MULTILINE)) | {"python", "jemalloc", "Alpine"} <= set(parts)
+    # Bytecode takes about as much as the code.
+    assert app < parts["visage"] + parts["compact"] < app + 2
     assert parts["in total"] * 1e6 < MAX_BYTES

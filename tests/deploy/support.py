@@ -5,6 +5,7 @@ from tests.support.paths import ROOT
 
 DOCKER = ROOT / "docker"
 STAGES = stages(ROOT / "Dockerfile")
+FILES = STAGES["files"]
 FINAL = STAGES[""]
 ENVIRONMENT = values(FINAL, "ENV")
 

@@ -3,13 +3,15 @@
 import re
 import subprocess
 import sys
+import sysconfig
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
 
 import pytest
 import yaml
 
-from benchmarks.image import is_deleted
 from benchmarks.support.dockerfile import Instruction, checkout, context, copied, values
-from tests.deploy.support import ENVIRONMENT, FINAL, STAGES, one
+from tests.deploy.support import ENVIRONMENT, FILES, FINAL, STAGES, one
 from tests.support.deployment import USER, needs, tool
 from tests.support.paths import ROOT
 from visage.settings import Settings, rows
@@ -34,6 +36,11 @@ def test_hadolint_accepts_the_dockerfile() -> None:
         "docker/image.sh",
         "docker/musl.sh",
         "docker/smoke.sh",
+        "docker/standin/alpine.sh",
+        "docker/standin/build.sh",
+        "docker/standin/fetch.sh",
+        "docker/standin/make.sh",
+        "docker/standin/zig.sh",
         ".ci/run",
     ],
 )
@@ -78,8 +85,8 @@ def test_the_build_context_excludes_other_files_of_a_checkout(file: str, include
     assert context(ROOT, [file]) == ({file} if included else set())
 
 
-def test_each_stage_starts_from_an_earlier_stage_or_a_pinned_digest() -> None:
-    known: list[str] = []
+def test_each_stage_starts_from_an_earlier_stage_a_pinned_digest_or_nothing() -> None:
+    known = ["scratch"]
     for name, stage in STAGES.items():
         image = stage[0].rest.partition(" AS ")[0]
         assert image in known or re.fullmatch(r"python:3\.\d+-alpine@sha256:[0-9a-f]{64}", image)
@@ -88,12 +95,16 @@ def test_each_stage_starts_from_an_earlier_stage_or_a_pinned_digest() -> None:
         assert {each.stage for each in stage if each.word == "COPY"} - {None} <= set(known)
 
 
-def test_the_last_stage_compiles_nothing_and_installs_only_the_allocator_and_libraries_of_pillow() -> None:
-    commands = [each.rest for each in FINAL if each.word == "RUN"]
+def test_the_image_compiles_nothing_and_installs_only_the_allocator_and_libraries_of_pillow() -> None:
+    commands = [each.rest for each in FILES if each.word == "RUN"]
 
     assert [command for command in commands if "apk" in command] == ["apk add --no-cache jemalloc lcms2 libjpeg-turbo"]
-    assert not re.findall(r"\b(pip|gcc|cmake|curl|wget)\b", " ".join(commands))
-    assert [each.stage for each in FINAL if each.stage] == ["packages"]
+    assert not re.findall(r"\b(pip|gcc|cmake|curl|wget) ", " ".join(commands))
+    assert [each.stage for each in FILES if each.stage] == ["packages"]
+
+
+def test_the_image_has_one_layer() -> None:
+    assert [each.rest for each in FINAL if each.word in {"ADD", "COPY", "RUN"}] == ["--from=files / /"]
 
 
 def test_the_service_imports_nothing_that_the_image_deletes() -> None:
@@ -109,10 +120,62 @@ def test_the_service_imports_nothing_that_the_image_deletes() -> None:
     printed = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    paths = [line.partition("/site-packages/")[2] for line in printed.splitlines() if "/site-packages/" in line]
+    packages = [line.partition("/site-packages/")[2] for line in printed.splitlines() if "/site-packages/" in line]
+    library = sysconfig.get_path("stdlib")
+    modules = [str(Path(line).relative_to(library)) for line in printed.splitlines() if line.startswith(library)]
 
-    assert "numpy/__init__.py" in paths
-    assert [path for path in paths if is_deleted(path)] == []
+    assert "numpy/__init__.py" in packages
+    assert "json/__init__.py" in modules
+    assert [path for path in packages if is_deleted(path, "packages")] == []
+    assert [path for path in modules if is_deleted(path, "files")] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "deleted"),
+    [
+        ("numpy/_core/tests/test_multiarray.py", True),
+        ("numpy/_core/multiarray.pyi", True),
+        ("numpy/_core/lib/libnpymath.a", True),
+        ("numpy/_core/include/numpy/ndarraytypes.h", True),
+        ("numpy/_core/multiarray.py", False),
+        ("numpy/fft/_pocketfft_umath.cpython-314-x86_64-linux-musl.so", True),
+        ("numpy/_core/_simd.cpython-314-x86_64-linux-musl.so", True),
+        ("numpy/_core/_umath_tests.cpython-314-x86_64-linux-musl.so", True),
+        ("numpy/linalg/_linalg.py", False),
+        ("numpy/typing/__init__.py", False),
+        ("another/random/__init__.py", False),
+    ],
+)
+def test_the_image_deletes_what_it_does_not_use_of_packages(path: str, deleted: bool) -> None:
+    assert is_deleted(path, "packages") == deleted
+
+
+@pytest.mark.parametrize(
+    ("path", "deleted"),
+    [
+        ("ensurepip/__init__.py", True),
+        ("idlelib/idle.py", True),
+        ("site-packages/pip/__init__.py", True),
+        ("config-3.14-x86_64-linux-musl/Makefile", True),
+        ("configparser.py", False),
+        ("json/__init__.py", False),
+    ],
+)
+def test_the_image_deletes_what_it_does_not_use_of_the_standard_library(path: str, deleted: bool) -> None:
+    assert is_deleted(path, "files") == deleted
+
+
+def is_deleted(path: str, stage: str) -> bool:
+    """Whether a `find` of a stage deletes this file, a path in site-packages or in the standard library."""
+    *above, name = PurePosixPath(path).parts
+    commands = " ".join(each.rest for each in STAGES[stage] if each.word == "RUN")
+    for root, kind, names in re.findall(r"find (/\S+)(?: -type ([df]))? (.*?)(?=&&|$)", commands):
+        package = root.partition("site-packages/")[2]
+        patterns = re.findall(r"-name '?([^'\s]+)", names)
+        parts = [name] if kind == "f" else above if kind == "d" else [*above, name]
+        if path.startswith(package) and any(fnmatch(part, pattern) for part in parts for pattern in patterns):
+            return True
+    return False
 
 
 def test_the_environment_of_the_image_has_only_known_settings() -> None:

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from benchmarks.support.dockerfile import checkout, context, copied
-from tests.deploy.support import ENVIRONMENT, FINAL, one
+from tests.deploy.support import ENVIRONMENT, FILES, one
 from tests.support.paths import ROOT
 from tests.support.service import Service, free_port
 from tests.support.waiting import wait_for
@@ -19,9 +19,9 @@ from tests.support.waiting import wait_for
 
 @pytest.fixture
 def app_directory(tmp_path: Path) -> Path:
-    """The image's app directory: only the files that the last stage copies there."""
+    """The image's app directory: only the files that the Dockerfile copies there."""
     files = context(ROOT, checkout(ROOT))
-    for copy in [each for each in FINAL if each.word == "COPY" and not each.stage]:
+    for copy in [each for each in FILES if each.word == "COPY" and not each.stage]:
         for source in copy.sources:
             for file in copied(source, files):
                 into_folder = copy.target.endswith("/")

@@ -1,14 +1,12 @@
 """The wheels of OpenCV, numpy and Pillow for the image."""
 
 import importlib.metadata
-import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import cv2
 import pytest
 
 from tests.deploy.support import DOCKER, STAGES
@@ -49,16 +47,12 @@ def wheel(tmp_path: Path) -> Path:
     return make_wheel(tmp_path)
 
 
-def make_wheel(folder: Path, *, avx512: bytes | None = None, stubs: Path | None = None) -> Path:
-    module, licence, second = folder / "cv2.abi3.so", folder / "LICENSE.txt", folder / "avx512" / "cv2.abi3.so"
+def make_wheel(folder: Path, *, stubs: Path | None = None) -> Path:
+    module, licence = folder / "cv2.abi3.so", folder / "LICENSE.txt"
     module.write_bytes(b"a module")
     licence.write_text("A licence.")
     command: list[str | Path] = [sys.executable, DOCKER / "wheel.py", module, folder, licence]
     command += ["--requirement", DOCKER / "opencv.txt"]
-    if avx512 is not None:
-        second.parent.mkdir()
-        second.write_bytes(avx512)
-        command += ["--avx512", second]
     if stubs is not None:
         command += ["--stubs", stubs]
     return Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
@@ -109,39 +103,3 @@ def test_the_wheel_is_reproducible(wheel: Path, tmp_path: Path) -> None:
     other.mkdir()
 
     assert make_wheel(other).read_bytes() == wheel.read_bytes()
-
-
-# Lines of /proc/cpuinfo for both kinds of processors.
-AVX512 = "flags\t\t: fpu avx2 fma f16c avx512f avx512dq avx512cd avx512bw avx512vl\n"
-AVX2 = "flags\t\t: fpu avx2 fma f16c\n"
-
-
-@pytest.mark.parametrize(
-    ("flags", "chosen"),
-    [(AVX512, "avx512"), (AVX2, "any"), (AVX512.replace(" avx512vl", ""), "any"), ("", "any"), (None, "any")],
-    ids=["AVX-512", "AVX2", "part of AVX-512", "no flags", "not Linux"],
-)
-def test_the_wheel_loads_the_build_that_the_processor_can_run(tmp_path: Path, flags: str | None, chosen: str) -> None:
-    package = install(make_wheel(tmp_path, avx512=b"another"), tmp_path / "installed") / "cv2"
-    assert [(package / name / "cv2.abi3.so").read_bytes() for name in ("any", "avx512")] == [b"a module", b"another"]
-    # This environment's cv2 replaces both fake modules.
-    for name in ("any", "avx512"):
-        (package / name / "cv2.abi3.so").unlink()
-        (package / name / "cv2.abi3.so").symlink_to(Path(cv2.__file__).with_name("cv2.abi3.so"))
-    cpuinfo = tmp_path / "cpuinfo"
-    if flags is not None:
-        cpuinfo.write_text(f"processor\t: 0\n{flags}\nprocessor\t: 1\n")
-    chooser = package / "__init__.py"
-    chooser.write_text(chooser.read_text().replace('"/proc/cpuinfo"', repr(str(cpuinfo))))
-
-    script = "import cv2, sys; print(cv2.__file__, cv2.dnn.blobFromImage is not None, sys.modules['cv2'] is cv2)"
-    libraries = Path(cv2.__file__).parent.parent / "opencv_python_headless.libs"
-    printed = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": str(package.parent), "LD_LIBRARY_PATH": str(libraries)},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-
-    assert printed.split() == [str(package / chosen / "cv2.abi3.so"), "True", "True"]

@@ -114,7 +114,7 @@ def test_the_repository_is_tested_before_anything_is_published(target: str) -> N
 
 
 def test_the_workflow_checks_size_user_and_shutdown_of_the_image() -> None:
-    assert 'test "$size" -le 150000000' in ALL_SCRIPTS
+    assert 'test "$size" -le 110000000' in ALL_SCRIPTS
     assert f'test "$(docker exec visage id -u)" = {USER}' in ALL_SCRIPTS
     (seconds,) = re.findall(r"docker stop --time (\d+)", ALL_SCRIPTS)
     assert int(seconds) > GRACEFUL_SECONDS
