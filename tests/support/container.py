@@ -24,7 +24,17 @@ class Container(subprocess.Popen[str]):
 
     def __init__(self, environment: Mapping[str, str], log: IO[str]) -> None:
         self._name = f"visage-{uuid.uuid4().hex}"
-        options = ["--rm", "--name", self._name, "--network", "host", *limits(), *mounts(environment)]
+        # podman asks systemd for health checks, and would complain in the service's log where there is none.
+        options = [
+            "--rm",
+            "--name",
+            self._name,
+            "--network",
+            "host",
+            "--no-healthcheck",
+            *limits(),
+            *mounts(environment),
+        ]
         for name, value in environment.items():
             options += ["--env", f"{name}={value}"]
         super().__init__(["podman", "run", *options, str(IMAGE)], stdout=log, stderr=subprocess.STDOUT, text=True)
