@@ -49,7 +49,7 @@ _LARGE_FACE = 4
 
 # A face is small below this size, over the smallest that the detector finds reliably. This many small faces of this
 # share of the confidence threshold call for a finer pass: where there are some, there are often more that are smaller.
-_SMALL_FACE, _CROWD_SIZE, _LIKELY = 1.5, 5, 0.8
+_SMALL_FACE, _CROWD_SIZE, _LIKELY = 1.5, 5, 0.6
 
 # `AUTO` ends with the coarse pass if every box from this share of the confidence threshold on is a face, and at least
 # so large, over the smallest. docs/decisions.md has what that saves.
