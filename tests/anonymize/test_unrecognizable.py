@@ -16,6 +16,7 @@ from benchmarks.support.photos import portrait
 from tests.support.paths import SHARED
 from training.faces import FACE_BOX, read_faces
 from visage.anonymize.masks import Mask, Method, Shape, redact
+from visage.evaluation.evaluation import MATCH_IOU
 from visage.faces.merging import merge
 from visage.faces.search import Detail, find_candidates
 from visage.images.boxes import Box, intersection_over_union
@@ -57,8 +58,8 @@ class Finder:
         return [Box(*map(int, np.round(box))) for box in confident]
 
     def finds(self, pixels: Pixels, face: Box) -> bool:
-        """Whether one of the boxes overlaps `face`."""
-        return bool((overlaps(self.boxes(pixels), face) > 0.3).any())
+        """Whether one of the boxes is at the place of `face`; a box around hair and ears, of the whole head, is not."""
+        return bool((overlaps(self.boxes(pixels), face) > MATCH_IOU).any())
 
 
 def overlaps(boxes: list[Box], face: Box) -> NDArray[np.float32]:
