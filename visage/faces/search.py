@@ -51,9 +51,9 @@ _LARGE_FACE = 4
 # share of the confidence threshold call for a finer pass: where there are some, there are often more that are smaller.
 _SMALL_FACE, _CROWD_SIZE, _LIKELY = 1.5, 5, 0.6
 
-# `AUTO` ends with the coarse pass if every box from this share of the confidence threshold on is a face, and at least
-# so large, over the smallest. docs/decisions.md has what that saves.
-_UNLIKELY, _CLEAR_FACE = 0.3, 2
+# `AUTO` ends with the coarse pass if every box from this share of the confidence threshold on is a face that this pass
+# contributes. docs/decisions.md has what that saves.
+_UNLIKELY = 0.3
 
 # The most confident boxes of all passes count, so many at most: time and memory of merging grow with their square. A
 # photo of 200 faces has some 1,000.
@@ -155,9 +155,8 @@ class _View:
     def shows_only_large_faces(self, coarse: Detections) -> bool:
         """Whether the coarse pass found large faces and nothing else that may be a face."""
         possible = merge(coarse.select(coarse.confidences >= _UNLIKELY * self.spec.min_confidence))
-        are_large = longer_sides(possible.boxes) * self._limited(_COARSE) >= _CLEAR_FACE * self.spec.smallest_face
         are_sure = possible.confidences >= self.spec.min_confidence
-        return len(possible.boxes) > 0 and bool((are_large & are_sure).all())
+        return len(possible.boxes) > 0 and bool((self._are_large(possible, _COARSE) & are_sure).all())
 
     def may_have_small_faces(self, coarse: Detections) -> bool:
         """Whether the coarse pass found something small that may be a face."""
@@ -166,8 +165,7 @@ class _View:
 
     def large_faces(self, coarse: Detections, scale: float) -> Detections:
         """Return the boxes of a coarse pass at `scale` that count."""
-        least = _COARSE_FACE * self.spec.smallest_face / self._limited(scale)
-        return coarse.select(longer_sides(coarse.boxes) >= least)
+        return coarse.select(self._are_large(coarse, scale))
 
     def thorough_passes(self) -> list[Detections]:
         """All passes of `HIGH` on this view; those after the first have boxes of every size."""
@@ -206,6 +204,12 @@ class _View:
     def _large_face(self) -> float:
         """In net pixels."""
         return _LARGE_FACE * self.spec.smallest_face
+
+    def _are_large(self, found: Detections, scale: float) -> NDArray[np.bool_]:
+        """Return (n,) bool: whether each box is large enough for a coarse pass at `scale`."""
+        least = _COARSE_FACE * self.spec.smallest_face / self._limited(scale)
+        large: NDArray[np.bool_] = longer_sides(found.boxes) >= least
+        return large
 
     def _is_crowd(self, found: Detections, scale: float) -> bool:
         """Whether a pass at `scale` found enough small faces."""
