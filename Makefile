@@ -39,7 +39,7 @@ test-clients: $(VENV)/clients.done
 
 # With schemas and linters for the files of deploy, docker and .github: 220 MB.
 test-deploy: $(VENV)/deploy.done
-	$(BIN)/python -m pytest tests/deploy/test_compose.py tests/deploy/test_container.py \
+	$(BIN)/python -m pytest tests/deploy/test_compose.py tests/deploy/test_container.py tests/deploy/test_dashboard.py \
 		tests/deploy/test_container_run.py tests/deploy/test_image.py tests/deploy/test_manifests.py \
 		tests/deploy/test_prometheus.py tests/deploy/test_release.py tests/deploy/test_wheels.py tests/deploy/test_workflows.py
 

@@ -1,9 +1,8 @@
-"""The dashboard, the alerts and the operations page match the metrics that a real service exposes."""
+"""What the dashboard, the alerts and the operations page name is what a real service exposes."""
 
 import json
 import re
 from collections.abc import Iterator, Mapping
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +23,12 @@ from promql_parser import (
     walk,
 )
 
+from tests.deploy.monitoring import ALERTS, EXPRESSIONS, GROUPS, PROMETHEUS
 from tests.support.paths import ROOT
 from tests.support.service import serving
 from tests.support.waiting import wait_for
 from visage.errors import VisageError
 from visage.settings import Settings, rows
-
-DASHBOARD: dict[str, Any] = json.loads((ROOT / "deploy" / "grafana" / "visage.json").read_text())
-PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
-VARIABLES: dict[str, dict[str, Any]] = {each["name"]: each for each in DASHBOARD["templating"]["list"]}
-
-PROMETHEUS = ROOT / "deploy" / "prometheus"
-GROUPS: list[dict[str, Any]] = yaml.safe_load((PROMETHEUS / "alerts.yaml").read_text())["groups"]
-ALERTS: list[dict[str, Any]] = [rule for group in GROUPS for rule in group["rules"]]
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 
@@ -80,30 +72,7 @@ def exposed(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory, tiny_png:
     return series
 
 
-def queries() -> Iterator[tuple[str, str]]:
-    """Every expression with the place where it is used. Grafana's variables are substituted."""
-    for panel in PANELS:
-        for target in panel["targets"]:
-            yield f"{panel['title']} {target['refId']}", substituted(target["expr"])
-    for variable in VARIABLES.values():
-        if variable["type"] == "query":
-            series, label = variable["query"]["query"].removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
-            yield f"${variable['name']}", f"group by ({label}) ({substituted(series)})"
-    for alert in ALERTS:
-        yield alert["alert"], alert["expr"]
-
-
-def substituted(expression: str) -> str:
-    for name, variable in VARIABLES.items():
-        value = variable["query"].replace(",", "|") if variable["type"] == "custom" else ".*"
-        expression = expression.replace(f'"${name}"', f'"{value}"')
-    return expression.replace("$__rate_interval", "5m")
-
-
-QUERIES = dict(queries())
-EXPRESSIONS = pytest.mark.parametrize("expression", QUERIES.values(), ids=QUERIES.keys())
 EVERY_ALERT = pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
-EVERY_PANEL = pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
 
 
 def parts(expression: Expr) -> list[Any]:
@@ -178,31 +147,6 @@ def test_these_tests_notice_series_and_labels_that_do_not_exist(exposed: Series)
     assert "visage_slots_idle" not in exposed
     assert "pack" not in labels_below(parse("sum(rate(visage_requests_total[5m]))"), exposed)
     assert {"route", "status"} <= labels_below(parse("sum(rate(visage_requests_total[5m]))"), exposed)
-
-
-def test_the_dashboard_has_a_name_and_works_with_any_data_source() -> None:
-    assert DASHBOARD["uid"] == "visage"
-    assert DASHBOARD["title"] == "Visage"
-    assert DASHBOARD["schemaVersion"] >= 39
-    assert VARIABLES["datasource"]["type"] == "datasource"
-    assert VARIABLES["datasource"]["query"] == "prometheus"
-
-
-@EVERY_PANEL
-def test_a_panel_has_a_unit_and_a_description(panel: dict[str, Any]) -> None:
-    assert panel["description"].endswith(".")
-    assert panel["fieldConfig"]["defaults"]["unit"]
-    for part in (panel, *panel["targets"]):
-        assert part["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
-
-
-def test_panels_do_not_overlap() -> None:
-    assert len({panel["id"] for panel in PANELS}) == len(PANELS)
-    places = [panel["gridPos"] for panel in PANELS]
-    assert all(place["x"] + place["w"] <= 24 for place in places)
-    for one, other in combinations(places, 2):
-        separate = [one[at] + one[size] <= other[at] or other[at] + other[size] <= one[at] for at, size in ("xw", "yh")]
-        assert any(separate)
 
 
 def test_names_of_groups_and_alerts_are_unique() -> None:
