@@ -4,7 +4,7 @@ import argparse
 import copy
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -161,13 +161,32 @@ def load_means(checkpoint: Path, name: str) -> dict[str, Tensor]:
     return {key: value.float() if value.is_floating_point() else value for key, value in means[name].items()}
 
 
+def average(checkpoints: Sequence[Path]) -> dict[str, dict[str, Tensor]]:
+    """Return the mean of the averaged weights of `checkpoints`, for each net.
+
+    Checkpoints of one run, each after its rate fell to zero, lie around a better net than any of them (Izmailov et al.,
+    "Averaging Weights Leads to Wider Optima and Better Generalization", 2018).
+    """
+    nets = torch.load(checkpoints[0])["means"]
+    each = {name: [load_means(checkpoint, name) for checkpoint in checkpoints] for name in nets}
+    return {
+        name: {
+            key: torch.stack([weights[key] for weights in every]).mean(0) if value.is_floating_point() else value
+            for key, value in every[-1].items()
+        }
+        for name, every in each.items()
+    }
+
+
 def main() -> None:
-    """Reduce a checkpoint to its averaged weights in float16: `python -m training.run CHECKPOINT OUTPUT`."""
-    checkpoint, output = map(Path, sys.argv[1:])
-    means = torch.load(checkpoint)["means"]
+    """Reduce checkpoints to the mean of their averaged weights: `python -m training.run CHECKPOINT... OUTPUT`.
+
+    The weights are written in float16.
+    """
+    *checkpoints, output = map(Path, sys.argv[1:])
     halves = {
         name: {key: value.half() if value.is_floating_point() else value for key, value in net.items()}
-        for name, net in means.items()
+        for name, net in average(checkpoints).items()
     }
     torch.save({"means": halves}, output)
 

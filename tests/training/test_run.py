@@ -16,7 +16,7 @@ from torch.nn import functional  # noqa: E402
 
 from tests.training.torch_nets import random_images  # noqa: E402
 from training import models  # noqa: E402
-from training.run import Run  # noqa: E402
+from training.run import Run, average  # noqa: E402
 
 
 def tiny_run(checkpoint: Path) -> Run:
@@ -78,3 +78,13 @@ def test_an_interrupted_run_continues_exactly(tmp_path: Path) -> None:
     expected, found = (run.means["tiny"].state_dict() for run in (uninterrupted, resumed))
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value)
+
+
+def test_checkpoints_are_averaged_weight_by_weight(tmp_path: Path) -> None:
+    for name, weight, count in (("first", 1.0, 3), ("second", 2.0, 5)):
+        means = {"tiny": {"weight": torch.tensor([weight]).half(), "num_batches_tracked": torch.tensor(count)}}
+        torch.save({"means": means}, tmp_path / name)
+
+    averaged = average([tmp_path / "first", tmp_path / "second"])
+
+    assert averaged == {"tiny": {"weight": torch.tensor([1.5]), "num_batches_tracked": torch.tensor(5)}}
