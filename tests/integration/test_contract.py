@@ -6,6 +6,7 @@ import zipfile
 from typing import Any
 
 import numpy as np
+import requests
 import schemathesis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -63,6 +64,16 @@ for media_type in MEDIA_TYPES - {"multipart/form-data", "application/json"}:
 
 contract = schemathesis.openapi.from_dict(CONTRACT)
 
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    unsupported_method,
+    allow_header_conformance,
+]
+
 
 @contract.parametrize()
 @settings(
@@ -73,15 +84,23 @@ contract = schemathesis.openapi.from_dict(CONTRACT)
     suppress_health_check=list(HealthCheck),
 )
 def test_every_response_matches_its_description(case: Case[Any], service: Service) -> None:
-    case.call_and_validate(
-        base_url=service.url,
-        checks=[
-            not_a_server_error,
-            status_code_conformance,
-            content_type_conformance,
-            response_headers_conformance,
-            response_schema_conformance,
-            unsupported_method,
-            allow_header_conformance,
-        ],
+    case.call_and_validate(base_url=service.url, checks=CHECKS)
+
+
+def test_the_events_of_an_enhancement_match_their_description(service: Service) -> None:
+    case = contract["/enhance"]["POST"].Case(
+        method="POST", query={"format": "events"}, body=encode(PHOTO, "JPEG"), media_type="image/jpeg"
     )
+
+    response = case.call_and_validate(base_url=service.url, checks=CHECKS)
+
+    assert response.headers["content-type"] == ["text/event-stream"]
+
+
+def test_the_events_of_a_batch_match_their_description(service: Service) -> None:
+    batch = requests.post(f"{service.url}/batches", files={"files": encode(PHOTO, "JPEG")}, timeout=30).json()
+    case = contract["/batches/{batch_id}/events"]["GET"].Case(method="GET", path_parameters={"batch_id": batch["id"]})
+
+    response = case.call_and_validate(base_url=service.url, checks=CHECKS)
+
+    assert response.headers["content-type"] == ["text/event-stream"]

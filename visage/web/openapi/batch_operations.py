@@ -1,7 +1,7 @@
 """The operations on batches, one row each."""
 
 from visage.web.openapi import errors, samples
-from visage.web.openapi.media import FORM, PICTURE_TYPES, binary, photo_content
+from visage.web.openapi.media import FORM, PICTURE_TYPES, binary, events, photo_content
 from visage.web.openapi.operation import COMMON_ERRORS, Body, Operation, Success, json_content
 from visage.web.parameters import table
 
@@ -92,15 +92,7 @@ BATCH_OPERATIONS = (
         (
             Success(
                 "The events, until the batch ends.",
-                {
-                    "text/event-stream": {
-                        "schema": {
-                            "type": "string",
-                            "description": "The data of each event is a `BatchEvent` as JSON.",
-                        },
-                        "example": samples.EVENTS,
-                    }
-                },
+                events("BatchEvent", samples.EVENTS),
             ),
             Success("The client has received `end` already (`Last-Event-ID: end`) and need not reconnect.", status=204),
         ),

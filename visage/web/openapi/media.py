@@ -24,6 +24,13 @@ def binary(description: str = "") -> Schema:
     return {"type": "string", "format": "binary"} | ({"description": description} if description else {})
 
 
+def events(name: str, example: str) -> Schema:
+    """Return the content of server-sent events whose data are JSON of the schema `name`."""
+    # There is no type: some tools take this for the schema of the text, others for that of an event.
+    schema = {"description": f"Server-sent events. The data of each is JSON, `{name}`."}
+    return {"text/event-stream": {"schema": schema, "example": example}}
+
+
 def query_parameter(parameter: Parameter[Any, Any], *, also_in_form: bool) -> Schema:
     """Return a parameter of the query."""
     also = " Also accepted in the form." if also_in_form else ""

@@ -1,7 +1,7 @@
 """The operations on one photo, one row each."""
 
 from visage.web.openapi import errors, samples
-from visage.web.openapi.media import PICTURE_TYPES, binary, photo_content
+from visage.web.openapi.media import PICTURE_TYPES, binary, events, photo_content
 from visage.web.openapi.operation import COMMON_ERRORS, Body, Content, Operation, Success, json_content
 from visage.web.parameters import table
 
@@ -97,13 +97,7 @@ PHOTO_OPERATIONS = (
                 {
                     **json_content("Enhanced", samples.ENHANCED),
                     **_pictures("The picture."),
-                    "text/event-stream": {
-                        "schema": {
-                            "type": "string",
-                            "description": "The data of each event is an `EnhanceEvent` as JSON.",
-                        },
-                        "example": samples.ENHANCE_EVENTS,
-                    },
+                    **events("EnhanceEvent", samples.ENHANCE_EVENTS),
                 },
                 _ORIGINAL_FORMAT,
             ),
