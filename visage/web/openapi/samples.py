@@ -17,33 +17,33 @@ from visage.packs.origin import ModelJson
 from visage.web.batch_json import BatchFileJson, BatchJson, BatchStatusJson, BatchStorageJson
 from visage.web.openapi.media import JPEG_START
 
-_MODEL = ModelJson("compact", "3")
+_MODEL = ModelJson("compact", "4")
 
 ANALYSIS = AnalysisJson(
     image=SizeJson(512, 512),
     faces=[
         FaceJson(
-            bbox=(177, 64, 270, 176),
-            confidence=0.8892,
+            bbox=(178, 68, 268, 174),
+            confidence=0.8405,
             gender="Female",
-            gender_confidence=0.9551,
+            gender_confidence=0.862,
             age="20-29",
             age_range=(20, 29),
-            age_confidence=0.5298,
-            age_years=26.6,
-            gender_probabilities={"Male": 0.0449, "Female": 0.9551},
+            age_confidence=0.6837,
+            age_years=25.6,
+            gender_probabilities={"Male": 0.138, "Female": 0.862},
             age_probabilities={
-                "0-2": 0.0007,
-                "3-9": 0.0092,
-                "10-19": 0.1438,
-                "20-29": 0.5298,
-                "30-39": 0.2626,
-                "40-49": 0.0479,
-                "50-59": 0.0052,
-                "60-69": 0.0007,
-                "70+": 0.0001,
+                "0-2": 0.0,
+                "3-9": 0.0021,
+                "10-19": 0.1033,
+                "20-29": 0.6837,
+                "30-39": 0.1995,
+                "40-49": 0.0111,
+                "50-59": 0.0002,
+                "60-69": 0.0,
+                "70+": 0.0,
             },
-            landmarks=[(199.5, 105.2), (246.7, 105.4), (222.4, 129.1), (203.2, 146.3), (243.3, 146.3)],
+            landmarks=[(202.4, 104.5), (245.1, 107.3), (221.9, 127.1), (202.7, 143.1), (238.3, 145.6)],
         )
     ],
     model=_MODEL,
@@ -54,16 +54,15 @@ ANONYMIZED = AnonymizedJson(
     image=AnonymizedImageJson(512, 512, "JPEG", 8, "JPEG"),
     faces=[
         FoundFaceJson(
-            (178, 64, 269, 172),
-            0.8892,
+            (179, 64, 268, 172),
+            0.9439,
             kept=False,
             boxes=[
-                FoundBoxJson((176, 61, 272, 177), 0.8892),
-                FoundBoxJson((178, 57, 272, 177), 0.8679),
-                FoundBoxJson((180, 65, 268, 176), 0.8478),
-                FoundBoxJson((178, 68, 269, 174), 0.845),
-                FoundBoxJson((182, 73, 264, 157), 0.6294),
-                FoundBoxJson((176, 59, 267, 160), 0.5883),
+                FoundBoxJson((178, 62, 269, 178), 0.9439),
+                FoundBoxJson((181, 65, 268, 175), 0.8499),
+                FoundBoxJson((180, 62, 271, 174), 0.8357),
+                FoundBoxJson((181, 73, 266, 165), 0.5965),
+                FoundBoxJson((174, 59, 268, 159), 0.5408),
             ],
         )
     ],
