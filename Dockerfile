@@ -13,7 +13,8 @@ FROM python AS compiler
 RUN apk add --no-cache build-base cmake lcms2-dev libjpeg-turbo-dev linux-headers nasm
 
 FROM compiler AS opencv
-COPY docker/build-opencv.sh docker/numpy.txt docker/opencv.patch docker/opencv.txt docker/wheel.py /build/
+COPY docker/build-opencv.sh docker/numpy.txt docker/opencv-avx512.patch docker/opencv-avx512-depthwise.patch \
+    docker/opencv.txt docker/wheel.py /build/
 ARG CPU_BASELINE=
 ARG CPU_DISPATCH=
 # A directory that is the same each time lets a compiler's cache work.

@@ -1,9 +1,9 @@
 #!/bin/sh
 # Build an OpenCV wheel with only the modules that Visage uses: docker/build-opencv.sh DIRECTORY
 #
-# The wheel works with Python 3.7 and later, on this machine's C library and architecture. docker/opencv.patch makes nets
-# faster. The script runs on Alpine and Debian. It needs GCC, make, cmake, patch, nasm (on x86-64, for the JPEG decoder),
-# and Python with pip, venv and headers. Environment variables:
+# The wheel works with Python 3.7 and later, on this machine's C library and architecture. It has no type stubs. The script
+# runs on Alpine and Debian. It needs GCC, make, cmake, patch, nasm (on x86-64, for the JPEG decoder), and Python with pip,
+# venv and headers. Environment variables:
 #   PYTHON         interpreter (default: python3)
 #   JOBS           parallel compiler processes (default: number of cores)
 #   CPU_BASELINE   instruction sets that every processor must have (default: SSE4_2 on x86-64, which numpy needs, too;
@@ -48,7 +48,10 @@ mkdir -p "$BUILD/sdist" "$BUILD/source"
 "$python" -m pip download --quiet --no-deps --no-binary opencv-python-headless --require-hashes --dest "$BUILD/sdist" \
   --requirement "$here/opencv.txt"
 tar -xzf "$BUILD"/sdist/*.tar.gz -C "$BUILD/source" --strip-components 1
-(cd "$BUILD/source/opencv" && patch -p1 <"$here/opencv.patch")
+# Each patch begins with its reason.
+for change in opencv-avx512-depthwise opencv-avx512; do
+  (cd "$BUILD/source/opencv" && patch -p1 <"$here/$change.patch")
+done
 "$python" -m venv "$BUILD/venv"
 "$BUILD/venv/bin/python" -m pip install --quiet --only-binary :all: "$(grep -o '^numpy==[0-9.]*' "$here/numpy.txt")"
 headers=$("$BUILD/venv/bin/python" -c 'import numpy; print(numpy.get_include())')
@@ -95,12 +98,5 @@ cmake -S "$BUILD/source/opencv" -B "$BUILD/cmake" "$@"
 cmake --build "$BUILD/cmake" --parallel "$jobs" --target opencv_python3
 module=$(find "$BUILD/cmake/lib" -name 'cv2.abi3.so')
 strip "$module"
-# The stubs are for type checkers. The wheel works without them.
-stubs=$BUILD/cmake/modules/python_bindings_generator/cv2
-if [ ! -e "$stubs/__init__.pyi" ]; then
-  echo "OpenCV generated no type stubs; the wheel contains none." >&2
-  stubs=
-fi
 "$BUILD/venv/bin/python" "$here/wheel.py" "$module" "$wheels" "$BUILD/source/opencv/LICENSE" \
-  "$BUILD/source/LICENSE-3RD-PARTY.txt" ${stubs:+--stubs "$stubs"} \
-  --requirement "$here/opencv.txt"
+  "$BUILD/source/LICENSE-3RD-PARTY.txt" --requirement "$here/opencv.txt"

@@ -1,7 +1,5 @@
 """Package a compiled `cv2` module as a wheel: `python docker/wheel.py MODULE DIRECTORY LICENCE… --requirement FILE`.
 
-`--stubs FOLDER` adds the type stubs that OpenCV's build generates.
-
 OpenCV's own packaging needs modules that we do not build. The wheel has the same name as PyPI's, so that it satisfies
 the same requirement, and a local version label (PEP 440), which distinguishes the two.
 """
@@ -26,21 +24,10 @@ def main() -> None:
     parser.add_argument("module", type=Path, help="the compiled module, such as cv2.abi3.so")
     parser.add_argument("directory", type=Path, help="the output directory")
     parser.add_argument("licences", type=Path, nargs="*", help="licence files to include")
-    parser.add_argument("--stubs", type=Path, help="the folder with the generated type stubs")
     parser.add_argument("--requirement", type=Path, required=True, help="the file that pins the source version")
     arguments = parser.parse_args()
     version = pinned_version(arguments.requirement.read_text())
-    files = {arguments.module.name: arguments.module.read_bytes()}
-    files |= stubs(arguments.stubs) if arguments.stubs else {}
-    print(write_wheel(files, arguments.directory, arguments.licences, version))
-
-
-def stubs(folder: Path) -> dict[str, bytes]:
-    """A stub-only package (PEP 561), by path in the wheel. It also works if the module is a single file."""
-    files = {path: path.relative_to(folder) for path in sorted(folder.rglob("*.py*")) if path.name != "py.typed"}
-    if not files:
-        raise SystemExit(f"There are no type stubs in {folder}.")
-    return {f"cv2-stubs/{name.with_suffix('.pyi')}": path.read_bytes() for path, name in files.items()}
+    print(write_wheel(arguments.module, arguments.directory, arguments.licences, version))
 
 
 def pinned_version(requirements: str) -> str:
@@ -49,8 +36,8 @@ def pinned_version(requirements: str) -> str:
     return str(version)
 
 
-def write_wheel(contents: dict[str, bytes], directory: Path, licences: list[Path], version: str) -> Path:
-    """Write a wheel and return its path. `contents` maps paths in the wheel to bytes.
+def write_wheel(module: Path, directory: Path, licences: list[Path], version: str) -> Path:
+    """Write a wheel and return its path.
 
     The format is the "Binary distribution format" of packaging.python.org.
     """
@@ -59,7 +46,7 @@ def write_wheel(contents: dict[str, bytes], directory: Path, licences: list[Path
     tag = f"cp37-abi3-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
     dist_info = f"{distribution}.dist-info"
     files = {
-        **contents,
+        module.name: module.read_bytes(),
         f"{dist_info}/METADATA": _metadata(version, licences).encode(),
         f"{dist_info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: visage\nRoot-Is-Purelib: false\nTag: {tag}\n".encode(),
         **{f"{dist_info}/licenses/{licence.name}": licence.read_bytes() for licence in licences},

@@ -47,14 +47,12 @@ def wheel(tmp_path: Path) -> Path:
     return make_wheel(tmp_path)
 
 
-def make_wheel(folder: Path, *, stubs: Path | None = None) -> Path:
+def make_wheel(folder: Path) -> Path:
     module, licence = folder / "cv2.abi3.so", folder / "LICENSE.txt"
     module.write_bytes(b"a module")
     licence.write_text("A licence.")
     command: list[str | Path] = [sys.executable, DOCKER / "wheel.py", module, folder, licence]
     command += ["--requirement", DOCKER / "opencv.txt"]
-    if stubs is not None:
-        command += ["--stubs", stubs]
     return Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
 
 
@@ -73,29 +71,6 @@ def test_the_wheel_satisfies_the_requirement_for_opencv(wheel: Path, tmp_path: P
     assert distribution.version == REQUIREMENT.partition("==")[2] + "+visage"
     assert distribution.metadata["Name"] == "opencv-python-headless"
     assert [str(file) for file in distribution.files or () if file.name == "LICENSE.txt"]
-
-
-def test_the_wheel_contains_the_type_stubs(tmp_path: Path) -> None:
-    stubs = tmp_path / "stubs"
-    (stubs / "typing").mkdir(parents=True)
-    (stubs / "py.typed").touch()
-    (stubs / "__init__.pyi").write_text("from cv2.typing import Size\nsize: Size\n")
-    (stubs / "typing" / "__init__.py").write_text("Size = int\n")
-    installed = install(make_wheel(tmp_path, stubs=stubs), tmp_path / "installed")
-
-    assert sorted(str(file.relative_to(installed)) for file in installed.rglob("*.pyi")) == [
-        "cv2-stubs/__init__.pyi",
-        "cv2-stubs/typing/__init__.pyi",
-    ]
-    assert (installed / "cv2-stubs" / "typing" / "__init__.pyi").read_text() == "Size = int\n"
-
-
-def test_the_wheel_is_not_built_without_the_named_type_stubs(tmp_path: Path) -> None:
-    (tmp_path / "stubs").mkdir()
-
-    with pytest.raises(subprocess.CalledProcessError) as failed:
-        make_wheel(tmp_path, stubs=tmp_path / "stubs")
-    assert failed.value.stderr.startswith("There are no type stubs in")
 
 
 def test_the_wheel_is_reproducible(wheel: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The installed OpenCV computes convolutions correctly with each of its algorithms.
 
-It has separate code for 3 x 3, for depthwise and for other convolutions, and docker/opencv.patch changes all of them.
+It has separate code for 3 x 3, for depthwise and for other convolutions, and for several instruction sets. An OpenCV
+compiled with CPU_BASELINE=AVX512_SKX, but without docker/opencv-avx512-depthwise.patch, fails at depthwise 5 x 5.
 """
 
 from dataclasses import dataclass
