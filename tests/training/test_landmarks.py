@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 pytest.importorskip("onnxruntime", reason="needs onnxruntime: make test-training installs it")
 
-from training.detection.labels import Labels  # noqa: E402
-from training.detection.landmarks import distances  # noqa: E402
-from visage.nets.detections import Detections  # noqa: E402
+from training.detection.labels import Labels
+from training.detection.landmarks import distances
+from visage.nets.detections import Detections
 
 BOX = np.array([10, 20, 50, 80], np.float32)
 POINTS = np.array([[20, 40], [40, 40], [30, 50], [22, 65], [38, 65]], np.float32)
