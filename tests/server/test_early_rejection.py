@@ -1,6 +1,8 @@
 """Requests that never reach the app get complete error responses, which pages of allowed origins can read."""
 
 import json
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from io import FileIO
 
 import pytest
@@ -56,6 +58,14 @@ def test_every_error_has_its_status_its_code_and_cors_headers(error: VisageError
     assert body == {"error": str(error), "code": error.code}
     assert headers["Access-Control-Allow-Origin"] == APP
     assert headers["Vary"] == "Origin"
+
+
+def test_a_rejection_tells_the_time() -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+
+    _, headers, _ = parsed(reject(QueueFull("It is too much."), RequestHead("POST", b"/predict", "1.1", ()), SETTINGS))
+
+    assert before <= parsedate_to_datetime(headers["Date"]) <= datetime.now(UTC)
 
 
 def test_a_batch_that_finds_the_disk_full_while_it_arrives_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from visage.errors import BusyError, Unauthorized, VisageError
 from visage.logs import logger
+from visage.server.http.date import http_date
 from visage.server.http.request import RequestHead
 from visage.settings import Settings
 from visage.web import metrics
@@ -29,7 +30,7 @@ def reject(error: VisageError, head: RequestHead, settings: Settings, *, keep_al
     metrics.count_early_rejection(error)
     headers = (*_headers(error, keep_alive), *cors_headers(head.header("origin"), settings))
     before_id, after_id = _response_around_id(error.status, error.code, str(error), headers)
-    return before_id + request_id.encode() + after_id
+    return b"".join((before_id, request_id.encode(), b"\r\nDate: ", http_date().encode(), after_id))
 
 
 def _headers(error: VisageError, keep_alive: bool) -> Headers:
@@ -44,7 +45,7 @@ def _headers(error: VisageError, keep_alive: bool) -> Headers:
 # Under overload, the same few responses are sent hundreds of times a second.
 @lru_cache(maxsize=64)
 def _response_around_id(status: int, code: str, message: str, headers: Headers) -> tuple[bytes, bytes]:
-    """The response before the request ID, and after it."""
+    """The response before the request ID, and after it and the date."""
     body = json.dumps({"error": message, "code": code})
     lines = [
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",

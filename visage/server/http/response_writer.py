@@ -1,13 +1,11 @@
 """WSGI's `start_response`: the head of a response, and its body with a length or in chunks (PEP 3333, RFC 9112)."""
 
 import re
-import time
 from collections.abc import Callable, Iterable
-from email.utils import formatdate
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
+from visage.server.http.date import http_date
 from visage.server.http.request import RequestHead
 
 # A status line's code and phrase, a header's name and its value (RFC 9110, 5.5 and 5.6.2).
@@ -118,7 +116,7 @@ class ResponseWriter:
         self.head_sent = True
         lines = [
             f"HTTP/1.1 {self._status}",
-            f"Date: {_date(int(time.time()))}",
+            f"Date: {http_date()}",
             f"Connection: {'keep-alive' if self.keep_alive else 'close'}",
             *(f"{name}: {value}" for name, value in self._headers),
         ]
@@ -142,8 +140,3 @@ def run_app(app: Callable[..., Iterable[bytes]], environ: dict[str, Any], writer
     finally:
         if hasattr(pieces, "close"):
             pieces.close()
-
-
-@lru_cache(maxsize=2)
-def _date(seconds: int) -> str:
-    return formatdate(seconds, usegmt=True)
