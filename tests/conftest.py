@@ -2,7 +2,7 @@
 
 import importlib.util
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import cv2
@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from numpy.typing import NDArray
 
+from tests.support.container import IMAGE, Container
 from tests.support.enhance_packs import write_edsr_pack
 from tests.support.paths import SHARED
 from tests.support.service import Service, serving
@@ -19,6 +20,17 @@ from tests.support.tiny_pack import TINY_FACES, draw, write_tiny_pack
 from visage.runtime.engine import Engine
 from visage.settings import Settings, rows
 from visage.web import create_app
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """With `VISAGE_TEST_IMAGE`, a test that uses no container is not counted as one that the image passed."""
+    before = len(Container.started)
+    yield
+    services = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Service)]
+    is_contained = any(isinstance(service.process, Container) for service in services)
+    if IMAGE and not is_contained and len(Container.started) == before:
+        pytest.skip("passed, but used no container")
 
 
 @pytest.fixture(scope="session")

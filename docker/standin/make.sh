@@ -54,7 +54,8 @@ make_sources() {
     mkdir -p "build/${name%%_*}"
     tar -xf "$archive" -C "build/${name%%_*}" --strip-components 1
   done
-  (cd build/libffi && ./autogen.sh)
+  # A macro of libltdl, which asks whether symbols begin with an underscore; on Linux they do not.
+  (cd build/libffi && sed -i '/^LT_SYS_SYMBOL_USCORE$/d' configure.ac && ./autogen.sh)
   (cd build/sqlite3 && ./configure --disable-tcl && make sqlite3.c sqlite3.h)
 }
 

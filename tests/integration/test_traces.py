@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 import requests
 
+from tests.support.container import lacks
 from tests.support.service import serving
 from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.skipif(lacks("opentelemetry.sdk"), reason="the image does not contain OpenTelemetry")
 
 protocol: Any = pytest.importorskip(
     "opentelemetry.proto.collector.trace.v1.trace_service_pb2", reason="needs the packages of visage-faces[otel]"

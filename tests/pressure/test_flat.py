@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks.support import photos
 from tests.pressure.exchange import Request, ask, connect, form
+from tests.support.container import of_the_checkout
 from tests.support.pictures import GIF, encode
 from tests.support.processes import resident, workers
 from tests.support.service import Service, serving
@@ -152,11 +153,13 @@ def test_nothing_grows_over_ten_thousand_requests(tmp_path: Path) -> None:
         assert grown(samples) == [], samples
 
 
+@of_the_checkout("the leaking app is one of the tests, which the image does not contain")
 @pytest.mark.parametrize("leaking", ["none"], indirect=True)
 def test_nothing_grows_in_the_leaking_service_without_a_leak(leaking: Service) -> None:
     assert grown(soak(leaking, requests=2000, step=200)) == []
 
 
+@of_the_checkout("the leaking app is one of the tests, which the image does not contain")
 @pytest.mark.parametrize(("leaking", "kind"), [(kind, kind) for kind in LEAKS], indirect=["leaking"], ids=LEAKS)
 def test_a_leak_is_found(leaking: Service, kind: str) -> None:
     assert grown(soak(leaking, requests=2000, step=200)) == [kind]

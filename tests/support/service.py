@@ -56,12 +56,12 @@ def serving(log: Path, pack: Path | str, *command: str, **environment: str) -> I
 def starting(log: Path, port: int, command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Service]:
     """Run `command` with Python in the root of the repo until the block ends, without waiting until it is ready.
 
-    With `VISAGE_TEST_IMAGE`, `app.py` runs in a container of that image.
+    With `VISAGE_TEST_IMAGE`, it runs in a container of that image.
     """
     process: subprocess.Popen[str]
     with log.open("w") as log_file:
-        if IMAGE and [*command] == ["app.py"]:
-            process = Container(environment, log_file)
+        if IMAGE:
+            process = Container(command, environment, log_file)
         else:
             process = subprocess.Popen(
                 [sys.executable, *command],

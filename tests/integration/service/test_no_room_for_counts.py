@@ -1,9 +1,10 @@
 """Without room for the files of counts, photos are answered. A limit for the size of files stands for a full disk."""
 
 import os
-import resource
 import signal
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -26,6 +27,14 @@ def warnings(service: Service) -> list[str]:
     return [event["reason"] for event in events(service.log) if event["event"] == "metrics_disabled"]
 
 
+def limit_size_of_files(process: int) -> None:
+    """Only the process's own user may do that. In a container that is another one, which root can become."""
+    owner = Path(f"/proc/{process}").stat()
+    as_owner: dict[str, Any] = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
+    command = ["prlimit", "--pid", str(process), f"--fsize={LIMIT}:{LIMIT}"]
+    subprocess.run(command, **(as_owner if os.getuid() == 0 else {}), check=True)
+
+
 def test_a_start_without_room_warns_and_each_worker_counts_for_itself(
     tiny_pack: Path, tmp_path: Path, tiny_png: bytes
 ) -> None:
@@ -40,7 +49,7 @@ def test_a_new_worker_without_room_answers_photos_and_warns_once(
     tiny_pack: Path, tmp_path: Path, tiny_png: bytes
 ) -> None:
     with serving(tmp_path / "log", tiny_pack, **SETTINGS) as service:
-        resource.prlimit(service.master, resource.RLIMIT_FSIZE, (LIMIT, LIMIT))
+        limit_size_of_files(service.master)
         (victim,) = workers(service)
         os.kill(victim, signal.SIGKILL)
         assert wait_for(lambda: workers(service) not in ([victim], []) and warnings(service))

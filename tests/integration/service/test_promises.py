@@ -97,7 +97,7 @@ def recording(tmp_path: Path) -> dict[str, str]:
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(SITE_CUSTOMIZE)
     path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
-    return {"PYTHONPATH": path, "USES_OF_NETWORK": str(tmp_path / "uses"), "WEB_CONCURRENCY": "1"}
+    return {"PYTHONPATH": path, "USES_OF_NETWORK": str(folder / "uses"), "WEB_CONCURRENCY": "1"}
 
 
 def uses_of_network(recording: dict[str, str]) -> list[str]:
