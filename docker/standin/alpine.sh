@@ -4,6 +4,7 @@ set -eu
 
 part=$1
 target=/work/packages/$part
+arch=$(uname -m)
 version=0
 
 # The directory is deleted first, because an earlier attempt may have left something.
@@ -59,7 +60,7 @@ make_python() {
     LIBFFI_CFLAGS=-I/usr/include LIBFFI_LIBS=-lffi LIBSQLITE3_CFLAGS=-I/usr/include LIBSQLITE3_LIBS=-lsqlite3 \
     LIBUUID_CFLAGS=-I/usr/include/uuid LIBUUID_LIBS=-luuid ZLIB_CFLAGS=-I/usr/include ZLIB_LIBS=-lz \
     BZIP2_CFLAGS=-I/usr/include BZIP2_LIBS=-lbz2 LIBLZMA_CFLAGS=-I/usr/include LIBLZMA_LIBS=-llzma \
-    ./configure --build=x86_64-linux-musl --prefix=/usr/local --with-openssl=/usr --enable-loadable-sqlite-extensions \
+    ./configure --build="$arch-linux-musl" --prefix=/usr/local --with-openssl=/usr --enable-loadable-sqlite-extensions \
     --enable-shared --disable-test-modules --with-ensurepip=install
   # zig links nothing without an object.
   : >empty.c && cc -c empty.c
@@ -82,12 +83,12 @@ package() {
   rm -rf /tmp/package
   mkdir -p /tmp/package
   (cd "/work/packages/$from" && ls -d "$@" >/dev/null && find "$@" -depth | cpio -pdm /tmp/package 2>/dev/null)
-  apk mkpkg --compression none --files /tmp/package --info "name:$name" --info "version:$version-r0" --info arch:x86_64 \
+  apk mkpkg --compression none --files /tmp/package --info "name:$name" --info "version:$version-r0" --info "arch:$arch" \
     --info "description:Stand-in for Alpine's package" --info license:various ${depends:+--info "depends:$depends"} \
-    --sign-key /work/standin.rsa --output "/work/repository/x86_64/$name-$version-r0.apk"
+    --sign-key /work/standin.rsa --output "/work/repository/$arch/$name-$version-r0.apk"
 }
 make_repository() {
-  rm -f /work/repository/x86_64/*
+  rm -f /work/repository/"$arch"/*
   package build-base 0.5 "" build-base .
   package cmake 4.4.5 "" cmake .
   package nasm 2.16.03 "" nasm .
@@ -97,7 +98,7 @@ make_repository() {
   package libjpeg-turbo-dev 2.1.5 libjpeg-turbo libjpeg-turbo usr/include usr/lib/libjpeg.so
   package lcms2 2.16 "" lcms2 usr/lib/liblcms2.so.2
   package lcms2-dev 2.16 lcms2 lcms2 usr/include usr/lib/liblcms2.so
-  cd /work/repository/x86_64
+  cd "/work/repository/$arch"
   apk mkndx --allow-untrusted --sign-key /work/standin.rsa --output APKINDEX.tar.gz ./*.apk
 }
 

