@@ -106,7 +106,7 @@ def test_streams_of_small_chunks_do_not_delay_others(service: Service, size: int
 
     assert sent_meanwhile > len(sent) * MIN_SENT_BYTES
     # The slowest takes 0.03 to 0.2 seconds on an idle machine. It took 10 to 23.
-    assert max(seconds) < 2
+    assert max(seconds) < 5
 
 
 def test_outage_by_many_bodies_of_tiny_chunks(service: Service) -> None:
