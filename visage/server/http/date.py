@@ -10,7 +10,7 @@ def http_date() -> str:
     return _formatted(int(time.time()))
 
 
-# Formatting takes longer than the rest of an early rejection.
+# Under overload, hundreds of responses a second have the same date.
 @lru_cache(maxsize=2)
 def _formatted(seconds: int) -> str:
     return formatdate(seconds, usegmt=True)
