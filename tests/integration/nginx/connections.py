@@ -36,15 +36,25 @@ def response_on(connection: socket.socket) -> HTTPResponse:
 
 def temporary_files(server: Service) -> int:
     """The number of unnamed files below the log's directory that the processes of a server have open."""
-    count = 0
+    return len(_sizes_of_temporary_files(server))
+
+
+def temporary_bytes(server: Service) -> int:
+    """How many bytes these files have in all."""
+    return sum(_sizes_of_temporary_files(server))
+
+
+def _sizes_of_temporary_files(server: Service) -> list[int]:
+    sizes = []
     for child in children(server):
         # Processes may end, and files may be closed, meanwhile.
         with suppress(FileNotFoundError, ProcessLookupError):
             for file in Path(f"/proc/{child}/fd").iterdir():
                 with suppress(FileNotFoundError):
                     name = str(file.readlink())
-                    count += name.startswith(str(server.log.parent)) and name.endswith("(deleted)")
-    return count
+                    if name.startswith(str(server.log.parent)) and name.endswith("(deleted)"):
+                        sizes.append(file.stat().st_size)
+    return sizes
 
 
 def log_lines(nginx: Service) -> list[dict[str, Any]]:
