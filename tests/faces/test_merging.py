@@ -32,14 +32,15 @@ def test_a_box_that_overlaps_less_does_not_move_the_average() -> None:
     assert as_rows(found) == [[0, 0, 100, 100, 0.9]]
 
 
-def test_the_landmarks_are_those_of_the_most_confident_box() -> None:
-    points = np.arange(20, dtype=np.float32).reshape(2, 5, 2)
-    found = replace(detections((10, 10, 50, 50, 0.7), (14, 10, 54, 50, 0.8)), landmarks=points)
+def test_landmarks_of_one_face_become_their_average() -> None:
+    points = np.arange(10, dtype=np.float32).reshape(5, 2) + 20
+    boxes = detections((10, 10, 50, 50, 0.25), (14, 10, 54, 50, 0.75))
+    found = replace(boxes, landmarks=np.stack([points, points + 4]))
 
     merged = merge(found)
 
     assert merged.landmarks is not None
-    assert merged.landmarks.tolist() == points[1:].tolist()
+    assert merged.landmarks.tolist() == [(points + 3).tolist()]
 
 
 def test_a_box_without_area_stays_as_it_is() -> None:

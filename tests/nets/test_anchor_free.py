@@ -66,15 +66,37 @@ def test_the_faces_of_all_strides_are_returned_most_confident_first() -> None:
     np.testing.assert_allclose(found.landmarks[:, 0], [[56, 40], [4, 4]])
 
 
-def test_of_overlapping_boxes_the_most_confident_stays_with_its_landmarks() -> None:
+def two_cells_of_one_face(logit: float) -> list[NDArray[np.float32]]:
+    """The second of the cells is sure. Their landmarks lie a quarter of a box apart."""
     maps = [background(6, 8), background(3, 4)]
-    maps[0][0, :, 2, 2] = face(1, 0, 0, 3, 3)
-    maps[0][0, :, 2, 3] = face(3, -0.8, 0, 3, 3)
+    maps[0][0, :, 2, 2] = face(logit, 0, 0, 4, 4)
+    maps[0][0, :, 2, 3] = face(3, -0.8, 0, 4, 4)
+    return maps
+
+
+def test_of_overlapping_boxes_the_most_confident_stays() -> None:
+    found = decode_maps(two_cells_of_one_face(1), STRIDES)
+
+    # The centre of the second cell is at x 28.
+    np.testing.assert_allclose(found.boxes, [[28 - 6.4 - 16, 20 - 16, 28 - 6.4 + 16, 20 + 16]], rtol=1e-6)
+
+
+def test_its_landmarks_are_the_mean_of_those_of_all_its_cells() -> None:
+    found = decode_maps(two_cells_of_one_face(3), STRIDES)
+
+    assert found.landmarks is not None
+    np.testing.assert_allclose(found.landmarks[:, 0], [[(20 + 28) / 2, 20]])
+
+
+def test_the_landmarks_of_an_unlikely_box_are_those_of_its_cell() -> None:
+    maps = two_cells_of_one_face(3)
+    maps[0][0, 0] -= 4
 
     found = decode_maps(maps, STRIDES)
 
     assert found.landmarks is not None
-    np.testing.assert_allclose(found.landmarks[:, 0], [[28, 20]])
+    assert found.confidences.max() < 0.3
+    np.testing.assert_allclose(found.landmarks[:, 0], [[20, 20]])
 
 
 def test_maps_of_background_give_empty_arrays() -> None:

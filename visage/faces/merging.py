@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from visage.images.boxes import areas, intersection_over_area, intersection_over_union
+from visage.images.boxes import areas, intersection_over_area
 from visage.nets.detections import Detections, suppress
+from visage.nets.voting import vote
 
 # Two boxes are one face above this intersection over union.
 _MAX_IOU = 0.45
@@ -18,10 +19,6 @@ _CONTAINED = 0.7
 # A box absorbs those that it contains if its confidence is at least this share of theirs. So a box around an ear does
 # not replace the face, and an uncertain box around a group does not replace its faces.
 _MIN_CONFIDENCE_RATIO = 0.8
-
-# A face's box is the average of the boxes that overlap its most confident one at least so much, weighted by confidence.
-# `docs/decisions.md` has what that gains.
-_SAME_FACE = 0.55
 
 # Boxes that are compared with all others at a time, which bounds the memory.
 _BLOCK = 256
@@ -38,24 +35,8 @@ def _by_confidence(found: Detections) -> Detections:
 
 
 def _suppress(found: Detections) -> Detections:
-    """Non-maximum suppression with box voting: of boxes that overlap the first stays, at the average of them all."""
-    kept = suppress(found.boxes, found.confidences, _MAX_IOU)
-    return replace(found.select(kept), boxes=_averages(found, kept))
-
-
-def _averages(found: Detections, kept: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Return for each of `kept` the average of all boxes of its face, (len(kept), 4), weighted by confidence.
-
-    Landmarks are not averaged, because a pass on a turned photo may have named them in another order.
-    """
-    averages = np.empty((len(kept), 4), np.float32)
-    for start in range(0, len(kept), _BLOCK):
-        rows = kept[start : start + _BLOCK]
-        same = intersection_over_union(found.boxes[rows], found.boxes) >= _SAME_FACE
-        same[np.arange(len(rows)), rows] = True  # a box without an area does not overlap itself
-        weights = same * np.maximum(found.confidences, np.finfo(np.float32).tiny)
-        averages[start : start + _BLOCK] = weights @ found.boxes / weights.sum(axis=1, keepdims=True)
-    return averages
+    """Non-maximum suppression with voting: of boxes that overlap the first stays, at the mean of them all."""
+    return vote(found, suppress(found.boxes, found.confidences, _MAX_IOU))
 
 
 def _merge_contained(found: Detections) -> Detections:

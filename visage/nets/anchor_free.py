@@ -9,11 +9,13 @@ cv2.dnn runs one convolution with 15 channels in 0.85 of the time of three with 
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visage.nets.detections import LANDMARKS, Detections, suppress
+from visage.nets.voting import vote
 
 Maps = NDArray[np.float32]
 
@@ -30,6 +32,11 @@ _CANDIDATES = 2000
 
 # Two boxes are one face above this intersection over union, as in the SSD of `compact`.
 _MAX_IOU = 0.45
+
+# From this confidence on, landmarks are the mean of those of all cells that answer for a face: less confident boxes are
+# rarely shown, and there are many. On the validation photos of WIDER FACE that lowers the error of the landmarks from
+# 5.1 to 4.7 % of the width of a face.
+_LIKELY = 0.3
 
 # The range of the logarithms of the sides, so that a wild value cannot overflow; training clamps them alike. A box has
 # at most e^6 = 403 strides.
@@ -49,7 +56,11 @@ def decode_maps(maps: Sequence[Maps], strides: Sequence[int]) -> Detections:
     levels = [_decode_level(*level) for level in zip(maps, strides, strict=True)]
     found = Detections.concatenate(levels)
     found = found.select(np.argsort(-found.confidences, kind="stable")[:_CANDIDATES])
-    return found.select(suppress(found.boxes, found.confidences, _MAX_IOU))
+    kept = suppress(found.boxes, found.confidences, _MAX_IOU)
+    likely = int((found.confidences[kept] >= _LIKELY).sum())
+    # The mean of the boxes gains nothing (docs/decisions.md).
+    voted = replace(vote(found, kept[:likely]), boxes=found.boxes[kept[:likely]])
+    return Detections.concatenate([voted, found.select(kept[likely:])])
 
 
 def _decode_level(maps: Maps, stride: int) -> Detections:
