@@ -97,6 +97,18 @@ def test_a_check_does_not_change_later_detections(astronaut: NDArray[np.uint8]) 
     assert np.array_equal(checked.detect(astronaut, (480, 480)).boxes, fresh.detect(astronaut, (480, 480)).boxes)
 
 
+def test_the_faces_of_a_mirrored_photo_are_mirrored(astronaut: NDArray[np.uint8]) -> None:
+    """Half a pixel matters: `compact` 4 had learned from labels that were too far left, and found all faces there."""
+    detector = FaceDetector(read_pack(BUNDLED_MODELS / "compact").face)
+    asymmetries = []
+    for side in range(80, 257, 8):
+        small = cv2.resize(astronaut, (side, side), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        plain, mirrored = (detector.detect(pixels, (side, side)).boxes[0] for pixels in (small, np.fliplr(small)))
+        asymmetries.append((plain[[0, 2]].mean() + mirrored[[0, 2]].mean() - side) / 2)
+
+    assert abs(np.mean(asymmetries)) < 0.25
+
+
 def test_a_classifier_returns_probabilities_for_each_face(gender: Classifier) -> None:
     boxes = np.array(list(TINY_FACES), np.float32)
 

@@ -133,8 +133,8 @@ def centre_of_light(pixels: NDArray[np.uint8], box: NDArray[np.float32]) -> NDAr
     return np.array([moments["m10"], moments["m01"]]) / moments["m00"] + 0.5 + (left, top)
 
 
-def middle(box: NDArray[np.float32]) -> NDArray[np.float32]:
-    return (box[:2] + box[2:]) / 2
+def middle(box: NDArray[np.float32]) -> NDArray[np.float64]:
+    return (box[:2].astype(np.float64) + box[2:]) / 2
 
 
 def test_pictures_are_the_same_for_the_same_generator(photo: LabelledPhoto) -> None:
