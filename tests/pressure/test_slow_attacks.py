@@ -18,7 +18,7 @@ CONNECTIONS = 200
 PAUSE = 1 / 50
 
 # How long an attack lasts, and the pause between two bytes of a connection.
-SECONDS = 12.0
+SECONDS = 8.0
 INTERVAL = 1.0
 
 NORMAL_SECONDS = 1.0
