@@ -17,33 +17,33 @@ from visage.packs.origin import ModelJson
 from visage.web.batch_json import BatchFileJson, BatchJson, BatchStatusJson, BatchStorageJson
 from visage.web.openapi.media import JPEG_START
 
-_MODEL = ModelJson("compact", "4")
+_MODEL = ModelJson("compact", "5")
 
 ANALYSIS = AnalysisJson(
     image=SizeJson(512, 512),
     faces=[
         FaceJson(
-            bbox=(178, 68, 268, 174),
+            bbox=(179, 68, 269, 174),
             confidence=0.8405,
             gender="Female",
-            gender_confidence=0.862,
+            gender_confidence=0.8542,
             age="20-29",
             age_range=(20, 29),
-            age_confidence=0.6837,
-            age_years=25.6,
-            gender_probabilities={"Male": 0.138, "Female": 0.862},
+            age_confidence=0.6808,
+            age_years=26.0,
+            gender_probabilities={"Male": 0.1458, "Female": 0.8542},
             age_probabilities={
                 "0-2": 0.0,
-                "3-9": 0.0021,
-                "10-19": 0.1033,
-                "20-29": 0.6837,
-                "30-39": 0.1995,
-                "40-49": 0.0111,
+                "3-9": 0.0013,
+                "10-19": 0.0891,
+                "20-29": 0.6808,
+                "30-39": 0.2159,
+                "40-49": 0.0126,
                 "50-59": 0.0002,
                 "60-69": 0.0,
                 "70+": 0.0,
             },
-            landmarks=[(202.4, 104.5), (245.1, 107.3), (221.9, 127.1), (202.7, 143.1), (238.3, 145.6)],
+            landmarks=[(204.7, 105.0), (246.0, 107.0), (224.0, 127.0), (205.9, 142.5), (240.4, 144.9)],
         )
     ],
     model=_MODEL,
@@ -54,15 +54,15 @@ ANONYMIZED = AnonymizedJson(
     image=AnonymizedImageJson(512, 512, "JPEG", 8, "JPEG"),
     faces=[
         FoundFaceJson(
-            (179, 64, 268, 172),
+            (179, 64, 269, 172),
             0.9439,
             kept=False,
             boxes=[
                 FoundBoxJson((178, 62, 269, 178), 0.9439),
                 FoundBoxJson((181, 65, 268, 175), 0.8499),
-                FoundBoxJson((180, 62, 271, 174), 0.8357),
-                FoundBoxJson((181, 73, 266, 165), 0.5965),
-                FoundBoxJson((174, 59, 268, 159), 0.5408),
+                FoundBoxJson((181, 62, 272, 174), 0.8357),
+                FoundBoxJson((181, 72, 266, 164), 0.5965),
+                FoundBoxJson((174, 59, 267, 159), 0.5408),
             ],
         )
     ],
