@@ -81,7 +81,7 @@ def test_of_overlapping_boxes_the_most_confident_stays() -> None:
     np.testing.assert_allclose(found.boxes, [[28 - 6.4 - 16, 20 - 16, 28 - 6.4 + 16, 20 + 16]], rtol=1e-6)
 
 
-def test_its_landmarks_are_the_mean_of_those_of_all_its_cells() -> None:
+def test_the_landmarks_of_a_face_are_the_mean_of_those_of_its_cells() -> None:
     found = decode_maps(two_cells_of_one_face(3), STRIDES)
 
     assert found.landmarks is not None

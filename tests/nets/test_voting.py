@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from visage.nets.detections import Detections
@@ -29,14 +30,14 @@ def test_the_box_of_a_face_is_the_mean_weighted_by_confidence() -> None:
     assert voted.landmarks is None
 
 
-def test_so_are_its_landmarks() -> None:
+def test_the_landmarks_of_a_face_are_the_mean_weighted_by_confidence() -> None:
     voted = vote(with_landmarks(UPRIGHT, UPRIGHT + 4, UPRIGHT + 190), KEPT)
 
     assert voted.landmarks is not None
     assert voted.landmarks.tolist() == [(UPRIGHT + 1).tolist(), (UPRIGHT + 190).tolist()]
 
 
-def test_landmarks_that_are_named_in_another_order_do_not_count() -> None:
+def test_landmarks_that_are_named_in_another_order_are_left_out() -> None:
     upside_down = UPRIGHT[[4, 3, 2, 1, 0]]
 
     voted = vote(with_landmarks(UPRIGHT, upside_down, UPRIGHT), KEPT)
@@ -56,8 +57,25 @@ def test_a_detection_without_an_area_or_confidence_stays_as_it_is() -> None:
     assert voted.landmarks[0].tolist() == UPRIGHT.tolist()
 
 
-def test_no_detections_give_none() -> None:
-    assert len(vote(FOUND, np.zeros(0, np.intp)).boxes) == 0
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("wild", [np.inf, np.nan])
+def test_a_landmark_that_is_no_number_spoils_no_other_detection(wild: float) -> None:
+    odd = UPRIGHT.copy()
+    odd[0, 0] = wild
+
+    voted = vote(with_landmarks(UPRIGHT, odd, UPRIGHT), KEPT)
+
+    assert voted.landmarks is not None
+    assert voted.landmarks[0].tolist() == UPRIGHT.tolist()
+
+
+def test_without_detections_the_result_is_empty() -> None:
+    nothing = with_landmarks(UPRIGHT, UPRIGHT, UPRIGHT).select(np.zeros(0, np.intp))
+
+    voted = vote(nothing, np.zeros(0, np.intp))
+
+    assert voted.landmarks is not None
+    assert (voted.boxes.shape, voted.landmarks.shape) == ((0, 4), (0, 5, 2))
 
 
 def test_a_crowd_is_compared_in_blocks() -> None:

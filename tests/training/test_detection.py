@@ -112,7 +112,7 @@ def test_the_box_of_a_part_holds_its_landmarks(photo: LabelledPhoto, seed: int) 
 
 
 def test_the_box_of_a_part_is_centred_on_its_face() -> None:
-    """Half a pixel matters: were labels off by it in mirrored parts, a net would find all faces too far left."""
+    """Labels that were a pixel off in mirrored parts made the net find all faces half a pixel too far left."""
     rows, columns = np.mgrid[:300, :400] + 0.5
     disc = ((columns - 180) ** 2 + (rows - 140) ** 2 < 30**2).astype(np.uint8) * 255
     face = np.array([[140, 100, 220, 180, *[180, 140] * 5]], np.float32)

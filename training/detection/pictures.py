@@ -187,7 +187,7 @@ def _face_side(side: int, rng: np.random.Generator) -> float:
 
 
 def _warp(pixels: Pixels, move: Floats, scale: float, side: int, rng: np.random.Generator) -> Pixels:
-    """Move the places (x, y) of a photo to `move` @ (x, y, 1). The first pixel reaches from 0 to 1."""
+    """Move each point (x, y) of a photo to `move` @ (x, y, 1). The middle of the first pixel is at 0.5."""
     height, width = pixels.shape[:2]
     shrink = int(1 / scale)
     if shrink >= 2:
@@ -195,7 +195,7 @@ def _warp(pixels: Pixels, move: Floats, scale: float, side: int, rng: np.random.
         size = (max(1, width // shrink), max(1, height // shrink))
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
         move = move * np.array([width / size[0], height / size[1], 1], np.float32)
-    # To OpenCV the middle of the first pixel is at 0.
+    # OpenCV has the middle of the first pixel at 0.
     move = move.copy()
     move[:, 2] += move[:, :2].sum(axis=1) / 2 - 0.5
     border = cv2.BORDER_CONSTANT if rng.random() < 0.7 else cv2.BORDER_REPLICATE

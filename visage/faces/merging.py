@@ -35,7 +35,7 @@ def _by_confidence(found: Detections) -> Detections:
 
 
 def _suppress(found: Detections) -> Detections:
-    """Non-maximum suppression with voting: of boxes that overlap the first stays, at the mean of them all."""
+    """Non-maximum suppression with voting: of boxes that overlap the first stays, at the mean of those of its face."""
     return vote(found, suppress(found.boxes, found.confidences, _MAX_IOU))
 
 

@@ -1,6 +1,6 @@
-"""Voting: one face has many detections, and their mean lies better than the most confident one.
+"""Voting: one face has many detections, and their mean is more accurate than the most confident one.
 
-The object detectors of Gidaris and Komodakis (2015) vote so on boxes. `docs/decisions.md` has what it gains here.
+Gidaris and Komodakis (2015) vote so on boxes. `docs/decisions.md` has what it gains here, for boxes and for landmarks.
 """
 
 import numpy as np
@@ -10,11 +10,11 @@ from visage.images.boxes import intersection_over_union
 from visage.nets.detections import LANDMARKS, Detections
 
 # Two detections are of one face from this intersection over union on.
-_SAME_FACE = 0.55
+_MIN_IOU = 0.55
 
-# Landmarks count only if they lie, on average, at most this far from those of the most confident detection, in widths
-# of its box. A pass on a turned photo may have named them in another order.
-_NEAR = 0.3
+# Landmarks vote only if they lie, on average, at most this far from those of the most confident detection, in widths of
+# its box. A pass on a turned photo may have named them in another order.
+_MAX_LANDMARK_DISTANCE = 0.3
 
 # Detections that are compared with all others at a time, which bounds the memory.
 _BLOCK = 256
@@ -25,37 +25,38 @@ def vote(found: Detections, kept: NDArray[np.intp]) -> Detections:
 
     The means are weighted by confidence. `kept` (k,) are indices.
     """
-    which, others = _of_one_face(found, kept)
+    faces, voters = _of_one_face(found, kept)
     chosen = found.select(kept)
-    weights = np.maximum(found.confidences[others], np.finfo(np.float32).tiny).astype(np.float64)
-    boxes = _means(found.boxes[others], weights, which, len(kept))
+    weights = np.maximum(found.confidences, np.finfo(np.float32).tiny).astype(np.float64)
+    boxes = _means(found.boxes[voters], weights[voters], faces, len(kept))
     if chosen.landmarks is None or found.landmarks is None:
         return Detections(boxes, chosen.confidences)
-    widths = chosen.boxes[:, 2] - chosen.boxes[:, 0]
-    distances = np.linalg.norm(found.landmarks[others] - chosen.landmarks[which], axis=2).mean(axis=1)
-    weights = weights * ((distances <= _NEAR * widths[which]) | (others == kept[which]))
-    points = _means(found.landmarks[others].reshape(-1, 2 * LANDMARKS), weights, which, len(kept))
+    limits = _MAX_LANDMARK_DISTANCE * (chosen.boxes[:, 2] - chosen.boxes[:, 0])
+    distances = np.linalg.norm(found.landmarks[voters] - chosen.landmarks[faces], axis=2).mean(axis=1)
+    near = (distances <= limits[faces]) | (voters == kept[faces])
+    faces, voters = faces[near], voters[near]
+    points = _means(found.landmarks[voters].reshape(-1, 2 * LANDMARKS), weights[voters], faces, len(kept))
     return Detections(boxes, chosen.confidences, points.reshape(-1, LANDMARKS, 2))
 
 
 def _of_one_face(found: Detections, kept: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return all pairs of one of `kept`, as its place there, and one of `found`, as its index."""
-    which, others = [], []
+    """Return all pairs of a face, as its place in `kept`, and a detection of it, as its index in `found`."""
+    faces: list[NDArray[np.intp]] = [np.zeros(0, np.intp)]
+    voters: list[NDArray[np.intp]] = [np.zeros(0, np.intp)]
     for start in range(0, len(kept), _BLOCK):
         rows = kept[start : start + _BLOCK]
-        same = intersection_over_union(found.boxes[rows], found.boxes) >= _SAME_FACE
+        same = intersection_over_union(found.boxes[rows], found.boxes) >= _MIN_IOU
         same[np.arange(len(rows)), rows] = True  # a box without an area does not overlap itself
         block, indices = np.nonzero(same)
-        which.append(block + start)
-        others.append(indices)
-    nothing = np.zeros(0, np.intp)
-    return np.concatenate([nothing, *which]), np.concatenate([nothing, *others])
+        faces.append(block + start)
+        voters.append(indices)
+    return np.concatenate(faces), np.concatenate(voters)
 
 
 def _means(
-    values: NDArray[np.float32], weights: NDArray[np.float64], which: NDArray[np.intp], count: int
+    values: NDArray[np.float32], weights: NDArray[np.float64], faces: NDArray[np.intp], count: int
 ) -> NDArray[np.float32]:
     """Return the weighted mean of the rows of `values` (n, m) for each of `count` faces, (count, m)."""
-    sums = np.stack([np.bincount(which, weights * column, count) for column in values.T], axis=1)
-    means: NDArray[np.float32] = (sums / np.bincount(which, weights, count)[:, None]).astype(np.float32)
+    sums = np.stack([np.bincount(faces, weights * column, count) for column in values.T], axis=1)
+    means: NDArray[np.float32] = (sums / np.bincount(faces, weights, count)[:, None]).astype(np.float32)
     return means
