@@ -1,6 +1,6 @@
 """Train the net of gender and age on labels, on the soft labels of an ensemble and on the features of a teacher.
 
-    python -m training.distillation.students --data FairFace --minutes 240 [--photos]
+    python -m training.distillation.students --data FairFace --minutes 240 [--photos] [--start CHECKPOINT]
 
 A run saves itself after every round into distilled.pt in `--out`, with the time that it took, and goes on from there.
 The learning rate falls to zero at the end of `--minutes`. Each round prints the scores of the averaged net on
@@ -27,7 +27,7 @@ from training.distillation.calibrate import HELD_OUT, answers_of, logits_of
 from training.distillation.loss import Targets, group_weights, loss_of
 from training.distillation.scores import Answers, score
 from training.faces import Faces, plain_crops, read_faces, training_crop
-from training.run import Run, read_arguments
+from training.run import Run, load_means, read_arguments
 
 BATCH = attributes.BATCH
 
@@ -159,13 +159,18 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--photos", action="store_true", help="learn from faces of photos too")
     parser.add_argument("--minutes", type=float, default=240)
+    parser.add_argument("--start", type=Path, help="a checkpoint whose averaged weights a new run starts from")
     arguments = read_arguments(parser)
     torch.manual_seed(SEED)
     material = read(arguments)
     unseen = read_faces(arguments.data, "val", arguments.cache)
     crops = to_tensor(plain_crops(unseen.chips, attributes.SIDE))
-    rates = attributes.PEAK_RATE, attributes.KERNEL_RATE
-    run = Run({"attributes": Learner()}, arguments.out / "distilled.pt", 1, *rates)
+    learner = Learner()
+    if arguments.start:
+        learner.load_state_dict(load_means(arguments.start, "attributes"))
+    factor = attributes.START_RATE if arguments.start else 1
+    rates = [factor * rate for rate in (attributes.PEAK_RATE, attributes.KERNEL_RATE)]
+    run = Run({"attributes": learner}, arguments.out / "distilled.pt", 1, *rates)
     mean = run.means["attributes"]
     assert isinstance(mean, Learner)
     seconds = arguments.minutes * 60
