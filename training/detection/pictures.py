@@ -196,8 +196,7 @@ def _warp(pixels: Pixels, move: Floats, scale: float, side: int, rng: np.random.
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
         move = move * np.array([width / size[0], height / size[1], 1], np.float32)
     # OpenCV has the middle of the first pixel at 0.
-    move = move.copy()
-    move[:, 2] += move[:, :2].sum(axis=1) / 2 - 0.5
+    move = np.column_stack([move[:, :2], move[:, 2] + move[:, :2].sum(axis=1) / 2 - 0.5])
     border = cv2.BORDER_CONSTANT if rng.random() < 0.7 else cv2.BORDER_REPLICATE
     grey = 127 if rng.random() < 0.6 else int(rng.integers(0, 256))
     warped = cv2.warpAffine(

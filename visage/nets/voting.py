@@ -26,17 +26,18 @@ def vote(found: Detections, kept: NDArray[np.intp]) -> Detections:
     The means are weighted by confidence. `kept` (k,) are indices.
     """
     faces, voters = _of_one_face(found, kept)
-    chosen = found.select(kept)
+    confidences = found.confidences[kept]
     weights = np.maximum(found.confidences, np.finfo(np.float32).tiny).astype(np.float64)
     boxes = _means(found.boxes[voters], weights[voters], faces, len(kept))
-    if chosen.landmarks is None or found.landmarks is None:
-        return Detections(boxes, chosen.confidences)
-    limits = _MAX_LANDMARK_DISTANCE * (chosen.boxes[:, 2] - chosen.boxes[:, 0])
-    distances = np.linalg.norm(found.landmarks[voters] - chosen.landmarks[faces], axis=2).mean(axis=1)
-    near = (distances <= limits[faces]) | (voters == kept[faces])
+    if found.landmarks is None:
+        return Detections(boxes, confidences)
+    first = kept[faces]
+    widths = found.boxes[first, 2] - found.boxes[first, 0]
+    distances = np.linalg.norm(found.landmarks[voters] - found.landmarks[first], axis=2).mean(axis=1)
+    near = (distances <= _MAX_LANDMARK_DISTANCE * widths) | (voters == first)
     faces, voters = faces[near], voters[near]
     points = _means(found.landmarks[voters].reshape(-1, 2 * LANDMARKS), weights[voters], faces, len(kept))
-    return Detections(boxes, chosen.confidences, points.reshape(-1, LANDMARKS, 2))
+    return Detections(boxes, confidences, points.reshape(-1, LANDMARKS, 2))
 
 
 def _of_one_face(found: Detections, kept: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
