@@ -60,8 +60,8 @@ _UNLIKELY = 0.3
 _MAX_BOXES = 4000
 
 # After the coarse pass `AUTO` runs the base pass if no small box has this share of the confidence threshold. That is so
-# for two thirds of the photos of the benchmark in docs/performance.md.
-_POSSIBLE = 0.8
+# for three fifths of the photos of the benchmark in docs/performance.md; docs/decisions.md has other shares.
+_POSSIBLE = 0.7
 
 # OpenCV's names of one, two and three quarters anticlockwise.
 _ROTATIONS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
