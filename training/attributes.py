@@ -1,9 +1,8 @@
-"""Train the gender and age nets by distillation: first a teacher that is too slow to serve, then two students.
+"""Train a teacher of gender and age, which is too slow to serve.
 
-    python -m training.attributes teacher --data FairFace --out runs
-    python -m training.attributes students --data FairFace --out runs
+    python -m training.attributes --data FairFace --out runs
 
-An interrupted run continues from its last epoch.
+An interrupted run continues from its last epoch. `training.distillation` trains the net that is served.
 """
 
 import argparse
@@ -11,7 +10,7 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +20,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training import caffe, models, tracing
+from training import models
 from training.faces import AGE_RANGES, Faces, plain_crops, read_faces, training_crop
 from training.run import Run, load_means, read_arguments
 
-# The side in pixels of the students' crops.
+# The side in pixels of the student's crops.
 SIDE = 72
 
 # The side of the teacher's crops, and its side in the first half of a run from scratch, which halves the time.
@@ -36,15 +35,6 @@ PEAK_RATE, KERNEL_RATE = 0.05, 0.04
 # The factor of both rates in a run that starts from trained weights. At 1 the loss rises at first (docs/decisions.md).
 START_RATE = 0.4
 SEED = 20261121
-
-# Crops from which batch norms get their statistics in a student that starts from a pack (`tracing.unfold`).
-CALIBRATION_CROPS = 1000
-
-# The share of the teacher in a student's loss; the rest is the labels'.
-DISTILLATION = 0.5
-
-# The divisor of logits in distillation (Hinton et al., 2015).
-TEMPERATURE = 2.0
 
 # The middle of each age range in years. FairFace's 70+ is open; the manifest ends it at 100.
 MIDDLE_AGES = torch.tensor([(first + last) / 2 for first, last in AGE_RANGES])
@@ -58,11 +48,14 @@ Batch = tuple[Tensor, NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the attributes in the loss of a net, which also learns those that it is not used for."""
+    """Weights of the attributes in the loss of a net. It learns better if it learns races, too."""
 
     gender: float
     age: float
     race: float
+
+
+WEIGHTS = Weights(gender=1.0, age=1.0, race=0.5)
 
 
 def to_tensor(crops: NDArray[np.uint8]) -> Tensor:
@@ -108,18 +101,6 @@ def label_loss(logits: Tensor, faces: Faces, chosen: NDArray[np.int64], weights:
     return weights.gender * gender + weights.age * (groups + 0.03 * years) + weights.race * race
 
 
-def teacher_loss(logits: Tensor, teacher_logits: Tensor, weights: Weights) -> Tensor:
-    """Return the weighted loss against the teacher's logits of the same crops (Hinton et al., 2015)."""
-    total = torch.zeros(())
-    parts = ((models.GENDER, weights.gender), (models.AGE, weights.age), (models.RACE, weights.race))
-    for part, weight in parts:
-        target = (teacher_logits[:, part] / TEMPERATURE).softmax(1)
-        total = total + weight * TEMPERATURE**2 * functional.kl_div(
-            (logits[:, part] / TEMPERATURE).log_softmax(1), target, reduction="batchmean"
-        )
-    return total
-
-
 def score(model: nn.Module, faces: Faces, crops: Tensor) -> dict[str, float]:
     """Return the accuracies of gender, age group and age within one group, and the mean age error in years."""
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
@@ -135,55 +116,31 @@ def score(model: nn.Module, faces: Faces, crops: Tensor) -> dict[str, float]:
     }
 
 
-def train(weights: dict[str, Weights], arguments: argparse.Namespace) -> None:
-    """Train a net for each name of `weights` on the same crops; print one line of JSON per epoch."""
+def train(arguments: argparse.Namespace) -> None:
+    """Train the teacher; print one line of JSON per epoch."""
     torch.manual_seed(SEED)
     faces = read_faces(arguments.data, "train", arguments.cache)
     unseen = read_faces(arguments.data, "val", arguments.cache)
-    distilled = arguments.stage == "students"
-    full_side = SIDE if distilled else TEACHER_SIDE
-    unseen_crops = to_tensor(plain_crops(unseen.chips, full_side))
-    teacher = load_teacher(arguments.teacher or arguments.out / "teacher.pt") if distilled else None
-    nets = {name: models.student() if distilled else models.teacher() for name in weights}
+    unseen_crops = to_tensor(plain_crops(unseen.chips, TEACHER_SIDE))
+    net = models.teacher()
     if arguments.start:
-        _load_start(nets, arguments.start, unseen_crops[:CALIBRATION_CROPS], distilled=distilled)
+        net.load_state_dict(load_means(arguments.start, "teacher"))
     steps = len(faces) // BATCH
     rates = [(START_RATE if arguments.start else 1) * rate for rate in (PEAK_RATE, KERNEL_RATE)]
-    run = Run(nets, arguments.out / f"{arguments.stage}.pt", arguments.epochs * steps, *rates)
+    run = Run({"teacher": net}, arguments.out / "teacher.pt", arguments.epochs * steps, *rates)
     for epoch in range(run.steps // steps, arguments.epochs):
         started = time.monotonic()
-        early = not distilled and not arguments.start and epoch < arguments.epochs // 2
-        side = TEACHER_EARLY_SIDE if early else full_side
+        early = not arguments.start and epoch < arguments.epochs // 2
         run.train()
-        losses = [
-            run.step(loss_of(run, weights, teacher, faces, batch))
-            for batch in batches(faces, epoch, side, arguments.workers)
-        ]
+        losses = []
+        for crops, chosen in batches(faces, epoch, TEACHER_EARLY_SIDE if early else TEACHER_SIDE, arguments.workers):
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = run.nets["teacher"](crops)
+            losses.append(run.step(label_loss(logits.float(), faces, chosen, WEIGHTS)))
         run.save()
-        result = {name: score(mean, unseen, unseen_crops) for name, mean in run.means.items()}
+        result = score(run.means["teacher"], unseen, unseen_crops)
         seconds, loss = round(time.monotonic() - started), round(float(np.mean(losses)), 4)
         print(json.dumps({"epoch": epoch + 1, "seconds": seconds, "loss": loss, **result}), flush=True)
-
-
-def _load_start(nets: Mapping[str, models.AttributeNet], start: Path, crops: Tensor, *, distilled: bool) -> None:
-    """Load the weights of `--start`: a pack for the students, a checkpoint for the teacher."""
-    for name, net in nets.items():
-        if distilled:
-            load_student(net, start, name, crops)
-        else:
-            net.load_state_dict(load_means(start, name))
-
-
-def load_student(net: models.AttributeNet, pack: Path, role: str, crops: Tensor) -> None:
-    """Load the net of `role` in `pack` into `net`, whose logits of other attributes keep their initial weights.
-
-    `crops` (n, 3, side, side) are those of `tracing.unfold`.
-    """
-    part = models.ROLE_OUTPUTS[role]
-    head, net.head = net.head, nn.Linear(net.head.in_features, part.stop - part.start)
-    tracing.unfold(net, caffe.read(pack, role), crops)
-    head.weight.data[part], head.bias.data[part] = net.head.weight.data, net.head.bias.data
-    net.head = head
 
 
 def load_teacher(checkpoint: Path) -> nn.Module:
@@ -193,40 +150,12 @@ def load_teacher(checkpoint: Path) -> nn.Module:
     return teacher.eval()
 
 
-def loss_of(run: Run, weights: Mapping[str, Weights], teacher: nn.Module | None, faces: Faces, batch: Batch) -> Tensor:
-    """Return the sum of the losses of all nets of `run`, against the labels and, if given, against `teacher`."""
-    crops, chosen = batch
-    total = torch.zeros(())
-    teacher_logits = None
-    if teacher is not None:
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            teacher_logits = teacher(functional.interpolate(crops, TEACHER_SIDE, mode="bilinear")).float()
-    for name, net in run.nets.items():
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = net(crops)
-        loss = label_loss(logits.float(), faces, chosen, weights[name])
-        if teacher_logits is not None:
-            distillation_loss = teacher_loss(logits.float(), teacher_logits, weights[name])
-            loss = (1 - DISTILLATION) * loss + DISTILLATION * distillation_loss
-        total = total + loss
-    return total
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["teacher", "students"])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument(
-        "--start", type=Path, help="where a new run starts from: a checkpoint for the teacher, a pack for the students"
-    )
-    parser.add_argument("--teacher", type=Path, help="checkpoint of the teacher; by default teacher.pt in --out")
+    parser.add_argument("--start", type=Path, help="a checkpoint that a new run starts from")
     parser.add_argument("--epochs", type=int, default=20)
-    arguments = read_arguments(parser)
-    if arguments.stage == "teacher":
-        train({"teacher": Weights(gender=1.0, age=1.0, race=0.5)}, arguments)
-    else:
-        students = {"gender": Weights(gender=1.0, age=0.3, race=0.1), "age": Weights(gender=0.2, age=1.0, race=0.1)}
-        train(students, arguments)
+    train(read_arguments(parser))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from training import caffe, models, resampling, tracing
 from training.attributes import MEAN, SCALE, SIDE, to_tensor
@@ -27,7 +27,7 @@ from training.run import load_means
 from training.scenes import read_scenes, split
 
 # The checkpoint with the net of each role.
-CHECKPOINTS = {"face": "face.pt", "gender": "students.pt", "age": "students.pt", "superres": "superres.pt"}
+CHECKPOINTS = {"face": "face.pt", "attributes": "attributes.pt", "superres": "superres.pt"}
 ROLES = tuple(CHECKPOINTS)
 
 # The largest difference between probabilities and luma (0..1) of cv2.dnn and those of torch, and between the values of
@@ -72,10 +72,11 @@ guard_confidence = {guard_confidence}
 
 CLASSIFIER_TABLE = """
 [{role}]
-prototxt = "{role}.prototxt"
-weights = "{role}.caffemodel"
+prototxt = "attributes.prototxt"
+weights = "attributes.caffemodel"
 sha256 = "{weights}"
 prototxt_sha256 = "{prototxt}"
+output = "{role}"
 input = [{side}, {side}]
 mean = [{mean}, {mean}, {mean}]
 scale = {scale}
@@ -118,32 +119,50 @@ def main() -> None:
         elif role == "superres":
             export_enhance(state, [luma(pixels) for pixels in photos], arguments.out)
         else:
-            export_classifier(state, role, models.ROLE_OUTPUTS[role], crops, arguments.out)
+            export_attributes(state, crops, arguments.out)
     (arguments.out / "pack.toml").write_text(manifest(arguments.out))
 
 
-def export_classifier(
-    state: dict[str, torch.Tensor], role: str, part: slice, crops: NDArray[np.uint8], folder: Path
-) -> None:
-    """Export a student with the logits `part` of its role; it has further ones in training only."""
+class _Served(nn.Module):
+    """A student with a head for each role; in training it has the logits of races, too."""
+
+    def __init__(self, student: models.AttributeNet) -> None:
+        super().__init__()
+        self.trunk, self.pool = student.trunk, student.pool
+        self.logits = nn.ModuleDict({role: _part(student.head, part) for role, part in models.ROLE_OUTPUTS.items()})
+
+    def forward(self, crops: Tensor) -> list[Tensor]:
+        values = self.pool(self.trunk(crops))
+        return [head(values) for head in self.logits.values()]
+
+
+def _part(head: nn.Linear, part: slice) -> nn.Linear:
+    result = nn.Linear(head.in_features, part.stop - part.start)
+    result.weight.data, result.bias.data = head.weight.data[part], head.bias.data[part]
+    return result
+
+
+def export_attributes(state: dict[str, Tensor], crops: NDArray[np.uint8], folder: Path) -> None:
+    """Export the student, with an output for each role, and compare it with torch on (n, side, side, 3) uint8 BGR."""
     model = models.student()
     model.load_state_dict(state)
-    head = nn.Linear(model.head.in_features, part.stop - part.start)
-    head.weight.data, head.bias.data = model.head.weight.data[part], model.head.bias.data[part]
-    model.head = head
-    folded = tracing.rounded(tracing.fold(model))
-    net, outputs = tracing.trace(folded, f"visage_{role}", (SIDE, SIDE))
-    net.add("Softmax", "probabilities", outputs)
-    caffe.write(folder, role, net)
-    reader = caffe.read(folder, role)
+    served = tracing.rounded(tracing.fold(_Served(model)))
+    net, logits = tracing.trace(served, "visage_attributes", (SIDE, SIDE))
+    for role, name in zip(models.ROLE_OUTPUTS, logits, strict=True):
+        net.add("Softmax", role, [name])
+    caffe.write(folder, "attributes", net)
+    reader = caffe.read(folder, "attributes")
     blob = to_tensor(crops).contiguous()
     with torch.no_grad():
-        expected = folded(blob).softmax(1).numpy()
+        expected = [each.softmax(1).numpy() for each in served(blob)]
     reader.setInput(blob.numpy())
-    check_difference(role, reader.forward(), expected)
+    for role, probabilities, found in zip(
+        models.ROLE_OUTPUTS, expected, reader.forward(list(models.ROLE_OUTPUTS)), strict=True
+    ):
+        check_difference(role, np.asarray(found), probabilities)
 
 
-def export_enhance(state: dict[str, torch.Tensor], planes: Sequence[NDArray[np.uint8]], folder: Path) -> None:
+def export_enhance(state: dict[str, Tensor], planes: Sequence[NDArray[np.uint8]], folder: Path) -> None:
     """Export the super-resolution net, and compare it with torch on luma `planes` (height, width)."""
     model = models.EnhanceNet()
     model.load_state_dict(state)
@@ -162,7 +181,7 @@ def export_enhance(state: dict[str, torch.Tensor], planes: Sequence[NDArray[np.u
     check_difference("superres", np.array(worst), np.zeros(len(worst)))
 
 
-def export_detector(state: dict[str, torch.Tensor], photos: list[NDArray[np.uint8]], folder: Path) -> None:
+def export_detector(state: dict[str, Tensor], photos: list[NDArray[np.uint8]], folder: Path) -> None:
     """Export the face detector, and compare it with torch on `photos` (h, w, 3) uint8 BGR."""
     net = FaceNet()
     net.load_state_dict(state)
@@ -197,7 +216,7 @@ def manifest(folder: Path) -> str:
     )
     classifiers = [
         CLASSIFIER_TABLE.format(
-            **_checksums(folder, role),
+            **_checksums(folder, "attributes"),
             role=role,
             side=SIDE,
             mean=MEAN,

@@ -1,18 +1,16 @@
-"""Convert torch nets to `CaffeNet`, and load exported weights into torch nets.
+"""Convert torch nets to `CaffeNet`.
 
 The exporter supports the layers of the nets in this package: convolutions (with batch norms folded), ReLU, pooling,
 sums, upsampling and linear layers. Any other layer is an error.
 """
 
 import copy
-import functools
 import operator
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, fx, nn
+from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from training.caffe import CaffeNet
@@ -60,35 +58,6 @@ def fold(model: nn.Module) -> nn.Module:
         if isinstance(block, nn.Sequential) and len(block) > 1 and isinstance(block[1], nn.BatchNorm2d):
             block[0], block[1] = fuse_conv_bn_eval(block[0], block[1]), nn.Identity()
     return folded
-
-
-def unfold(model: nn.Module, net: cv2.dnn.Net, images: Tensor) -> None:
-    """Load the weights of the exported `net` into `model` for further training.
-
-    The export folded the batch norms. Their running statistics are set to those of `images` (n, 3, height, width), and
-    their weights and biases such that `model` returns the output of `net`.
-    """
-    hooks = []
-    for name, block in model.named_modules():
-        layer = name.replace(".", "_")
-        if isinstance(block, nn.Sequential) and len(block) > 1 and isinstance(block[1], nn.BatchNorm2d):
-            weight, bias = (torch.from_numpy(net.getParam(f"{layer}_0", index)) for index in (0, 1))
-            block[0].weight.data = weight
-            hooks.append(block[1].register_forward_pre_hook(functools.partial(_calibrate, bias.flatten())))
-        elif isinstance(block, nn.Linear) or (isinstance(block, nn.Conv2d) and block.bias is not None):
-            weight, bias = (torch.from_numpy(net.getParam(layer, index)) for index in (0, 1))
-            block.weight.data, block.bias.data = weight, bias.flatten()
-    with torch.no_grad():
-        model.eval()(images)
-    for hook in hooks:
-        hook.remove()
-
-
-def _calibrate(bias: Tensor, norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
-    """Set the running statistics of `norm` to those of `inputs`, and its parameters so that it only adds `bias`."""
-    variance, mean = torch.var_mean(inputs[0], (0, 2, 3), correction=0)
-    norm.running_mean, norm.running_var = mean, variance
-    norm.weight.data, norm.bias.data = (variance + norm.eps).sqrt(), mean + bias
 
 
 def rounded(model: nn.Module) -> nn.Module:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tests.support.tiny_pack import MAGENTA, TINY_FACES, draw
 from visage.directories import BUNDLED_MODELS
 from visage.errors import PackError
+from visage.nets import classifier
 from visage.nets.classifier import CROPS_PER_BATCH, Classifier, classify_by_all
 from visage.nets.crops import square_crop
 from visage.nets.detector import FaceDetector, correct_prior_steps
@@ -151,34 +152,28 @@ def test_faces_are_classified_together_as_separately(gender: Classifier, count: 
 def test_a_net_gets_one_face_at_a_time_so_that_its_input_size_never_changes(
     gender: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batches: list[int] = []
-    infer = Classifier.infer
-
-    def record(self: Classifier, blob: NDArray[np.uint8]) -> NDArray[np.float32]:
-        batches.append(len(blob))
-        return infer(self, blob)
-
-    monkeypatch.setattr(Classifier, "infer", record)
+    infer = Mock(wraps=classifier.infer_together)
+    monkeypatch.setattr(classifier, "infer_together", infer)
 
     gender.classify(draw(faces=TINY_FACES), np.array(list(TINY_FACES), np.float32))
 
-    assert batches == [1, 1, 1]
+    assert [len(call.args[1]) for call in infer.call_args_list] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("swap_rb", [False, True])
 def test_the_input_of_a_net_is_scaled_as_its_manifest_says(tiny_pack: Path, swap_rb: bool) -> None:
     spec = replace(read_pack(tiny_pack).gender, mean=(104.5, 117.25, 123.0), scale=0.017, swap_rb=swap_rb)
     pixels = np.random.default_rng(0).integers(0, 256, (*spec.input, 3), np.uint8)
-    classifier = Classifier(spec)
+    gender = Classifier(spec)
 
-    result = classifier.classify(pixels, box(0, 0, *spec.input)[None])
+    result = gender.classify(pixels, box(0, 0, *spec.input)[None])
 
     crop = square_crop(pixels, box(0, 0, *spec.input), spec.crop_scale, spec.input)
     channels = (crop[..., ::-1] if swap_rb else crop).astype(np.float32)
-    classifier._net.setInput(
+    gender.net.setInput(
         ((channels - np.array(spec.mean, np.float32)) * np.float32(spec.scale)).transpose(2, 0, 1)[None]
     )
-    np.testing.assert_allclose(result, classifier._net.forward().reshape(1, -1), rtol=1e-5)
+    np.testing.assert_allclose(result, np.asarray(gender.net.forward()).reshape(1, -1), rtol=1e-5)
 
 
 @pytest.mark.parametrize("crop_scale", [1.0, 1.5])

@@ -56,6 +56,22 @@ layer {{ name: "fc" type: "InnerProduct" bottom: "pool" top: "fc" inner_product_
 layer {{ name: "prob" type: "Softmax" bottom: "fc" top: "prob" }}
 """
 
+# Name, type, weights and bias.
+Layer = tuple[str, str, NDArray[np.float32], NDArray[np.float32]]
+
+GENDER_LAYER: Layer = (
+    "fc",
+    "InnerProduct",
+    np.array([[4, 0, -4], [-4, 0, 4]], np.float32),
+    np.zeros(2, np.float32),
+)
+AGE_LAYER: Layer = (
+    "fc",
+    "InnerProduct",
+    np.array([[2, 0, 2], [0, 0, 0], [-2, 0, -2]], np.float32),
+    np.array([-3, 0, 0], np.float32),
+)
+
 MANIFEST = """\
 name = "tiny"
 version = "1"
@@ -106,23 +122,14 @@ def write_tiny_pack(folder: Path) -> Path:
     magenta = np.concatenate([each, -2 * each, each], axis=1)
     files = {
         "face.prototxt": FACE_PROTOTXT.encode(),
-        "face.caffemodel": _caffemodel(
+        "face.caffemodel": as_caffemodel(
             ("loc", "Convolution", np.zeros((4, 3, 16, 16), np.float32), np.zeros(4, np.float32)),
             ("conf", "Convolution", np.concatenate([0 * magenta, 4 * magenta]), np.array([0, -8], np.float32)),
         ),
         "gender.prototxt": CLASSIFIER_PROTOTXT.format(outputs=2).encode(),
-        "gender.caffemodel": _caffemodel(
-            ("fc", "InnerProduct", np.array([[4, 0, -4], [-4, 0, 4]], np.float32), np.zeros(2, np.float32))
-        ),
+        "gender.caffemodel": as_caffemodel(GENDER_LAYER),
         "age.prototxt": CLASSIFIER_PROTOTXT.format(outputs=3).encode(),
-        "age.caffemodel": _caffemodel(
-            (
-                "fc",
-                "InnerProduct",
-                np.array([[2, 0, 2], [0, 0, 0], [-2, 0, -2]], np.float32),
-                np.array([-3, 0, 0], np.float32),
-            )
-        ),
+        "age.caffemodel": as_caffemodel(AGE_LAYER),
     }
     for name, content in files.items():
         (folder / name).write_bytes(content)
@@ -144,7 +151,7 @@ def draw(
     return pixels
 
 
-def _caffemodel(*layers: tuple[str, str, NDArray[np.float32], NDArray[np.float32]]) -> bytes:
+def as_caffemodel(*layers: Layer) -> bytes:
     """A weights file of layers, each given as name, type, weights and bias."""
     blobs = [(name, kind, list(weights)) for name, kind, *weights in layers]
     return CaffeNet("tiny", (0, 0), blobs=blobs).caffemodel(half=False)

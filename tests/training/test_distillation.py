@@ -15,9 +15,8 @@ pytest.importorskip("onnxruntime", reason="needs onnxruntime: make test-training
 from torch import Tensor, nn  # noqa: E402
 
 from training import models  # noqa: E402
-from training.attributes import Weights  # noqa: E402
 from training.detection.labels import Labels  # noqa: E402
-from training.distillation import calibrate, ensemble, features, heads, photos, students  # noqa: E402
+from training.distillation import calibrate, components, ensemble, features, heads, photos, students  # noqa: E402
 from training.distillation.features import Features  # noqa: E402
 from training.distillation.loss import Targets, group_weights, loss_of  # noqa: E402
 from training.distillation.mobilenet import FEATURES, MobileNet  # noqa: E402
@@ -131,20 +130,19 @@ def test_scores_name_every_age_group() -> None:
 
 def targets(*, labelled: bool, gender: int = 0, age: int = 4) -> Targets:
     soft = torch.full((1, 2), 0.5), torch.full((1, len(AGES)), 1 / len(AGES))
-    return Targets(torch.tensor([labelled]), torch.tensor([gender]), torch.tensor([age]), *soft)
+    return Targets(torch.tensor([labelled]), torch.tensor([gender]), torch.tensor([age]), *soft, torch.zeros(1, 0))
 
 
 def test_a_face_without_labels_is_learned_from_soft_labels_alone() -> None:
     logits = torch.randn(1, models.OUTPUT_COUNT, generator=torch.Generator().manual_seed(1))
-    weights, group = Weights(1, 1, 0), torch.ones(len(AGES))
+    group = torch.ones(len(AGES))
 
     first, second = (
-        loss_of(logits, targets(labelled=False, gender=gender, age=age), group, weights)
-        for gender, age in ((0, 2), (1, 8))
+        loss_of(logits, targets(labelled=False, gender=gender, age=age), group) for gender, age in ((0, 2), (1, 8))
     )
 
     assert first == second > 0
-    assert loss_of(torch.zeros_like(logits), targets(labelled=False), group, weights) < 1e-6
+    assert loss_of(torch.zeros_like(logits), targets(labelled=False), group) < 1e-6
 
 
 def test_rare_age_groups_weigh_more() -> None:
@@ -190,24 +188,54 @@ def test_a_folded_calibration_gives_the_calibrated_logits() -> None:
     torch.testing.assert_close(after[:, models.GENDER], before[:, models.GENDER])
 
 
+def test_components_keep_what_differs_most() -> None:
+    rng = np.random.default_rng(4)
+    values = (rng.normal(size=(2000, FEATURES)) * np.where(np.arange(FEATURES) < components.COUNT, 3, 0.1)).astype(
+        np.float16
+    )
+    known = Features(values, values)
+
+    projected = components.fit(known).project(known).astype(np.float32)
+
+    assert projected.shape == (2000, components.COUNT)
+    assert projected.var(0).sum() == pytest.approx(1, abs=0.01)
+    kept = values[:, : components.COUNT].astype(np.float32)
+    between = [np.linalg.norm(each[:50, None] - each[None, 50:100], axis=2).ravel() for each in (projected, kept)]
+    assert np.corrcoef(*between)[0, 1] > 0.99
+
+
+def known_chips(count: int, ages: NDArray[np.int64]) -> students.Known:
+    shape = count, components.COUNT
+    return students.Known(
+        random_chips(count), certain(ages % 2, ages), np.random.default_rng(5).normal(size=shape).astype(np.float16)
+    )
+
+
 def material() -> students.Material:
     ages = np.arange(40) % len(AGES)
-    soft = certain(ages % 2, ages)
-    return students.Material(faces_of(ages), soft, random_chips(20), certain(np.zeros(20, int), np.zeros(20, int)))
+    return students.Material(faces_of(ages), known_chips(40, ages), known_chips(20, np.zeros(20, np.int64)))
 
 
 def test_a_batch_mixes_labelled_and_unlabelled_faces_and_is_always_the_same() -> None:
-    crops, found = material().batch(7, size=20)
-    again, _ = material().batch(7, size=20)
+    crops, found = material().batch(7, side=56, size=20)
+    again, _ = material().batch(7, side=56, size=20)
 
     assert crops.equal(again)
+    assert crops.shape == (20, 3, 56, 56)
     assert int(found.labelled.sum()) == 14
     assert (found.soft_ages[~found.labelled].argmax(1) == 0).all()
+    assert found.features.shape == (20, components.COUNT)
+
+
+def test_a_batch_may_have_labelled_faces_only() -> None:
+    _, found = students.Material(material().faces, material().known).batch(7, side=56, size=20)
+
+    assert found.labelled.all()
 
 
 def test_a_run_goes_on_with_the_time_that_it_has_left(tmp_path: Path) -> None:
     def run() -> Run:
-        return Run({name: models.student() for name in students.WEIGHTS}, tmp_path / "distilled.pt", 1, 0.01, 0.01)
+        return Run({"attributes": students.Learner()}, tmp_path / "distilled.pt", 1, 0.01, 0.01)
 
     first = run()
     students.train(first, material(), seconds=600, workers=1, until=1)
@@ -219,3 +247,16 @@ def test_a_run_goes_on_with_the_time_that_it_has_left(tmp_path: Path) -> None:
     assert first.seconds > 0
     students.train(second, material(), seconds=first.seconds + 1e-3, workers=1, until=100)
     assert second.steps == 2
+
+
+def test_the_net_of_a_checkpoint_has_its_averaged_weights(tmp_path: Path) -> None:
+    run = Run({"attributes": students.Learner()}, tmp_path / "distilled.pt", 1, 0.01, 0.01)
+    students.train(run, material(), seconds=600, workers=1, until=1)
+    run.save()
+
+    net = calibrate.net_in(tmp_path / "distilled.pt")
+
+    mean = run.means["attributes"]
+    crops = torch.from_numpy(np.random.default_rng(6).normal(size=(2, 3, 72, 72)).astype(np.float32))
+    with torch.no_grad():
+        torch.testing.assert_close(net(crops), mean(crops)[0], rtol=1e-3, atol=1e-3)

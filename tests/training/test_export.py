@@ -27,8 +27,7 @@ def test_the_analyzer_runs_an_exported_pack(tmp_path: Path) -> None:
     torch.manual_seed(4)
     crops = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
     photos = [np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)]
-    for role, part in models.ROLE_OUTPUTS.items():
-        export.export_classifier(models.student().state_dict(), role, part, crops, tmp_path)
+    export.export_attributes(models.student().state_dict(), crops, tmp_path)
     export.export_detector(FaceNet().state_dict(), photos, tmp_path)
     (tmp_path / "pack.toml").write_text(export.manifest(tmp_path))
 

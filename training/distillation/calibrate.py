@@ -1,16 +1,15 @@
-"""Calibrate the ages of the students, and write students.pt for `training.export`.
+"""Calibrate the ages of the net, and write attributes.pt for `training.export`.
 
     python -m training.distillation.calibrate --data FairFace
 
 The expected age of a face is the mean of its groups' middles. Few faces are over 70, so a net that learned faces as
 frequent as they are gives that group too little, and the mean is far too low. One factor for all logits of ages and a
-summand for each are fitted on faces that the students did not learn, with the error in years balanced over the groups,
+summand for each are fitted on faces that the net did not learn, with the error in years balanced over the groups,
 and become a part of the last layer: the net takes no more time.
 """
 
 import argparse
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from training.distillation.scores import Answers, score
 from training.faces import Faces, plain_crops, read_faces
 from training.run import load_means, read_arguments
 
-# The last faces of FairFace's training set, which the students do not learn.
+# The last faces of FairFace's training set, which the net does not learn.
 HELD_OUT = 3000
 
 STEPS, RATE = 400, 0.02
@@ -75,11 +74,19 @@ def logits_of(net: nn.Module, crops: Tensor) -> Tensor:
         return torch.cat([net(part).float() for part in crops.split(250)])
 
 
-def answers_of(logits: Mapping[str, Tensor], calibration: Calibration | None = None) -> Answers:
-    """The answers of the nets `gender` and `age`, which have logits of both."""
-    ages = logits["age"][:, models.AGE]
+def answers_of(logits: Tensor, calibration: Calibration | None = None) -> Answers:
+    """The answers in (n, `models.OUTPUT_COUNT`) logits."""
+    ages = logits[:, models.AGE]
     ages = calibration(ages) if calibration else ages
-    return Answers(logits["gender"][:, models.GENDER].softmax(1).numpy(), ages.softmax(1).numpy())
+    return Answers(logits[:, models.GENDER].softmax(1).numpy(), ages.softmax(1).numpy())
+
+
+def net_in(checkpoint: Path) -> models.AttributeNet:
+    """The net with averaged weights in a checkpoint of `training.distillation.students`, in evaluation mode."""
+    net = models.student()
+    means = load_means(checkpoint, "attributes")
+    net.load_state_dict({name.removeprefix("net."): value for name, value in means.items() if name.startswith("net.")})
+    return net.to(memory_format=torch.channels_last).eval()
 
 
 def main() -> None:
@@ -87,25 +94,18 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--years", type=float, default=0.1, help="the weight of the balanced error in years")
     arguments = read_arguments(parser)
-    nets: dict[str, models.AttributeNet] = {}
-    for name in models.ROLE_OUTPUTS:
-        nets[name] = models.student()
-        nets[name].load_state_dict(load_means(arguments.out / "distilled.pt", name))
-        nets[name].eval()
+    net = net_in(arguments.out / "distilled.pt")
     train = read_faces(arguments.data, "train", arguments.cache)
     last = slice(-HELD_OUT, None)
     held_out = Faces(train.chips[last], train.ages[last], train.genders[last], train.races[last])
-    logits = {}
-    for name, net in nets.items():
-        logits[name] = logits_of(net, to_tensor(plain_crops(np.array(held_out.chips), attributes.SIDE)))
+    logits = logits_of(net, to_tensor(plain_crops(np.array(held_out.chips), attributes.SIDE)))
     ages = torch.from_numpy(held_out.ages)
     print(json.dumps({"weight": None, **score(answers_of(logits), held_out)}))
     for years in sorted({*SHOWN, arguments.years}):
-        calibration = fit(logits["age"][:, models.AGE], ages, years)
+        calibration = fit(logits[:, models.AGE], ages, years)
         print(json.dumps({"weight": years, **score(answers_of(logits, calibration), held_out)}), flush=True)
-    calibration = fit(logits["age"][:, models.AGE], ages, arguments.years)
-    calibration.fold(nets["age"].head)
-    torch.save({"means": {name: net.state_dict() for name, net in nets.items()}}, arguments.out / "students.pt")
+    fit(logits[:, models.AGE], ages, arguments.years).fold(net.head)
+    torch.save({"means": {"attributes": net.state_dict()}}, arguments.out / "attributes.pt")
 
 
 if __name__ == "__main__":

@@ -17,13 +17,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training import attributes, caffe, models
+from training import attributes
 from training.attributes import to_tensor
 from training.distillation import features, heads
 from training.distillation.heads import mean, probabilities
 from training.distillation.scores import Answers, score
 from training.faces import plain_crops, read_faces
 from training.run import read_arguments
+from visage.nets.classifier import infer_together, read_classifiers
+from visage.packs.pack import read_pack
 
 BATCH = 250
 
@@ -39,16 +41,15 @@ def answers_of_teacher(checkpoint: Path, chips: NDArray[np.uint8]) -> Answers:
     return _both_ways(answer, chips, attributes.TEACHER_SIDE)
 
 
-def answers_of_pack(pack: Path, chips: NDArray[np.uint8]) -> Answers:
+def answers_of_pack(folder: Path, chips: NDArray[np.uint8]) -> Answers:
     """What the gender and age nets of a pack of ours say."""
-    readers = [caffe.read(pack, role) for role in models.ROLE_OUTPUTS]
+    pack = read_pack(folder)
+    classifiers = read_classifiers(pack.gender, pack.age)
 
     def answer(crops: Tensor) -> Answers:
-        found = []
-        for reader in readers:
-            reader.setInput(crops.contiguous().numpy())
-            found.append(reader.forward().astype(np.float32))
-        return Answers(*found)
+        pixels = (crops / attributes.SCALE + attributes.MEAN).round().byte().contiguous().numpy()
+        found = [[infer_together([each], blob[None])[0] for blob in pixels] for each in classifiers]
+        return Answers(*(np.array(rows, np.float32) for rows in found))
 
     return _both_ways(answer, chips, attributes.SIDE)
 

@@ -17,7 +17,7 @@ from visage.faces.search import Detail, base_size, find_faces
 from visage.images.boxes import Box
 from visage.images.decoding import Photo, decode, inspect
 from visage.images.headers import ImageHeader
-from visage.nets.classifier import Classifier, classify_by_all
+from visage.nets.classifier import Classifier, classify_by_all, read_classifiers
 from visage.nets.crops import turn_angles
 from visage.nets.detections import Detections
 from visage.nets.detector import FaceDetector
@@ -99,9 +99,9 @@ class Analyzer:
         )
 
     @cached_property
-    def _classifiers(self) -> tuple[Classifier, Classifier]:
+    def _classifiers(self) -> tuple[Classifier, ...]:
         """The classifiers of gender and age."""
-        return Classifier(self.pack.gender), Classifier(self.pack.age)
+        return read_classifiers(self.pack.gender, self.pack.age)
 
     @cached_property
     def _face_enhancer(self) -> FaceEnhancer:

@@ -65,13 +65,14 @@ class ClassifierSpec(NetSpec):
 
     `crop_scale` is the side of the square crop divided by the longer side of the face's box. Its centre lies
     `crop_shift` longer sides below that of the box. `ranges` has the first and last year of each label of the age net;
-    it is empty for the gender net.
+    it is empty for the gender net. `output` names the layer of its probabilities in a net that has several outputs.
     """
 
     crop_scale: float
     labels: tuple[str, ...]
     ranges: tuple[tuple[int, int], ...] = ()
     crop_shift: float = 0.0
+    output: str = ""
 
 
 @dataclass(frozen=True)
@@ -234,6 +235,7 @@ def _classifier_spec(role: ManifestTable, with_ranges: bool = False) -> Classifi
         labels=tuple(labels),
         ranges=ranges,
         crop_shift=role.number("crop_shift", -1, 1) if "crop_shift" in role.content else 0.0,
+        output=role.text("output", ""),
     )
 
 
