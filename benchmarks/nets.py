@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.support.paths import SHARED
-from visage.nets.classifier import Classifier, classify_by_all
+from visage.nets.classifier import classify_by_all, read_classifiers
 from visage.nets.detector import FaceDetector
 from visage.packs.pack import Pack, find_pack
 
@@ -41,7 +41,7 @@ def main() -> None:
 
 def attribute_run(pack: Pack, photo: NDArray[np.uint8]) -> Callable[[], object]:
     """A function that classifies one face as the service does."""
-    nets = Classifier(pack.gender), Classifier(pack.age)
+    nets = read_classifiers(pack.gender, pack.age)
     box = np.array([[300, 200, 420, 350]], np.float32)
     return partial(classify_by_all, nets, photo, box)
 

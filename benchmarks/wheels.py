@@ -81,8 +81,10 @@ def nets_of(pack: Pack) -> list[tuple[str | int, ...]]:
     nets = [
         net(f"{pack.name}, face, {width} x {height}", pack.face, 3, width, height),
         net(f"{pack.name}, gender, 1 face", pack.gender, 3, *pack.gender.input),
-        net(f"{pack.name}, age, 1 face", pack.age, 3, *pack.age.input),
     ]
+    # One net may give both.
+    if pack.age.weights != pack.gender.weights:
+        nets.append(net(f"{pack.name}, age, 1 face", pack.age, 3, *pack.age.input))
     if pack.enhancement and pack.enhancement.tile and pack.enhancement.prototxt:
         side = pack.enhancement.tile + 2 * pack.enhancement.overlap
         name = f"{pack.name}, enhance, {side} x {side}"
