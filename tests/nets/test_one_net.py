@@ -66,3 +66,10 @@ def test_two_nets_stay_two(tiny_pack: Path) -> None:
 def test_an_output_that_the_net_lacks_is_named(pack: Pack) -> None:
     with pytest.raises(PackError, match=r"attributes\.prototxt has no layer race"):
         Classifier(replace(pack.gender, output="race"))
+
+
+def test_its_files_are_listed_once(pack: Pack) -> None:
+    names = [file.path.name for file in pack.files]
+
+    assert sorted(names) == sorted(set(names))
+    assert pack.gender.weights in pack.files

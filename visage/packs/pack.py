@@ -119,13 +119,16 @@ class Pack:
 
     @property
     def files(self) -> tuple[PackFile, ...]:
-        """All files of the manifest, in the order face, gender, age, superres, each prototxt before its weights."""
+        """All files of the manifest, in the order face, gender, age, superres, each prototxt before its weights.
+
+        A file that two nets share is listed once.
+        """
         nets = self.attributes
         specs = [
             *((nets.face, nets.gender, nets.age) if nets else ()),
             *([self.enhancement] if self.enhancement else []),
         ]
-        return tuple(file for spec in specs for file in (spec.prototxt, spec.weights) if file)
+        return tuple(dict.fromkeys(file for spec in specs for file in (spec.prototxt, spec.weights) if file))
 
     @property
     def _attributes(self) -> AttributeSpecs:
