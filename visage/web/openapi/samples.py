@@ -17,7 +17,7 @@ from visage.packs.origin import ModelJson
 from visage.web.batch_json import BatchFileJson, BatchJson, BatchStatusJson, BatchStorageJson
 from visage.web.openapi.media import JPEG_START
 
-_MODEL = ModelJson("compact", "5")
+_MODEL = ModelJson("compact", "6")
 
 ANALYSIS = AnalysisJson(
     image=SizeJson(512, 512),
@@ -26,24 +26,24 @@ ANALYSIS = AnalysisJson(
             bbox=(179, 68, 269, 174),
             confidence=0.8405,
             gender="Female",
-            gender_confidence=0.8542,
+            gender_confidence=0.931,
             age="20-29",
             age_range=(20, 29),
-            age_confidence=0.6808,
+            age_confidence=0.6698,
             age_years=26.0,
-            gender_probabilities={"Male": 0.1458, "Female": 0.8542},
+            gender_probabilities={"Male": 0.069, "Female": 0.931},
             age_probabilities={
                 "0-2": 0.0,
-                "3-9": 0.0013,
-                "10-19": 0.0891,
-                "20-29": 0.6808,
-                "30-39": 0.2159,
-                "40-49": 0.0126,
-                "50-59": 0.0002,
+                "3-9": 0.0007,
+                "10-19": 0.0964,
+                "20-29": 0.6698,
+                "30-39": 0.2178,
+                "40-49": 0.015,
+                "50-59": 0.0003,
                 "60-69": 0.0,
                 "70+": 0.0,
             },
-            landmarks=[(204.7, 105.0), (246.0, 107.0), (224.0, 127.0), (205.9, 142.5), (240.4, 144.9)],
+            landmarks=[(204.6, 105.0), (246.2, 107.0), (224.1, 127.0), (205.8, 142.5), (240.5, 144.9)],
         )
     ],
     model=_MODEL,
