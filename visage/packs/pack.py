@@ -64,8 +64,8 @@ class ClassifierSpec(NetSpec):
     """A classifier of face crops.
 
     `crop_scale` is the side of the square crop divided by the longer side of the face's box. Its centre lies
-    `crop_shift` longer sides below that of the box. `ranges` has the first and last year of each label of the age net;
-    it is empty for the gender net. `output` names the layer of its probabilities in a net that has several outputs.
+    `crop_shift` longer sides below that of the box. `ranges` has the first and last year of each age group; it is empty
+    for genders. `output` names the layer of its probabilities in a net that has several outputs.
     """
 
     crop_scale: float
