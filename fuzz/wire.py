@@ -21,7 +21,9 @@ _MAX_PIECES = 512
 # Method, target and body.
 _Seen = tuple[str, str, bytes]
 
+# Visage's own limit of a header counts no blanks before the value, gunicorn's does.
 _CONFIG = Config()
+_CONFIG.set("limit_request_field_size", MAX_OVERHEAD_BYTES)
 
 # llhttp accepts several spaces in the request line (RFC 9112, 3), gunicorn does not.
 _SPACED_LINE = re.compile(rb"([A-Z]+) +([^ \r\n]+) +(HTTP/1\.[01]\r\n)")

@@ -22,6 +22,7 @@ REJECTED = b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n"
         ),
         pytest.param(HEAD.replace(b" HTTP", b"   HTTP") + b"\r\n" + NEXT, id="spaces behind the address"),
         pytest.param(CHUNKED + b"2;=odd\r\nhi\r\n0\r\n\r\n" + NEXT, id="odd chunk extension"),
+        pytest.param(HEAD + b"X: " + b" " * 9000 + b"\r\n\r\n" + NEXT, id="blanks in a header"),
         pytest.param(CHUNKED + b"0" * 4100 + b"2\r\nhi\r\n0\r\n\r\n" + NEXT, id="zeros before a chunk size"),
     ],
 )

@@ -127,6 +127,7 @@ def test_http_1_0_does_not_know_100_continue() -> None:
     ("data", "error"),
     [
         pytest.param(HEAD + b"X: " + b"x" * 9000 + b"\r\n\r\n", HeadersTooLong, id="long header"),
+        pytest.param(HEAD + b"X: " + b"x" * 8186 + b"\r\n\r\n", HeadersTooLong, id="header one byte too long"),
         pytest.param(HEAD + b"X: " + b"x" * 90000, HeadersTooLong, id="endless header"),
         pytest.param(HEAD + b"X: x\r\n" * 200 + b"\r\n", HeadersTooLong, id="200 headers"),
         pytest.param(b"GET /" + b"x" * 90000, AddressTooLong, id="endless address"),
@@ -135,6 +136,10 @@ def test_http_1_0_does_not_know_100_continue() -> None:
 )
 def test_a_head_over_a_limit_is_rejected(data: bytes, error: type[RequestError]) -> None:
     assert type(parsed(data).error) is error
+
+
+def test_a_header_of_the_longest_line_is_read() -> None:
+    assert len(parsed(HEAD + b"X: " + b"x" * 8185 + b"\r\n\r\n").requests) == 1
 
 
 def test_trailers_count_as_headers() -> None:

@@ -47,7 +47,7 @@ class _EndOfPipeline(Exception):
 
 @dataclass(frozen=True)
 class HeadLimits:
-    """The limits of a head: bytes of the request line, number of headers, bytes of each."""
+    """The limits of a head: bytes of the request line, number of headers, bytes of the line of each."""
 
     line_bytes: int = 4094
     headers: int = 100
@@ -242,7 +242,9 @@ class RequestParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._is_restarting:
             return
-        if len(self._headers) >= self._limits.headers or len(name) + len(value) + 2 > self._limits.header_bytes:
+        # As gunicorn counts it, but llhttp has skipped the blanks before the value.
+        line_bytes = len(name) + len(": ") + len(value) + len("\r\n")
+        if len(self._headers) >= self._limits.headers or line_bytes > self._limits.header_bytes:
             self._exceeds_header_limits = True
         if self.head:
             if self._exceeds_header_limits:
