@@ -13,6 +13,9 @@ from visage.nets.detections import Detections
 from visage.nets.detector import FaceDetector
 from visage.packs.pack import FaceSpec, read_pack
 
+# The last passes over a square photo without a face.
+LAST_LOOK = [(38, 38), (29, 29)]
+
 
 class RecordingDetector(FaceDetector):
     """The tiny detector; records the size of every detection pass. Its input is 96 x 96."""
@@ -37,6 +40,14 @@ class UprightDetector(RecordingDetector):
         return found.select(np.full(len(found.boxes), is_upright))
 
 
+class BlindToLargeFaces(RecordingDetector):
+    """The tiny detector; sees only photos of at most 40 net pixels."""
+
+    def detect(self, pixels: NDArray[np.uint8], size: tuple[int, int]) -> Detections:
+        found = super().detect(pixels, size)
+        return found.select(np.full(len(found.boxes), max(size) <= 40))
+
+
 @pytest.fixture
 def spec(tiny_pack: Path) -> FaceSpec:
     return read_pack(tiny_pack).face
@@ -48,9 +59,37 @@ def detector(spec: FaceSpec) -> RecordingDetector:
 
 
 def test_fast_runs_the_base_pass(detector: RecordingDetector, spec: FaceSpec) -> None:
-    find_faces(detector, spec, draw(), Detail.FAST)
+    find_faces(detector, spec, draw(faces=TINY_FACES), Detail.FAST)
 
     assert detector.sizes == [(96, 96)]
+
+
+@pytest.mark.parametrize("detail", Detail)
+def test_every_search_ends_with_a_look_for_faces_that_fill_the_photo_where_none_is_found(
+    detector: RecordingDetector, spec: FaceSpec, detail: Detail
+) -> None:
+    find_faces(detector, spec, draw(), detail)
+
+    assert detector.sizes[-2:] == LAST_LOOK
+
+
+def test_fast_finds_a_face_that_fills_the_photo(spec: FaceSpec) -> None:
+    photo = draw(faces={(0, 0, 384, 384): MAGENTA})
+    detector = BlindToLargeFaces(replace(spec, smallest_face=8))
+
+    found = find_faces(detector, replace(spec, smallest_face=8), photo, Detail.FAST)
+
+    assert detector.sizes == [(96, 96), (38, 38)]
+    assert (found.confidences > 0.5).sum() > 0
+
+
+def test_the_look_for_faces_that_fill_the_photo_contributes_large_ones_only(spec: FaceSpec) -> None:
+    photo = draw(faces={(0, 0, 384, 384): MAGENTA})
+    detector = BlindToLargeFaces(replace(spec, smallest_face=32))
+
+    found = find_faces(detector, replace(spec, smallest_face=32), photo, Detail.FAST)
+
+    assert not (found.confidences > 0.5).any()
 
 
 def test_auto_looks_once_at_half_the_base_scale_where_all_faces_are_large(
@@ -89,7 +128,7 @@ def test_auto_looks_more_closely_where_a_face_is_small_at_half_the_base_scale(
 def test_auto_looks_for_smaller_faces_where_none_is_found(detector: RecordingDetector, spec: FaceSpec) -> None:
     find_faces(detector, spec, draw(), Detail.AUTO)
 
-    assert detector.sizes == [(48, 48), (96, 96), (192, 192)]
+    assert detector.sizes == [(48, 48), (96, 96), (192, 192), *LAST_LOOK]
 
 
 @pytest.mark.parametrize(("count", "passes"), [(4, 2), (5, 4)])
@@ -121,7 +160,7 @@ def test_high_turns_the_photo(detector: RecordingDetector, spec: FaceSpec) -> No
     find_faces(detector, spec, draw(1600, 800), Detail.HIGH)
 
     assert detector.sizes[:3] == [(58, 29), (115, 58), (182, 91)]
-    assert detector.sizes[-3:] == [(48, 96), (96, 48), (48, 96)]
+    assert detector.sizes[-5:-2] == [(48, 96), (96, 48), (48, 96)]
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
@@ -194,7 +233,7 @@ def test_passes_enlarge_a_photo_twice_at_most_and_finer_ones_not_at_all(
     find_faces(detector, spec, draw(side, side), Detail.HIGH)
 
     assert detector.sizes[: len(passes)] == [(side, side) for side in passes]
-    assert len(detector.sizes) == len(passes) + 3
+    assert len(detector.sizes) == len(passes) + 3 + len(LAST_LOOK)
 
 
 def test_fine_passes_cut_large_photos_into_overlapping_tiles(detector: RecordingDetector, spec: FaceSpec) -> None:
@@ -219,7 +258,7 @@ def test_neither_side_nor_area_of_the_base_pass_exceeds_the_input(detector: Reco
     for width, height in [(300, 200), (300, 300), (300, 900)]:
         find_faces(detector, wide, draw(width, height), Detail.FAST)
 
-    assert detector.sizes == [(96, 64), (78, 78), (32, 96)]
+    assert detector.sizes[::3] == [(96, 64), (78, 78), (32, 96)]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (3, 2)])

@@ -27,6 +27,10 @@ from visage.packs.pack import FaceSpec
 _COARSE, _AUTO = 0.5, 1.5
 _HIGH = (0.6, 1.2, 1.9)
 
+# Scales of further coarse passes, until one finds a face, where all others found none. Both together take a quarter of
+# the time of the base pass.
+_COARSEST = (0.4, 0.3)
+
 # Further passes, for small faces in large photos, each show the photo twice as large as the one before. They end at
 # full size.
 _FINER_STEP = 2
@@ -79,6 +83,9 @@ class Detail(Enum):
     face was found. `HIGH`: passes at 0.6, 1.2 and 1.9 times the scale, all finer ones, and a base pass on the photo
     turned by 90, 180 and 270 degrees. If a turned photo has more faces than the upright one, the one with most is
     searched like it.
+
+    Where none of them found a face, each ends with passes at 0.4 and 0.3 times the base scale, for a face that fills
+    the photo.
     """
 
     FAST = "fast"
@@ -112,6 +119,17 @@ def base_size(spec: FaceSpec, width: int, height: int) -> tuple[int, int]:
 
 def _search(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail) -> list[Detections]:
     """Return the boxes of every pass, in pixels of the photo."""
+    passes = _passes(detector, spec, pixels, detail)
+    upright = _View(detector, spec, pixels)
+    for scale in _COARSEST:
+        if any(_count(found, spec) for found in passes):
+            break
+        passes.append(upright.large_faces(upright.detect_whole(scale), scale))
+    return passes
+
+
+def _passes(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail) -> list[Detections]:
+    """Return the boxes of the passes of `detail`, in pixels of the photo."""
     upright = _View(detector, spec, pixels)
     if detail is Detail.FAST:
         return [upright.detect_whole(1)]
