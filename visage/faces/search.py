@@ -8,7 +8,7 @@ and time.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import cv2
@@ -119,8 +119,8 @@ def base_size(spec: FaceSpec, width: int, height: int) -> tuple[int, int]:
 
 def _search(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail) -> list[Detections]:
     """Return the boxes of every pass, in pixels of the photo."""
-    passes = _passes(detector, spec, pixels, detail)
     upright = _View(detector, spec, pixels)
+    passes = _passes(upright, detail)
     for scale in _COARSEST:
         if any(_count(found, spec) for found in passes):
             break
@@ -128,9 +128,8 @@ def _search(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], d
     return passes
 
 
-def _passes(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail) -> list[Detections]:
+def _passes(upright: "_View", detail: Detail) -> list[Detections]:
     """Return the boxes of the passes of `detail`, in pixels of the photo."""
-    upright = _View(detector, spec, pixels)
     if detail is Detail.FAST:
         return [upright.detect_whole(1)]
     if detail is Detail.AUTO:
@@ -141,16 +140,16 @@ def _passes(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], d
         main = upright.detect_whole(scale)
         return [upright.large_faces(coarse, _COARSE), main, *upright.finer_passes(main, scale, always=False)]
     passes = upright.thorough_passes()
-    views = [_View(detector, spec, pixels, turns) for turns in (1, 2, 3)]
+    views = [replace(upright, turns=turns) for turns in (1, 2, 3)]
     turned = [view.detect_whole(1) for view in views]
-    counts = [_count(found, spec) for found in turned]
-    right_way = int(np.argmax(counts)) if max(counts) > _count(passes[1], spec) else None
+    counts = [_count(found, upright.spec) for found in turned]
+    right_way = int(np.argmax(counts)) if max(counts) > _count(passes[1], upright.spec) else None
     for index, (view, found) in enumerate(zip(views, turned, strict=True)):
         if index == right_way:
             passes += [found, *view.thorough_passes()]
         else:
             # The uncertain boxes of a photo that is turned the wrong way are noise.
-            passes.append(_confident(found, spec))
+            passes.append(_confident(found, upright.spec))
     return passes
 
 
