@@ -3,6 +3,8 @@
 Gidaris and Komodakis (2015) vote so on boxes. `docs/decisions.md` has what it gains here, for boxes and for landmarks.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,19 +27,31 @@ def vote(found: Detections, kept: NDArray[np.intp]) -> Detections:
 
     The means are weighted by confidence. `kept` (k,) are indices.
     """
+    if len(kept) == len(found.boxes):
+        # Each is the only one of its face, as after a single pass.
+        return found.select(kept)
     faces, voters = _of_one_face(found, kept)
-    confidences = found.confidences[kept]
-    weights = np.maximum(found.confidences, np.finfo(np.float32).tiny).astype(np.float64)
-    boxes = _means(found.boxes[voters], weights[voters], faces, len(kept))
+    boxes = _means(found.boxes, _weights(found), faces, voters)
+    return replace(_with_mean_landmarks(found, kept, faces, voters), boxes=boxes)
+
+
+def vote_on_landmarks(found: Detections, kept: NDArray[np.intp]) -> Detections:
+    """Return the detections `kept`, each with the mean landmarks of all `found` of its face, as `vote` does."""
+    return _with_mean_landmarks(found, kept, *_of_one_face(found, kept))
+
+
+def _with_mean_landmarks(
+    found: Detections, kept: NDArray[np.intp], faces: NDArray[np.intp], voters: NDArray[np.intp]
+) -> Detections:
+    result = found.select(kept)
     if found.landmarks is None:
-        return Detections(boxes, confidences)
+        return result
     first = kept[faces]
     widths = found.boxes[first, 2] - found.boxes[first, 0]
     distances = np.linalg.norm(found.landmarks[voters] - found.landmarks[first], axis=2).mean(axis=1)
     near = (distances <= _MAX_LANDMARK_DISTANCE * widths) | (voters == first)
-    faces, voters = faces[near], voters[near]
-    points = _means(found.landmarks[voters].reshape(-1, 2 * LANDMARKS), weights[voters], faces, len(kept))
-    return Detections(boxes, confidences, points.reshape(-1, LANDMARKS, 2))
+    points = _means(found.landmarks.reshape(-1, 2 * LANDMARKS), _weights(found), faces[near], voters[near])
+    return replace(result, landmarks=points.reshape(-1, LANDMARKS, 2))
 
 
 def _of_one_face(found: Detections, kept: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -54,10 +68,16 @@ def _of_one_face(found: Detections, kept: NDArray[np.intp]) -> tuple[NDArray[np.
     return np.concatenate(faces), np.concatenate(voters)
 
 
+def _weights(found: Detections) -> NDArray[np.float64]:
+    return np.maximum(found.confidences, np.finfo(np.float32).tiny).astype(np.float64)
+
+
 def _means(
-    values: NDArray[np.float32], weights: NDArray[np.float64], faces: NDArray[np.intp], count: int
+    values: NDArray[np.float32], weights: NDArray[np.float64], faces: NDArray[np.intp], voters: NDArray[np.intp]
 ) -> NDArray[np.float32]:
-    """Return the weighted mean of the rows of `values` (n, m) for each of `count` faces, (count, m)."""
-    sums = np.stack([np.bincount(faces, weights * column, count) for column in values.T], axis=1)
-    means: NDArray[np.float32] = (sums / np.bincount(faces, weights, count)[:, None]).astype(np.float32)
+    """Return the weighted mean of the rows `voters` of `values` (n, m) for each face, (k, m); `faces` ascend."""
+    firsts = np.flatnonzero(np.diff(faces, prepend=-1))
+    given = weights[voters, None]
+    sums = np.add.reduceat(given * values[voters], firsts)
+    means: NDArray[np.float32] = (sums / np.add.reduceat(given, firsts)).astype(np.float32)
     return means
