@@ -36,7 +36,11 @@ def _by_confidence(found: Detections) -> Detections:
 
 def _suppress(found: Detections) -> Detections:
     """Non-maximum suppression with voting: of boxes that overlap the first stays, at the mean of those of its face."""
-    return vote(found, suppress(found.boxes, found.confidences, _MAX_IOU))
+    kept = suppress(found.boxes, found.confidences, _MAX_IOU)
+    if len(kept) == len(found.boxes):
+        # Each box is the only one of its face, as after a single pass.
+        return found.select(kept)
+    return vote(found, kept)
 
 
 def _merge_contained(found: Detections) -> Detections:

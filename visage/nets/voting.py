@@ -27,9 +27,6 @@ def vote(found: Detections, kept: NDArray[np.intp]) -> Detections:
 
     The means are weighted by confidence. `kept` (k,) are indices.
     """
-    if len(kept) == len(found.boxes):
-        # Each is the only one of its face, as after a single pass.
-        return found.select(kept)
     faces, voters = _of_one_face(found, kept)
     boxes = _means(found.boxes, _weights(found), faces, voters)
     return replace(_with_mean_landmarks(found, kept, faces, voters), boxes=boxes)
