@@ -52,7 +52,7 @@ SMALLEST_FACE = 2 * STRIDES[0]
 
 FACE_TABLE = """\
 name = "compact"
-version = "6"
+version = "7"
 description = "Visage's own small nets: faces with landmarks, gender, age over FairFace's groups. See MODEL_CARD.md."
 
 [face]

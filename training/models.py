@@ -104,7 +104,7 @@ class AttributeNet(nn.Module):
         self.head = nn.Linear(channels, outputs)
 
     def features(self, crops: Tensor) -> Tensor:
-        """The (n, channels of the last stage) values that the head sees."""
+        """The (n, inputs of the head) values that the head sees."""
         values: Tensor = self.pool(self.trunk(crops))
         return values
 
@@ -119,10 +119,9 @@ def teacher() -> AttributeNet:
 
 
 def student() -> AttributeNet:
-    """Return the next net of gender and age: 143 million multiplications per face, 0.44 million weights.
+    """Return the net of gender and age that is served: 143 million multiplications per face, 0.44 million weights.
 
-    Its maps stay at 18 x 18, because OpenCV uses Winograd's transform for maps from 12 x 12 on; it takes as long as the
-    net of `compact` 6, which has 58 million (docs/decisions.md).
+    Its maps stay at 18 x 18, because OpenCV uses Winograd's transform for maps from 12 x 12 on (docs/decisions.md).
     """
     return AttributeNet(24, ((80, 4, 2),), OUTPUT_COUNT, dropout=0.1, pooled=192)
 

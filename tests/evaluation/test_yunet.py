@@ -44,7 +44,7 @@ def side_by_side(net: Path, astronaut: NDArray[np.uint8], tmp_path: Path) -> lis
 def test_yunet_has_a_column_beside_the_packs_without_gender_and_age(side_by_side: list[Evaluation]) -> None:
     lines = table(side_by_side).splitlines()
 
-    assert lines[0] == "|  | compact 6 | yunet_2023mar at 320 |"
+    assert lines[0] == "|  | compact 7 | yunet_2023mar at 320 |"
     assert "| faces found | 1 of 2 | 1 of 2 |" in lines
     assert "| false positives | 0 | 0 |" in lines
     assert "| gender correct, detected boxes | 50.0% |  |" in lines

@@ -29,7 +29,7 @@ class Classifier:
             PackError: a file is missing or altered, OpenCV cannot read it, or the net lacks the output of the manifest.
         """
         self.spec = spec
-        self.net = net or _read(spec)
+        self.net = net or read_net(spec, spec.prototxt.read())
         layers = self.net.getLayerNames()
         if spec.output and spec.output not in layers:
             raise PackError(f"{spec.prototxt.path} has no layer {spec.output}, which the manifest names as output.")
@@ -96,7 +96,7 @@ def read_classifiers(*specs: ClassifierSpec) -> tuple[Classifier, ...]:
     nets: dict[object, cv2.dnn.Net] = {}
     for spec in specs:
         files = spec.prototxt, spec.weights
-        nets[files] = nets[files] if files in nets else _read(spec)
+        nets[files] = nets[files] if files in nets else read_net(spec, spec.prototxt.read())
     return tuple(Classifier(spec, nets[spec.prototxt, spec.weights]) for spec in specs)
 
 
@@ -138,10 +138,3 @@ def classify_by_all(
                 for (_, rows), values in zip(members, found, strict=True):
                     rows[index] = values
     return probabilities
-
-
-def _read(spec: ClassifierSpec) -> cv2.dnn.Net:
-    net = read_net(spec, spec.prototxt.read())
-    # Winograd's transform takes up to seven times the memory of the weights, and small inputs gain nothing.
-    net.enableWinograd(useWinograd=False)
-    return net

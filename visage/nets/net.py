@@ -9,8 +9,8 @@ from visage.nets.caffe_layers import use_fast_layers
 from visage.packs.pack import NetSpec
 
 # Largest size of the weights in bytes for which Winograd's transform is used. It needs up to seven times their memory.
-# The detector of `compact` (1.2 MB) is a third faster with it. One of res10's size (5 MB) is not, and two workers use
-# 65 MB more (docs/decisions.md).
+# The detector of `compact` (0.8 MB) takes two thirds of the time with it, its net of gender and age (0.9 MB) half. One
+# of res10's size (5 MB) gains nothing, and two workers use 65 MB more (docs/decisions.md).
 _MAX_WINOGRAD_WEIGHTS = 3_000_000
 
 

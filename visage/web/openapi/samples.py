@@ -17,7 +17,7 @@ from visage.packs.origin import ModelJson
 from visage.web.batch_json import BatchFileJson, BatchJson, BatchStatusJson, BatchStorageJson
 from visage.web.openapi.media import JPEG_START
 
-_MODEL = ModelJson("compact", "6")
+_MODEL = ModelJson("compact", "7")
 
 ANALYSIS = AnalysisJson(
     image=SizeJson(512, 512),
@@ -26,20 +26,20 @@ ANALYSIS = AnalysisJson(
             bbox=(179, 68, 269, 174),
             confidence=0.8405,
             gender="Female",
-            gender_confidence=0.931,
+            gender_confidence=0.8481,
             age="20-29",
             age_range=(20, 29),
-            age_confidence=0.6698,
-            age_years=26.0,
-            gender_probabilities={"Male": 0.069, "Female": 0.931},
+            age_confidence=0.482,
+            age_years=29.6,
+            gender_probabilities={"Male": 0.1519, "Female": 0.8481},
             age_probabilities={
                 "0-2": 0.0,
-                "3-9": 0.0007,
-                "10-19": 0.0964,
-                "20-29": 0.6698,
-                "30-39": 0.2178,
-                "40-49": 0.015,
-                "50-59": 0.0003,
+                "3-9": 0.0002,
+                "10-19": 0.0389,
+                "20-29": 0.482,
+                "30-39": 0.4152,
+                "40-49": 0.0616,
+                "50-59": 0.0021,
                 "60-69": 0.0,
                 "70+": 0.0,
             },
