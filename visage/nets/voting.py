@@ -28,7 +28,7 @@ def vote(found: Detections, kept: NDArray[np.intp]) -> Detections:
     The means are weighted by confidence. `kept` (k,) are indices.
     """
     faces, voters = _of_one_face(found, kept)
-    boxes = _means(found.boxes, _weights(found), faces, voters)
+    boxes = _means(found.boxes, found.confidences, faces, voters)
     return replace(_with_mean_landmarks(found, kept, faces, voters), boxes=boxes)
 
 
@@ -47,7 +47,7 @@ def _with_mean_landmarks(
     widths = found.boxes[first, 2] - found.boxes[first, 0]
     distances = np.linalg.norm(found.landmarks[voters] - found.landmarks[first], axis=2).mean(axis=1)
     near = (distances <= _MAX_LANDMARK_DISTANCE * widths) | (voters == first)
-    points = _means(found.landmarks.reshape(-1, 2 * LANDMARKS), _weights(found), faces[near], voters[near])
+    points = _means(found.landmarks.reshape(-1, 2 * LANDMARKS), found.confidences, faces[near], voters[near])
     return replace(result, landmarks=points.reshape(-1, LANDMARKS, 2))
 
 
@@ -65,16 +65,12 @@ def _of_one_face(found: Detections, kept: NDArray[np.intp]) -> tuple[NDArray[np.
     return np.concatenate(faces), np.concatenate(voters)
 
 
-def _weights(found: Detections) -> NDArray[np.float64]:
-    return np.maximum(found.confidences, np.finfo(np.float32).tiny).astype(np.float64)
-
-
 def _means(
-    values: NDArray[np.float32], weights: NDArray[np.float64], faces: NDArray[np.intp], voters: NDArray[np.intp]
+    values: NDArray[np.float32], confidences: NDArray[np.float32], faces: NDArray[np.intp], voters: NDArray[np.intp]
 ) -> NDArray[np.float32]:
-    """Return the weighted mean of the rows `voters` of `values` (n, m) for each face, (k, m); `faces` ascend."""
+    """Return the mean of the rows `voters` of `values` (n, m) by confidence for each face, (k, m); `faces` ascend."""
     firsts = np.flatnonzero(np.diff(faces, prepend=-1))
-    given = weights[voters, None]
-    sums = np.add.reduceat(given * values[voters], firsts)
-    means: NDArray[np.float32] = (sums / np.add.reduceat(given, firsts)).astype(np.float32)
+    weights = np.maximum(confidences[voters, None], np.finfo(np.float32).tiny).astype(np.float64)
+    sums = np.add.reduceat(weights * values[voters], firsts)
+    means: NDArray[np.float32] = (sums / np.add.reduceat(weights, firsts)).astype(np.float32)
     return means
