@@ -23,6 +23,7 @@ from torch.nn import functional
 from training import models
 from training.faces import AGE_RANGES, Faces, plain_crops, read_faces, training_crop
 from training.run import Run, load_means, read_arguments
+from training.scores import MIDDLE_YEARS, answers_in, logits_of, score
 
 # The side in pixels of the student's crops.
 SIDE = 72
@@ -36,8 +37,7 @@ PEAK_RATE, KERNEL_RATE = 0.05, 0.04
 START_RATE = 0.4
 SEED = 20261121
 
-# The middle of each age range in years. FairFace's 70+ is open; the manifest ends it at 100.
-MIDDLE_AGES = torch.tensor([(first + last) / 2 for first, last in AGE_RANGES])
+MIDDLE_AGES = torch.from_numpy(MIDDLE_YEARS)
 
 # The mean and scale of the manifest: the nets get values in -1..1.
 MEAN, SCALE = 127.5, 1 / 127.5
@@ -101,21 +101,6 @@ def label_loss(logits: Tensor, faces: Faces, chosen: NDArray[np.int64], weights:
     return weights.gender * gender + weights.age * (groups + 0.03 * years) + weights.race * race
 
 
-def score(model: nn.Module, faces: Faces, crops: Tensor) -> dict[str, float]:
-    """Return the accuracies of gender, age group and age within one group, and the mean age error in years."""
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        logits = torch.cat([model(part).float() for part in crops.split(250)])
-    genders, ages = torch.from_numpy(faces.genders), torch.from_numpy(faces.ages)
-    groups = logits[:, models.AGE].argmax(1)
-    years = logits[:, models.AGE].softmax(1) @ MIDDLE_AGES
-    return {
-        "gender": float((logits[:, models.GENDER].argmax(1) == genders).float().mean()),
-        "age": float((groups == ages).float().mean()),
-        "within_one": float(((groups - ages).abs() <= 1).float().mean()),
-        "years": float((years - MIDDLE_AGES[ages]).abs().mean()),
-    }
-
-
 def train(arguments: argparse.Namespace) -> None:
     """Train the teacher; print one line of JSON per epoch."""
     torch.manual_seed(SEED)
@@ -138,7 +123,7 @@ def train(arguments: argparse.Namespace) -> None:
                 logits = run.nets["teacher"](crops)
             losses.append(run.step(label_loss(logits.float(), faces, chosen, WEIGHTS)))
         run.save()
-        result = score(run.means["teacher"], unseen, unseen_crops)
+        result = score(answers_in(logits_of(run.means["teacher"], unseen_crops)), unseen)
         seconds, loss = round(time.monotonic() - started), round(float(np.mean(losses)), 4)
         print(json.dumps({"epoch": epoch + 1, "seconds": seconds, "loss": loss, **result}), flush=True)
 

@@ -20,9 +20,9 @@ from training.distillation import calibrate, components, ensemble, features, hea
 from training.distillation.features import Features  # noqa: E402
 from training.distillation.loss import Targets, group_weights, loss_of  # noqa: E402
 from training.distillation.mobilenet import FEATURES, MobileNet  # noqa: E402
-from training.distillation.scores import MIDDLE_YEARS, Answers, score  # noqa: E402
 from training.faces import AGES, CHIP, FACE_BOX, Faces  # noqa: E402
 from training.run import Run  # noqa: E402
+from training.scores import MIDDLE_YEARS, Answers, score  # noqa: E402
 
 OVER_70 = AGES.index("70+")
 

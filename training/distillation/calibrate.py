@@ -21,9 +21,9 @@ from torch.nn import functional
 from training import attributes, models
 from training.attributes import MIDDLE_AGES, to_tensor
 from training.distillation.loss import group_weights
-from training.distillation.scores import Answers, score
 from training.faces import Faces, plain_crops, read_faces
 from training.run import load_means, read_arguments
+from training.scores import answers_in, logits_of, score
 
 # The last faces of FairFace's training set, which the net does not learn.
 HELD_OUT = 3000
@@ -68,17 +68,10 @@ def fit(logits: Tensor, ages: Tensor, years: float) -> Calibration:
     return Calibration(float(logs.detach().exp()), summands.detach())
 
 
-def logits_of(net: nn.Module, crops: Tensor) -> Tensor:
-    """The logits of a student for (n, 3, side, side) crops, float32."""
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        return torch.cat([net(part).float() for part in crops.split(250)])
-
-
-def answers_of(logits: Tensor, calibration: Calibration | None = None) -> Answers:
-    """The answers in (n, `models.OUTPUT_COUNT`) logits."""
-    ages = logits[:, models.AGE]
-    ages = calibration(ages) if calibration else ages
-    return Answers(logits[:, models.GENDER].softmax(1).numpy(), ages.softmax(1).numpy())
+def _calibrated(logits: Tensor, calibration: Calibration) -> Tensor:
+    result = logits.clone()
+    result[:, models.AGE] = calibration(logits[:, models.AGE])
+    return result
 
 
 def net_in(checkpoint: Path) -> models.AttributeNet:
@@ -100,10 +93,11 @@ def main() -> None:
     held_out = Faces(train.chips[last], train.ages[last], train.genders[last], train.races[last])
     logits = logits_of(net, to_tensor(plain_crops(np.array(held_out.chips), attributes.SIDE)))
     ages = torch.from_numpy(held_out.ages)
-    print(json.dumps({"weight": None, **score(answers_of(logits), held_out)}))
+    print(json.dumps({"weight": None, **score(answers_in(logits), held_out)}))
     for years in sorted({*SHOWN, arguments.years}):
         calibration = fit(logits[:, models.AGE], ages, years)
-        print(json.dumps({"weight": years, **score(answers_of(logits, calibration), held_out)}), flush=True)
+        changed = _calibrated(logits, calibration)
+        print(json.dumps({"weight": years, **score(answers_in(changed), held_out)}), flush=True)
     fit(logits[:, models.AGE], ages, arguments.years).fold(net.head)
     torch.save({"means": {"attributes": net.state_dict()}}, arguments.out / "attributes.pt")
 

@@ -20,10 +20,10 @@ from torch import Tensor
 from training import attributes
 from training.attributes import to_tensor
 from training.distillation import features, heads
-from training.distillation.heads import mean, probabilities
-from training.distillation.scores import Answers, score
+from training.distillation.heads import mean
 from training.faces import plain_crops, read_faces
 from training.run import read_arguments
+from training.scores import Answers, answers_in, score
 from visage.nets.classifier import infer_together, read_classifiers
 from visage.packs.pack import read_pack
 
@@ -36,7 +36,7 @@ def answers_of_teacher(checkpoint: Path, chips: NDArray[np.uint8]) -> Answers:
 
     def answer(crops: Tensor) -> Answers:
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            return probabilities(net(crops))
+            return answers_in(net(crops))
 
     return _both_ways(answer, chips, attributes.TEACHER_SIDE)
 

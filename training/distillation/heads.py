@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from training import models
 from training.attributes import Weights, label_loss
 from training.distillation import features
 from training.distillation.features import Features
 from training.distillation.mobilenet import FEATURES
-from training.distillation.scores import Answers, score
 from training.faces import Faces, read_faces
 from training.run import read_arguments
+from training.scores import Answers, answers_in, score
 
 FOLDS = 5
 HIDDEN, DROPOUT = 512, 0.5
@@ -78,14 +78,8 @@ def answers(nets: list[nn.Sequential], known: Features, folds: NDArray[np.int64]
 def answers_of(net: nn.Module, known: Features) -> Answers:
     """The mean of the answers of one head for plain and for mirrored chips."""
     with torch.no_grad():
-        both = [probabilities(net(torch.from_numpy(part).float())) for part in (known.plain, known.mirrored)]
+        both = [answers_in(net(torch.from_numpy(part).float())) for part in (known.plain, known.mirrored)]
     return mean(both)
-
-
-def probabilities(logits: Tensor) -> Answers:
-    """The answers of (n, `models.OUTPUT_COUNT`) logits."""
-    parts = (logits[:, part].float().softmax(1).numpy() for part in (models.GENDER, models.AGE))
-    return Answers(*parts)
 
 
 def mean(each: list[Answers], shares: list[float] | None = None) -> Answers:

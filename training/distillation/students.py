@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from training import attributes, models
 from training.attributes import to_tensor
 from training.distillation import components, ensemble, features, photos
-from training.distillation.calibrate import HELD_OUT, answers_of, logits_of
+from training.distillation.calibrate import HELD_OUT
 from training.distillation.loss import Targets, group_weights, loss_of
-from training.distillation.scores import Answers, score
 from training.faces import Faces, plain_crops, read_faces, training_crop
 from training.run import Run, load_means, read_arguments
+from training.scores import Answers, answers_in, logits_of, score
 
 BATCH = attributes.BATCH
 
@@ -177,7 +177,7 @@ def main() -> None:
     while run.seconds < seconds:
         loss = train(run, material, seconds, arguments.workers, run.steps + ROUND)
         run.save()
-        found = answers_of(logits_of(mean.net, crops))
+        found = answers_in(logits_of(mean.net, crops))
         progress = {"step": run.steps, "seconds": round(run.seconds), "loss": round(loss, 4)}
         print(json.dumps({**progress, **score(found, unseen)}), flush=True)
 

@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
+from training import models
 from training.faces import AGE_RANGES, AGES, Faces
 
-# The middle of each age group in years: what `visage evaluate` compares an age with.
+# The middle of each age group in years: what `visage evaluate` compares an age with. FairFace's 70+ is open; the
+# manifest ends it at 100.
 MIDDLE_YEARS = np.array([(first + last) / 2 for first, last in AGE_RANGES], np.float32)
 
 
@@ -24,6 +28,17 @@ class Answers:
     def years(self) -> NDArray[np.float32]:
         """The expected age of each face, (n,) float32."""
         return self.ages @ MIDDLE_YEARS
+
+
+def logits_of(net: nn.Module, crops: Tensor) -> Tensor:
+    """The logits (n, `models.OUTPUT_COUNT`) float32 of a net for (n, 3, side, side) crops."""
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        return torch.cat([net(part).float() for part in crops.split(250)])
+
+
+def answers_in(logits: Tensor) -> Answers:
+    """The answers in (n, `models.OUTPUT_COUNT`) logits. Those of races are left out."""
+    return Answers(*(logits[:, part].float().softmax(1).numpy() for part in (models.GENDER, models.AGE)))
 
 
 def score(answers: Answers, faces: Faces) -> dict[str, float]:
