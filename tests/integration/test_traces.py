@@ -106,6 +106,23 @@ def test_a_photo_is_a_span_below_the_callers_with_one_for_each_stage(
     assert (line["trace_id"], line["request_id"]) == (TRACE, "order-17")
 
 
+def test_an_enhancement_as_events_is_a_span_until_its_last_event(
+    tiny_pack: Path, tmp_path: Path, tiny_png: bytes, collector: Collector
+) -> None:
+    settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1", **settings) as service:
+        url = f"{service.url}/enhance?format=events"
+        answer = requests.post(url, files={"image": ("a.png", tiny_png)}, timeout=60)
+        assert wait_for(lambda: "POST /enhance" in collector.spans)
+
+    assert "event: end" in answer.text
+    spans = collector.spans
+    request, stage = spans["POST /enhance"], spans["enlarge"]
+    assert stage.parent_span_id == request.span_id
+    assert request.start_time_unix_nano < stage.start_time_unix_nano
+    assert stage.start_time_unix_nano < stage.end_time_unix_nano <= request.end_time_unix_nano + 1000
+
+
 def test_an_error_has_its_code_and_no_path_of_the_client(tiny_pack: Path, tmp_path: Path, collector: Collector) -> None:
     settings = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{collector.url}/v1/traces", "OTEL_BSP_SCHEDULE_DELAY": "100"}
     with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1", **settings) as service:

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import orjson
 import pybase64
-from flask import Response
 from werkzeug.exceptions import ClientDisconnected
 
 from visage.enhance.results import Enhanced
@@ -19,7 +18,7 @@ from visage.logs import logger, request_id
 from visage.packs.pack import Pack
 from visage.web import metrics
 from visage.web.error_handlers import error_json
-from visage.web.responses import ResultSummary
+from visage.web.responses import ResultSummary, ServiceResponse
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class EnhanceProgressJson:
     """All tiles of the picture."""
 
 
-def enhancement_events(steps: Steps[Enhanced], check: Progress, pack: Pack, *, picture: bool) -> Response:
+def enhancement_events(steps: Steps[Enhanced], check: Progress, pack: Pack, *, picture: bool) -> ServiceResponse:
     """Return the events of an enhancement: `progress` at once and after every tile, then `end` or `error`.
 
     `check` is called before each `progress`; an exception that it raises ends the work. So does a client that closes
@@ -46,8 +45,9 @@ def enhancement_events(steps: Steps[Enhanced], check: Progress, pack: Pack, *, p
         # Errors until here have their own status; after this the status is sent.
         first = next(steps)
         check(first.done, first.tiles)
-        events = _events(first, steps, check, _Report(request_id.get()), pack, picture=picture)
-        response = Response(events, content_type="text/event-stream")
+        response = ServiceResponse(content_type="text/event-stream")
+        report = _Report(request_id.get(), response)
+        response.response = _events(first, steps, check, report, pack, picture=picture)
         response.call_on_close(stack.pop_all().close)
     response.headers["Vary"] = "Accept"
     # nginx would buffer events.
@@ -56,19 +56,21 @@ def enhancement_events(steps: Steps[Enhanced], check: Progress, pack: Pack, *, p
 
 
 class _Report:
-    """How an enhancement ended, for the log and the metrics."""
+    """How an enhancement ended, for the log, the metrics and the traces."""
 
-    def __init__(self, request: str) -> None:
+    def __init__(self, request: str, response: ServiceResponse) -> None:
         self.request_id = request
+        self._response = response
         self._started = time.perf_counter()
         self._fields: dict[str, object] = {}
 
     def done(self, seconds: Mapping[str, float]) -> None:
         self._fields["stages"] = {stage: _milliseconds(each) for stage, each in seconds.items()}
-        metrics.count_late(ResultSummary(seconds))
+        self._response.result = ResultSummary(seconds)
+        metrics.count_late(self._response.result)
 
     def failed(self, code: str) -> None:
-        self._fields["code"] = code
+        self._fields["code"] = self._response.error_code = code
         metrics.count_late(code=code)
 
     def log(self) -> None:

@@ -18,7 +18,7 @@ from visage.web.photo_request import this_request
 from visage.web.responses import ServiceResponse
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Tracer
+    from opentelemetry.trace import Span, Tracer
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _OFF = {"OTEL_SDK_DISABLED": "true", "OTEL_TRACES_EXPORTER": "none"}
@@ -67,36 +67,50 @@ def _set_up() -> "Tracer":
 
 
 def _record(tracer: "Tracer", response: ServiceResponse) -> None:
-    """Record the span of a request that has ended, below the one that its header `traceparent` names.
+    """Record the span of a request, below the one that its header `traceparent` names.
 
-    Stages have their length, one after the other until the response: the time between them is small.
+    It ends now, or with the last event of a response that is a stream.
     """
     from opentelemetry import trace  # noqa: PLC0415
     from opentelemetry.propagate import extract  # noqa: PLC0415
 
     request = this_request()
-    ended = time.time_ns()
-    started = ended - _nanoseconds(time.perf_counter() - request.started)
     # The path may have the ID of a batch, which gives access to it.
     route = request.route or "unknown"
-    attributes: dict[str, str | int] = {
-        "http.request.method": request.method,
-        "http.route": route,
-        "http.response.status_code": response.status_code,
-        "visage.request_id": request_id.get(),
-    }
-    if response.error_code:
-        attributes["error.type"] = response.error_code
-    result = response.result
-    if result and result.faces is not None:
-        attributes["visage.faces"] = result.faces
     span = tracer.start_span(
         f"{request.method} {route}",
         context=extract(request.headers),
         kind=trace.SpanKind.SERVER,
-        attributes=attributes,
-        start_time=started,
+        attributes={
+            "http.request.method": request.method,
+            "http.route": route,
+            "http.response.status_code": response.status_code,
+            "visage.request_id": request_id.get(),
+        },
+        start_time=time.time_ns() - _nanoseconds(time.perf_counter() - request.started),
     )
+    context = span.get_span_context()
+    if context.trace_flags.sampled:
+        trace_id.set(trace.format_trace_id(context.trace_id))
+    if response.mimetype == "text/event-stream":
+        response.call_on_close(lambda: _end(tracer, span, response))
+    else:
+        _end(tracer, span, response)
+
+
+def _end(tracer: "Tracer", span: "Span", response: ServiceResponse) -> None:
+    """End the span of a request with what its response reports.
+
+    Stages have their length, one after the other until now: the time between them is small.
+    """
+    from opentelemetry import trace  # noqa: PLC0415
+
+    ended = time.time_ns()
+    if response.error_code:
+        span.set_attribute("error.type", response.error_code)
+    result = response.result
+    if result and result.faces is not None:
+        span.set_attribute("visage.faces", result.faces)
     below = trace.set_span_in_context(span)
     stages = result.stages if result else {}
     stage_started = ended - _nanoseconds(sum(stages.values()))
@@ -107,9 +121,6 @@ def _record(tracer: "Tracer", response: ServiceResponse) -> None:
     if response.status_code >= 500:
         span.set_status(trace.StatusCode.ERROR)
     span.end(ended)
-    context = span.get_span_context()
-    if context.trace_flags.sampled:
-        trace_id.set(trace.format_trace_id(context.trace_id))
 
 
 def _nanoseconds(seconds: float) -> int:
