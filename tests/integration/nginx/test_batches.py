@@ -18,6 +18,7 @@ from tests.integration.nginx.connections import (
 from tests.integration.nginx.proxy import (
     MAX_BATCH_BYTES,
     MAX_BODY_BYTES,
+    PHOTOS_AT_ONCE,
     needs_nginx,
     port_of,
     proxied,
@@ -85,6 +86,29 @@ def test_a_batch_is_submitted_and_downloaded(nginx: Service, tiny_png: bytes) ->
     assert finished(nginx, batch_id)["done"] == 5
     assert len(result(nginx, batch_id)) == 5
     assert requests.delete(f"{nginx.url}/batches/{batch_id}", timeout=60).status_code == 204
+
+
+def test_the_result_of_a_file_is_corrected(nginx: Service, tiny_png: bytes) -> None:
+    url = f"{nginx.url}/batches/{submit(nginx, ('a.png', tiny_png))}"
+    finished(nginx, url.rpartition("/")[2])
+    larger_than_other_bodies = tiny_png + bytes(100_000)
+
+    answer = requests.put(f"{url}/files/1", files={"image": ("a.png", larger_than_other_bodies)}, timeout=60)
+
+    assert (answer.status_code, answer.json()["state"]) == (200, "done")
+
+
+def test_many_results_of_files_are_fetched_at_once(nginx: Service, tiny_png: bytes) -> None:
+    url = f"{nginx.url}/batches/{submit(nginx, ('a.png', tiny_png))}"
+    finished(nginx, url.rpartition("/")[2])
+    with ExitStack() as stack:
+        # Photos that arrive take all the requests that one address may have in progress.
+        for _ in range(PHOTOS_AT_ONCE):
+            client = stack.enter_context(connect(nginx))
+            client.sendall(head("/predict", 100) + bytes(10))
+        assert wait_for(lambda: requests.post(f"{nginx.url}/predict", tiny_png, timeout=60).status_code == 429)
+
+        assert requests.get(f"{url}/files/1", timeout=60).status_code == 200
 
 
 def test_events_arrive_at_once(tiny_pack: Path, tmp_path: Path, tiny_png: bytes) -> None:
