@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from visage.errors import PackError
 from visage.nets.anchor_free import CELL_VALUES, decode_maps, layer_names
-from visage.nets.caffe_layers import DetectionOutput
 from visage.nets.detections import Detections
 from visage.nets.net import read_net, set_input, to_blob
 from visage.packs.pack import FaceSpec
@@ -44,9 +43,6 @@ class FaceDetector:
         prototxt = correct_prior_steps(spec.prototxt.read())
         self._read = partial(read_net, spec, prototxt)
         self._net = self._read()
-        self._output = DetectionOutput.from_prototxt(prototxt)
-        if self._output and not set(self._output.bottoms) <= set(self._net.getLayerNames()):
-            self._output = None
         self._cell_layers = layer_names(spec.strides)
         missing = set(self._cell_layers) - set(self._net.getLayerNames())
         if missing:
@@ -118,12 +114,7 @@ class FaceDetector:
         return decode_maps(maps, self._spec.strides).scaled(1 / width, 1 / height)
 
     def _infer_ssd(self) -> Detections:
-        output: NDArray[np.float32]
-        if self._output:
-            bottoms: Sequence[NDArray[np.float32]] = self._net.forward(self._output.bottoms)  # type: ignore[assignment]
-            output = self._output.forward(*bottoms)
-        else:
-            output = self._net.forward()  # type: ignore[assignment]
+        output: NDArray[np.float32] = self._net.forward()  # type: ignore[assignment]
         if output.ndim != 4 or output.shape[3] != 7:
             raise PackError(f"{self._spec.prototxt.path} is no SSD: its output has the shape {output.shape}.")
         # The rows of `DetectionOutput`: image, class, confidence, x1, y1, x2, y2.
