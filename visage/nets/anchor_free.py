@@ -29,7 +29,8 @@ _MIN_LOGIT = math.log(_MIN_CONFIDENCE / (1 - _MIN_CONFIDENCE))
 # At most this many boxes, the most confident, enter non-maximum suppression, whose time grows with their square.
 _CANDIDATES = 2000
 
-# Two boxes are one face above this intersection over union, as in the SSD of `compact`.
+# Two boxes are one face above this intersection over union: the best of 0.3 (OpenCV's YuNet), 0.45 and 0.6 in average
+# precision (docs/decisions.md).
 _MAX_IOU = 0.45
 
 # From the first confidence on, landmarks are the mean of those of all cells that answer for a face: boxes below it are
