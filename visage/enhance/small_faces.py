@@ -2,11 +2,11 @@
 
 import math
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from visage.enhance.net import EnhanceNet
+from visage.images.tiles import cut_with_border
 
 # The longest side, in pixels, of a face that is enhanced. Of 5,000 faces of 24 pixels, 1.1 % more get the right gender
 # and 1.3 % more the right age group; of those of 48 pixels, 0.2 and 0.3 % (`python -m benchmarks.enhanced_faces`).
@@ -36,10 +36,6 @@ class FaceEnhancer:
         `pixels` are (h, w, 3) uint8 BGR, `box` is (4,) as x1, y1, x2, y2 in their pixels. Returns the enhanced part,
         uint8 BGR, and the box in it. Beyond the edges of the image, its outermost pixels are repeated.
         """
-        height, width = pixels.shape[:2]
         left, top = (int((box[axis] + box[axis + 2]) / 2) - self._side // 2 for axis in (0, 1))
-        right, bottom = left + self._side, top + self._side
-        inside = pixels[max(0, top) : min(height, bottom), max(0, left) : min(width, right)]
-        outside = (max(0, -top), max(0, bottom - height), max(0, -left), max(0, right - width))
-        around = cv2.copyMakeBorder(inside, *outside, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
+        around = cut_with_border(pixels, left, top, left + self._side, top + self._side)
         return self._net.enhance(around), (box - np.array([left, top] * 2, np.float32)) * self._net.scale

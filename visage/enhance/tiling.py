@@ -12,7 +12,7 @@ import numpy as np
 from visage.enhance.net import EnhanceNet
 from visage.enhance.steps import Steps, TilesDone
 from visage.images.decoding import Pixels
-from visage.images.tiles import Span, Tile, count_spans, cut, span_length
+from visage.images.tiles import Span, Tile, count_spans, cut, cut_with_border, span_length
 
 # Makes a context in which the net may run.
 Slot = Callable[[], AbstractContextManager[object]]
@@ -90,7 +90,7 @@ def enhance_in_tiles(net: EnhanceNet, pixels: Pixels, tiling: Tiling, *, scale: 
     yield TilesDone(0, len(tiles))
     for done, tile in enumerate(tiles, 1):
         with slot():
-            part = net.enhance(_with_border(pixels, tile, tiling.margin))
+            part = net.enhance(_pixels_of(tile, pixels, tiling.margin))
         (to_rows, from_rows), (to_columns, from_columns) = (
             _kept_slices(span, tiling.margin, length, net.scale, ratio)
             for span, length in ((tile.rows, height), (tile.columns, width))
@@ -101,14 +101,9 @@ def enhance_in_tiles(net: EnhanceNet, pixels: Pixels, tiling: Tiling, *, scale: 
     return enhanced
 
 
-def _with_border(pixels: Pixels, tile: Tile, margin: int) -> Pixels:
-    """The pixels of a tile. The border is added to the tile only: an image of its own would take as much memory."""
-    height, width = pixels.shape[:2]
-    top, bottom = tile.rows.start - margin, tile.rows.end - margin
-    left, right = tile.columns.start - margin, tile.columns.end - margin
-    inside = pixels[max(0, top) : min(height, bottom), max(0, left) : min(width, right)]
-    outside = (max(0, -top), max(0, bottom - height), max(0, -left), max(0, right - width))
-    return cv2.copyMakeBorder(inside, *outside, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
+def _pixels_of(tile: Tile, pixels: Pixels, margin: int) -> Pixels:
+    corners = tile.columns.start, tile.rows.start, tile.columns.end, tile.rows.end
+    return cut_with_border(pixels, *(edge - margin for edge in corners))
 
 
 def _kept_slices(span: Span, margin: int, length: int, net_scale: int, scale: Fraction) -> tuple[slice, slice]:

@@ -14,7 +14,7 @@ from visage.enhance.small_faces import FaceEnhancer, are_small
 from visage.errors import ImageTooLarge, PackError
 from visage.faces.face import Face, Landmarks
 from visage.faces.search import Detail, base_size, find_faces
-from visage.images.boxes import Box
+from visage.images.boxes import Box, box_inside
 from visage.images.decoding import Photo, decode, inspect
 from visage.images.headers import ImageHeader
 from visage.nets.classifier import Classifier, classify_by_all, read_classifiers
@@ -210,10 +210,7 @@ def original_box(box: NDArray[np.float32], photo: Photo) -> Box:
 
     The result is inside the original and at least 1 x 1.
     """
-    x1, y1, x2, y2 = (float(edge) / photo.scale for edge in box)
-    left, top = min(max(0, round(x1)), photo.width - 1), min(max(0, round(y1)), photo.height - 1)
-    right, bottom = min(max(left + 1, round(x2)), photo.width), min(max(top + 1, round(y2)), photo.height)
-    return Box(left, top, right, bottom)
+    return box_inside((float(edge) / photo.scale for edge in box), photo.width, photo.height)
 
 
 def _by_label(labels: Sequence[str], probabilities: NDArray[np.float32]) -> dict[str, float]:

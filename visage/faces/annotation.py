@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visage.faces.face import Face
-from visage.images.boxes import Box
+from visage.images.boxes import Box, box_inside
 
 Colour = tuple[int, int, int]
 
@@ -125,7 +125,7 @@ def place_labels(faces: Sequence[Face], width: int, height: int, scale: float = 
 
 def _frames(faces: Sequence[Face], width: int, height: int, scale: float) -> list[tuple[Box, Pen]]:
     """Return the box of each face in pixels of the image, and its pen."""
-    boxes = [_scaled(face.box, width, height, scale) for face in faces]
+    boxes = [box_inside((scale * edge for edge in face.box.corners), width, height) for face in faces]
     return [(box, size_pen(box, width, height)) for box in boxes]
 
 
@@ -138,15 +138,6 @@ def _labels(faces: Sequence[Face], frames: Sequence[tuple[Box, Pen]], width: int
     in_initials = [texts[1:] or texts for texts in in_words]
     initials = _place(frames, in_initials, width, height)
     return initials if _longest_texts(initials, in_initials) > found else words
-
-
-def _scaled(box: Box, width: int, height: int, scale: float) -> Box:
-    """Scale `box` to the image; the result is inside it and at least 1 x 1."""
-    x1 = min(max(round(box.x1 * scale), 0), width - 1)
-    y1 = min(max(round(box.y1 * scale), 0), height - 1)
-    x2 = max(min(round(box.x2 * scale), width), x1 + 1)
-    y2 = max(min(round(box.y2 * scale), height), y1 + 1)
-    return Box(x1, y1, x2, y2)
 
 
 def _texts(face: Face) -> list[str]:

@@ -3,6 +3,7 @@
 Arrays of boxes are (n, 4) float32, x1 y1 x2 y2 in pixels.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +63,7 @@ def _quotients(parts: NDArray[np.float32], whole: NDArray[np.float32]) -> NDArra
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in whole pixels of the upright original, inside it: x1 <= x < x2 and y1 <= y < y2."""
+    """A rectangle in whole pixels of an upright picture: x1 <= x < x2 and y1 <= y < y2."""
 
     x1: int
     y1: int
@@ -84,3 +85,10 @@ class Box:
     @property
     def area(self) -> int:
         return self.width * self.height
+
+
+def box_inside(edges: Iterable[float], width: int, height: int) -> Box:
+    """Round `edges`, x1 y1 x2 y2, to a box inside a picture of `width` x `height` pixels. It is at least 1 x 1."""
+    x1, y1, x2, y2 = map(round, edges)
+    left, top = min(max(x1, 0), width - 1), min(max(y1, 0), height - 1)
+    return Box(left, top, min(max(x2, left + 1), width), min(max(y2, top + 1), height))

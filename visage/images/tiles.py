@@ -5,6 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
 
 @dataclass(frozen=True)
 class Span:
@@ -52,6 +56,18 @@ def count_spans(length: int, longest: float, overlap: float) -> int:
 def span_length(length: int, count: int, overlap: float) -> int:
     """The length of `count` equal spans that cover `length` pixels and overlap by `overlap` or more, rounded up."""
     return math.ceil((length + (count - 1) * overlap) / count)
+
+
+def cut_with_border(pixels: NDArray[np.uint8], left: int, top: int, right: int, bottom: int) -> NDArray[np.uint8]:
+    """Return columns `left` to `right` and rows `top` to `bottom` of (h, w, 3) uint8 `pixels`.
+
+    Where they are outside the image, its outermost pixels are repeated. An enlarged copy of the whole image would take
+    more memory.
+    """
+    height, width = pixels.shape[:2]
+    inside = pixels[max(0, top) : min(height, bottom), max(0, left) : min(width, right)]
+    outside = (max(0, -top), max(0, bottom - height), max(0, -left), max(0, right - width))
+    return cv2.copyMakeBorder(inside, *outside, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
 
 
 def _spans(length: int, longest: float, overlap: float, to_pixel: Callable[[float], int]) -> list[Span]:
