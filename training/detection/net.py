@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from training.models import UpsampleLike
+from visage.nets.anchor_free import SIDE_LOGS
 
 STRIDES = (8, 16, 32)
 
@@ -135,7 +136,7 @@ def flatten(outputs: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
 def decode_boxes(boxes: Tensor, centres: Tensor, strides: Tensor) -> Tensor:
     """Corners (..., cells, 4) in pixels: the centre moves by strides, the sides are strides times an exponential."""
     middle = centres + boxes[..., :2] * strides[:, None]
-    sides = boxes[..., 2:].clamp(-4, 6).exp() * strides[:, None]
+    sides = boxes[..., 2:].clamp(*SIDE_LOGS).exp() * strides[:, None]
     return torch.cat([middle - sides / 2, middle + sides / 2], -1)
 
 

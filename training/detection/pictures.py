@@ -10,6 +10,7 @@ from torch import Tensor
 
 from training.detection.labels import LabelledPhoto
 from training.detection.occlusion import add_decoy, occlude
+from training.detection.teachers import MIRRORED_LANDMARKS
 from training.faces import degrade
 
 Pixels = NDArray[np.uint8]
@@ -217,7 +218,7 @@ def _moved_boxes(boxes: Floats, move: Floats, scale: float, angle: float) -> Flo
 def _moved_faces(faces: Floats, move: Floats, scale: float, angle: float, *, mirrored: bool) -> Floats:
     points = faces[:, 4:].reshape(-1, 5, 2) @ move[:, :2].T + move[:, 2]
     if mirrored:
-        points = points[:, [1, 0, 2, 4, 3]]
+        points = points[:, MIRRORED_LANDMARKS]
     boxes = _moved_boxes(faces[:, :4], move, scale, angle)
     return np.hstack([boxes, points.reshape(-1, 10)]).astype(np.float32)
 

@@ -13,10 +13,15 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
+from visage.nets.detections import suppress
+
 Pixels = NDArray[np.uint8]
 Rows = NDArray[np.float32]
 
 COLUMNS = 15
+
+# The landmarks of a mirrored face, in the order of those of the face itself: left and right change places.
+MIRRORED_LANDMARKS = [1, 0, 2, 4, 3]
 NOTHING: Rows = np.zeros((0, COLUMNS), np.float32)
 
 # The outputs of centerface.onnx: scores, log sizes, offsets of the centre, landmarks.
@@ -47,7 +52,7 @@ class CenterFace:
         found = points[0, :, row, column]
         faces[:, 5::2] = found[:, 1::2] * width[:, None] + left[:, None]
         faces[:, 6::2] = found[:, 0::2] * height[:, None] + top[:, None]
-        return _in_photo(suppress(faces, 0.35), scale)
+        return _in_photo(faces[suppress(faces[:, 1:5], faces[:, 0], 0.35)], scale)
 
 
 class YuNet:
@@ -71,18 +76,9 @@ def mirrored(rows: Rows, width: int) -> Rows:
     """What was found in the mirrored photo of `width` pixels, as it lies in the photo itself."""
     result = rows.copy()
     result[:, 1], result[:, 3] = width - rows[:, 3], width - rows[:, 1]
-    points = rows[:, 5:].reshape(-1, 5, 2)[:, [1, 0, 2, 4, 3]]
+    points = rows[:, 5:].reshape(-1, 5, 2)[:, MIRRORED_LANDMARKS]
     result[:, 5::2], result[:, 6::2] = width - points[..., 0], points[..., 1]
     return result
-
-
-def suppress(rows: Rows, overlap: float) -> Rows:
-    """Non-maximum suppression: of boxes that share more than `overlap` of their union, the best stays."""
-    if not len(rows):
-        return rows
-    corner_and_size = np.hstack([rows[:, 1:3], rows[:, 3:5] - rows[:, 1:3]])
-    kept = cv2.dnn.NMSBoxes(corner_and_size, rows[:, 0], 0, overlap)  # type: ignore[arg-type]
-    return rows[np.array(kept, int)]
 
 
 def _session_of_any_size(path: Path) -> Any:

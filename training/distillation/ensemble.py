@@ -2,7 +2,7 @@
 
     python -m training.distillation.ensemble --data FairFace --source train
 
-The teachers are the heads of `training.distillation.heads`, the net of `training.attributes teacher` and, if given, a
+The teachers are the heads of `training.distillation.heads`, the net of `training.attributes` and, if given, a
 pack. Each sees a chip and the mirrored chip. The scores of each teacher and of their mean are printed for labelled
 chips; those for `train` flatter all teachers but the heads, which are asked about chips that they did not learn.
 """

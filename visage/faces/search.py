@@ -96,14 +96,14 @@ class Detail(Enum):
 def find_faces(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail) -> Detections:
     """Find the faces in (h, w, 3) uint8 BGR `pixels`, one box each, most confident first.
 
-    Boxes of every confidence are returned, and of a photo turned the wrong way those from the confidence threshold of
-    the pack on; the caller applies its own. There are at most 4,000.
+    Boxes of every confidence that the net gives are returned, and of a photo turned the wrong way those from the
+    confidence threshold of the pack on; the caller applies its own. There are at most 4,000.
     """
     return merge(find_candidates(detector, spec, pixels, detail))
 
 
 def find_candidates(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail) -> Detections:
-    """Find the boxes of all passes in (h, w, 3) uint8 BGR `pixels`, as `find_faces` does, in no order.
+    """Find the boxes of all passes in (h, w, 3) uint8 BGR `pixels`, as `find_faces` does, most confident first.
 
     Most faces have several boxes; `merge` reduces them to one each. For callers to whom a missed face is worse than a
     false positive.

@@ -40,7 +40,7 @@ _LIKELY, _VOTING = 0.3, 0.15
 
 # The range of the logarithms of the sides, so that a wild value cannot overflow; training clamps them alike. A box has
 # at most e^6 = 403 strides.
-_SIDE_LOGS = (-4, 6)
+SIDE_LOGS = (-4, 6)
 
 
 def layer_names(strides: Sequence[int]) -> list[str]:
@@ -75,7 +75,7 @@ def _decode(maps: Sequence[Maps], strides: Sequence[int]) -> Detections:
     cells, units = np.concatenate(values), np.concatenate(sizes)[:, None]
     centres = np.concatenate(places).astype(np.float32) + np.float32(0.5)
     middles = centres + cells[:, 1:3]
-    halves = np.exp(np.clip(cells[:, 3:5], *_SIDE_LOGS)) / 2
+    halves = np.exp(np.clip(cells[:, 3:5], *SIDE_LOGS)) / 2
     points = centres[:, None] + cells[:, 5:].reshape(-1, LANDMARKS, 2)
     return Detections(
         (np.hstack([middles - halves, middles + halves]) * units).astype(np.float32, copy=False),

@@ -14,10 +14,11 @@ LANDMARKS = 5
 
 @dataclass(frozen=True)
 class Detections:
-    """`boxes` (n, 4) float32, x1 y1 x2 y2 in pixels, inside the image; `confidences` (n,) float32 in 0..1.
+    """`boxes` (n, 4) float32, x1 y1 x2 y2; `confidences` (n,) float32 in 0..1.
 
-    `landmarks` (n, 5, 2) float32 are x y in pixels, in the order of `LANDMARKS`; they may be outside the image if its
-    border cuts the face. They are None if the net gives none.
+    `landmarks` (n, 5, 2) float32 are x y, in the order of `LANDMARKS`; they may be outside the image if its border cuts
+    the face. They are None if the net gives none. Coordinates are in pixels of the image, unless the function that
+    returns them says otherwise.
     """
 
     boxes: NDArray[np.float32]
