@@ -60,6 +60,16 @@ def environment(name: str) -> dict[str, str]:
     return {each["name"]: each["value"] for each in CONTAINERS[name].get("env", [])}
 
 
+def as_started(service: dict[str, Any], **variables: str) -> Settings:
+    """The settings of a service that Compose starts with these variables in its own environment."""
+
+    def value(match: re.Match[str]) -> str:
+        return variables.get(match[1]) or match[2]
+
+    texts = {name: re.sub(r"\$\{(\w+):-(.*?)\}", value, text) for name, text in service["environment"].items()}
+    return Settings.from_environment(texts)
+
+
 def mebibytes(size: str) -> int:
     """The mebibytes of a size in the notation of Compose (1600m, 2g) or Kubernetes (1600Mi)."""
     number, unit = re.fullmatch(r"(\d+)(m|g|Mi|Gi)", size).groups()  # type: ignore[union-attr]
@@ -127,10 +137,9 @@ def test_mounted_files_and_volumes_exist(service: dict[str, Any]) -> None:
 
 @each_of_ours
 def test_settings_of_a_service_are_known_and_fit_its_cpus(service: dict[str, Any]) -> None:
-    given = service["environment"]
-    settings = Settings.from_environment(given)
+    settings = as_started(service)
 
-    assert set(given) - {"FORWARDED_ALLOW_IPS"} <= {row.name for row in rows()}
+    assert set(service["environment"]) - {"FORWARDED_ALLOW_IPS"} <= {row.name for row in rows()}
     assert settings.workers <= service["cpus"]
     assert settings.batch_jobs <= service["cpus"]
 
@@ -157,6 +166,16 @@ def test_only_nginx_is_reachable_from_outside_the_server() -> None:
     assert SERVER["networks"]["inside"] == {"internal": True}
     for name, service in SERVER["services"].items():
         assert ("outside" in service["networks"]) == bool(service.get("ports")), name
+
+
+def test_the_server_takes_its_token_and_host_names_from_the_environment_of_compose() -> None:
+    service = SERVER["services"]["visage"]
+
+    public = as_started(service)
+    closed = as_started(service, VISAGE_API_TOKEN="secret", VISAGE_ALLOWED_HOSTS="photos.example")
+
+    assert (public.api_token, public.allowed_hosts) == ("", ())
+    assert (closed.api_token, closed.allowed_hosts) == ("secret", ("photos.example",))
 
 
 def test_the_services_of_the_server_share_queue_and_state() -> None:
