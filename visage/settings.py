@@ -48,10 +48,7 @@ class Settings:
         "VISAGE_PACK", ANY_TEXT, "compact", "Model pack for faces: a name in the models directory, or a path."
     )
     enhance_pack: str = row(
-        "VISAGE_SUPERRES_PACK",
-        ANY_TEXT,
-        "compact",
-        "Model pack for enhancement: a name in the models directory, or a path.",
+        "VISAGE_SUPERRES_PACK", ANY_TEXT, "compact", "Pack for enhancement: a name in the models directory, or a path."
     )
     models_dir: Path = row(
         "VISAGE_MODELS_DIR",
@@ -153,7 +150,7 @@ class Settings:
         PATH,
         STATE_DIR,
         "Directory for batches and their queue, which survive a restart.",
-        "state/ in a checkout, ~/.local/state/visage after pip",
+        "state/ in a checkout, ~/.local/state/visage after pip, /state in the container",
     )
     batch_store: str = row(
         "VISAGE_BATCH_STORE",
@@ -191,7 +188,7 @@ class Settings:
         integer(0, 64),
         available_cores,
         "Photos of batches that are processed at the same time; 0 leaves batches to other machines.",
-        "number of cores",
+        "number of cores (in the container 1)",
     )
     api_token: str = row(
         "VISAGE_API_TOKEN", TOKEN, "", "Bearer token that the routes for photos and batches and `/metrics` require."
@@ -235,7 +232,11 @@ class Settings:
     )
     port: int = row("PORT", integer(1, 65535), 8080, "Port to listen on.")
     workers: int = row(
-        "WEB_CONCURRENCY", integer(1, 256), available_cores, "Worker processes that serve.", "number of cores"
+        "WEB_CONCURRENCY",
+        integer(1, 256),
+        available_cores,
+        "Worker processes that serve.",
+        "number of cores (in the container 2)",
     )
 
     @property

@@ -189,6 +189,14 @@ def test_the_environment_of_the_image_has_only_known_settings() -> None:
     assert one("VOLUME").rest == str(settings.state_dir)
 
 
+def test_the_defaults_that_the_image_changes_are_in_the_table_of_settings() -> None:
+    changed = {row.name: row.default for row in rows() if ENVIRONMENT.get(row.name, row.default) != row.default}
+
+    assert {"VISAGE_HOST", "VISAGE_STATE_DIR", "WEB_CONCURRENCY"} <= set(changed)
+    for name, default in changed.items():
+        assert f"in the container {ENVIRONMENT[name]})" in default or default.endswith("/state in the container"), name
+
+
 def test_the_user_is_the_same_in_the_image_and_in_kubernetes() -> None:
     manifests = [*yaml.safe_load_all((ROOT / "deploy" / "kubernetes" / "visage.yaml").read_text())]
     pod = manifests[0]["spec"]["template"]["spec"]
