@@ -18,6 +18,7 @@ from visage.errors import BatchError, BusyError, RequestError, VisageError
 
 README = (ROOT / "README.md").read_text()
 DOCS = {page.name: page.read_text() for page in sorted((ROOT / "docs").glob("*.md"))}
+CARD = ROOT / "models" / "compact" / "MODEL_CARD.md"
 PAGES = {"README.md": README, "CONTRIBUTING.md": (ROOT / "CONTRIBUTING.md").read_text(), **DOCS}
 
 
@@ -169,15 +170,26 @@ def test_every_error_code_is_in_the_table_of_the_api() -> None:
     assert asked - {BatchError.code, BusyError.code} <= documented
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
-def test_every_link_into_the_repo_leads_somewhere(page: str) -> None:
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)(?:#([^)]*))?\)", PAGES[page])
+LINKS = [
+    pytest.param(path.parent / target, section, id=f"{path.name} {target} {section}")
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", CARD, *sorted((ROOT / "docs").glob("*.md")))
+    for target, section in re.findall(r"\]\((?!https?:)([^)#]+)(?:#([^)]*))?\)", path.read_text())
+]
 
-    assert targets
-    for target, section in targets:
-        assert (ROOT / target).exists(), target
-        headings = re.findall(r"^#+ (.+)$", (ROOT / target).read_text(), re.MULTILINE) if section else []
-        assert section in ["", *(re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings)]
+
+@pytest.mark.parametrize(("target", "section"), LINKS)
+def test_a_link_into_the_repo_leads_somewhere(target: Path, section: str) -> None:
+    headings = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE) if section else []
+
+    assert target.exists()
+    assert section in ["", *(re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings)]
+
+
+@pytest.mark.parametrize("page", DOCS)
+def test_a_link_to_the_model_card_leads_to_its_file(page: str) -> None:
+    targets = re.findall(r"\[model card\]\(([^)#]+)\)", DOCS[page], re.IGNORECASE)
+
+    assert {(ROOT / "docs" / target).resolve() for target in targets} <= {CARD}
 
 
 def test_every_file_of_the_repo_that_a_page_names_exists() -> None:

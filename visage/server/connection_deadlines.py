@@ -27,8 +27,7 @@ class _Wait:
 class ConnectionDeadlines:
     """Connections registered with a selector.
 
-    Any thread may call `wait_to_read` and
-    `wait_to_write`. Everything else is for the main loop, which polls.
+    Any thread may call `wait_to_read` and `wait_to_write`. Everything else is for the main loop, which polls.
     """
 
     def __init__(self, poller: BaseSelector) -> None:
