@@ -98,6 +98,19 @@ def test_a_check_does_not_change_later_detections(astronaut: NDArray[np.uint8]) 
     assert np.array_equal(checked.detect(astronaut, (480, 480)).boxes, fresh.detect(astronaut, (480, 480)).boxes)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (60, 500), (150, 150), (300, 200)])
+def test_detections_do_not_depend_on_the_size_of_the_first_photo(
+    astronaut: NDArray[np.uint8], size: tuple[int, int]
+) -> None:
+    compact = read_pack(BUNDLED_MODELS / "compact").face
+    fresh, used = FaceDetector(compact), FaceDetector(compact)
+
+    used.detect(astronaut, size)
+
+    # At 480 pixels layers use Winograd's transform, unless they first ran on less.
+    assert np.array_equal(used.detect(astronaut, (480, 480)).boxes, fresh.detect(astronaut, (480, 480)).boxes)
+
+
 def test_the_faces_of_a_mirrored_photo_are_mirrored(astronaut: NDArray[np.uint8]) -> None:
     """Half a pixel matters: `compact` 4 had learned from labels that were too far left, and found all faces there."""
     detector = FaceDetector(read_pack(BUNDLED_MODELS / "compact").face)

@@ -43,6 +43,7 @@ class FaceDetector:
         prototxt = correct_prior_steps(spec.prototxt.read())
         self._read = partial(read_net, spec, prototxt)
         self._net = self._read()
+        self._is_prepared = False
         self._cell_layers = layer_names(spec.strides)
         missing = set(self._cell_layers) - set(self._net.getLayerNames())
         if missing:
@@ -72,15 +73,16 @@ class FaceDetector:
     def check(self) -> None:
         """Run the net once on a minimal input, then read it again.
 
-        Nothing of that run helps later ones, because OpenCV rearranges the weights for each input size. And OpenCV 4.12
-        never uses Winograd's transform in a layer that first ran without it, as layers of less than 12 pixels do.
+        Nothing of that run helps later ones, because OpenCV rearranges the weights for each input size.
 
         Raises:
             PackError: the net has another output than its manifest says.
             cv2.error: OpenCV cannot run the net.
         """
+        self._is_prepared = True
         self.detect(np.full((2, 2, 3), 127, np.uint8), (1, 1))
         self._net = self._read()
+        self._is_prepared = False
 
     def _preprocess(self, pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
         # `halve` leaves a factor below 2, at which bilinear sampling skips no pixel. The longer side of a strip may
@@ -98,6 +100,12 @@ class FaceDetector:
 
     def _infer(self, blob: NDArray[np.uint8]) -> Detections:
         """Return what the net finds, in 0..1 of the blob's sides."""
+        if not self._is_prepared:
+            # OpenCV 4.12 never uses Winograd's transform in a layer whose first maps had a side below 12. So the size
+            # of the first photo would decide how long later ones take, and, by rounding, what their boxes are.
+            self._is_prepared = True
+            width, height = self._spec.input
+            self._infer(np.zeros((1, 3, height, width), np.uint8))
         set_input(self._net, blob, self._spec)
         return self._infer_cells(*blob.shape[2:]) if self._cell_layers else self._infer_ssd()
 
