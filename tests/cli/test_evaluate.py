@@ -92,6 +92,7 @@ def test_detection_can_be_broken_down_by_gender(labelled_folder: Path) -> None:
         (["--yunet", __file__], "cannot be used as YuNet"),
         (["--yunet", "/nowhere.onnx"], "does not exist"),
         (["--average-precision", "easy"], "has no column 'easy'"),
+        (["--average-precision", "light"], "No face has 1 or yes in the column 'light'"),
         (["--by", "shoe_size"], "has no column 'shoe_size'; the columns are: gender, age, light"),
         (["--pack", "nowhere"], "There is no model pack"),
     ],

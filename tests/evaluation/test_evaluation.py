@@ -55,6 +55,23 @@ def test_faces_in_their_ground_truth_boxes_are_found(tiny_pack: Path, picture: P
     assert evaluation.false_positives == 0
 
 
+@pytest.mark.parametrize("box", [(9000, 9000, 9900, 9900), (-50, 10, 0, 60), (10, 384, 60, 400)])
+def test_a_box_outside_its_photo_is_an_error(
+    tiny_pack: Path, picture: Path, box: tuple[float, float, float, float]
+) -> None:
+    with pytest.raises(LabelsError, match=r"picture\.png has a box outside the photo of 384 x 384 pixels"):
+        evaluate_one(tiny_pack, picture, labelled(WOMAN), labelled(box))
+
+
+def test_a_box_is_compared_with_the_upright_photo(tiny_pack: Path, tmp_path: Path) -> None:
+    path = tmp_path / "turned.jpg"
+    path.write_bytes(with_exif(encode(draw(400, 200), "JPEG"), exif(6)))
+
+    evaluation = evaluate_one(tiny_pack, path, labelled((50, 300, 100, 350)))
+
+    assert score(evaluation.on_detections).faces == 1
+
+
 def test_a_face_that_no_box_overlaps_is_missed(tiny_pack: Path, picture: Path) -> None:
     evaluation = evaluate_one(tiny_pack, picture, labelled(WOMAN), labelled(MAN), labelled(NOBODY))
 

@@ -94,6 +94,8 @@ def test_the_example_in_the_documentation_is_valid(tmp_path: Path) -> None:
         ("file,x1,y1,x2,y2,perhaps\na.jpg,1,2,3,4,maybe\n", "line 2: perhaps is 'maybe'; it must be yes, no or empty"),
         ("file,x1,y1,x2,y2,age\na.jpg,1,2,3,4,old\n", "line 2: 'old' is not an age"),
         ("file,x1,y1,x2,y2,age\na.jpg,1,2,3,4,40-30\n", "line 2: '40-30' ends before it starts"),
+        ("file,x1,y1,x2,y2,age\na.jpg,1,2,3,4,200-300\n", "line 2: '200-300' is no age of a person; ages end at 130"),
+        ("file,x1,y1,x2,y2\na.jpg,1,2,3,4,5\n", "line 2: a row has more fields than the first line"),
     ],
 )
 def test_an_invalid_row_is_reported_with_its_line(tmp_path: Path, table: str, message: str) -> None:

@@ -9,7 +9,7 @@ from visage.cli import options
 from visage.cli.console import CannotRun, progress_bar, setup_errors_reported
 from visage.evaluation.evaluation import evaluate
 from visage.evaluation.labels import LABELS, LabelledPhoto, read_labels
-from visage.evaluation.scores import breakdown, detection_breakdown, detection_table, table
+from visage.evaluation.scores import breakdown, detection_breakdown, detection_table, is_in_list, table
 from visage.evaluation.yunet import YuNet
 from visage.faces.search import Detail
 from visage.packs.pack import find_pack
@@ -79,6 +79,9 @@ def evaluate_packs(
         unknown = [name for name in (*columns, *lists) if name not in known]
         if unknown:
             raise CannotRun(f"{folder / LABELS} has no column {unknown[0]!r}; the columns are: {', '.join(known)}.")
+        for name in lists:
+            if not any(is_in_list(name, face) for photo in labels.photos for face in photo.faces):
+                raise CannotRun(f"No face has 1 or yes in the column {name!r} of {folder / LABELS}.")
         yunet = YuNet(yunet_file, yunet_side) if yunet_file else None
         evaluations = evaluate(
             packs, labels.photos, Detail(detail), least_height, progress=_with_progress_bar, yunet=yunet

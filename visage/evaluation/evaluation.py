@@ -108,7 +108,8 @@ def evaluate(
 
     Raises:
         PackError: a pack cannot be used.
-        LabelsError: a photo is missing or cannot be decoded, or a gender label is not one of a pack's.
+        LabelsError: a photo is missing or cannot be decoded, a box is outside its photo, or a gender label is not one
+            of a pack's.
     """
     cv2.setNumThreads(1)
     for labelled in photos:
@@ -243,8 +244,16 @@ def _age_group(years: float, ranges: Sequence[tuple[int, int]]) -> int:
 
 
 def _check(photo: LabelledPhoto, packs: Sequence[Pack]) -> None:
-    """Check before hours of work that the file is an image and that every pack knows its gender labels."""
-    _read(photo.path)
+    """Check before hours of work that the file is an image with the boxes, and that packs know its gender labels."""
+    _, header = _read(photo.path)
+    width, height = header.upright_size
+    for face in photo.faces:
+        x1, y1, x2, y2 = face.box
+        if x1 >= width or y1 >= height or x2 <= 0 or y2 <= 0:
+            raise LabelsError(
+                f"{photo.path.name} has a box outside the photo of {width} x {height} pixels: "
+                f"{x1:g},{y1:g},{x2:g},{y2:g}. Boxes are in pixels of the upright photo."
+            )
     for pack in packs:
         known = {label.casefold() for label in pack.gender.labels}
         for face in photo.faces:

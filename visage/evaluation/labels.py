@@ -24,6 +24,9 @@ _DIFFICULT = ("difficult", "perhaps")
 _KNOWN = {"file", *_BOX, "gender", "age", *_DIFFICULT}
 _YES_OR_NO = {"": False, "no": False, "yes": True}
 
+# Years, above those of the oldest person that is known, 122.
+_OLDEST = 130
+
 # Years. An open age group such as 70+ is taken to end here. Ours.
 MAX_AGE = 100
 
@@ -101,6 +104,9 @@ def age_text(years: tuple[int, int]) -> str:
 
 def _add(photos: dict[str, list[LabelledFace]], row: Mapping[str, str]) -> None:
     """Add the face of one row to its photo. Raises ValueError with a message."""
+    # csv.DictReader gives the fields beyond the first line's this name.
+    if None in row:
+        raise ValueError("a row has more fields than the first line")
     name = row["file"].strip()
     if not name or "\0" in name:
         raise ValueError("a row needs the name of a file")
@@ -123,7 +129,7 @@ def _face(row: Mapping[str, str]) -> LabelledFace:
         row.get("gender", "").strip() or None,
         _years(row["age"]) if row.get("age", "").strip() else None,
         any(_yes_or_no(row, column) for column in _DIFFICULT),
-        {name: value.strip() for name, value in row.items() if name not in _KNOWN and name is not None},
+        {name: value.strip() for name, value in row.items() if name not in _KNOWN},
     )
 
 
@@ -141,6 +147,8 @@ def _years(text: str) -> tuple[int, int]:
         raise ValueError(f"{text!r} is not an age; write 34, 30-39 or 70+")
     first = int(match[1])
     last = int(match[2]) if match[2] else max(first, MAX_AGE) if match[3] else first
+    if max(first, last) > _OLDEST:
+        raise ValueError(f"{text!r} is no age of a person; ages end at {_OLDEST}")
     if last < first:
         raise ValueError(f"{text!r} ends before it starts")
     return first, last

@@ -82,7 +82,7 @@ def detection_table(evaluations: Sequence[Evaluation], columns: Sequence[str], f
     """
     rows = []
     for column in (None, *columns):
-        counted = partial(_is_in_list, column)
+        counted = partial(is_in_list, column)
         curves = [precision_recall(_scored_photos(each, counted)) for each in evaluations]
         name = column or "all faces"
         rows.append([f"average precision, {name}", *(f"{curve.average_precision:.3f}" for curve in curves)])
@@ -123,7 +123,8 @@ def _scored_photos(evaluation: Evaluation, counted: Callable[[LabelledFace], boo
     ]
 
 
-def _is_in_list(column: str | None, face: LabelledFace) -> bool:
+def is_in_list(column: str | None, face: LabelledFace) -> bool:
+    """Whether average precision counts a face for the list that `column` is. All faces count for None."""
     return column is None or face.groups.get(column, "").lower() in ("1", "yes")
 
 
