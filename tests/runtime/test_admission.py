@@ -1,5 +1,6 @@
 """Admission: exact counts of callers that hold a slot, wait, or are rejected."""
 
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -103,6 +104,50 @@ def test_a_slot_is_released_when_its_caller_fails() -> None:
 
     with admission.slot():
         pass
+
+
+@pytest.mark.usefixtures("interrupts")
+@pytest.mark.parametrize("background", [False, True])
+def test_an_interrupted_caller_leaves_the_queue(background: bool) -> None:
+    admission = Admission(slots=1, queue=1, wait_seconds=30)
+    main_thread = threading.get_ident()
+
+    def interrupt() -> None:
+        wait_for(lambda: len(admission._waiters) == 1)
+        signal.pthread_kill(main_thread, signal.SIGINT)
+
+    with ThreadPoolExecutor(1) as pool, admission.slot():
+        pool.submit(interrupt)
+        with pytest.raises(KeyboardInterrupt), admission.slot(background=background):
+            pass
+
+    assert admission.load == (0, 0)
+    assert not admission._waiters
+
+
+def test_a_slot_that_an_interrupted_caller_was_given_goes_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    admission = Admission(slots=1, queue=1, wait_seconds=30)
+    wait = threading.Event.wait
+
+    def interrupted_wait(self: threading.Event, timeout: float | None = None) -> bool:
+        wait(self, timeout)
+        raise KeyboardInterrupt
+
+    def call() -> None:
+        with admission.slot():
+            pass
+
+    with ThreadPoolExecutor(1) as pool:
+        # The start of a thread waits for an event, too.
+        pool.submit(int).result()
+        with admission.slot():
+            monkeypatch.setattr(threading.Event, "wait", interrupted_wait)
+            interrupted = pool.submit(call)
+            wait_until(admission, waiting=1)
+        with pytest.raises(KeyboardInterrupt):
+            interrupted.result()
+
+    assert admission.load == (0, 0)
 
 
 def test_both_errors_say_when_to_retry() -> None:

@@ -64,12 +64,15 @@ class Admission:
         """
         started = time.perf_counter()
         waiter = self._enter(background)
-        if waiter is not None and not waiter.wait(None if background else self._wait_seconds):
-            self._stop_waiting(waiter)
+        limit = None if background else self._wait_seconds
         try:
+            # A slot may be handed over when the time is just up.
+            if waiter is not None and not waiter.wait(limit) and not waiter.is_set():
+                raise WaitTimeout(f"No slot came free within {limit:g} seconds; try again in a moment.")
             yield time.perf_counter() - started
         finally:
-            self._leave()
+            # Also after an interrupt of the wait, such as Ctrl-C.
+            self._leave(waiter)
 
     def _enter(self, background: bool) -> threading.Event | None:
         """Take a free slot, or join the queue and return the event that is set when a slot is there."""
@@ -86,21 +89,16 @@ class Admission:
                 self._background_waiters.add(waiter)
             return waiter
 
-    def _stop_waiting(self, waiter: threading.Event) -> None:
-        """Leave the queue after the time limit, unless the slot was handed over at the last moment."""
+    def _leave(self, waiter: threading.Event | None) -> None:
+        """Leave the queue if no slot came; otherwise hand the slot to the first caller in the queue, or release it."""
         with self._lock:
-            if waiter.is_set():
-                return
-            self._waiters.remove(waiter)
-        raise WaitTimeout(f"No slot came free within {self._wait_seconds:g} seconds; try again in a moment.")
-
-    def _leave(self) -> None:
-        """Hand the slot to the first caller in the queue, or release it."""
-        with self._lock:
-            if self._waiters:
-                waiter = self._waiters.popleft()
+            if waiter is not None and not waiter.is_set():
+                self._waiters.remove(waiter)
                 self._background_waiters.discard(waiter)
-                waiter.set()
+            elif self._waiters:
+                first = self._waiters.popleft()
+                self._background_waiters.discard(first)
+                first.set()
             else:
                 self._active -= 1
                 self.idle_since = None if self._active else time.monotonic()
