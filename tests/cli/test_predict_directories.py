@@ -1,6 +1,7 @@
 """`visage predict` on directories, as a table, and with limits."""
 
 import csv
+import os
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,35 @@ def test_the_photos_in_the_tree_of_a_directory_are_searched(folder: Path, tiny_p
     ]
     assert "1 file skipped: not images" in result.stderr
     assert result.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("clip.mp4", b"\0\0\0\x18ftypisom", "This kind of file is not accepted"),
+        ("photo.png", None, "The file has 1,099,511,627,776 bytes"),
+    ],
+)
+def test_a_file_that_cannot_be_a_photo_is_not_read_whole(
+    folder: Path, tiny_png: bytes, name: str, content: bytes | None, reason: str
+) -> None:
+    file = write(folder / name, content or tiny_png)
+    os.truncate(file, 2**40)
+
+    result = run("predict", folder)
+
+    assert result.exit_code == 1
+    assert f"{file}: {reason}" in result.stderr
+
+
+def test_a_link_to_a_pipe_is_no_photo(folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (folder / "link.png").symlink_to(tmp_path / "pipe")
+
+    result = run("predict", folder)
+
+    assert result.exit_code == 0
+    assert "1 file skipped: not images" in result.stderr
 
 
 def test_a_photo_that_is_named_twice_is_searched_once(folder: Path, tiny_png: bytes) -> None:

@@ -1,16 +1,23 @@
 """`-`: a photo from standard input, and a picture to standard output."""
 
+import os
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 
-from tests.cli.helpers import COMMAND, run
+from tests.cli.helpers import COMMAND, run, write
 from tests.support.paths import ROOT
+from visage.cli.files import read_stream
+from visage.errors import ImageTooLarge
 from visage.images.headers import read_header
 
 pytestmark = pytest.mark.usefixtures("plain_environment")
+
+
+COMMANDS = ("predict", "anonymize", "enhance")
 
 
 def pipe(photo: bytes, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
@@ -42,6 +49,39 @@ def test_a_photo_that_fails_leaves_standard_output_empty() -> None:
 
     assert (ended.returncode, ended.stdout) == (1, b"")
     assert ended.stderr.startswith(b"-: This kind of file is not accepted")
+
+
+@pytest.mark.parametrize("arguments", [("predict", "-"), *((each, "-", "-o", "-") for each in COMMANDS)], ids=" ".join)
+def test_standard_input_that_is_no_photo_is_not_read_to_its_end(arguments: tuple[str, ...]) -> None:
+    command = [sys.executable, "-c", COMMAND, *arguments]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(b"\0\0\0\x18ftypisom".ljust(2048, b"\0"))
+        process.stdin.flush()
+        error = process.stderr.readline()
+
+    assert error.startswith(b"-: This kind of file is not accepted")
+
+
+def test_a_stream_that_is_longer_than_any_accepted_photo_is_not_read_to_its_end(tiny_png: bytes) -> None:
+    stream = BytesIO(tiny_png + bytes(80 * 2**20))
+
+    with pytest.raises(ImageTooLarge, match="more than 67,116,864 bytes"):
+        read_stream(stream, max_pixels=1000)
+
+    assert stream.tell() < 70 * 2**20
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_video_is_not_read_whole(tmp_path: Path, command: str) -> None:
+    video = write(tmp_path / "clip.mp4", b"\0\0\0\x18ftypisom")
+    os.truncate(video, 2**40)
+
+    result = run(command, video, "-o", "-")
+
+    assert result.exit_code == 1
+    assert "This kind of file is not accepted" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,8 @@ def anonymize(
 def _anonymize_stream(path: Path, anonymize_options: AnonymizeOptions) -> None:
     engine = Engine(replace(Settings.from_environment(), slots=1), eager=False)
     with stream_errors_reported(path):
-        write_stream(engine.anonymize(read_source(path), anonymize_options).picture)
+        photo = read_source(path, engine.settings.max_redacted_pixels)
+        write_stream(engine.anonymize(photo, anonymize_options).picture)
 
 
 @dataclass

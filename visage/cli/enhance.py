@@ -56,8 +56,10 @@ def enhance(
         enhance_options = EnhanceOptions(float(scale) if scale else None)
         settings = replace(Settings.from_environment(), opencv_threads=threads or available_cores())
         if is_streamed(paths, output, tables=json_lines):
+            enhancer = Enhancer(settings)
             with stream_errors_reported(paths[0]):
-                write_stream(Enhancer(settings).enhance(read_source(paths[0]), options=enhance_options).picture)
+                photo = read_source(paths[0], enhancer.max_pixels(min(SCALES)))
+                write_stream(enhancer.enhance(photo, options=enhance_options).picture)
             return
         plan = plan_copies(tuple(dict.fromkeys(paths)), output, again=again)
         enhancer = Enhancer(settings)

@@ -4,7 +4,9 @@ import os
 import re
 import stat
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 from visage.errors import ImageTooLarge, SetupError, UndecodableImage, UnsupportedType
@@ -22,6 +24,9 @@ _MAX_PIXEL_BYTES = 8
 
 # Bytes, our choice. Files hold more than pixels: profiles, previews, and the seconds of video that phones append.
 _MAX_METADATA_BYTES = 64 * 2**20
+
+# Bytes that are read from a stream at once, our choice.
+_CHUNK_BYTES = 2**20
 
 # The name of a copy that is being written. It is hidden, and short enough for every file system.
 _TEMPORARY_NAME = re.compile(r"\.visage-[0-9a-f]{32}\.part")
@@ -42,10 +47,35 @@ def read_photo(path: Path, max_pixels: int) -> bytes:
         head = file.read(_HEAD_BYTES)
         if head:
             _check_type(head)
-        size, limit = os.fstat(file.fileno()).st_size, _MAX_PIXEL_BYTES * max_pixels + _MAX_METADATA_BYTES
+        size, limit = os.fstat(file.fileno()).st_size, _max_bytes(max_pixels)
         if size > limit:
             raise ImageTooLarge(f"The file has {size:,} bytes; an accepted image has at most {limit:,}.")
         return head + file.read()
+
+
+def read_stream(stream: BinaryIO, max_pixels: int) -> bytes:
+    """The bytes of a pipe, with the checks of `read_photo`.
+
+    Raises:
+        UnsupportedType: its type is not accepted.
+        ImageTooLarge: it is longer than any image that is accepted.
+        OSError: it cannot be read.
+    """
+    content, limit = BytesIO(), _max_bytes(max_pixels)
+    chunk = stream.read(_HEAD_BYTES)
+    if chunk:
+        _check_type(chunk)
+    while chunk:
+        content.write(chunk)
+        if content.tell() > limit:
+            raise ImageTooLarge(f"The file has more than {limit:,} bytes, the most of an accepted image.")
+        chunk = stream.read(_CHUNK_BYTES)
+    return content.getvalue()
+
+
+def _max_bytes(max_pixels: int) -> int:
+    """The most bytes of an accepted file."""
+    return _MAX_PIXEL_BYTES * max_pixels + _MAX_METADATA_BYTES
 
 
 def _check_type(head: bytes) -> None:

@@ -208,8 +208,8 @@ def _may_be_picture(entry: "os.DirEntry[str]") -> bool:
         return False
     try:
         if not entry.is_file():
-            # A broken link may have led to a photo. Pipes and links to directories did not.
-            return entry.is_symlink() and not entry.is_dir()
+            # A broken link may have led to a photo. A pipe, a directory or a link to one is none.
+            return entry.is_symlink() and not os.path.exists(entry.path)
         return _is_named_as_picture(entry.name) or begins_as_picture(entry.path)
     except OSError:
         return True

@@ -141,13 +141,14 @@ class _Printer:
 def _annotate_stream(path: Path, face_options: Options) -> None:
     engine = Engine(replace(Settings.from_environment(), slots=1))
     with stream_errors_reported(path):
-        analysis = engine.analyze(read_source(path), face_options, annotated=True)
+        photo = read_source(path, engine.settings.max_image_pixels)
+        analysis = engine.analyze(photo, face_options, annotated=True)
         write_stream(analysis.annotated or b"")
 
 
 def _process_photo(engine: Engine, photo: Path, face_options: Options, target: Path | None) -> Analysis:
-    # A photo may come from a pipe, which `read_photo` rejects.
-    analysis = engine.analyze(read_source(photo), face_options, annotated=target is not None)
+    content = read_source(photo, engine.settings.max_image_pixels)
+    analysis = engine.analyze(content, face_options, annotated=target is not None)
     if target is not None and analysis.annotated is not None:
         write_atomically(analysis.annotated, target, original=photo)
     return replace(analysis, annotated=None)

@@ -6,19 +6,27 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from visage.cli.console import CannotRun, print_failure
+from visage.cli.files import read_photo, read_stream
 from visage.errors import VisageError
 
 # As a path it stands for standard input, and as an output for standard output.
 STREAM = Path("-")
 
 
-def read_source(path: Path) -> bytes:
-    """Return the bytes of a photo, from standard input for `-`.
+def read_source(path: Path, max_pixels: int) -> bytes:
+    """Return the bytes of a photo, from standard input for `-`. The path may also be that of a pipe.
 
     Raises:
+        UnsupportedType: its type is not accepted.
+        ImageTooLarge: it is larger than an image of `max_pixels` can be.
         OSError: it cannot be read.
     """
-    return sys.stdin.buffer.read() if path == STREAM else path.read_bytes()
+    if path == STREAM:
+        return read_stream(sys.stdin.buffer, max_pixels)
+    if path.is_file():
+        return read_photo(path, max_pixels)
+    with path.open("rb") as pipe:
+        return read_stream(pipe, max_pixels)
 
 
 def write_stream(picture: bytes) -> None:
