@@ -5,7 +5,7 @@ import signal
 import subprocess
 from concurrent.futures import Future, wait
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
@@ -40,6 +40,32 @@ def test_few_photos_are_submitted_at_a_time(
 
     assert len(files(out)) == 30
     assert max(pending_counts) == 4
+
+
+def test_few_results_are_kept_behind_a_slow_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    finished: list[int] = []
+    kept_counts: list[int] = []
+    slow_file_may_end = Event()
+
+    def process(item: int) -> None:
+        if item == 0:
+            slow_file_may_end.wait(60)
+        finished.append(item)
+
+    def report(_item: int, _future: "Future[None]") -> bool:
+        kept_counts.append(len(finished) - len(kept_counts))
+        return True
+
+    def wait_in_turn(futures: Any, **options: Any) -> Any:
+        if len(futures) == 1:
+            slow_file_may_end.set()
+        return wait(futures, **options)
+
+    monkeypatch.setattr("visage.cli.jobs.wait", wait_in_turn)
+    run_jobs(range(1000), process, report, threads=2, in_order=True, bar_hidden=True)
+
+    assert sorted(finished) == list(range(1000))
+    assert max(kept_counts) == 16
 
 
 def test_a_closed_output_pipe_stops_the_run(

@@ -11,9 +11,12 @@ from visage.cli.interrupts import interrupts_deferred
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Files submitted per thread: one in work and one that waits, so that no thread is idle. Memory does not grow with the
-# number of files.
-_SUBMITTED_PER_THREAD = 2
+# Files submitted per thread and not finished: one in work and one that waits, so that no thread is idle.
+_RUNNING_PER_THREAD = 2
+
+# Files submitted per thread and not reported, our choice: results that wait for a slower file before them. A failure
+# keeps the bytes of its photo. With both limits, memory does not grow with the number of files.
+_UNREPORTED_PER_THREAD = 8
 
 
 def run_jobs(
@@ -40,7 +43,7 @@ def run_jobs(
         def submit(number: int) -> "dict[Future[Result], Item]":
             return {pool.submit(process, item): item for item in islice(remaining, number)}
 
-        running = submit(_SUBMITTED_PER_THREAD * threads)
+        running = submit(_RUNNING_PER_THREAD * threads)
         unreported = dict(running)
         go_on = True
         try:
@@ -53,7 +56,12 @@ def run_jobs(
                     bar.update()
                 raise_interrupt()
                 if go_on:
-                    submitted = submit(len(finished))
+                    submitted = submit(
+                        min(
+                            _RUNNING_PER_THREAD * threads - len(running),
+                            _UNREPORTED_PER_THREAD * threads - len(unreported),
+                        )
+                    )
                     running |= submitted
                     unreported |= submitted
                 else:
