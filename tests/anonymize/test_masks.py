@@ -129,7 +129,7 @@ def test_without_boxes_the_result_is_an_equal_copy(mask: Mask) -> None:
     assert not np.shares_memory(redacted, photo)
 
 
-@pytest.mark.parametrize("scale", [1, 1.3, 2, 3.5])
+@pytest.mark.parametrize("scale", [1, 1.3, 2, 3])
 def test_the_mask_is_the_box_scaled_around_its_centre(scale: float) -> None:
     photo = noise(400, 400)
 
@@ -238,7 +238,7 @@ def test_each_channel_is_averaged_separately(mask: Mask) -> None:
 def test_a_cut_face_is_averaged_as_coarsely_as_a_whole_one(method: Method) -> None:
     """A part of a face must not get as many averages as a whole face."""
     # 800 pixels wide and high, of which 400 are in the image.
-    redacted = redact(patchwork(400), [Box(0, 150, 100, 250)], Mask(method, Shape.BOX, 8))
+    redacted = redact(patchwork(400), [Box(0, 67, 267, 333)], Mask(method, Shape.BOX, 3))
 
     assert rank(redacted[..., 0]) <= np.ceil(cells_of(480) / 2)
 

@@ -94,6 +94,13 @@ def test_a_batch_that_version_0_1_stored_can_be_read(task: str, stored: dict[str
     assert batch == Batch("id", options, 12.5, (Entry("a.png"), Entry("b.pdf", rejected)))
 
 
+def test_options_that_no_version_accepts_are_not_read() -> None:
+    content = json.dumps({"task": "enhance", "options": {"scale": 0.5}, "created": 12.5, "files": []}).encode()
+
+    with pytest.raises(ValueError, match="not a batch"):
+        batch_from_json("id", content)
+
+
 def test_the_store_may_be_outside_the_state_directory(local: Workshop, tmp_path: Path, tiny_png: bytes) -> None:
     elsewhere = tmp_path / "elsewhere"
     batches = open_batches(Settings(state_dir=tmp_path / "state", batch_store=str(elsewhere)))

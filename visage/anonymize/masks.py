@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visage.images.boxes import Box
+from visage.ranges import NumberRange, check_choice, check_number
 
 T = TypeVar("T", bound=np.integer[Any])
 
@@ -23,6 +24,10 @@ _CELLS = 2
 
 # Smallest side of a cell in pixels. At the edge of an image a face may be a strip of one or two pixels.
 _MIN_CELL_SIDE = 4
+
+# The sizes of a mask over that of the face's box. Below 1 a part of the face would stay visible; above 3, our choice, a
+# mask hides mostly other things.
+MASK_SCALE_RANGE = NumberRange(1, 3)
 
 # Fractional bits of OpenCV's coordinates: an ellipse is drawn in units of 1/16 pixel.
 _SHIFT = 4
@@ -49,11 +54,19 @@ class Mask:
 
     `scale` is the size of the mask over that of the face's box, around the same centre. 1.3 includes forehead, chin and
     ears, which the boxes of detectors leave out.
+
+    Raises:
+        BadParameter: a value is outside its range.
     """
 
     method: Method = Method.BLUR
     shape: Shape = Shape.ELLIPSE
     scale: float = 1.3
+
+    def __post_init__(self) -> None:
+        check_choice("method", self.method, Method)
+        check_choice("shape", self.shape, Shape)
+        check_number("scale", self.scale, MASK_SCALE_RANGE)
 
 
 def redact(pixels: NDArray[T], boxes: Iterable[Box], mask: Mask) -> NDArray[T]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from visage.anonymize.masks import Mask
 from visage.faces.search import Detail
 from visage.images.boxes import Box
+from visage.ranges import CONFIDENCE_RANGE, check_choice, check_number
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,9 @@ class AnonymizeOptions:
     in pixels of the upright original; the faces in them are not redacted. `cover` are boxes of faces that the detector
     missed; they are redacted too, also where they overlap a face to keep. Without `detect` they are all that is
     redacted.
+
+    Raises:
+        BadParameter: a value is outside its range.
     """
 
     mask: Mask = field(default_factory=Mask)
@@ -23,3 +27,8 @@ class AnonymizeOptions:
     detail: Detail = Detail.HIGH
     cover: tuple[Box, ...] = ()
     detect: bool = True
+
+    def __post_init__(self) -> None:
+        if self.min_confidence is not None:
+            check_number("min_confidence", self.min_confidence, CONFIDENCE_RANGE)
+        check_choice("detail", self.detail, Detail)

@@ -15,6 +15,7 @@ from visage.anonymize.options import AnonymizeOptions
 from visage.batches.results import Failure, Result
 from visage.batches.state_machine import State
 from visage.enhance.results import EnhanceOptions
+from visage.errors import BadParameter
 from visage.faces.analyzer import Options
 from visage.faces.search import Detail
 from visage.images.boxes import Box
@@ -161,7 +162,7 @@ def batch_from_json(batch_id: str, content: bytes) -> Batch:
         entries = tuple(_entry_from_json(*entry) for entry in plain["files"])
         options = _options_from_json(Task(plain["task"]), plain["options"])
         return Batch(batch_id, options, plain["created"], entries, plain.get("source", ""))
-    except (LookupError, TypeError) as error:
+    except (BadParameter, LookupError, TypeError) as error:
         raise ValueError("This is not a batch as this version writes it.") from error
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, cast
 from visage.json_types import Base64, FileFormat, JsonSchema, Milliseconds, PhotoFormat, Side, as_json_types
 from visage.packs.origin import ModelJson, milliseconds, model_json
 from visage.packs.pack import Pack
+from visage.ranges import check_choice
 
 # The scales that can be chosen, if the net's is not smaller. Each is a ratio of small numbers, so that tiles can end
 # between whole pixels of the result.
@@ -52,9 +53,16 @@ class EnhanceOptions:
     """The options of an enhancement.
 
     `scale` is one of `SCALES`; None stands for that of the net, the largest.
+
+    Raises:
+        BadParameter: `scale` is something else.
     """
 
     scale: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.scale is not None:
+            check_choice("scale", self.scale, SCALES)
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,17 @@ from visage.nets.detections import Detections
 from visage.nets.detector import FaceDetector
 from visage.packs.enhance_spec import EnhanceSpec
 from visage.packs.pack import Pack
+from visage.ranges import CONFIDENCE_RANGE, IntegerRange, check_choice, check_number
 from visage.timings import Timings
 
 # Unless `detail` is `high`, large photos are decoded at 1/2, 1/4 or 1/8, as long as the longer side keeps this many
 # pixels. Of 281 faces in mosaics of 2520 and 2880 pixels `auto` finds 209 both at full and at half size. Gender and age
 # are as often correct for faces 27 pixels wide as for 78 (docs/decisions.md).
 MIN_DECODED_SIDE = 1500
+
+# Both upper limits are our choice: more than the faces that a crowd gives, and than the longest side of a photo.
+MAX_FACES_RANGE = IntegerRange(1, 1000)
+MIN_FACE_SIZE_RANGE = IntegerRange(0, 100_000)
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,9 @@ class Options:
     `min_confidence` is the confidence threshold for faces (0..1); None stands for that of the pack. `max_faces` limits
     the result to the largest faces. `min_face_size` is the smallest accepted shorter side of a box, in pixels of the
     original. With `enhance_faces` the super-resolution net enlarges small faces before they are classified.
+
+    Raises:
+        BadParameter: a value is outside its range.
     """
 
     min_confidence: float | None = None
@@ -45,6 +53,14 @@ class Options:
     min_face_size: int = 0
     detail: Detail = Detail.AUTO
     enhance_faces: bool = False
+
+    def __post_init__(self) -> None:
+        if self.min_confidence is not None:
+            check_number("min_confidence", self.min_confidence, CONFIDENCE_RANGE)
+        if self.max_faces is not None:
+            check_number("max_faces", self.max_faces, MAX_FACES_RANGE)
+        check_number("min_face_size", self.min_face_size, MIN_FACE_SIZE_RANGE)
+        check_choice("detail", self.detail, Detail)
 
 
 class Analyzer:

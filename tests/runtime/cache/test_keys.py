@@ -178,4 +178,4 @@ def test_a_value_that_a_key_cannot_contain_raises(caching: Engine) -> None:
     assert caching.cache is not None
 
     with pytest.raises(TypeError, match="cannot be part of a key"):
-        caching.cache.key(b"photo", Options(max_faces=object()), annotated=True)  # type: ignore[arg-type]
+        caching.cache.key(b"photo", Options(enhance_faces=object()), annotated=True)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from visage.anonymize.face_boxes import read_boxes
 from visage.images.boxes import Box
+from visage.ranges import IntegerRange, NumberRange
 
 T = TypeVar("T")
 Member = TypeVar("Member", bound=Enum)
@@ -55,18 +56,18 @@ def choice(members: Iterable[Member]) -> Kind[Member]:
     return Kind(parse, f"one of {', '.join(named)}", {"type": "string", "enum": list(named)})
 
 
-def number(minimum: float, maximum: float) -> Kind[float]:
-    """Decimal numbers from `minimum` to `maximum`."""
+def number(accepted: NumberRange) -> Kind[float]:
+    """Decimal numbers of a range."""
 
     def parse(text: str) -> float:
         # float() would accept underscores between digits.
         value = math.nan if "_" in text else float(text)
-        if not minimum <= value <= maximum:
+        if value not in accepted:
             raise ValueError
         return value
 
-    schema = {"type": "number", "minimum": minimum, "maximum": maximum}
-    return Kind(parse, f"a number from {minimum:g} to {maximum:g}", schema)
+    schema = {"type": "number", "minimum": accepted.minimum, "maximum": accepted.maximum}
+    return Kind(parse, str(accepted), schema)
 
 
 def one_of(*numbers: float) -> Kind[float]:
@@ -83,18 +84,18 @@ def one_of(*numbers: float) -> Kind[float]:
     return Kind(parse, f"one of {', '.join(names)}", {"type": "string", "enum": names})
 
 
-def integer(minimum: int, maximum: int) -> Kind[int]:
-    """Whole numbers from `minimum` (0 or more) to `maximum`."""
+def integer(accepted: IntegerRange) -> Kind[int]:
+    """Whole numbers of a range, whose minimum is 0 or more."""
 
     def parse(text: str) -> int:
         # int() is slow for thousands of digits, and refuses more than 4300.
         value = int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else -1
-        if not minimum <= value <= maximum:
+        if value not in accepted:
             raise ValueError
         return value
 
-    schema = {"type": "integer", "minimum": minimum, "maximum": maximum}
-    return Kind(parse, f"a whole number from {minimum} to {maximum}", schema)
+    schema = {"type": "integer", "minimum": accepted.minimum, "maximum": accepted.maximum}
+    return Kind(parse, str(accepted), schema)
 
 
 def boxes(name: str) -> Kind[tuple[Box, ...]]:

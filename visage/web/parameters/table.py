@@ -8,13 +8,14 @@ from enum import Enum
 from typing import Any, Generic, TypeVar
 
 from visage.anonymize.face_boxes import MAX_BOXES
-from visage.anonymize.masks import Mask, Method, Shape
+from visage.anonymize.masks import MASK_SCALE_RANGE, Mask, Method, Shape
 from visage.anonymize.options import AnonymizeOptions
 from visage.batches.batch import Task
 from visage.enhance.results import SCALES, EnhanceOptions
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import MAX_FACES_RANGE, MIN_FACE_SIZE_RANGE, Options
 from visage.faces.search import Detail
 from visage.images.boxes import Box
+from visage.ranges import CONFIDENCE_RANGE, IntegerRange
 from visage.web.parameters.formats import Format, PictureFormat
 from visage.web.parameters.kinds import BOOLEAN, Kind, boxes, choice, integer, number, one_of
 
@@ -29,7 +30,7 @@ _DETAIL = (
 # visage/nets/anchor_free.py.
 _DROPPED = "The net of `compact` gives no boxes up to 0.05, so lower values find no more."
 _NO_BOXES: tuple[Box, ...] = ()
-_CONFIDENCE = number(0.01, 1)
+_CONFIDENCE = number(CONFIDENCE_RANGE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +65,10 @@ MIN_CONFIDENCE = Parameter(
     None,
     f"Confidence threshold for faces; by default the model pack's own. {_DROPPED}",
 )
-MAX_FACES = Parameter("max_faces", integer(1, 1000), None, "Return at most this many faces, the largest first.")
+MAX_FACES = Parameter("max_faces", integer(MAX_FACES_RANGE), None, "Return at most this many faces, the largest first.")
 MIN_FACE_SIZE = Parameter(
     "min_face_size",
-    integer(0, 100_000),
+    integer(MIN_FACE_SIZE_RANGE),
     Options.min_face_size,
     "Smallest shorter side of a face's box, in pixels of the original.",
 )
@@ -85,7 +86,9 @@ ENHANCE_FACES = Parameter(
 # /anonymize
 METHOD = Parameter("method", choice(Method), Mask.method, "How faces are redacted.")
 SHAPE = Parameter("shape", choice(Shape), Mask.shape, "Shape of the redaction mask.")
-MASK_SCALE = Parameter("mask_scale", number(1, 3), Mask.scale, "Size of the redaction mask relative to the face's box.")
+MASK_SCALE = Parameter(
+    "mask_scale", number(MASK_SCALE_RANGE), Mask.scale, "Size of the redaction mask relative to the face's box."
+)
 ANONYMIZE_CONFIDENCE = Parameter(
     "min_confidence",
     _CONFIDENCE,
@@ -166,7 +169,7 @@ BATCH_DETAIL = Parameter(
 )
 FILES = Parameter("files", BOOLEAN, True, "`false` omits the files.")  # noqa: FBT003
 
-SIZE = Parameter("size", integer(16, 1024), None, "Longer side in pixels of a small copy, a JPEG.")
+SIZE = Parameter("size", integer(IntegerRange(16, 1024)), None, "Longer side in pixels of a small copy, a JPEG.")
 
 Parameters = tuple[Parameter[Any, Any], ...]
 
