@@ -94,6 +94,8 @@ def test_detection_can_be_broken_down_by_gender(labelled_folder: Path) -> None:
         (["--average-precision", "easy"], "has no column 'easy'"),
         (["--average-precision", "light"], "No face has 1 or yes in the column 'light'"),
         (["--by", "shoe_size"], "has no column 'shoe_size'; the columns are: gender, age, light"),
+        (["--least-height", "nan"], "'nan' is not a finite number"),
+        (["--least-height", "inf"], "'inf' is not a finite number"),
         (["--pack", "nowhere"], "There is no model pack"),
     ],
 )

@@ -144,6 +144,21 @@ def test_options_choose_the_faces(photo: Path, arguments: tuple[object, ...], co
     assert len(json.loads(result.stdout)["faces"]) == count
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--min-confidence", "0"),
+        ("--min-confidence", "nan"),
+        ("--max-faces", "0"),
+        ("--max-faces", "1001"),
+        ("--min-face-size", "-1"),
+        ("--min-face-size", "100001"),
+    ],
+)
+def test_invalid_options_are_rejected(photo: Path, arguments: tuple[str, str]) -> None:
+    assert run("predict", photo, *arguments).exit_code == 2
+
+
 def test_many_photos_keep_their_order(tmp_path: Path, tiny_png: bytes) -> None:
     paths = [tmp_path / f"{index}.png" for index in range(30)]
     for path in paths:

@@ -1,18 +1,16 @@
 """`visage anonymize`: copies of photos, and of whole directories, with every face made unrecognizable."""
 
 import json
-import math
 import sys
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import click
 
 from visage.anonymize.face_boxes import FaceBoxes
-from visage.anonymize.masks import Mask, Method, Shape
+from visage.anonymize.masks import MASK_SCALE_RANGE, Mask, Method, Shape
 from visage.anonymize.options import AnonymizeOptions
 from visage.anonymize.results import Anonymized
 from visage.cli import options
@@ -40,16 +38,6 @@ from visage.runtime.engine import Engine
 from visage.settings import Settings
 
 
-class _NumberRange(click.FloatRange):
-    """A range that rejects NaN. click accepts it in every range, and no face reaches a confidence threshold of NaN."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number: float = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{value!r} is not a number.", param, ctx)
-        return number
-
-
 @click.command()
 @options.paths
 @options.output
@@ -57,12 +45,12 @@ class _NumberRange(click.FloatRange):
 @click.option("--shape", type=click.Choice([each.value for each in Shape]), default="ellipse", show_default=True)
 @click.option(
     "--mask-scale",
-    type=_NumberRange(1, 3),
+    type=options.number_in(MASK_SCALE_RANGE),
     default=Mask.scale,
     show_default=True,
     help="Size of the redaction mask relative to the face's box.",
 )
-@click.option("--min-confidence", type=_NumberRange(0.01, 1), help="Confidence threshold of the detector.")
+@options.min_confidence
 @options.detail(Detail.HIGH)
 @click.option(
     "--faces",

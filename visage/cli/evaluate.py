@@ -53,7 +53,7 @@ from visage.settings import Settings
     help="Longer side of the photos that YuNet sees, in pixels.",
 )
 @options.detail(Detail.AUTO)
-@click.option("--least-height", type=click.FloatRange(0), default=0, help="Ignore faces that are lower, in pixels.")
+@click.option("--least-height", type=options.Number(0), default=0, help="Ignore faces that are lower, in pixels.")
 def evaluate_packs(
     folder: Path,
     names: tuple[str, ...],

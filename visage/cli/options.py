@@ -1,5 +1,6 @@
 """The arguments and options that several commands share."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -7,8 +8,33 @@ from typing import Any, TypeVar
 import click
 
 from visage.faces.search import Detail
+from visage.ranges import CONFIDENCE_RANGE, IntegerRange, NumberRange
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Number(click.FloatRange):
+    """Numbers from `min` to `max`, without NaN and infinity. click accepts NaN in every range.
+
+    No face reaches a confidence threshold of NaN.
+    """
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
+def number_in(accepted: NumberRange) -> Number:
+    """The type of an option whose values are those of a range."""
+    return Number(accepted.minimum, accepted.maximum)
+
+
+def integer_in(accepted: IntegerRange) -> click.IntRange:
+    """The type of an option whose values are those of a range of whole numbers."""
+    return click.IntRange(accepted.minimum, accepted.maximum)
+
 
 paths = click.argument(
     "paths",
@@ -32,6 +58,10 @@ again = click.option("--again", is_flag=True, help="Replace existing copies.")
 json_lines = click.option("--json", "json_lines", is_flag=True, help="Print one line of JSON per file.")
 
 csv_rows = click.option("--csv", "csv_rows", is_flag=True, help="Print a table, one row per face.")
+
+min_confidence = click.option(
+    "--min-confidence", type=number_in(CONFIDENCE_RANGE), help="Confidence threshold of the detector."
+)
 
 jobs = click.option("--jobs", type=click.IntRange(1, 64), help="Photos to process at once. [default: number of cores]")
 

@@ -20,7 +20,7 @@ from visage.cli.plan import files_skipped, find_photos
 from visage.cli.streams import is_streamed, read_source, stream_errors_reported, write_stream
 from visage.cores import available_cores
 from visage.errors import SetupError
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import MAX_FACES_RANGE, MIN_FACE_SIZE_RANGE, Options
 from visage.faces.face import Face
 from visage.faces.search import Detail
 from visage.faces.tables import faces_table
@@ -40,10 +40,15 @@ from visage.settings import Settings
 @options.json_lines
 @options.csv_rows
 @options.detail(Detail.AUTO)
-@click.option("--min-confidence", type=click.FloatRange(0.01, 1), help="Confidence threshold of the detector.")
-@click.option("--max-faces", type=click.IntRange(1), help="Keep at most this many faces, the largest.")
+@options.min_confidence
 @click.option(
-    "--min-face-size", type=click.IntRange(0), default=0, help="Minimum length of a face's shorter side, in pixels."
+    "--max-faces", type=options.integer_in(MAX_FACES_RANGE), help="Keep at most this many faces, the largest."
+)
+@click.option(
+    "--min-face-size",
+    type=options.integer_in(MIN_FACE_SIZE_RANGE),
+    default=Options.min_face_size,
+    help="Minimum length of a face's shorter side, in pixels.",
 )
 @click.option("--enhance-faces", is_flag=True, help="Enlarge small faces before gender and age are estimated.")
 @options.jobs
