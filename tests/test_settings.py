@@ -63,7 +63,6 @@ def test_an_empty_variable_counts_as_unset() -> None:
         ("VISAGE_WAIT_SECONDS", "nan", "a number of seconds from 0 to 3600"),
         ("VISAGE_LOG_LEVEL", "loud", "debug, info, warning or error"),
         ("VISAGE_BODY_SECONDS", "0", "a number of seconds from 0.1 to 3600"),
-        ("VISAGE_API_TOKEN", "s3crét", "ASCII letters, digits and signs without spaces"),
         ("PORT", "http", "a whole number from 1 to 65535"),
     ],
 )

@@ -21,15 +21,19 @@ _MAX_SECONDS = 3600
 
 @dataclass(frozen=True)
 class Kind(Generic[T]):
-    """A kind of value. `parse` raises ValueError for invalid text; `description` completes "it must be"."""
+    """A kind of value. `parse` raises ValueError for invalid text; `description` completes "it must be".
+
+    Messages do not show the values of a `secret` kind.
+    """
 
     parse: Callable[[str], T]
     description: str
+    secret: bool = False
 
 
 def optional(kind: Kind[T]) -> Kind[T | None]:
     """The same values, for a setting whose default is None: Visage then chooses."""
-    return Kind(kind.parse, kind.description)
+    return Kind(kind.parse, kind.description, kind.secret)
 
 
 def integer(minimum: int, maximum: int) -> Kind[int]:
@@ -111,11 +115,12 @@ def is_loopback(host: str) -> bool:
 
 ANY_TEXT = Kind(str, "text")
 PATH = Kind(Path, "a path")
-TOKEN = Kind(_parse_token, "ASCII letters, digits and signs without spaces")
+TOKEN = Kind(_parse_token, "ASCII letters, digits and signs without spaces", secret=True)
 BOOLEAN = Kind(_parse_boolean, "true or false")
 LOG_LEVEL = Kind(_parse_log_level, "debug, info, warning or error")
 METRICS_ADDRESS = Kind(_parse_metrics_address, "open, closed or an address and port such as 127.0.0.1:9090")
-REDIS_URL = Kind(_parse_redis_url, "a URL that begins with redis://, rediss:// or unix://")
+# Its query may contain the password.
+REDIS_URL = Kind(_parse_redis_url, "a URL that begins with redis://, rediss:// or unix://", secret=True)
 ORIGINS = Kind(
     _parse_origins,
     "`*`, or origins such as https://app.example.com separated by commas, without further wildcards",

@@ -270,7 +270,8 @@ class Settings:
         """Read every setting from `environment`. A setting that is unset or empty keeps its default.
 
         Raises:
-            SettingsError: a value is invalid. The message names the variable, the value and what is valid.
+            SettingsError: a value is invalid. The message names the variable, the value unless it is secret, and what
+                is valid.
         """
         values: dict[str, Any] = {}
         for each in rows():
@@ -280,7 +281,8 @@ class Settings:
             try:
                 values[each.field] = each.kind.parse(text)
             except ValueError:
-                raise SettingsError(f"{each.name} is {text!r}; it must be {each.kind.description}.") from None
+                found = each.name if each.kind.secret else f"{each.name} is {text!r}; it"
+                raise SettingsError(f"{found} must be {each.kind.description}.") from None
         settings = cls(**values)
         # A body takes at most half of what its headers leave.
         if settings.max_body_memory < (minimum := 2 * settings.max_body_bytes + MAX_OVERHEAD_BYTES):

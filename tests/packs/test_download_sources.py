@@ -71,6 +71,14 @@ def test_a_password_in_the_mirror_is_not_shown(fetch: Fetch, server: Server) -> 
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("host", ["[broken", ":80", "host:port"])
+def test_a_password_in_an_invalid_mirror_is_not_shown(fetch: Fetch, host: str) -> None:
+    with pytest.raises(FetchError) as caught:
+        fetch(mirror=f"http://me:secret@{host}")
+
+    assert "secret" not in str(caught.value)
+
+
 def test_the_proxy_of_the_environment_is_used(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pack = write_pack(tmp_path / "tiny", "http://models.invalid")
     with running_server() as proxy:

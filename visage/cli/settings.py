@@ -1,13 +1,13 @@
 """`visage settings`: every setting with its current value."""
 
+from typing import Any
+
 import click
 
 from visage.cli.console import setup_errors_reported
-from visage.setting_values import REDIS_URL, TOKEN
+from visage.setting_rows import Row
 from visage.settings import Settings, rows
-
-# Kinds of settings whose value is not printed: a token, and an address that may hold a password.
-_SECRET_KINDS = (TOKEN, REDIS_URL)
+from visage.urls import without_password
 
 
 @click.command("settings")
@@ -16,8 +16,14 @@ def show_settings() -> None:
     with setup_errors_reported():
         current = Settings.from_environment()
     for row in rows():
-        value = getattr(current, row.field)
-        if row.kind in _SECRET_KINDS and value:
-            value = "(set)"
-        shown = ",".join(value) if isinstance(value, tuple) else value
+        shown = _as_text(row, getattr(current, row.field))
         click.echo(f"{row.name}={shown}\n    {row.help} Default: {row.default}.")
+
+
+def _as_text(row: Row, value: Any) -> str:
+    """A value as its variable may have it, without passwords; empty if there is none."""
+    if value is None:
+        return ""
+    if row.kind.secret and value:
+        return "(set)"
+    return without_password(",".join(value) if isinstance(value, tuple) else str(value))

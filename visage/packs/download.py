@@ -18,6 +18,7 @@ import urllib3
 from visage.errors import FetchError, PackError
 from visage.packs.files import PackFile
 from visage.packs.pack import MANIFEST, Pack
+from visage.urls import without_password
 
 # Our choice: five requests over 15 s survive a dropped connection or a server restart, and a person still waits.
 PAUSES_SECONDS = (0, 1, 2, 4, 8)
@@ -199,8 +200,9 @@ def _cause(error: BaseException) -> str:
 
 
 def _failure(file: PackFile, reason: str, remedy: str) -> FetchError:
-    url = re.sub("//[^/]*@", "//", file.url or "")  # without the password that a URL can contain
-    return FetchError(f"{file.path.name} could not be fetched from {url}: {reason}. {remedy}")
+    # The reason may repeat the URL.
+    url, shown_reason = without_password(file.url or ""), without_password(reason)
+    return FetchError(f"{file.path.name} could not be fetched from {url}: {shown_reason}. {remedy}")
 
 
 def _copy_manifest(manifest: Path, copy: Path) -> None:
