@@ -1,6 +1,7 @@
 """Visage uses no private names of other packages, whose next version may change them.
 
-What gunicorn has without an underscore and without documentation stands in one module, `visage/server/arbiter.py`.
+What gunicorn and huey have without an underscore and without documentation stands in one module each,
+`visage/server/arbiter.py` and `visage/batches/huey_internals.py`.
 """
 
 import ast

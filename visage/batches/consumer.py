@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import cv2
 from huey.consumer import Consumer
 
-from visage.batches import Batches, open_batches
+from visage.batches import Batches, huey_internals, open_batches
 from visage.batches.batch import is_id, label
 from visage.batches.processing import Processor, ignore_result
 from visage.batches.results import Result
@@ -203,19 +203,19 @@ def consuming(
     periodic_tasks = {
         owner.heartbeat: HEARTBEAT_SECONDS,
         Sweeper(batches).sweep: SWEEP_SECONDS,
-        consumer.check_worker_health: SWEEP_SECONDS,
+        partial(huey_internals.replace_dead_threads, consumer): SWEEP_SECONDS,
         engine.release_idle_memory: SWEEP_SECONDS,
     }
-    # huey's `start` would also replace the handlers of signals; the caller decides when to stop.
-    for thread in (consumer.scheduler, *(thread for _, thread in consumer.worker_threads)):
-        thread.start()
+    # The caller decides when to stop.
+    stopped = huey_internals.stop_event(consumer)
+    huey_internals.start_threads(consumer)
     for task, seconds in periodic_tasks.items():
-        threading.Thread(target=_repeat, args=(task, seconds, consumer.stop_flag), daemon=True).start()
+        threading.Thread(target=_repeat, args=(task, seconds, stopped), daemon=True).start()
     logger.info("consumer_started", extra={"fields": {"jobs": settings.batch_jobs}})
     try:
         yield processor
     finally:
-        consumer.stop_flag.set()
+        stopped.set()
         processor.stop()
         consumer.stop(graceful=True)
         owner.close()

@@ -4,45 +4,15 @@ A batch is in the queue at most once. A worker takes it out, chooses one of its 
 end before it processes the file. So all batches advance at the same rate, with any number of workers.
 """
 
-import importlib.util
 import json
 import sqlite3
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import cache
+from contextlib import contextmanager
 from typing import Any
 
+from visage.batches.huey_internals import Huey, Message, Serializer, SqliteStorage, redis_storage
 from visage.errors import BatchesUnavailable, SettingsError, StorageFull
 from visage.settings import Settings
-
-# If redis is installed, huey imports it: 6 MB per process (docs/decisions.md, "Memory"). It is hidden from huey here;
-# None in sys.modules makes an import fail. `_redis_storage` loads a second copy of huey's storages, which sees redis.
-_hides_redis = "redis" not in sys.modules
-if _hides_redis:
-    sys.modules["redis"] = None  # type: ignore[assignment]
-try:
-    from huey import Huey
-    from huey.registry import Message
-    from huey.serializer import Serializer
-    from huey.storage import SqliteStorage
-finally:
-    if _hides_redis:
-        del sys.modules["redis"]
-
-_SET_COUNTER = "insert into counter (queue, key, value) values (?, ?, ?) on conflict (queue, key)"
-
-# Redis runs a script as one step (its documentation, "Scripting with Lua").
-_ADD_WITHIN = """
-local sum = 0
-local counters = redis.call('HGETALL', KEYS[1])
-for i = 1, #counters, 2 do
-  if string.sub(counters[i], 1, #ARGV[1]) == ARGV[1] then sum = sum + counters[i + 1] end
-end
-if sum + ARGV[3] > tonumber(ARGV[4]) then return 0 end
-redis.call('HINCRBY', KEYS[1], ARGV[2], ARGV[3])
-return 1
-"""
 
 # SQLite accepts at least 999 parameters per statement (its documentation, "Limits", 9).
 _KEYS_PER_QUERY = 500
@@ -171,7 +141,7 @@ def open_queue(settings: Settings, patience: float) -> Queue:
     file = settings.state_dir / "batches.db"
     try:
         settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Queue(_SqliteStorage, filename=str(file), timeout=patience, factory=_Connection)
+        return Queue(SqliteStorage, filename=str(file), timeout=patience)
     except (OSError, sqlite3.Error) as error:
         raise SettingsError(f"{file} cannot be used: {error}. VISAGE_STATE_DIR names a directory for it.") from None
 
@@ -180,93 +150,18 @@ def _open_redis(url: str, patience: float) -> Queue:
     try:
         import redis  # noqa: PLC0415 (only for services that use it)
 
-        storage = _redis_storage()
+        storage = redis_storage()
     except ImportError:
         raise SettingsError(
             "VISAGE_BATCH_REDIS needs the package redis, which is not installed. Run: pip install redis"
         ) from None
-
-    class RedisStorage(storage):  # type: ignore[misc, valid-type]
-        def counters(self, keys: list[str]) -> list[int]:
-            """Return the values of counters, 0 for those that do not exist."""
-            return [int(value or 0) for value in self.conn.hmget(self.counter_key, keys)]
-
-        def counters_from(self, prefix: str) -> dict[str, int]:
-            """Return the counters whose keys have this prefix."""
-            found = self.conn.hgetall(self.counter_key).items()
-            return {key.decode(): int(value) for key, value in found if key.startswith(prefix.encode())}
-
-        def add_within(self, prefix: str, key: str, amount: int, limit: int) -> bool:
-            """Add to a counter, unless the counters with this prefix then exceed `limit` together."""
-            add = self.conn.register_script(_ADD_WITHIN)
-            return bool(add(keys=[self.counter_key], args=[prefix, key, amount, limit]))
-
-        def set_counter(self, key: str, value: int, only_if_absent: bool) -> None:
-            """Set a counter."""
-            (self.conn.hsetnx if only_if_absent else self.conn.hset)(self.counter_key, key, value)
 
     try:
         pool = redis.ConnectionPool.from_url(url, socket_connect_timeout=patience, socket_timeout=patience)
     except ValueError as error:
         # The message leaves out the URL, which may contain a password.
         raise SettingsError(f"VISAGE_BATCH_REDIS cannot be used: {error}") from None
-    return Queue(RedisStorage, connection_pool=pool)
-
-
-@cache
-def _redis_storage() -> Any:
-    """Return huey's class `RedisStorage`; ImportError if the package redis is not installed."""
-    import redis  # noqa: F401, PLC0415 (only for services that use it)
-
-    spec: Any = importlib.util.find_spec("huey.storage")
-    storage = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(storage)
-    return storage.RedisStorage
-
-
-class _Connection(sqlite3.Connection):
-    """A connection that closes itself, and does not wait for the disk at every step: a power failure may lose some."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.execute("pragma synchronous=normal")
-
-    def __del__(self) -> None:
-        # huey leaves this to Python, which warns since 3.13. sqlite3.Error: the connection was never open.
-        with suppress(sqlite3.Error):
-            self.close()
-
-
-class _SqliteStorage(SqliteStorage):  # type: ignore[misc]
-    """huey's storage with counters that several processes may share."""
-
-    def counters(self, keys: list[str]) -> list[int]:
-        """Return the values of counters, 0 for those that do not exist. It only reads, so it works on a full disk."""
-        placeholders = ",".join("?" * len(keys))
-        query = f"select key, value from counter where queue = ? and key in ({placeholders})"  # noqa: S608
-        values: dict[str, int] = dict(self.sql(query, (self.name, *keys), results=True))
-        return [values.get(key, 0) for key in keys]
-
-    def counters_from(self, prefix: str) -> dict[str, int]:
-        """Return the counters whose keys have this prefix. It only reads, so it works on a full disk."""
-        query = "select key, value from counter where queue = ? and substr(key, 1, ?) = ?"
-        return dict(self.sql(query, (self.name, len(prefix), prefix), results=True))
-
-    def add_within(self, prefix: str, key: str, amount: int, limit: int) -> bool:
-        """Add to a counter, unless the counters with this prefix then exceed `limit` together."""
-        total = "select coalesce(sum(value), 0) from counter where queue = ? and substr(key, 1, ?) = ?"
-        # A transaction, which locks the file.
-        with self.db(commit=True) as cursor:
-            ((reserved,),) = cursor.execute(total, (self.name, len(prefix), prefix)).fetchall()
-            if reserved + amount > limit:
-                return False
-            cursor.execute(f"{_SET_COUNTER} do update set value = value + excluded.value", (self.name, key, amount))
-            return True
-
-    def set_counter(self, key: str, value: int, only_if_absent: bool) -> None:
-        """Set a counter."""
-        conflict = "do nothing" if only_if_absent else "do update set value = excluded.value"
-        self.sql(f"{_SET_COUNTER} {conflict}", (self.name, key, value), commit=True)
+    return Queue(storage, connection_pool=pool)
 
 
 class _JsonSerializer(Serializer):  # type: ignore[misc]
