@@ -67,3 +67,11 @@ def test_a_system_without_control_groups_has_the_cores_of_the_affinity(tmp_path:
 @pytest.mark.parametrize("content", ["", "max", "garbage 100000", "100000 0"])
 def test_a_file_that_cannot_be_read_is_no_quota(tmp_path: Path, content: str) -> None:
     assert available_cores(machine(tmp_path, V2, "0::/", {"cpu.max": content})) == 16
+
+
+def test_a_mount_point_may_have_any_bytes(tmp_path: Path) -> None:
+    folder = machine(tmp_path, V2, "0::/", {"cpu.max": "200000 100000"})
+    mounts = folder / "proc/self/mountinfo"
+    mounts.write_bytes(b"40 22 8:2 / /mnt/\xe9t\xe9 rw - ext4 /dev/sdb1 rw\n" + mounts.read_bytes())
+
+    assert available_cores(folder) == 2

@@ -33,17 +33,17 @@ def _quotas(root: Path) -> Iterator[float]:
 def _quota_and_period(group: Path) -> tuple[int, int]:
     if (group / _V2_FILE).exists():
         # Without a quota there is "max", which is no number.
-        quota, period = (group / _V2_FILE).read_text().split()
+        quota, period = (group / _V2_FILE).read_bytes().split()
     else:
-        quota, period = ((group / name).read_text() for name in _V1_FILES)
+        quota, period = ((group / name).read_bytes() for name in _V1_FILES)
     return int(quota), int(period)
 
 
 def _groups(root: Path) -> Iterator[Path]:
     """Yield the folders of the process's groups, and those around them, up to the mount points."""
     try:
-        mounts = (root / "proc/self/mountinfo").read_text().splitlines()
-        memberships = (root / "proc/self/cgroup").read_text().splitlines()
+        mounts = _lines(root / "proc/self/mountinfo")
+        memberships = _lines(root / "proc/self/cgroup")
     except OSError:
         return
     paths = dict(_path_by_controller(memberships))
@@ -60,6 +60,11 @@ def _groups(root: Path) -> Iterator[Path]:
         top = root / mount_point.strip("/")
         group = top / path
         yield from (each for each in (group, *group.parents) if each.is_relative_to(top))
+
+
+def _lines(file: Path) -> list[str]:
+    """Return the lines of a file of the kernel. They contain paths, which may have any bytes."""
+    return [os.fsdecode(line) for line in file.read_bytes().splitlines()]
 
 
 def _path_by_controller(memberships: list[str]) -> Iterator[tuple[str, str]]:

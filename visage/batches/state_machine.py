@@ -252,7 +252,7 @@ class LeaseOwner:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._mark_dead_owners(folder)
-            self._file = self._path.open("w")
+            self._file = self._path.open("wb")
             fcntl.flock(self._file, fcntl.LOCK_EX)
         except OSError as error:
             raise SettingsError(f"The directory {folder} cannot be used: {error.strerror}.") from None
@@ -281,7 +281,7 @@ class LeaseOwner:
 
     def _mark_dead_owners(self, folder: Path) -> None:
         for path in folder.iterdir():
-            with path.open("w") as file:
+            with path.open("wb") as file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:

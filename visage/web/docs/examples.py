@@ -77,7 +77,7 @@ def _successes(operation: Operation) -> list[tuple[str, Any]]:
 @cache
 def _files(operation_id: str) -> list[tuple[str, str]]:
     files = [(language, _FILES / f"{operation_id}{suffix}") for suffix, language in _LANGUAGES.items()]
-    return [(language, file.read_text().strip()) for language, file in files if file.exists()]
+    return [(language, file.read_text(encoding="utf-8").strip()) for language, file in files if file.exists()]
 
 
 def _curl(method: str, path: str, operation: Operation) -> str:

@@ -34,7 +34,7 @@ def docs_page(*, token: bool) -> str:
 
 @cache
 def _contract() -> Schema:
-    contract: Schema = json.loads(_DOCUMENT.read_text())
+    contract: Schema = json.loads(_DOCUMENT.read_text(encoding="utf-8"))
     return contract
 
 
