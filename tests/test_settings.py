@@ -122,6 +122,8 @@ def test_valid_hosts_are_accepted(hosts: str) -> None:
         ("localhost", True),
         ("127.0.0.2", True),
         ("[::1]", True),
+        ("[::ffff:127.0.0.1]", True),
+        ("[::ffff:192.0.2.1]", False),
         ("0.0.0.0", False),
         ("photos.example", False),
     ],

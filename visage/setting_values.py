@@ -7,6 +7,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from visage.addresses import without_mapping
+
 T = TypeVar("T")
 
 # An origin, with an optional port (RFC 6454, 6.2).
@@ -108,7 +110,7 @@ def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
-        return ip_address(host.strip("[]")).is_loopback
+        return without_mapping(ip_address(host.strip("[]"))).is_loopback
     except ValueError:
         return False
 

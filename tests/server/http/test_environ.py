@@ -12,11 +12,14 @@ SECURE = {"X-FORWARDED-PROTO": "https", "X-FORWARDED-SSL": "on"}
 
 
 def environ(
-    *headers: bytes, line: bytes = b"POST /a%2Fb%C3%A9?c=%20 HTTP/1.1", trusted: str = "127.0.0.1"
+    *headers: bytes,
+    line: bytes = b"POST /a%2Fb%C3%A9?c=%20 HTTP/1.1",
+    trusted: str = "127.0.0.1",
+    client: str = "127.0.0.1",
 ) -> dict[str, Any]:
     lines = b"\r\n".join((line, b"Host: here:1", *headers, b"Content-Length: 2", b"\r\nhi"))
     (request,) = parsed(lines).requests
-    return Environs([trusted], SECURE).make(request, ("127.0.0.1", 5), ("127.0.0.2", 80), "connection")
+    return Environs([trusted], SECURE).make(request, (client, 5), ("127.0.0.2", 80), "connection")
 
 
 def test_the_request_line_and_the_addresses_are_variables() -> None:
@@ -63,6 +66,25 @@ def test_a_header_with_an_underscore_does_not_pass_for_one_with_a_dash() -> None
 )
 def test_only_a_trusted_proxy_tells_the_scheme(trusted: str, header: bytes, scheme: str) -> None:
     assert environ(header, trusted=trusted)["wsgi.url_scheme"] == scheme
+
+
+@pytest.mark.parametrize(
+    ("trusted", "client", "scheme"),
+    [
+        ("127.0.0.1", "::ffff:127.0.0.1", "https"),
+        ("10.0.0.0/8", "::ffff:10.1.2.3", "https"),
+        ("::ffff:127.0.0.1", "::ffff:127.0.0.1", "https"),
+        ("::1", "::1", "https"),
+        ("127.0.0.1", "::ffff:192.0.2.1", "http"),
+        ("127.0.0.1", "::127.0.0.1", "http"),
+        ("127.0.0.1", "64:ff9b::7f00:1", "http"),
+        ("::1", "::ffff:127.0.0.1", "http"),
+    ],
+)
+def test_an_ipv4_proxy_of_a_listener_for_both_versions_is_trusted_by_its_ipv4_address(
+    trusted: str, client: str, scheme: str
+) -> None:
+    assert environ(b"X-Forwarded-Proto: https", trusted=trusted, client=client)["wsgi.url_scheme"] == scheme
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from visage.addresses import without_mapping
 from visage.errors import RequestError
 from visage.server.http.request import Request, RequestHead
 
@@ -91,7 +92,9 @@ class Environs:
         if self._trusts_all or not isinstance(client, tuple) or not client[0]:
             return True
         address = ipaddress.ip_address(client[0])
-        return any(address in network for network in self._networks)
+        # The operator may name a proxy in either form.
+        forms = {address, without_mapping(address)}
+        return any(form in network for form in forms for network in self._networks)
 
 
 def _header_variables(head: RequestHead) -> dict[str, str]:
