@@ -4,6 +4,7 @@ import io
 import sys
 import time
 import zlib
+from contextlib import suppress
 from typing import Any
 
 import cv2
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.images.photos import GREY, LIMIT, PHOTO, TRANSPARENT, assert_alike, on_white, read
+from tests.support.memory import traced
 from tests.support.pictures import Pixels, as_stored, encode, exif, gradient
 from tests.support.tiff import (
     BITS,
@@ -23,6 +25,7 @@ from tests.support.tiff import (
     HEIGHT,
     ORIENTATION,
     PHOTOMETRIC,
+    PLANES,
     PREDICTOR,
     ROWS,
     SAMPLES,
@@ -257,6 +260,51 @@ def test_the_pixels_of_tiles_outside_the_image_count_as_memory() -> None:
 
     with pytest.raises(ImageTooLarge, match="MB of memory"):
         inspect(data, LIMIT, max_bytes=100_000_000)
+
+
+MANY = 500_000
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        pytest.param({SUBFILE: [0] * MANY}, id="subfile"),
+        pytest.param({WIDTH: [83] * MANY}, id="width"),
+        pytest.param({HEIGHT: [61] * MANY}, id="height"),
+        pytest.param({BITS: [8] * MANY}, id="bits"),
+        pytest.param({BITS: [8] * MANY, SAMPLES: 65_535}, id="bits of many channels"),
+        pytest.param({COMPRESSION: [1] * MANY}, id="compression"),
+        pytest.param({PHOTOMETRIC: [2] * MANY}, id="photometric"),
+        pytest.param({PHOTOMETRIC: 3, SAMPLES: 1, COLOURS: [0] * MANY}, id="palette"),
+        pytest.param({FILL_ORDER: [1] * MANY}, id="fill order"),
+        pytest.param({STRIPS: [8] * MANY}, id="strips"),
+        pytest.param({STRIP_BYTES: [83 * 61 * 3] * MANY}, id="bytes of strips"),
+        pytest.param({ROWS: [61] * MANY}, id="rows"),
+        pytest.param({ORIENTATION: [1] * MANY}, id="orientation"),
+        pytest.param({SAMPLES: [3] * MANY}, id="channels"),
+        pytest.param({PLANES: [1] * MANY}, id="planes"),
+        pytest.param({PREDICTOR: [1] * MANY}, id="predictor"),
+        pytest.param({EXTRA: [0] * MANY}, id="meanings of channels"),
+        pytest.param({FORMAT: [1] * MANY}, id="kinds of numbers"),
+    ],
+)
+def test_a_header_reads_no_more_values_than_it_needs(tags: Any) -> None:
+    data = tiff_of(RGB, 2, more=tags)
+
+    with traced() as peak, suppress(UnsupportedType, UndecodableImage):
+        inspect(data, LIMIT)
+
+    assert peak() < 100_000
+
+
+def test_an_image_of_a_million_strips_is_rejected_before_they_are_read() -> None:
+    places = {STRIPS: [8] * 10**6, STRIP_BYTES: [1] * 10**6}
+    data = tiff([b"?"], {WIDTH: 1, HEIGHT: 10**6, BITS: 8, COMPRESSION: 1, PHOTOMETRIC: 1, ROWS: 1, **places})
+
+    with traced() as peak, pytest.raises(UndecodableImage, match="too many strips or tiles"):
+        inspect(data, LIMIT)
+
+    assert peak() < 100_000
 
 
 def test_many_strips_take_little_time() -> None:

@@ -40,8 +40,8 @@ class Directory:
     order: str
     entries: Mapping[int, Entry]
 
-    def numbers(self, tag: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
-        """Return the whole numbers of an entry, or `default` if there is no such entry.
+    def numbers(self, tag: int, most: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
+        """Return the first whole numbers of an entry, at most `most`, or `default` if there is no such entry.
 
         Raises:
             UndecodableImage: the entry has values of another type, or lies outside the file.
@@ -52,11 +52,11 @@ class Directory:
         letter, size = _NUMBERS.get(entry.kind, ("", 0))
         if not letter or entry.start + entry.count * size > len(self.data):
             raise UndecodableImage(DAMAGED)
-        return struct.unpack_from(f"{self.order}{entry.count}{letter}", self.data, entry.start)
+        return struct.unpack_from(f"{self.order}{min(entry.count, most)}{letter}", self.data, entry.start)
 
     def number(self, tag: int, default: int) -> int:
         """Return the first number of an entry."""
-        values = self.numbers(tag)
+        values = self.numbers(tag, 1)
         return values[0] if values else default
 
     def bytes(self, tag: int, most: int) -> bytes:

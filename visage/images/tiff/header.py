@@ -41,6 +41,10 @@ _MORE_WITH_ALPHA = 4
 # Depths and colours that may have one more channel: grey, RGB, and RGB with 16 bits.
 _WITH_EXTRA = ((8, BLACK_IS_0), (8, RGB), (16, RGB))
 
+# Strips and tiles. This is enough for strips of one row, in four planes, up to the longest side that is accepted
+# (65,500), and for 200 megapixels in tiles of 32 x 32.
+_MAX_PARTS = 2**18
+
 # Colour filters and linear values of sensors (Adobe's DNG specification).
 _RAW_PHOTOS = (32803, 34892)
 
@@ -102,7 +106,7 @@ def read_layout(directory: Directory) -> Layout:
 
     Raises:
         UnsupportedKind: it is of a rare kind.
-        UndecodableImage: it is damaged or cut short.
+        UndecodableImage: it is damaged, cut short, or has too many strips or tiles.
     """
     photometric = directory.number(PHOTOMETRIC, -1)
     compression = directory.number(COMPRESSION, RAW)
@@ -112,7 +116,8 @@ def read_layout(directory: Directory) -> Layout:
     planes = directory.number(PLANES, 1)
     if planes == 2 and extra and photometric == BLACK_IS_0:
         raise _unsupported("grey and transparency apart")
-    colours = directory.numbers(COLOURS) if photometric == PALETTE else ()
+    # One more than needed, so that a longer palette is noticed.
+    colours = directory.numbers(COLOURS, 3 * 2**bits + 1) if photometric == PALETTE else ()
     if planes not in (1, 2) or (photometric == PALETTE and len(colours) != 3 * 2**bits):
         raise UndecodableImage(DAMAGED)
     is_tiled = TILES in directory.entries
@@ -122,8 +127,10 @@ def read_layout(directory: Directory) -> Layout:
     if min(width, height, part_width, part_height) < 1 or (is_tiled and (part_width % 16 or part_height % 16)):
         raise UndecodableImage(DAMAGED)
     count = -(-width // part_width) * -(-height // part_height) * (samples if planes == 2 else 1)
-    offsets = directory.numbers(TILES if is_tiled else STRIPS)[:count]
-    lengths = directory.numbers(TILE_BYTES if is_tiled else STRIP_BYTES)[:count]
+    if count > _MAX_PARTS:
+        raise UndecodableImage("The TIFF has too many strips or tiles; save it again and send that.")
+    offsets = directory.numbers(TILES if is_tiled else STRIPS, count)
+    lengths = directory.numbers(TILE_BYTES if is_tiled else STRIP_BYTES, count)
     if len(offsets) < count or len(lengths) < count:
         raise UndecodableImage(DAMAGED)
     if any(offset + length > len(directory.data) for offset, length in zip(offsets, lengths, strict=True)):
@@ -170,15 +177,15 @@ def _reject_unusual(directory: Directory, photometric: int, compression: int) ->
 def _channels(directory: Directory, photometric: int) -> tuple[int, int, tuple[int, ...]]:
     """Return the bits of a channel, the number of channels, and the meanings of one that is more than needed."""
     samples = directory.number(SAMPLES, 1)
-    bits = set(directory.numbers(BITS, (1,))[:samples])
-    extra = directory.numbers(EXTRA)[:2]
+    extra = directory.numbers(EXTRA, 2)
     # Without a meaning, a fourth channel is transparency, as for Pillow.
     if not extra and samples == CHANNELS[photometric] + 1:
         extra = (ALPHA,)
     if samples != CHANNELS[photometric] + len(extra) or len(extra) > 1 or (extra and extra[0] > ALPHA):
         raise _unsupported(f"{samples} channels")
-    if set(directory.numbers(FORMAT, (1,))[:samples]) != {1}:
+    if set(directory.numbers(FORMAT, samples, (1,))) != {1}:
         raise _unsupported("signed numbers or fractions")
+    bits = set(directory.numbers(BITS, samples, (1,)))
     depth = bits.pop() if len(bits) == 1 else 0
     # Transparency is read where Pillow reads it.
     if depth not in _DEPTHS[photometric] or (extra and (depth, photometric) not in _WITH_EXTRA):
