@@ -3,9 +3,9 @@
 import struct
 
 
-def exif_orientation(tiff: bytes) -> int:
+def exif_orientation(tiff: bytes | memoryview) -> int:
     """Return tag 0x0112 of the first directory of an EXIF block; 1 if it is missing or invalid (EXIF 2.3, 4.6.4)."""
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(tiff[:4]))
     if order is None:
         return 1
     try:

@@ -15,6 +15,9 @@ _MAX_SCANS = 100
 # Segments before the first scan. Cameras write about twenty; an ICC profile or XMP of 10 MB takes 160.
 _MAX_SEGMENTS = 5000
 
+# Markers of the whole image, without restarts: these segments, and 50 for each scan. Encoders write about three.
+_MAX_MARKERS = _MAX_SEGMENTS + 50 * _MAX_SCANS
+
 # A marker, wherever libjpeg looks for the next one: it skips bytes between segments, fill bytes, and FF 00.
 _NEXT_MARKER = re.compile(rb"\xff([^\0\xff])")
 
@@ -82,7 +85,11 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def end_of_jpeg(data: bytes) -> int:
-    """Return the offset of the marker that ends the image, or the length of the data if there is none."""
+    """Return the offset of the marker that ends the image, or the length of the data if there is none.
+
+    Raises:
+        UndecodableImage: there are too many segments.
+    """
     return next((at for marker, at in _markers(data) if marker == b"\xd9"), len(data))
 
 
@@ -135,6 +142,10 @@ def _limit_scans(data: bytes) -> None:
 def _markers(data: bytes) -> Iterator[tuple[bytes, int]]:
     """Yield each marker that has a length or ends the image, and its offset."""
     at = 2
-    while found := _MARKER.search(data, at):
+    for _ in range(_MAX_MARKERS):
+        found = _MARKER.search(data, at)
+        if not found:
+            return
         yield found[1], found.start()
         at = found.end() + int.from_bytes(data[found.end() : found.end() + 2])
+    raise UndecodableImage("The JPEG has too many segments; save it again and send that.")

@@ -47,25 +47,27 @@ def find_profile(data: bytes, format: str) -> EmbeddedProfile | None:
 
 
 def _find_in_jpeg(data: bytes) -> EmbeddedProfile | None:
-    channels, parts, count = 0, dict[int, bytes](), 0
+    channels, parts, count = 0, dict[int, tuple[int, int]](), 0
     for marker, start, end in jpeg_segments(data):
         if marker == 0xE2 and data.startswith(_JPEG_MARK, start) and end - start >= 14:
             number, count = data[start + 12], data[start + 13]
             if number in parts:
                 return None
-            parts[number] = data[start + 14 : end]
+            parts[number] = (start + 14, end)
         # SOF0 to SOF15, without DHT, JPG and DAC (ITU T.81, table B.1).
         elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             channels = data[start + 5]
     if not parts or sorted(parts) != list(range(1, count + 1)):
         return None
-    profile = b"".join(parts[number] for number in sorted(parts))
-    return EmbeddedProfile(profile, channels) if len(profile) <= _MAX_BYTES else None
+    if sum(end - start for start, end in parts.values()) > _MAX_BYTES:
+        return None
+    return EmbeddedProfile(b"".join(data[slice(*parts[number])] for number in sorted(parts)), channels)
 
 
 def _find_in_png(data: bytes) -> EmbeddedProfile | None:
     for kind, start, end in png_chunks(data):
-        if kind == b"IDAT":
+        # A profile does not get longer when it is packed.
+        if kind == b"IDAT" or (kind == b"iCCP" and end - start > _MAX_BYTES):
             break
         if kind == b"iCCP":
             content, (checksum,) = data[start + 8 : end - 4], struct.unpack_from(">I", data, end - 4)
@@ -89,7 +91,7 @@ def _unpacked(packed: bytes) -> bytes | None:
 def _find_in_webp(data: bytes) -> EmbeddedProfile | None:
     if data[12:16] != b"VP8X" or not data[20] & _WEBP_HAS_PROFILE:
         return None
-    for kind, start, end in webp_chunks(data, 12):
+    for kind, start, end in webp_chunks(data):
         if kind == b"ICCP":
             return EmbeddedProfile(data[start:end], 3) if start < end <= min(len(data), start + _MAX_BYTES) else None
     return None
