@@ -62,15 +62,15 @@ class Engine:
         """
         self.settings = settings or Settings()
         self.pack = find_pack(self.settings.pack, self.settings.models_dir)
-        self.cache = open_cache(self.settings, self.pack)
+        # Small faces always use the small net: with a large one a crowd would hold a slot for minutes.
+        enhance_spec = find_pack("compact", BUNDLED_MODELS).enhance
+        self.cache = open_cache(self.settings, self.pack, enhance_spec)
         self.admission = Admission(self.settings.slots, self.settings.queue, self.settings.wait_seconds)
         # OpenCV leaks 71 bytes for every output of a layer in Python.
         texts = [spec.prototxt.read() for spec in (self.pack.face, self.pack.gender, self.pack.age)]
         self.leaks_memory = any(use_fast_layers(text) != text for text in texts)
         self.ready = False
         self._released: float | None = None
-        # Small faces always use the small net: with a large one a crowd would hold a slot for minutes.
-        enhance_spec = find_pack("compact", BUNDLED_MODELS).enhance
         self._analyzers = [Analyzer(self.pack, enhance_spec, eager=eager) for _ in range(self.settings.slots)]
         # The analyzers that are not in use. Admission lets in no more callers than there are analyzers.
         self._free: queue.SimpleQueue[Analyzer] = queue.SimpleQueue()

@@ -1,4 +1,4 @@
-"""The result cache: analyses by everything that determines them (photo, options, pack, JPEG quality, versions).
+"""The result cache: analyses by everything that determines them (photo, options, nets, JPEG quality, versions).
 
 A stored result is JSON and a JPEG, with a checksum. Nothing is unpickled: a client that can write to a shared Redis
 cannot run code here.
@@ -18,6 +18,7 @@ from visage.faces.analyzer import Options
 from visage.faces.face import Face, Landmarks
 from visage.faces.results import Analysis
 from visage.images.boxes import Box
+from visage.packs.enhance_spec import EnhanceSpec
 from visage.packs.pack import Pack
 from visage.runtime.cache_stores import Store, open_store
 from visage.settings import Settings
@@ -25,21 +26,30 @@ from visage.settings import Settings
 # Increase it whenever the stored format, or the result for a photo, changes.
 FORMAT = 2
 
+# Pillow converts colours and decodes TIFF and AVIF, pi-heif decodes HEIC.
+_OPTIONAL_DECODERS = ("pillow", "pi-heif")
+
 
 class ResultCache:
-    """Analyses in `store`, for one pack and one JPEG quality of annotated images."""
+    """Analyses in `store`, for one pack and one JPEG quality of annotated images.
 
-    def __init__(self, store: Store, pack: Pack, jpeg_quality: int) -> None:
+    `enhance_spec` is the super-resolution net that enlarges small faces, which may be of another pack.
+    """
+
+    def __init__(self, store: Store, pack: Pack, enhance_spec: EnhanceSpec, jpeg_quality: int) -> None:
         self._store = store
         # The part of the key that all photos share. It contains the whole manifest: the checksums of the files, and
-        # values that can change without a new version. OpenCV is there because versions decode and round differently.
+        # values that can change without a new version. Versions of OpenCV and of the optional decoders decode, convert
+        # colours and round differently.
         self._common = hashlib.sha256(
             _key_json(
                 {
                     "format": FORMAT,
                     "visage": __version__,
                     "opencv": cv2.__version__,
+                    "decoders": {package: _installed_version(package) for package in _OPTIONAL_DECODERS},
                     "pack": asdict(pack),
+                    "enhance": asdict(enhance_spec),
                     "jpeg_quality": jpeg_quality,
                 }
             )
@@ -64,14 +74,24 @@ class ResultCache:
         self._store.set(key, _serialize(key, analysis))
 
 
-def open_cache(settings: Settings, pack: Pack) -> ResultCache | None:
+def open_cache(settings: Settings, pack: Pack, enhance_spec: EnhanceSpec) -> ResultCache | None:
     """Open the cache that `settings` select, or return None if it is off.
 
     Raises:
         SettingsError: a package that the cache needs is not installed, or the Redis URL is invalid.
     """
     store = open_store(settings)
-    return None if store is None else ResultCache(store, pack, settings.jpeg_quality)
+    return None if store is None else ResultCache(store, pack, enhance_spec, settings.jpeg_quality)
+
+
+def _installed_version(package: str) -> str | None:
+    # Takes a tenth of a second, and is needed with a cache only.
+    from importlib import metadata  # noqa: PLC0415
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _key_json(value: dict[str, Any]) -> bytes:

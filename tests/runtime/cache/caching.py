@@ -4,11 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from visage.directories import BUNDLED_MODELS
 from visage.faces.results import Analysis
+from visage.packs.pack import find_pack
 from visage.runtime.cache_stores import Store
 from visage.runtime.engine import Engine
 from visage.runtime.result_cache import ResultCache
 from visage.settings import Settings
+
+# The net that enlarges small faces for every pack.
+ENHANCE = find_pack("compact", BUNDLED_MODELS).enhance
 
 
 class DictStore:
@@ -34,7 +39,7 @@ class Clock:
 
 def caching_engine(tiny_pack: Path, store: Store, **settings: Any) -> Engine:
     engine = Engine(Settings(pack=str(tiny_pack), **settings))
-    engine.cache = ResultCache(store, engine.pack, engine.settings.jpeg_quality)
+    engine.cache = ResultCache(store, engine.pack, ENHANCE, engine.settings.jpeg_quality)
     return engine
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import fields, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 
-from tests.runtime.cache.caching import DictStore, caching_engine, without_timings
+from tests.runtime.cache.caching import ENHANCE, DictStore, caching_engine, without_timings
 from visage.errors import EmptyImage, ImageTooLarge, UndecodableImage
 from visage.faces.analyzer import Options
 from visage.faces.search import Detail
@@ -143,18 +144,53 @@ def altered(file: PackFile) -> PackFile:
     ids=["name", "version", "detector", "prototxt", "gender", "age", "min_confidence", "labels", "crop_scale"],
 )
 def test_a_result_of_another_pack_has_another_key(pack: Pack, change: Callable[[Pack], Pack]) -> None:
-    one, other = ResultCache(DictStore(), pack, 90), ResultCache(DictStore(), change(pack), 90)
+    one = ResultCache(DictStore(), pack, ENHANCE, 90)
+    other = ResultCache(DictStore(), change(pack), ENHANCE, 90)
 
     assert one.key(b"photo", Options(), annotated=True) != other.key(b"photo", Options(), annotated=True)
 
 
 @pytest.mark.parametrize("name", ["FORMAT", "__version__"])
 def test_a_result_of_another_version_has_another_key(pack: Pack, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    one = ResultCache(DictStore(), pack, 90)
+    one = ResultCache(DictStore(), pack, ENHANCE, 90)
     monkeypatch.setattr(result_cache, name, "other")
-    other = ResultCache(DictStore(), pack, 90)
+    other = ResultCache(DictStore(), pack, ENHANCE, 90)
 
     assert one.key(b"photo", Options(), annotated=True) != other.key(b"photo", Options(), annotated=True)
+
+
+@pytest.mark.parametrize("package", ["pillow", "pi-heif"])
+@pytest.mark.parametrize("installed", ["0.0.1", None])
+def test_a_result_with_another_version_of_a_decoder_or_without_it_has_another_key(
+    pack: Pack, monkeypatch: pytest.MonkeyPatch, package: str, installed: str | None
+) -> None:
+    def other_version(name: str) -> str:
+        if name != package:
+            return version(name)
+        if installed is None:
+            raise PackageNotFoundError(name)
+        return installed
+
+    one = ResultCache(DictStore(), pack, ENHANCE, 90)
+    monkeypatch.setattr("importlib.metadata.version", other_version)
+    other = ResultCache(DictStore(), pack, ENHANCE, 90)
+
+    assert one.key(b"photo", Options(), annotated=True) != other.key(b"photo", Options(), annotated=True)
+
+
+def test_a_result_of_another_net_that_enlarges_small_faces_has_another_key(pack: Pack) -> None:
+    one = ResultCache(DictStore(), pack, ENHANCE, 90)
+    other = ResultCache(DictStore(), pack, replace(ENHANCE, weights=altered(ENHANCE.weights)), 90)
+
+    assert one.key(b"photo", Options(), annotated=True) != other.key(b"photo", Options(), annotated=True)
+
+
+def test_the_cache_of_an_engine_knows_the_net_that_enlarges_small_faces(tiny_pack: Path) -> None:
+    engine = Engine(Settings(pack=str(tiny_pack), cache_bytes=1_000_000))
+    other = ResultCache(DictStore(), engine.pack, ENHANCE, engine.settings.jpeg_quality)
+
+    assert engine.cache is not None
+    assert engine.cache.key(b"photo", Options(), annotated=True) == other.key(b"photo", Options(), annotated=True)
 
 
 def test_the_pixel_limit_applies_to_cached_photos(tiny_pack: Path, store: DictStore, tiny_png: bytes) -> None:
