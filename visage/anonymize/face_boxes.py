@@ -16,9 +16,9 @@ FACES_FILE = "faces.json"
 # Boxes in one list. A photo of 238 people (WIDER FACE) gives 396 boxes in all detection passes.
 MAX_BOXES = 4_000
 
-# Bytes of `faces.json`, and values in it, of which an empty list takes most memory: 64 bytes. This is enough for six
-# boxes in each of the 10,000 photos that a batch may have.
-MAX_FACES_BYTES = 2**22
+# Bytes of all `faces.json` of a batch, and values in them, of which an empty list takes most memory: 64 bytes. This is
+# enough for six boxes in each of the 10,000 photos that a batch may have.
+_MAX_FACES_BYTES = 2**22
 _MAX_VALUES = 400_000
 
 _EXAMPLE = "[[10, 20, 60, 80]]"
@@ -34,6 +34,25 @@ class FaceBoxes:
 
     keep: tuple[Box, ...] = ()
     cover: tuple[Box, ...] = ()
+
+
+@dataclass
+class FacesBudget:
+    """The bytes and the JSON values that further `faces.json` of a batch or a directory may have."""
+
+    bytes_left: int = _MAX_FACES_BYTES
+    values_left: int = _MAX_VALUES
+
+    def spend(self, content: bytes, source: str) -> None:
+        """Count the content of the file `source`.
+
+        Raises:
+            BadParameter: there is not enough left.
+        """
+        self.bytes_left -= len(content)
+        self.values_left -= sum(map(content.count, (b",", b"[", b"{")))
+        if self.bytes_left < 0 or self.values_left < 0:
+            raise BadParameter(f"{source} has too many boxes for one batch; send several batches.")
 
 
 def read_boxes(name: str, text: str) -> tuple[Box, ...]:
@@ -54,17 +73,18 @@ def read_boxes(name: str, text: str) -> tuple[Box, ...]:
         raise BadParameter(f"{name} is {reprlib.repr(text)}; {error}.") from None
 
 
-def read_face_boxes(content: bytes, source: str = FACES_FILE) -> Mapping[str, FaceBoxes]:
+def read_face_boxes(
+    content: bytes, source: str = FACES_FILE, budget: FacesBudget | None = None
+) -> Mapping[str, FaceBoxes]:
     """Return the boxes for each photo from the content of `faces.json`, by the photo's name.
 
     It is an object such as `{"photo.jpg": {"keep": [[10, 20, 60, 80]], "cover": []}}`, in UTF-8. Both members may be
-    missing. `source` is what errors call the file.
+    missing. `source` is what errors call the file. Files of the same batch share a `budget`.
 
     Raises:
-        BadParameter: the content is something else; the sentence names the photo and the box.
+        BadParameter: the content is something else, or too long; the sentence names the photo and the box.
     """
-    if len(content) > MAX_FACES_BYTES or sum(map(content.count, (b",", b"[", b"{"))) > _MAX_VALUES:
-        raise BadParameter(f"{source} has too many boxes; send several batches.")
+    (budget or FacesBudget()).spend(content, source)
     try:
         photos = json.loads(content)
     except (ValueError, RecursionError):

@@ -16,7 +16,9 @@ class NamedBoxes:
     ZIP concerns the photos of that ZIP, one of the form concerns all photos. Names are relative to its folder.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_photos: int) -> None:
+        """Prepare for a batch of at most `max_photos` photos."""
+        self._max_photos = max_photos
         # By archive and name: the numbers of the files in the batch.
         self._numbers: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
         self._boxes: list[tuple[int, str, FaceBoxes]] = []
@@ -27,7 +29,16 @@ class NamedBoxes:
             self._numbers[each, _key(name)].append(number)
 
     def add_boxes(self, name: str, boxes: Mapping[str, FaceBoxes], archive: int) -> None:
-        """Add the content of the `faces.json` that has this name in its archive."""
+        """Add the content of the `faces.json` that has this name in its archive.
+
+        Raises:
+            BadParameter: there are boxes for more photos than a batch may have.
+        """
+        if len(self._boxes) + len(boxes) > self._max_photos:
+            raise BadParameter(
+                f"{FACES_FILE} names more than the {self._max_photos:,} photos that a batch may have; "
+                "send several batches."
+            )
         folder = PurePosixPath(_key(name)).parent
         self._boxes += [(archive, _key(str(folder / photo)), each) for photo, each in boxes.items()]
 

@@ -15,7 +15,7 @@ from flask import Request
 from multipart import MultipartSegment, ParserLimitReached, PushMultipartParser
 from werkzeug.datastructures import MultiDict
 
-from visage.anonymize.face_boxes import FACES_FILE, FaceBoxes, read_face_boxes
+from visage.anonymize.face_boxes import FACES_FILE, FaceBoxes, FacesBudget, read_face_boxes
 from visage.batches.archive_directory import FILE_BUDGET
 from visage.batches.archives import ZIP_MAGIC, ArchivedFile, ArchiveLimits, read_archive
 from visage.batches.face_boxes import NamedBoxes, is_faces_file
@@ -65,7 +65,8 @@ class BatchUpload:
 
     def __init__(self, request: Request, settings: Settings) -> None:
         self.fields: MultiDict[str, str] = MultiDict()
-        self.boxes = NamedBoxes()
+        self.boxes = NamedBoxes(settings.max_batch_files)
+        self._faces_budget = FacesBudget()
         self._archives = 0
         self._sources: set[str] = set()
         self._request = request
@@ -82,7 +83,7 @@ class BatchUpload:
             BadArchive: a ZIP is invalid.
             UnsupportedType: the body is compressed.
             RequestError: the body does not match its headers.
-            BadParameter: a `faces.json` is invalid.
+            BadParameter: a `faces.json` is invalid, or all have too many boxes.
             StorageFull, BatchesUnavailable: there is no room for a temporary file.
         """
         reject_compressed(self._request)
@@ -91,7 +92,7 @@ class BatchUpload:
         count = 0
         for archive, file in self._files():
             if is_faces_file(file.name):
-                self.boxes.add_boxes(file.name, _face_boxes(file.content), archive)
+                self.boxes.add_boxes(file.name, self._face_boxes(file.content), archive)
                 continue
             count += 1
             self.boxes.add_file(count, file.name, archive)
@@ -198,16 +199,15 @@ class BatchUpload:
                 return ImageTooLarge(f"The file is larger than {limit:,} bytes; send a smaller copy of the photo.")
         return content.getvalue()
 
+    def _face_boxes(self, content: bytes | VisageError) -> Mapping[str, FaceBoxes]:
+        if isinstance(content, VisageError):
+            raise BadParameter(f"{FACES_FILE} cannot be read: {content}")
+        return read_face_boxes(content, budget=self._faces_budget)
+
     @property
     def _limits(self) -> ArchiveLimits:
         settings = self._settings
         return ArchiveLimits(settings.max_batch_files, settings.max_body_bytes, max(0, self._bytes_left))
-
-
-def _face_boxes(content: bytes | VisageError) -> Mapping[str, FaceBoxes]:
-    if isinstance(content, VisageError):
-        raise BadParameter(f"{FACES_FILE} cannot be read: {content}")
-    return read_face_boxes(content)
 
 
 def _value(pieces: Iterator[bytes]) -> str:

@@ -88,6 +88,36 @@ def test_the_error_names_the_photo_and_the_box(idle: FlaskClient, tiny_png: byte
     assert response.get_json()["error"].startswith(error)
 
 
+def test_all_files_of_a_batch_share_the_limit_for_boxes(idle: FlaskClient) -> None:
+    # Half of the 400,000 values that all may have, and a few more.
+    boxes = [[0, 0, 1, 1]] * 4000
+    many = {f"{number}.png": {"keep": boxes, "cover": boxes} for number in range(5)}
+    archive = packed(faces(many, "rome/faces.json"), faces(many, "oslo/faces.json"))
+
+    response = idle.post("/batches", data=archive, content_type="application/zip")
+
+    assert (response.status_code, response.get_json()["code"]) == (400, "bad_parameter")
+    assert response.get_json()["error"] == "faces.json has too many boxes for one batch; send several batches."
+
+
+def test_all_files_of_a_batch_share_the_limit_for_bytes(idle: FlaskClient) -> None:
+    long = [faces({"a" * 1_500_000: {}}, f"{folder}/faces.json") for folder in ("rome", "oslo", "bern")]
+
+    response = idle.post("/batches", data=packed(*long), content_type="application/zip")
+
+    assert response.get_json()["error"] == "faces.json has too many boxes for one batch; send several batches."
+
+
+def test_names_of_more_photos_than_a_batch_may_have_are_rejected(idle: FlaskClient) -> None:
+    names: dict[str, Any] = {"a.png": {}, "b.png": {}, "c.png": {}}
+    archive = packed(faces(names, "rome/faces.json"), faces(names, "oslo/faces.json"))
+
+    response = idle.post("/batches", data=archive, content_type="application/zip")
+
+    assert (response.status_code, response.get_json()["code"]) == (400, "bad_parameter")
+    assert response.get_json()["error"].startswith("faces.json names more than the 5 photos")
+
+
 def test_a_name_that_several_photos_have_is_rejected(service: Service, tiny_png: bytes) -> None:
     archive = packed(("a.png", tiny_png))
     files = form(("one.zip", archive), ("two.zip", archive), faces({"a.png": {"cover": [MISSED]}}))
