@@ -223,6 +223,14 @@ def test_damaged_units_of_av1_are_rejected(content: bytes) -> None:
         pytest.param(b"\0\0\0\x0cftypheic" + struct.pack(">I4s", 8, b"free") * 500_000, id="boxes"),
         pytest.param(write(File((HEIC,), tuple((b"dimg", 9, range(1000)) for _ in range(500)))), id="references"),
         pytest.param(
+            write(File((HEIC,), tuple((b"dimg", item, range(1000)) for item in range(2, 1500)))),
+            id="references from many items",
+        ),
+        pytest.param(
+            write(File((HEIC, Item(b"hvc1", b"?", (auxc(bytes(20_000_000)),))), ((b"auxl", 2, [1]),))),
+            id="the name of an auxiliary image",
+        ),
+        pytest.param(
             write(File((HEIC,), more=b"".join(struct.pack(">I4s", 8, b"free") for _ in range(200_000)))), id="lists"
         ),
         pytest.param(write(File((HEIC, *[Item(b"hvc1", b"?", (ispe(1, 1),))] * 30_000))), id="items"),

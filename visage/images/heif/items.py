@@ -22,6 +22,9 @@ from visage.images.image_header import UnsupportedKind
 # The type of an auxiliary image that is transparency (MIAF, 7.3.5.2, and H.265, annex F).
 _ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1")
 
+# Bytes of such a type with its zero. A longer one is none of these.
+_MAX_TYPE = 64
+
 # Auxiliary images of one image: transparency, a gain map, a depth map, mattes of skin, hair, glasses and sky.
 _MAX_AUXILIARIES = 100
 
@@ -82,12 +85,9 @@ def read_still(data: bytes) -> Still:
     """
     lists = read_lists(data)
     primary = read_primary(data, lists[b"pitm"])
-    tiles: dict[int, tuple[int, ...]] = {}
     auxiliaries, premultiplied = list[int](), False
-    for kind, source, targets in read_references(data, lists.get(b"iref")):
-        if kind == b"dimg":
-            tiles.setdefault(source, targets)
-        elif primary in targets and kind == b"auxl" and len(auxiliaries) < _MAX_AUXILIARIES:
+    for kind, source, targets in read_references(data, lists.get(b"iref"), (b"auxl", b"prem")):
+        if primary in targets and kind == b"auxl" and len(auxiliaries) < _MAX_AUXILIARIES:
             auxiliaries.append(source)
         premultiplied = premultiplied or (kind == b"prem" and source == primary)
 
@@ -95,6 +95,10 @@ def read_still(data: bytes) -> Still:
     if alpha is not None and premultiplied:
         raise UnsupportedKind("A HEIC or AVIF with premultiplied transparency is not accepted; save it as a PNG.")
     pictures = [primary] if alpha is None else [primary, alpha]
+    tiles: dict[int, tuple[int, ...]] = {}
+    for _, source, targets in read_references(data, lists.get(b"iref"), (b"dimg",)):
+        if source in pictures:
+            tiles.setdefault(source, targets)
     wanted = {item for each in pictures for item in (each, *tiles.get(each, ()))}
     kinds = read_kinds(data, lists[b"iinf"])
     properties = read_properties(data, lists[b"iprp"], wanted)
@@ -115,6 +119,7 @@ def _find_alpha(data: bytes, iprp: Box, auxiliaries: list[int]) -> int | None:
     for item in auxiliaries:
         for each in properties.get(item, ()):
             # Behind version and flags; a zero ends the text.
-            if each.kind == b"auxC" and data[each.start + 4 : each.end].partition(b"\0")[0] in _ALPHA:
+            text = data[each.start + 4 : min(each.end, each.start + 4 + _MAX_TYPE)]
+            if each.kind == b"auxC" and text.partition(b"\0")[0] in _ALPHA:
                 return item
     return None

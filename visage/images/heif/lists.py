@@ -74,8 +74,10 @@ def read_kinds(data: bytes, iinf: Box) -> dict[int, bytes]:
     return kinds
 
 
-def read_references(data: bytes, iref: Box | None) -> Iterator[tuple[bytes, int, tuple[int, ...]]]:
-    """Yield kind, source and targets of each reference between items that concerns an image's pixels.
+def read_references(
+    data: bytes, iref: Box | None, kinds: Collection[bytes]
+) -> Iterator[tuple[bytes, int, tuple[int, ...]]]:
+    """Yield kind, source and targets of each reference between items that is one of `kinds`.
 
     Raises:
         UnsupportedKind: an item has too many targets.
@@ -84,7 +86,7 @@ def read_references(data: bytes, iref: Box | None) -> Iterator[tuple[bytes, int,
         return
     letter, size = ("I", 4) if data[iref.start] else ("H", 2)
     for box in read_boxes(data, iref.start + 4, iref.end):
-        if box.kind not in (b"dimg", b"auxl", b"prem"):
+        if box.kind not in kinds:
             continue
         source, count = struct.unpack_from(f">{letter}H", data, box.start)
         if count > _MAX_TILES:
