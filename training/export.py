@@ -67,7 +67,7 @@ swap_rb = false
 min_confidence = {min_confidence}
 smallest_face = {smallest_face}
 strides = {strides}
-guard_confidence = {guard_confidence}
+redaction_confidence = {redaction_confidence}
 """
 
 CLASSIFIER_TABLE = """
@@ -212,7 +212,7 @@ def manifest(folder: Path) -> str:
         min_confidence=MIN_CONFIDENCE,
         smallest_face=SMALLEST_FACE,
         strides=list(STRIDES),
-        guard_confidence=REDACTION_CONFIDENCE,
+        redaction_confidence=REDACTION_CONFIDENCE,
     )
     classifiers = [
         CLASSIFIER_TABLE.format(

@@ -178,6 +178,18 @@ def test_the_smallest_face_is_a_twelfth_of_the_input_by_default(
     assert read_pack(tmp_path).face.smallest_face == expected
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"), [("", 0.25), ("redaction_confidence = 0.4", 0.4), ("guard_confidence = 0.3", 0.3)]
+)
+def test_faces_are_redacted_from_half_of_the_confidence_threshold_by_default(
+    tiny_pack: Path, tmp_path: Path, line: str, expected: float
+) -> None:
+    manifest = (tiny_pack / "pack.toml").read_text().replace("min_confidence = 0.5", f"min_confidence = 0.5\n{line}")
+    (tmp_path / "pack.toml").write_text(manifest)
+
+    assert read_pack(tmp_path).face.redaction_confidence == expected
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "97", "true", '"small"'])
 def test_an_invalid_smallest_face_is_rejected(tiny_pack: Path, tmp_path: Path, value: str) -> None:
     manifest = (tiny_pack / "pack.toml").read_text()

@@ -12,8 +12,8 @@ from visage.ranges import CONFIDENCE_RANGE, check_choice, check_number
 class AnonymizeOptions:
     """Which faces are redacted, and how.
 
-    Boxes from `min_confidence` (0..1) on are redacted; None stands for the pack's `guard_confidence`. `keep` are boxes
-    in pixels of the upright original; the faces in them are not redacted. `cover` are boxes of faces that the detector
+    Boxes from `min_confidence` (0..1) on are redacted; None is the pack's `redaction_confidence`. `keep` are boxes in
+    pixels of the upright original; the faces in them are not redacted. `cover` are boxes of faces that the detector
     missed; they are redacted too, also where they overlap a face to keep. Without `detect` they are all that is
     redacted.
 

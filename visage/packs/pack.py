@@ -21,8 +21,11 @@ ENHANCE = "superres"
 # The default of `smallest_face`, divided by the input size: 25 of 300 pixels, measured for res10.
 _SMALLEST_FACE = 1 / 12
 
-# The default of the manifest's key `guard_confidence`, divided by `min_confidence`.
+# The default of `redaction_confidence`, divided by `min_confidence`.
 _REDACTION_CONFIDENCE = 0.5
+
+# The name of `redaction_confidence` in the manifests of version 0.1.
+_OLD_REDACTION_KEY = "guard_confidence"
 
 # Far above the input of any net for a CPU, so that an error in the manifest does not allocate gigabytes.
 _MAX_INPUT = 4096
@@ -206,11 +209,8 @@ def _face_spec(role: ManifestTable) -> FaceSpec:
     longer = max(fields["input"])
     smallest = role.number("smallest_face", 0, longer) if "smallest_face" in role.content else longer * _SMALLEST_FACE
     confidence = role.number("min_confidence", 0, 1)
-    redaction = (
-        role.number("guard_confidence", 0, confidence)
-        if "guard_confidence" in role.content
-        else confidence * _REDACTION_CONFIDENCE
-    )
+    key = _OLD_REDACTION_KEY if _OLD_REDACTION_KEY in role.content else "redaction_confidence"
+    redaction = role.number(key, 0, confidence) if key in role.content else confidence * _REDACTION_CONFIDENCE
     strides = tuple(role.list_of("strides", int)) if "strides" in role.content else ()
     if "strides" in role.content and (not strides or min(strides) < 1 or len(set(strides)) < len(strides)):
         raise role.fault("strides", "at least one whole number of pixels, each once")
