@@ -72,6 +72,11 @@ def test_a_zip_is_unpacked(service: Service, tiny_png: bytes, way: str) -> None:
     [
         (("holiday/a.png", "holiday/rome/b.png"), "holiday-anonymized.zip"),
         (("Zürich 2026.zip",), "Zürich 2026-anonymized.zip"),
+        (("休日.zip",), "休日-anonymized.zip"),
+        (("Łódź.zip",), "Łódź-anonymized.zip"),
+        (("休日/a.png", "休日/b.png"), "休日-anonymized.zip"),
+        (("👍/a.png",), "👍-anonymized.zip"),
+        (("50%25 'off'; (*).zip",), "50%25 'off'; (_)-anonymized.zip"),
         (("a.png", "b.png"), "photos-anonymized.zip"),
         (("holiday/a.png", "party/b.png"), "photos-anonymized.zip"),
         (("holiday/a.png", "party.zip"), "photos-anonymized.zip"),
@@ -85,11 +90,30 @@ def test_the_result_is_named_after_the_folder_or_zip_that_all_photos_came_from(
     batch_id = submit(service, *files)
     finished(service, batch_id)
 
-    disposition = requests.get(f"{service.url}/batches/{batch_id}/result.zip", timeout=60).headers[
-        "Content-Disposition"
-    ]
+    response = requests.get(f"{service.url}/batches/{batch_id}/result.zip", timeout=60)
 
-    assert parse_options_header(disposition) == ("attachment", {"filename": expected})
+    assert response.status_code == 200
+    assert parse_options_header(response.headers["Content-Disposition"]) == ("attachment", {"filename": expected})
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("holiday", "filename=holiday-anonymized.zip"),
+        ("Zürich", "filename=Zurich-anonymized.zip; filename*=UTF-8''Z%C3%BCrich-anonymized.zip"),
+        ("休日 (2)", "filename=\"_ (2)-anonymized.zip\"; filename*=UTF-8''%E4%BC%91%E6%97%A5%20%282%29-anonymized.zip"),
+        ("100%25", "filename=100_25-anonymized.zip; filename*=UTF-8''100%2525-anonymized.zip"),
+    ],
+)
+def test_the_name_of_the_result_is_in_ascii_too_for_older_clients(
+    service: Service, tiny_png: bytes, name: str, expected: str
+) -> None:
+    batch_id = submit(service, (f"{name}/a.png", tiny_png))
+    finished(service, batch_id)
+
+    response = requests.get(f"{service.url}/batches/{batch_id}/result.zip", timeout=60)
+
+    assert response.headers["Content-Disposition"] == f"attachment; {expected}"
 
 
 def test_attributes_are_returned_as_tables(service: Service, tiny_png: bytes) -> None:

@@ -1,8 +1,11 @@
 """The routes of batches: submit many photos at once, then watch, fetch and delete the batch."""
 
+import re
+import unicodedata
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain
+from urllib.parse import quote
 
 from flask import Blueprint, Flask, Response, current_app, jsonify, request, url_for
 
@@ -38,6 +41,11 @@ _TIMEOUT_SECONDS = 3.0
 
 # Bytes of a result that are in memory at once.
 _CHUNK = 2**16
+
+# Characters that the plain parameter `filename` does not have, and signs that `filename*` need not encode besides those
+# that `quote` never encodes (RFC 8187, 3.2.1: attr-char).
+_NOT_IN_FILE_NAMES = re.compile(r"[^ -~]+|%")
+_ATTRIBUTE_SIGNS = "!#$&+^`|"
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -139,7 +147,7 @@ def fetch(batch_id: str) -> Response:
     with ExitStack() as stack:
         stack.enter_context(_limit("transfers").acquired())
         response = Response(result_archive(_batches(), batch_id), content_type="application/zip")
-        response.headers.set("Content-Disposition", "attachment", filename=archive_name(_batches().find(batch_id)))
+        response.headers.set("Content-Disposition", "attachment", **_file_name(archive_name(_batches().find(batch_id))))
         # Last, because nothing closes the response if a step after this fails.
         response.call_on_close(stack.pop_all().close)
     return response
@@ -183,6 +191,18 @@ def delete(batch_id: str) -> Response:
     """Cancel a running batch or delete a finished one, with all its files."""
     _batches().cancel(batch_id)
     return _no_content()
+
+
+def _file_name(name: str) -> dict[str, str]:
+    """Return the parameters of `Content-Disposition` for a file name; headers are ASCII (RFC 6266, 4.3 and appendix D).
+
+    Clients that do not know `filename*` use `filename`, in which some of them decode a percent sign.
+    """
+    letters = "".join(each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each))
+    in_ascii = _NOT_IN_FILE_NAMES.sub("_", letters)
+    if in_ascii == name:
+        return {"filename": name}
+    return {"filename": in_ascii, "filename*": f"UTF-8''{quote(name, safe=_ATTRIBUTE_SIGNS)}"}
 
 
 def _no_content() -> Response:
