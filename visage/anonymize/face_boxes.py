@@ -9,6 +9,7 @@ from typing import Any
 from visage.errors import BadParameter
 from visage.images.boxes import Box
 from visage.images.decoding import MAX_SIDE
+from visage.strict_json import load_json
 
 # The name of the file that has the boxes for each photo of a batch or a directory.
 FACES_FILE = "faces.json"
@@ -82,11 +83,12 @@ def read_face_boxes(
     missing. `source` is what errors call the file. Files of the same batch share a `budget`.
 
     Raises:
-        BadParameter: the content is something else, or too long; the sentence names the photo and the box.
+        BadParameter: the content is something else, is too long, or has a name twice in one object; the sentence names
+            the photo and the box.
     """
     (budget or FacesBudget()).spend(content, source)
     try:
-        photos = json.loads(content)
+        photos = load_json(content, source)
     except (ValueError, RecursionError):
         photos = None
     if not isinstance(photos, dict):

@@ -15,6 +15,7 @@ import pybase64
 from werkzeug.datastructures import FileStorage, MultiDict
 
 from visage.errors import BodyTooLarge, NoImage, RequestError
+from visage.strict_json import load_json
 
 Fields = MultiDict[str, str]
 Files = MultiDict[str, FileStorage]
@@ -61,6 +62,7 @@ def parse_json(body: bytes, photo_fields: tuple[str, ...]) -> tuple[Fields, File
 
     Raises:
         RequestError: the body is not a JSON object.
+        BadParameter: an object has a name twice.
         NoImage: a photo is not base64.
         BodyTooLarge: the object has too many or too long values.
     """
@@ -111,7 +113,7 @@ def _load(text: bytes) -> dict[str, Any]:
     if sum(map(text.count, (b",", b"[", b"{"))) > _MAX_VALUES:
         raise BodyTooLarge(_TOO_MANY)
     try:
-        content = json.loads(text)
+        content = load_json(text, "The JSON")
     except (ValueError, RecursionError):
         raise RequestError(_INVALID) from None
     if not isinstance(content, dict):

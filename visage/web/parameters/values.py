@@ -26,12 +26,19 @@ class ParameterValues:
         """Read the `parameters` of an operation.
 
         Raises:
-            BadParameter: a source has a name that is none of theirs.
+            BadParameter: a source has a name that is none of theirs, or one with several texts.
         """
         self._texts: dict[str, str] = {}
         for source in reversed(sources):
             reject_unknown(source, parameters)
-            self._texts |= {name: text for name, text in source.items() if text}
+            for name, texts in source.lists():
+                given = [text for text in texts if text]
+                if len(given) > 1:
+                    raise BadParameter(
+                        f"{name} occurs {len(given)} times; send it once, with everything that it should have."
+                    )
+                if given:
+                    self._texts[name] = given[0]
 
     def read(self, parameter: Parameter[T, Default]) -> T | Default:
         """Return the value of `parameter`, or its default if it is missing.
