@@ -40,6 +40,72 @@ def test_an_invalid_parameter_is_named_and_nothing_is_stored(
     assert not list((tmp_path / "state").glob("batches/*"))
 
 
+@pytest.mark.parametrize(
+    ("task", "parameters", "error"),
+    [
+        ("", {"scale": "2"}, "scale applies to task=enhance only, and this batch has task=anonymize; "),
+        (
+            "anonymize",
+            {"max_faces": "3"},
+            "max_faces applies to task=predict only, and this batch has task=anonymize; ",
+        ),
+        ("anonymize", {"max_faces": "abc"}, "max_faces "),
+        ("predict", {"method": "bogus"}, "method "),
+        ("predict", {"scale": "2"}, "scale applies to task=enhance only, and this batch has task=predict; "),
+        ("enhance", {"detail": "high"}, "detail applies to task=anonymize or task=predict only, and this batch has "),
+    ],
+)
+@pytest.mark.parametrize("place", ["query", "form"])
+@pytest.mark.parametrize("place_of_task", ["query", "form"])
+def test_a_parameter_of_another_task_is_refused(
+    idle: FlaskClient,
+    tmp_path: Path,
+    tiny_png: bytes,
+    task: str,
+    parameters: dict[str, str],
+    error: str,
+    place: str,
+    place_of_task: str,
+) -> None:
+    sent: dict[str, dict[str, Any]] = {"query": {}, "form": {"files": (io.BytesIO(tiny_png), "a.png")}}
+    sent[place] |= parameters
+    if task:
+        sent[place_of_task]["task"] = task
+
+    response = idle.post("/batches", query_string=sent["query"], data=sent["form"])
+
+    assert (response.status_code, response.get_json()["code"]) == (400, "bad_parameter")
+    assert response.get_json()["error"].startswith(error)
+    assert not list((tmp_path / "state").glob("batches/*"))
+
+
+def test_the_error_for_a_parameter_of_another_task_says_what_to_do(idle: FlaskClient) -> None:
+    response = idle.post("/batches?task=predict&method=solid")
+
+    assert response.get_json()["error"] == (
+        "method applies to task=anonymize only, and this batch has task=predict; leave out method, or send "
+        "task=anonymize."
+    )
+
+
+@pytest.mark.parametrize("query", [{"scale": "2"}, {"max_faces": "3"}])
+def test_the_task_of_a_parameter_in_the_query_may_be_in_the_form(
+    idle: FlaskClient, tiny_png: bytes, query: dict[str, str]
+) -> None:
+    task = "enhance" if "scale" in query else "predict"
+    data: dict[str, Any] = {"files": (io.BytesIO(tiny_png), "a.png"), "task": task}
+
+    response = idle.post("/batches", query_string=query, data=data)
+
+    assert (response.status_code, response.get_json()["task"]) == (202, task)
+
+
+def test_an_invalid_parameter_in_the_query_is_refused_before_files_arrive(idle: FlaskClient) -> None:
+    response = idle.post("/batches?max_faces=abc", data=b"no ZIP", content_type="application/zip")
+
+    assert response.get_json()["error"] == "max_faces is 'abc'; it must be a whole number from 1 to 1000."
+
+
 def test_a_batch_without_files_is_rejected(idle: FlaskClient) -> None:
     assert idle.post("/batches", data={"task": "predict"}).get_json()["code"] == "no_image"
     assert idle.post("/batches", data=b"", content_type="text/plain").get_json()["code"] == "no_image"
@@ -84,7 +150,7 @@ def test_too_many_fields_beside_files_are_rejected(tiny_pack: Path, tmp_path: Pa
     accepted = client.post("/batches", data={"files": (io.BytesIO(tiny_png), "a.png")} | few)
     rejected = client.post("/batches", data={"files": (io.BytesIO(tiny_png), "a.png")} | many)
 
-    assert accepted.status_code == 202
+    assert accepted.get_json()["error"].startswith("method occurs 31 times")
     assert (rejected.status_code, rejected.get_json()["code"]) == (413, "body_too_large")
 
 

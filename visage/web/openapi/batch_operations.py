@@ -40,7 +40,8 @@ BATCH_OPERATIONS = (
         "Returns an ID once the batch is received. By default faces are redacted, with the parameters of `/anonymize` "
         "except `keep`, `cover` and `detect`; a file `faces.json` in the form or in a ZIP has the boxes to keep and to "
         "cover for each photo. `task=predict` describes faces, with the parameters of `/predict`; `task=enhance` "
-        "enlarges the photos. Rejected and failed files are listed with the reason; the rest continue.",
+        "enlarges the photos. A parameter of another task is an error. Rejected and failed files are listed with the "
+        "reason; the rest continue.",
         table.BATCH,
         body=Body(
             "Photos and ZIP archives of photos as files of a form, under any field names; or one ZIP as the body. A "

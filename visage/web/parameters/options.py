@@ -42,8 +42,40 @@ def read_enhance_options(request: Request) -> EnhanceOptions:
     return _enhance_options(ParameterValues(table.ENHANCEMENT, request.args, request.form))
 
 
-def read_batch_options(*sources: MultiDict[str, str]) -> BatchOptions:
-    """Return the options for each photo of a batch. The first of `sources` that has a parameter counts."""
+def read_batch_task(query: MultiDict[str, str]) -> Task:
+    """Return the task of a batch as far as its query tells: a form may still have it, and more parameters.
+
+    Raises:
+        BadParameter: the query is invalid, whatever the form has.
+    """
+    values = _batch_values(query)
+    task = values.read(table.TASK)
+    if table.TASK.name in values.names:
+        _reject_other_tasks(values, task)
+    for parameter in table.BATCH:
+        values.read(parameter)
+    return task
+
+
+def read_batch_options(query: MultiDict[str, str], form: MultiDict[str, str]) -> BatchOptions:
+    """Return the options for each photo of a batch. The query overrides the form.
+
+    Raises:
+        BadParameter: a parameter is invalid, or belongs to another task.
+    """
+    values = _batch_values(query, form)
+    task = values.read(table.TASK)
+    _reject_other_tasks(values, task)
+    match task:
+        case Task.ANONYMIZE:
+            return _anonymize_options(values)
+        case Task.PREDICT:
+            return _options(values)
+        case Task.ENHANCE:
+            return _enhance_options(values)
+
+
+def _batch_values(*sources: MultiDict[str, str]) -> ParameterValues:
     values = ParameterValues((*table.BATCH, *_OF_SINGLE_PHOTOS), *sources)
     for boxes in (table.KEEP, table.COVER):
         if values.read(boxes):
@@ -52,13 +84,19 @@ def read_batch_options(*sources: MultiDict[str, str]) -> BatchOptions:
             )
     if not values.read(table.DETECT):
         raise BadParameter("detect=false applies to single photos only; leave it out of a batch.")
-    match values.read(table.TASK):
-        case Task.ANONYMIZE:
-            return _anonymize_options(values)
-        case Task.PREDICT:
-            return _options(values)
-        case Task.ENHANCE:
-            return _enhance_options(values)
+    return values
+
+
+def _reject_other_tasks(values: ParameterValues, task: Task) -> None:
+    """Raise BadParameter for a parameter that has no effect on the task of a batch."""
+    own = {parameter.name for parameter in table.BATCH_TASKS[task]}
+    for parameter in table.BATCH[1:]:
+        if parameter.name in values.names - own:
+            tasks = " or ".join(f"task={each.value}" for each, its in table.BATCH_TASKS.items() if parameter in its)
+            raise BadParameter(
+                f"{parameter.name} applies to {tasks} only, and this batch has task={task.value}; leave out "
+                f"{parameter.name}, or send {tasks}."
+            )
 
 
 def include_files(request: Request) -> bool:

@@ -3,8 +3,10 @@
 After a change, `make openapi` writes `openapi.json` anew.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from visage.anonymize.face_boxes import MAX_BOXES
@@ -188,17 +190,12 @@ ANONYMIZATION: Parameters = (
 )
 CORRECTION: Parameters = ANONYMIZATION[:-2]
 ENHANCEMENT: Parameters = (SCALE, ENHANCE_FORMAT, PICTURE)
-BATCH: Parameters = (
-    TASK,
-    METHOD,
-    SHAPE,
-    MASK_SCALE,
-    BATCH_CONFIDENCE,
-    MAX_FACES,
-    MIN_FACE_SIZE,
-    BATCH_DETAIL,
-    ENHANCE_FACES,
-    SCALE,
-)
+BATCH_TASKS: Mapping[Task, Parameters] = {
+    Task.ANONYMIZE: (METHOD, SHAPE, MASK_SCALE, BATCH_CONFIDENCE, BATCH_DETAIL),
+    Task.PREDICT: (BATCH_CONFIDENCE, BATCH_DETAIL, MAX_FACES, MIN_FACE_SIZE, ENHANCE_FACES),
+    Task.ENHANCE: (SCALE,),
+}
+# Each once, in this order.
+BATCH: Parameters = tuple(dict.fromkeys(chain([TASK], *BATCH_TASKS.values())))
 BATCH_STATUS: Parameters = (FILES,)
 BATCH_FILE: Parameters = (SIZE,)

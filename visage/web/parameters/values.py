@@ -1,6 +1,6 @@
 """Text from a query or a form as typed values."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from difflib import get_close_matches
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -39,6 +39,11 @@ class ParameterValues:
                     )
                 if given:
                     self._texts[name] = given[0]
+
+    @property
+    def names(self) -> Set[str]:
+        """The names of the parameters that are not missing."""
+        return self._texts.keys()
 
     def read(self, parameter: Parameter[T, Default]) -> T | Default:
         """Return the value of `parameter`, or its default if it is missing.

@@ -10,7 +10,6 @@ from urllib.parse import quote
 from flask import Blueprint, Flask, Response, current_app, jsonify, request, url_for
 
 from visage.batches import Batches, Output, open_batches
-from visage.batches.batch import task_of
 from visage.batches.corrections import file_output, replace_output
 from visage.batches.result_archive import archive_name, result_archive
 from visage.errors import BatchesUnavailable, NoImage, SetupError
@@ -26,6 +25,7 @@ from visage.web.parameters import (
     check_correction_query,
     include_files,
     read_batch_options,
+    read_batch_task,
     read_correction_options,
     thumbnail_side,
     without_parameters,
@@ -83,7 +83,7 @@ class LazyBatches:
 def submit() -> Response:
     """Accept a batch and return its ID."""
     # Parameters in the query are checked before anything is unpacked; those in the form may come last.
-    task = task_of(read_batch_options(request.args))
+    task = read_batch_task(request.args)
     settings = this_engine().settings
     expected_bytes = min(request.content_length or 0, settings.max_batch_bytes)
     with _limit("transfers").acquired(), _batches().create(task, expected_bytes) as batch:
