@@ -92,6 +92,41 @@ def test_metrics_at_another_address_with_the_port_of_the_service_are_rejected(me
 
 
 @pytest.mark.parametrize(
+    "host",
+    ["a b", "999.1.1.1", "127.1", "8899", "127.0.0.1:8899", "http://a", "[::1", "[127.0.0.1]", "fe80::1%lo", "a..b"],
+)
+def test_a_host_that_is_no_address_and_no_name_is_rejected(host: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment({"VISAGE_HOST": host})
+
+    assert str(caught.value) == (
+        f"VISAGE_HOST is {host!r}; it must be an IP address such as 127.0.0.1 or ::1, or a host name, without a port."
+    )
+
+
+@pytest.mark.parametrize("metrics", ["999.9.9.9:9090", "a b:9090", "::1:9090", ":9090", "127.0.0.1", "127.0.0.1:0"])
+def test_an_address_for_metrics_that_is_none_is_rejected(metrics: str) -> None:
+    with pytest.raises(SettingsError, match="must be open, closed or an address and port such as"):
+        Settings.from_environment({"VISAGE_METRICS": metrics})
+
+
+@pytest.mark.parametrize(
+    ("host", "bind"),
+    [
+        ("127.0.0.1", "127.0.0.1:8305"),
+        ("::1", "[::1]:8305"),
+        ("[::1]", "[::1]:8305"),
+        ("::", "[::]:8305"),
+        ("Photos_1.example", "photos_1.example:8305"),
+    ],
+)
+def test_an_address_or_a_name_to_listen_on_gets_the_port(host: str, bind: str) -> None:
+    settings = Settings.from_environment({"VISAGE_HOST": host, "PORT": "8305", "VISAGE_METRICS": "[::1]:9090"})
+
+    assert settings.binds == [bind, "[::1]:9090"]
+
+
+@pytest.mark.parametrize(
     "origins", ["https://*.example.com", "*, https://a.example", "example.com", "https://a.example/path", "https://a.*"]
 )
 def test_invalid_origins_are_rejected(origins: str) -> None:
@@ -124,6 +159,8 @@ def test_valid_hosts_are_accepted(hosts: str) -> None:
         ("[::1]", True),
         ("[::ffff:127.0.0.1]", True),
         ("[::ffff:192.0.2.1]", False),
+        ("::1", True),
+        ("LOCALHOST", True),
         ("0.0.0.0", False),
         ("photos.example", False),
     ],

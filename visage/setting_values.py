@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -13,6 +13,10 @@ T = TypeVar("T")
 
 # An origin, with an optional port (RFC 6454, 6.2).
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9.-]+(:[0-9]+)?")
+
+# A part of a host name between dots (RFC 1123, 2.1, and the underscore that container names have).
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
+_MAX_HOST = 253
 
 # A host name without a port.
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", re.IGNORECASE)
@@ -90,19 +94,39 @@ def _parse_boolean(text: str) -> bool:
     return text.lower() == "true"
 
 
+def _parse_host(text: str) -> str:
+    """Return an IP address, IPv6 without its brackets, or a name in lower case."""
+    in_brackets = text.startswith("[") and text.endswith("]")
+    if in_brackets or ":" in text:
+        # gunicorn does not know scopes, as in fe80::1%eth0.
+        if "%" in text:
+            raise ValueError
+        return str(IPv6Address(text[1:-1] if in_brackets else text))
+    labels = text.split(".")
+    if len(text) > _MAX_HOST or not all(_LABEL.fullmatch(label) for label in labels):
+        raise ValueError
+    # No name ends in a number, so that nobody takes it for an address.
+    return str(IPv4Address(text)) if labels[-1].isdecimal() else text.lower()
+
+
 def _parse_metrics_address(text: str) -> str:
     if text in {"open", "closed"}:
         return text
     host, _, port = text.rpartition(":")
-    if not host or not 1 <= int(port) <= 65535:
+    if ":" in host and not host.startswith("["):
         raise ValueError
-    return f"{host}:{int(port)}"
+    return host_and_port(_parse_host(host), _PORT.parse(port))
 
 
 def _parse_redis_url(text: str) -> str:
     if not text.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError
     return text
+
+
+def host_and_port(host: str, port: int) -> str:
+    """Return an address as in a URL: an IPv6 address has brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def is_loopback(host: str) -> bool:
@@ -115,6 +139,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+_PORT = integer(1, 65535)
+
 ANY_TEXT = Kind(str, "text")
 PATH = Kind(Path, "a path")
 TOKEN = Kind(_parse_token, "ASCII letters, digits and signs without spaces", secret=True)
@@ -123,6 +149,7 @@ LOG_LEVEL = Kind(_parse_log_level, "debug, info, warning or error")
 METRICS_ADDRESS = Kind(_parse_metrics_address, "open, closed or an address and port such as 127.0.0.1:9090")
 # Its query may contain the password.
 REDIS_URL = Kind(_parse_redis_url, "a URL that begins with redis://, rediss:// or unix://", secret=True)
+HOST = Kind(_parse_host, "an IP address such as 127.0.0.1 or ::1, or a host name, without a port")
 ORIGINS = Kind(
     _parse_origins,
     "`*`, or origins such as https://app.example.com separated by commas, without further wildcards",

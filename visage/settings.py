@@ -13,6 +13,7 @@ from visage.setting_rows import Row, row, rows_of
 from visage.setting_values import (
     ANY_TEXT,
     BOOLEAN,
+    HOST,
     HOSTS,
     LOG_LEVEL,
     METRICS_ADDRESS,
@@ -20,6 +21,7 @@ from visage.setting_values import (
     PATH,
     REDIS_URL,
     TOKEN,
+    host_and_port,
     integer,
     is_loopback,
     optional,
@@ -225,7 +227,7 @@ class Settings:
     )
     host: str = row(
         "VISAGE_HOST",
-        ANY_TEXT,
+        HOST,
         "127.0.0.1",
         "Address to listen on: by default only this machine can connect; `0.0.0.0` listens on all addresses.",
         "127.0.0.1 (in the container 0.0.0.0)",
@@ -263,7 +265,7 @@ class Settings:
     def binds(self) -> list[str]:
         """The addresses to listen on: the service's, and that of `/metrics` if it has its own."""
         metrics = [] if self.metrics in {"open", "closed"} else [self.metrics]
-        return [f"{self.host}:{self.port}", *metrics]
+        return [host_and_port(self.host, self.port), *metrics]
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -275,8 +277,7 @@ class Settings:
         """
         values: dict[str, Any] = {}
         for each in rows():
-            text = environment.get(each.name, "").strip()
-            if not text:
+            if not (text := environment.get(each.name, "").strip()):
                 continue
             try:
                 values[each.field] = each.kind.parse(text)

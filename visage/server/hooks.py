@@ -1,17 +1,36 @@
 """gunicorn's server hooks, which `start/gunicorn_config.py` imports."""
 
 import gc
+import os
 import secrets
 import signal
+import sys
 from functools import cache
 from typing import Any
 
+from visage.errors import SettingsError
 from visage.library_output import LibraryOutput
 from visage.logs import logger
 from visage.runtime.allocator import release_memory
 from visage.server import arbiter, metrics_files
+from visage.server.addresses import check_addresses
 from visage.setting_values import is_loopback
 from visage.settings import Settings
+
+
+def on_starting(server: Any) -> None:
+    """Before gunicorn listens, exit with one sentence if it cannot.
+
+    gunicorn tries for five seconds, and names no variable. It may have got sockets that listen already, from systemd or
+    from the master that it replaces; or an address in its own options.
+    """
+    is_inherited = "GUNICORN_PID" in os.environ or os.environ.get("LISTEN_PID") == str(os.getpid())
+    if is_inherited or server.cfg.reuse_port or server.cfg.bind != _settings().binds:
+        return
+    try:
+        check_addresses(_settings())
+    except SettingsError as error:
+        sys.exit(f"visage cannot start: {error}")
 
 
 def when_ready(server: Any) -> None:  # noqa: ARG001

@@ -46,6 +46,13 @@ def test_by_default_only_this_machine_can_connect(tiny_pack: Path, tmp_path: Pat
     assert warnings(log) == []
 
 
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("host", ["::", "[::]"])
+def test_the_service_listens_on_ipv6(tiny_pack: Path, tmp_path: Path, host: str) -> None:
+    with serving(tmp_path / "log", tiny_pack, WEB_CONCURRENCY="1", VISAGE_HOST=host) as service:
+        assert connects(service, "::1")
+
+
 def test_a_start_on_all_addresses_without_a_token_warns_once(tiny_pack: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with serving(log, tiny_pack, WEB_CONCURRENCY="2", VISAGE_HOST=ALL_ADDRESSES) as service:

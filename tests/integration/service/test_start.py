@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,27 @@ def test_an_invalid_setting_stops_the_start_with_one_sentence(tiny_pack: Path, v
     assert ended.returncode != 0
     assert f"visage cannot start: {variable} is 'lots'; it must be" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_port_in_use_stops_the_start_with_one_sentence(tiny_pack: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+
+        ended = start(tiny_pack, PORT=port)
+
+    assert ended.returncode != 0
+    assert f"visage cannot start: PORT is '{port}', and another program listens there; stop it" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "Retrying" not in ended.stderr
+
+
+def test_an_address_among_the_options_of_gunicorn_overrides_the_settings(tiny_pack: Path, tmp_path: Path) -> None:
+    command = ("-m", "gunicorn", "--bind", "127.0.0.1:{port}", "app:app")
+    # Reserved for documentation (RFC 5737), so no machine has it.
+    nobodys = "192.0.2.1"
+
+    with serving(tmp_path / "log", tiny_pack, *command, VISAGE_HOST=nobodys, WEB_CONCURRENCY="1") as service:
+        assert workers(service)
 
 
 @pytest.mark.parametrize("command", [("app.py",), ("-m", "visage.cli", "serve")], ids=["python app.py", "visage serve"])

@@ -10,6 +10,7 @@ from visage.server.hooks import (  # noqa: F401
     child_exit,
     nworkers_changed,
     on_reload,
+    on_starting,
     post_fork,
     post_worker_init,
     pre_fork,
