@@ -13,7 +13,7 @@ from tests.support.pictures import encode, gradient
 from visage.enhance.results import SCALES, EnhanceOptions
 from visage.enhance.steps import finish
 from visage.enhance.tiling import Tiling, enhance_in_tiles
-from visage.errors import BadParameter, ImageTooLarge
+from visage.errors import BadParameter, ImageTooLarge, Limit
 from visage.runtime.enhancer import Enhancer
 from visage.settings import Settings
 
@@ -139,6 +139,39 @@ def test_a_side_too_long_for_the_format_is_judged_at_the_scale(luma: Settings, k
     with pytest.raises(ImageTooLarge, match=f"no side may be longer than {longest:,} to be enlarged 2") as caught:
         enhancer.enhance(encode(gradient(1, longest + 1), kind), options=EnhanceOptions(2))
     assert caught.value.max_scale == 1.5
+    # No setting changes it.
+    assert caught.value.limit is None
+
+
+@pytest.mark.parametrize(("pixels", "size"), [(2000, 10**6), (10**6, 2000)], ids=["pixels", "memory"])
+def test_the_limit_of_enhancement_is_named_for_an_image_that_is_too_large_for_anything(
+    luma: Settings, pixels: int, size: int
+) -> None:
+    enhancer = Enhancer(replace(luma, max_enhance_pixels=500, max_image_pixels=pixels, max_decode_bytes=size))
+
+    with pytest.raises(ImageTooLarge) as caught:
+        enhancer.enhance(png(gradient(60, 50)))
+
+    assert str(caught.value) == (
+        "The image has 50 x 60 pixels; at most 500 in all are accepted to be enlarged 3 times. Send a smaller version."
+    )
+    assert (caught.value.max_scale, caught.value.limit) == (None, Limit.PIXELS)
+
+
+def test_a_scale_is_not_offered_to_an_image_that_is_too_large_for_anything(luma: Settings) -> None:
+    enhancer = Enhancer(replace(luma, max_enhance_pixels=500, max_image_pixels=1000))
+
+    with pytest.raises(ImageTooLarge, match="at most 500 in all are accepted to be enlarged 3 times") as caught:
+        enhancer.enhance(png(gradient(30, 35)))
+
+    assert caught.value.max_scale is None
+
+
+def test_a_limit_for_every_image_is_named_if_it_is_the_smaller_one(luma: Settings) -> None:
+    enhancer = Enhancer(replace(luma, max_enhance_pixels=500, max_image_pixels=300))
+
+    with pytest.raises(ImageTooLarge, match=r"20 x 20 pixels; at most 300 in all are accepted\. Send"):
+        enhancer.enhance(png(gradient(20, 20)))
 
 
 def test_a_net_does_not_enlarge_more_than_it_can(luma: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

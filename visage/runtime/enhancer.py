@@ -20,7 +20,7 @@ from visage.enhance.tiling import Tiling, enhance_in_tiles
 from visage.errors import BadParameter, BusyError, ImageTooLarge, Limit, QueueFull, SettingsError
 from visage.images.decoding import decode, inspect, max_side
 from visage.images.encoding import encode_as, written_format
-from visage.images.headers import ImageHeader
+from visage.images.headers import ImageHeader, read_header
 from visage.packs.pack import Pack, find_pack
 from visage.runtime.admission import Admission
 from visage.settings import Settings
@@ -93,8 +93,7 @@ class Enhancer:
         so do not wait for anybody between two steps.
         """
         scale = self._scale(options or EnhanceOptions())
-        header = inspect(data, self._settings.max_image_pixels, self._settings.max_decode_bytes)
-        self._check_result(header, scale)
+        header = self._inspect(data, scale)
         with self._image_slot() as waited:
             waits = [waited]
             slot = partial(self._slot, waits)
@@ -136,28 +135,45 @@ class Enhancer:
         """The largest result, in pixels."""
         return self._net.scale**2 * self._settings.max_enhance_pixels
 
-    def _check_result(self, header: ImageHeader, scale: float) -> None:
-        """Raise ImageTooLarge, with the largest scale that fits, if the result would be too large."""
+    def _inspect(self, data: bytes, scale: float) -> ImageHeader:
+        """Read the header. The limit for the result is named first, because it is nearly always the smaller one.
+
+        Raises:
+            ImageTooLarge: the image is too large for any use, or for this scale.
+            RequestError: the bytes are not an image, or its header is damaged.
+        """
+        try:
+            header = inspect(data, self._settings.max_image_pixels, self._settings.max_decode_bytes)
+        except ImageTooLarge:
+            # At no scale does it fit.
+            self._check_result(read_header(data), scale, smaller_scales=())
+            raise
+        self._check_result(header, scale, tuple(each for each in SCALES if each < scale))
+        return header
+
+    def _check_result(self, header: ImageHeader, scale: float, smaller_scales: tuple[float, ...]) -> None:
+        """Raise ImageTooLarge, with the largest of the smaller scales that fits, if the result would be too large."""
         excess = self._excess(header, scale)
         if excess is None:
             return
-        fitting = [each for each in SCALES if each < scale and self._excess(header, each) is None]
+        allowed, limit = excess
+        fitting = [each for each in smaller_scales if self._excess(header, each) is None]
         offer = f", or choose scale={fitting[-1]:g}" if fitting else ""
         raise ImageTooLarge(
-            f"The image has {header.width} x {header.height} pixels; {excess} to be enlarged {scale:g} times. "
+            f"The image has {header.width} x {header.height} pixels; {allowed} to be enlarged {scale:g} times. "
             f"Send a smaller version{offer}.",
             max(fitting, default=None),
-            Limit.PIXELS,
+            limit,
         )
 
-    def _excess(self, header: ImageHeader, scale: float) -> str | None:
-        """Which limit the result would exceed; None if it fits."""
+    def _excess(self, header: ImageHeader, scale: float) -> tuple[str, Limit | None] | None:
+        """The limit that the result would exceed, in words, and as that of a setting if it is one; None if it fits."""
         width, height = (math.ceil(scale * side) for side in header.upright_size)
         if width * height > self.max_result_pixels:
-            return f"at most {self.max_pixels(scale):,} in all are accepted"
+            return f"at most {self.max_pixels(scale):,} in all are accepted", Limit.PIXELS
         longest = max_side(header.format)
         if max(width, height) > longest:
-            return f"no side may be longer than {int(longest / scale):,}"
+            return f"no side may be longer than {int(longest / scale):,}", None
         return None
 
     @contextmanager
