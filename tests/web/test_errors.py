@@ -31,6 +31,19 @@ def test_a_wrong_method_is_rejected_with_the_allowed_ones(client: FlaskClient) -
     assert set(response.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
 
 
+def test_a_range_beyond_a_file_is_rejected_with_the_length_of_the_file(client: FlaskClient) -> None:
+    with client.get("/static/page.css") as file:
+        length = len(file.data)
+
+    response = client.get("/static/page.css", headers={"Range": "bytes=9999999-"})
+
+    assert (response.status_code, response.headers["Content-Range"]) == (416, f"bytes */{length}")
+    assert response.json == {
+        "error": "The file ends before this range; the Content-Range header has its length.",
+        "code": "bad_request",
+    }
+
+
 def test_an_unexpected_error_reveals_no_detail(
     tiny_pack: Path, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -16,6 +16,7 @@ _CODES = {404: "not_found", 405: "method_not_allowed"}
 _SENTENCES = {
     404: "There is nothing at this URL; GET /openapi.json lists the routes.",
     405: "This route does not allow this method; the Allow header lists those that it allows.",
+    416: "The file ends before this range; the Content-Range header has its length.",
 }
 _UNEXPECTED = "The service failed unexpectedly; try again, and report the request ID if the error persists."
 _UNEXPECTED_CODE = "internal_error"
@@ -69,7 +70,8 @@ def _http_exception(error: HTTPException) -> ServiceResponse:
     sentence = _SENTENCES.get(status, "The request is invalid; GET /openapi.json describes valid ones.")
     response = _error_response(sentence, _CODES.get(status, "bad_request"), status)
     for name, value in error.get_headers():
-        if name == "Allow":
+        # werkzeug's is that of its page.
+        if name != "Content-Type":
             response.headers[name] = value
     return response
 

@@ -43,6 +43,26 @@ def test_a_response_with_a_length_is_sent_as_it_is() -> None:
     assert keep_alive
 
 
+@pytest.mark.parametrize("name", ["Date", "date"])
+def test_the_date_of_the_app_is_the_only_one(name: str) -> None:
+    sent: list[bytes] = []
+    writer = ResponseWriter(RequestHead("GET", b"/", "1.1"), lambda *pieces: sent.extend(pieces), keep_alive=True)
+
+    run_app(app(b"", **{name: "Sun, 06 Nov 1994 08:49:37 GMT"}), {}, writer)
+
+    dates = [line for line in b"".join(sent).split(b"\r\n") if line.lower().startswith(b"date:")]
+    assert dates == [f"{name}: Sun, 06 Nov 1994 08:49:37 GMT".encode()]
+
+
+def test_a_response_without_a_date_gets_one() -> None:
+    sent: list[bytes] = []
+    writer = ResponseWriter(RequestHead("GET", b"/", "1.1"), lambda *pieces: sent.extend(pieces), keep_alive=True)
+
+    run_app(app(b""), {}, writer)
+
+    assert b"".join(sent).count(b"\r\nDate: ") == 1
+
+
 def test_a_response_without_a_length_is_sent_in_chunks() -> None:
     head, body, keep_alive = respond(app(b"hello", b"", b"x" * 17))
 

@@ -114,9 +114,10 @@ class ResponseWriter:
         if not self._status:
             raise RuntimeError("the app has not called start_response")
         self.head_sent = True
+        has_date = any(name.lower() == "date" for name, _ in self._headers)
         lines = [
             f"HTTP/1.1 {self._status}",
-            f"Date: {http_date()}",
+            *(() if has_date else (f"Date: {http_date()}",)),
             f"Connection: {'keep-alive' if self.keep_alive else 'close'}",
             *(f"{name}: {value}" for name, value in self._headers),
         ]
