@@ -3,11 +3,13 @@
 import base64
 from typing import Any
 
+import numpy as np
 import pytest
 from flask.testing import FlaskClient
+from numpy.typing import NDArray
 from werkzeug.test import TestResponse
 
-from tests.support.pictures import GIF
+from tests.support.pictures import GIF, encode
 from tests.web.support import post
 
 ROUTES = ["/predict", "/analyze", "/anonymize", "/enhance"]
@@ -91,12 +93,41 @@ def test_a_raw_body_of_another_format_is_named_without_a_type(client: FlaskClien
     assert sentence.startswith("GIF is not accepted")
 
 
-@pytest.mark.parametrize("content_type", ["", "text/plain", "application/x-www-form-urlencoded"])
+@pytest.mark.parametrize("content_type", ["", "text/plain"])
 def test_a_raw_body_that_is_no_photo_is_told_how_to_send_one(client: FlaskClient, content_type: str) -> None:
     status, code, sentence = error(client.post("/predict", data=b"image=photo.jpg", content_type=content_type))
 
     assert (status, code) == (400, "no_image")
     assert sentence.startswith("Send the photo as the multipart field 'image'")
+
+
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "image/jpeg"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_photo_from_which_curl_removed_bytes_is_told_how_to_send_it(
+    client: FlaskClient, tiny_photo: NDArray[np.uint8], content_type: str, kind: str
+) -> None:
+    sent = encode(tiny_photo, kind).translate(None, b"\0\r\n")
+
+    status, code, sentence = error(client.post("/predict", data=sent, content_type=content_type))
+
+    assert (status, code) == (422, "undecodable_image")
+    assert sentence == (
+        "The photo has no line breaks and zero bytes, which curl's -d removes; send the photo with --data-binary "
+        "@photo.jpg or -F image=@photo.jpg."
+    )
+
+
+@pytest.mark.parametrize("body", [b"", b"image=photo.jpg", b"ftypheic"])
+def test_what_curl_sends_as_a_form_is_told_how_to_send_a_photo(client: FlaskClient, body: bytes) -> None:
+    response = client.post("/predict", data=body, content_type="application/x-www-form-urlencoded")
+
+    status, code, sentence = error(response)
+
+    assert (status, code) == (400, "no_image")
+    assert sentence == (
+        "The body is no photo, or one that curl's -d has changed; send the photo with --data-binary @photo.jpg or "
+        "-F image=@photo.jpg."
+    )
 
 
 def plain(photo: bytes) -> str:

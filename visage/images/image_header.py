@@ -8,7 +8,7 @@ from visage.errors import UnsupportedType
 # OpenCV holds 3 channels twice; the inks of CMYK have 4 bytes and are converted to 3.
 _REDUCED_BYTES_PER_PIXEL = 7
 
-ACCEPTED = "JPEG, PNG, WebP or BMP"
+ACCEPTED = "JPEG, PNG, WebP or BMP, or as HEIC, AVIF or TIFF where their decoders are installed"
 
 
 class UnsupportedKind(UnsupportedType):

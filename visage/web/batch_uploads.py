@@ -34,7 +34,8 @@ from visage.web.form_parser import CHUNK, field_text, file_name
 from visage.web.photo_request import received_body
 from visage.web.uploads import body_errors, reject_compressed
 
-HOW_TO_SEND = "Send photos or ZIP archives as files of a multipart form, or one ZIP as the body, as application/zip."
+_HOW_TO_SEND = "Send photos or ZIP archives as files of a multipart form, or one ZIP as the body, as application/zip."
+_NO_PHOTOS = "The ZIP has no photos: folders, faces.json and files of the system do not count. Send a ZIP with photos."
 
 _ZIP_TYPES = ("application/zip", "application/x-zip-compressed", "application/octet-stream")
 
@@ -114,12 +115,16 @@ class BatchUpload:
         [source, *others] = self._sources or {""}
         return "" if others else source
 
+    def no_image(self) -> NoImage:
+        """The error for an upload whose iteration has yielded no file."""
+        return NoImage(_NO_PHOTOS if self._archives else _HOW_TO_SEND)
+
     def _files(self) -> Iterator[NumberedFile]:
         if self._request.mimetype == "multipart/form-data":
             return self._form_files()
         if self._request.mimetype in _ZIP_TYPES:
             return self._body_files()
-        raise NoImage(HOW_TO_SEND)
+        raise NoImage(_HOW_TO_SEND)
 
     def _form_files(self) -> Iterator[NumberedFile]:
         try:

@@ -1,5 +1,6 @@
 """The photo in a request: a field of a form, base64 in JSON or the raw body, of limited size, never in a file."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,7 @@ from visage.errors import (
     EmptyImage,
     NoImage,
     RequestError,
+    UndecodableImage,
     UnsupportedType,
 )
 from visage.images.headers import is_image
@@ -22,6 +24,12 @@ HOW_TO_SEND = "Send the photo as the multipart field 'image', its bytes as the b
 
 # Types of bodies of which the client knows no more than that they are bytes.
 _UNNAMED_TYPES = frozenset({"application/octet-stream", "binary/octet-stream", "*/*"})
+
+# The type that curl's -d and --data-binary declare. Of a file, -d removes line breaks and zero bytes (curl's manual);
+# every JPEG and PNG has some, in the lengths of its parts.
+_CURL_TYPE = "application/x-www-form-urlencoded"
+_STRIPPED = re.compile(rb"(?:\xff\xd8\xff|\x89PNG)[^\0\r\n]{64,}")
+_WITH_CURL = "send the photo with --data-binary @photo.jpg or -F image=@photo.jpg."
 
 # Field names that an error repeats, and their characters.
 _MAX_NAMES, _MAX_NAME = 5, 40
@@ -35,6 +43,7 @@ def read_photo(request: Request) -> bytes:
         BadParameter: the form has a file in a field that is not the photo's.
         BodyTooLarge: the body is larger than the app allows.
         UnsupportedType: the body is compressed.
+        UndecodableImage: the body is a photo from which curl has removed bytes.
         RequestError: the body does not match its headers.
     """
     reject_compressed(request)
@@ -109,8 +118,14 @@ def _read_raw_body(request: Request) -> bytes:
     is_declared = request.mimetype.startswith("image/") or request.mimetype in _UNNAMED_TYPES
     if is_declared and not photo:
         raise EmptyImage("The body is empty; send the bytes of a photo.")
+    if _STRIPPED.fullmatch(photo):
+        raise UndecodableImage(f"The photo has no line breaks and zero bytes, which curl's -d removes; {_WITH_CURL}")
     if not is_declared and not is_image(photo):
-        raise NoImage(HOW_TO_SEND)
+        raise NoImage(
+            f"The body is no photo, or one that curl's -d has changed; {_WITH_CURL}"
+            if request.mimetype == _CURL_TYPE
+            else HOW_TO_SEND
+        )
     return photo
 
 

@@ -112,6 +112,24 @@ def test_a_batch_without_files_is_rejected(idle: FlaskClient) -> None:
     assert idle.post("/batches", data=packed(), content_type="application/zip").get_json()["code"] == "no_image"
 
 
+@pytest.mark.parametrize("way", ["in a form", "as the body"])
+@pytest.mark.parametrize(
+    "files", [(), (("__MACOSX/._a.png", b"x"), (".DS_Store", b"x"))], ids=["empty", "only files of the system"]
+)
+def test_a_zip_without_photos_is_told_so(idle: FlaskClient, files: tuple[tuple[str, bytes], ...], way: str) -> None:
+    archive = packed(*files)
+
+    if way == "in a form":
+        response = idle.post("/batches", data={"files": (io.BytesIO(archive), "a.zip")})
+    else:
+        response = idle.post("/batches", data=archive, content_type="application/zip")
+
+    assert (response.status_code, response.get_json()["code"]) == (400, "no_image")
+    assert response.get_json()["error"] == (
+        "The ZIP has no photos: folders, faces.json and files of the system do not count. Send a ZIP with photos."
+    )
+
+
 def test_an_empty_file_field_is_ignored(idle: FlaskClient, tiny_png: bytes) -> None:
     data = {"files": [(io.BytesIO(b""), ""), (io.BytesIO(tiny_png), "a.png")]}
 

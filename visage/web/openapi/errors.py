@@ -6,6 +6,7 @@ from typing import Any
 
 from visage import errors
 from visage.errors import BusyError, Unauthorized, VisageError
+from visage.images.image_header import ACCEPTED
 from visage.web.openapi.media import JSON, REQUEST_ID
 
 _RETRY_AFTER = {
@@ -138,7 +139,7 @@ UNSUPPORTED_TYPE = ErrorResponse(
     "UnsupportedType",
     "The photo has no format that this installation reads, or is of a rare kind; or the body is compressed "
     "(Content-Encoding).",
-    {errors.UnsupportedType: "GIF is not accepted; send the photo as JPEG, PNG, WebP or BMP."},
+    {errors.UnsupportedType: f"GIF is not accepted; send the photo as {ACCEPTED}."},
 )
 COMPRESSED_BATCH = ErrorResponse(
     "CompressedBatch",

@@ -12,6 +12,7 @@ from visage.anonymize.results import (
 )
 from visage.enhance.results import EnhancedImageJson, EnhancedJson, EnhanceTimingsJson
 from visage.faces.results import AnalysisJson, AnalysisTimingsJson, FaceJson, SizeJson
+from visage.images.image_header import ACCEPTED
 from visage.json_types import as_json_types
 from visage.packs.origin import ModelJson
 from visage.web.batch_json import BatchFileJson, BatchJson, BatchStatusJson, BatchStorageJson
@@ -107,7 +108,7 @@ BATCH_STATUS = BatchStatusJson(
         BatchFileJson(
             name="clip.gif",
             state="failed",
-            error="GIF is not accepted; send the photo as JPEG, PNG, WebP or BMP.",
+            error=f"GIF is not accepted; send the photo as {ACCEPTED}.",
             code="unsupported_type",
         ),
     ],

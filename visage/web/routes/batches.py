@@ -12,14 +12,14 @@ from flask import Blueprint, Flask, Response, current_app, jsonify, request, url
 from visage.batches import Batches, Output, open_batches
 from visage.batches.corrections import file_output, replace_output
 from visage.batches.result_archive import archive_name, result_archive
-from visage.errors import BatchesUnavailable, NoImage, SetupError
+from visage.errors import BatchesUnavailable, SetupError
 from visage.images.encoding import media_type
 from visage.images.thumbnail import thumbnail
 from visage.logs import logger
 from visage.settings import MAX_TRANSFERS, MAX_WATCHERS, Settings
 from visage.web.batch_events import LAST_ID, batch_events
 from visage.web.batch_json import file_as_json, progress_as_json, room_as_json, status_as_json
-from visage.web.batch_uploads import HOW_TO_SEND, BatchUpload
+from visage.web.batch_uploads import BatchUpload
 from visage.web.concurrency_limit import ConcurrencyLimit
 from visage.web.parameters import (
     check_correction_query,
@@ -96,7 +96,7 @@ def submit() -> Response:
             # The next file needs the memory.
             del file
         if not batch.files:
-            raise NoImage(HOW_TO_SEND)
+            raise upload.no_image()
         submitted = batch.submit(
             read_batch_options(request.args, upload.fields), upload.boxes.by_number(), upload.source
         )
