@@ -4,12 +4,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from visage.cores import available_cores
 from visage.directories import MODELS_DIR, STATE_DIR
 from visage.errors import SettingsError
-from visage.setting_rows import Row, row, rows_of
+from visage.setting_rows import Row, read_values, row, rows_of
 from visage.setting_values import (
     ANY_TEXT,
     BOOLEAN,
@@ -275,16 +274,7 @@ class Settings:
             SettingsError: a value is invalid. The message names the variable, the value unless it is secret, and what
                 is valid.
         """
-        values: dict[str, Any] = {}
-        for each in rows():
-            if not (text := environment.get(each.name, "").strip()):
-                continue
-            try:
-                values[each.field] = each.kind.parse(text)
-            except ValueError:
-                found = each.name if each.kind.secret else f"{each.name} is {text!r}; it"
-                raise SettingsError(f"{found} must be {each.kind.description}.") from None
-        settings = cls(**values)
+        settings = cls(**read_values(rows(), environment))
         # A body takes at most half of what its headers leave.
         if settings.max_body_memory < (minimum := 2 * settings.max_body_bytes + MAX_OVERHEAD_BYTES):
             raise SettingsError(
