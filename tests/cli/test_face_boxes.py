@@ -97,6 +97,52 @@ def test_boxes_for_a_copy_that_exists_are_not_used_without_again(tmp_path: Path,
     assert (out / "photo.png").read_bytes() != before
 
 
+def test_two_names_of_one_photo_are_rejected(tmp_path: Path, photo: Path, out: Path) -> None:
+    faces = chosen(tmp_path / "faces.json", {"photo.png": {"cover": [MISSED.corners]}, "./photo.png": {"keep": []}})
+
+    result = anonymize(photo, "-o", out, "--faces", faces)
+
+    assert result.exit_code == 2
+    assert f"--faces has boxes twice for {photo}" in result.stderr
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["photo.png", "./photo.png", "{photo}"])
+def test_a_copy_on_standard_output_has_the_boxes_of_its_photo(
+    tmp_path: Path, photo: Path, engine: Engine, tiny_png: bytes, name: str
+) -> None:
+    faces = chosen(tmp_path / "faces.json", {name.format(photo=photo): {"cover": [MISSED.corners]}})
+
+    result = anonymize(photo, "-o", "-", "--faces", faces)
+
+    assert result.stdout_bytes == engine.anonymize(tiny_png, AnonymizeOptions(cover=(MISSED,))).picture
+
+
+@pytest.mark.parametrize(
+    ("names", "error"),
+    [
+        (["other.png"], "--faces names 'other.png', and the only photo is 'photo.png'."),
+        (["photo.png", "./photo.png"], "--faces has boxes twice for "),
+    ],
+)
+def test_a_file_that_does_not_fit_the_photo_leaves_standard_output_empty(
+    tmp_path: Path, photo: Path, names: list[str], error: str
+) -> None:
+    faces = chosen(tmp_path / "faces.json", {name: {"cover": [MISSED.corners]} for name in names})
+
+    result = anonymize(photo, "-o", "-", "--faces", faces)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert error in result.stderr
+
+
+def test_a_photo_from_standard_input_has_no_name_for_boxes(tmp_path: Path) -> None:
+    result = anonymize("-", "-o", "-", "--faces", chosen(tmp_path / "faces.json", {}))
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "A photo from standard input has no name for --faces" in result.stderr
+
+
 def test_a_box_outside_its_photo_fails_that_photo_alone(
     tmp_path: Path, folder: Path, out: Path, tiny_png: bytes
 ) -> None:

@@ -15,6 +15,7 @@ from visage.anonymize.options import AnonymizeOptions
 from visage.anonymize.results import Anonymized
 from visage.cli import options
 from visage.cli.console import (
+    CannotRun,
     DiskFull,
     count,
     describe_error,
@@ -23,13 +24,13 @@ from visage.cli.console import (
     print_line,
     setup_errors_reported,
 )
-from visage.cli.face_boxes import boxes_by_source, read_faces_file
+from visage.cli.face_boxes import boxes_by_source, boxes_of_photo, read_faces_file
 from visage.cli.files import read_photo, write_atomically
 from visage.cli.interrupts import COPIES_CONTINUE, interrupts_explained
 from visage.cli.jobs import run_jobs
 from visage.cli.output_directory import opened_output_directory
 from visage.cli.plan import Copy, Plan, existing_copies_skipped, files_skipped, plan_copies
-from visage.cli.streams import is_streamed, read_source, stream_errors_reported, write_stream
+from visage.cli.streams import STREAM, is_streamed, read_source, stream_errors_reported, write_stream
 from visage.cores import available_cores
 from visage.faces.search import Detail
 from visage.packs.pack import Pack
@@ -86,7 +87,9 @@ def anonymize(
     with setup_errors_reported():
         chosen = read_faces_file(faces) if faces else {}
         if is_streamed(paths, output, tables=json_lines):
-            _anonymize_stream(paths[0], anonymize_options)
+            if faces and paths[0] == STREAM:
+                raise CannotRun("A photo from standard input has no name for --faces: name a file instead of -.")
+            _anonymize_stream(paths[0], _with_boxes(anonymize_options, boxes_of_photo(chosen, paths[0])))
             return
         plan = plan_copies(tuple(dict.fromkeys(paths)), output, again=again)
         boxes = boxes_by_source(chosen, plan, output)
@@ -100,6 +103,10 @@ def anonymize(
         raise DiskFull(output)
     if tally.failures:
         sys.exit(1)
+
+
+def _with_boxes(anonymize_options: AnonymizeOptions, boxes: FaceBoxes) -> AnonymizeOptions:
+    return replace(anonymize_options, keep=boxes.keep, cover=boxes.cover)
 
 
 def _anonymize_stream(path: Path, anonymize_options: AnonymizeOptions) -> None:
@@ -149,7 +156,7 @@ def _make_copies(
 
     def process(copy: Copy) -> Anonymized:
         own = boxes.get(copy.source, FaceBoxes())
-        return _make_copy(engine, copy, replace(anonymize_options, keep=own.keep, cover=own.cover))
+        return _make_copy(engine, copy, _with_boxes(anonymize_options, own))
 
     def report(copy: Copy, future: "Future[Anonymized]") -> bool:
         if error := future.exception():

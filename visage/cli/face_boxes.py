@@ -31,7 +31,7 @@ def boxes_by_source(boxes: Mapping[str, FaceBoxes], plan: Plan, output: Path) ->
     their originals. Boxes for copies that exist are not used; a line says so.
 
     Raises:
-        SetupError: no photo has one of the names.
+        SetupError: no photo has one of the names, or two names are those of one photo.
     """
     sources = {os.path.relpath(copy.named, output): copy.source for copy in plan.copies}
     sources |= {os.path.relpath(copy.target, output): copy.source for copy in plan.copies}
@@ -40,7 +40,7 @@ def boxes_by_source(boxes: Mapping[str, FaceBoxes], plan: Plan, output: Path) ->
     for name, each in boxes.items():
         relative = os.path.normpath(PurePosixPath(name))
         if relative in sources:
-            found[sources[relative]] = each
+            _add(found, sources[relative], each)
         elif (output / relative).exists():
             existing += 1
         else:
@@ -49,3 +49,23 @@ def boxes_by_source(boxes: Mapping[str, FaceBoxes], plan: Plan, output: Path) ->
         copies = "1 copy" if existing == 1 else f"{existing} copies"
         print_line(f"{copies} with boxes skipped; --again replaces them.", to_stderr=True)
     return found
+
+
+def boxes_of_photo(boxes: Mapping[str, FaceBoxes], photo: Path) -> FaceBoxes:
+    """Return the boxes of a photo whose copy goes to standard output. Its names are its file's name and its path.
+
+    Raises:
+        SetupError: the photo has none of the names, or two names are those of the photo.
+    """
+    found: dict[str, FaceBoxes] = {}
+    for name, each in boxes.items():
+        if os.path.normpath(PurePosixPath(name)) not in {photo.name, os.path.normpath(photo)}:
+            raise SetupError(f"--faces names {name!r}, and the only photo is {photo.name!r}.")
+        _add(found, str(photo), each)
+    return found.get(str(photo), FaceBoxes())
+
+
+def _add(found: dict[str, FaceBoxes], source: str, boxes: FaceBoxes) -> None:
+    if source in found:
+        raise SetupError(f"--faces has boxes twice for {source}; keep one of them.")
+    found[source] = boxes
