@@ -87,6 +87,17 @@ def test_a_table_has_a_row_for_each_face(folder: Path, tiny_png: bytes) -> None:
     assert {row["gender"] for row in rows} <= {"Male", "Female"}
 
 
+def test_a_table_has_file_names_that_are_not_text(folder: Path, tiny_png: bytes) -> None:
+    for name in (b"caf\xe9.png", b"d.png"):
+        write(folder / os.fsdecode(name), tiny_png)
+
+    result = run("predict", folder, "--csv")
+
+    names = [Path(row["file"]).name for row in csv.DictReader(result.stdout.splitlines())]
+    assert names == ["caf\\udce9.png"] * 3 + ["d.png"] * 3
+    assert result.exit_code == 0
+
+
 def test_lines_of_json_and_a_table_exclude_each_other(folder: Path) -> None:
     result = run("predict", folder, "--csv", "--json")
 

@@ -47,7 +47,8 @@ class _Encoder:
     """A file for `csv.writer`; `writerow` returns what `write` returns, the encoded row."""
 
     def write(self, line: str) -> bytes:
-        return line.encode()
+        # A file name may hold bytes that are not text. The lines of the command line have them in the same form.
+        return line.encode(errors="backslashreplace")
 
 
 def _escaped(value: object) -> object:
