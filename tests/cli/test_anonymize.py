@@ -153,7 +153,7 @@ def test_an_empty_directory_is_not_a_failure(folder: Path, out: Path) -> None:
     result = anonymize(folder, "-o", out)
 
     assert result.exit_code == 0
-    assert result.stderr == "no photos done, no faces anonymized.\n"
+    assert result.stderr == "No photos found.\n"
 
 
 def test_an_unusable_setting_is_reported_in_one_sentence(

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import pytest
 
-from tests.cli.helpers import run
+from tests.cli.helpers import files, run, write
 from tests.support.paths import ROOT
 from tests.support.tiny_pack import TINY_FACES
 from tests.support.waiting import cancellation_event
@@ -92,6 +92,38 @@ def test_a_photo_is_never_overwritten(photo: Path, tiny_jpeg: bytes) -> None:
 
     assert namesake.read_bytes() == tiny_jpeg
     assert (photo.parent / "photo_faces_2.jpg").is_file()
+
+
+@pytest.mark.parametrize("names", [{"photo_faces.jpg"}, {"photo_faces.jpg", "photo_faces_2.jpg"}])
+def test_a_file_of_others_is_never_overwritten(photo: Path, names: set[str], tiny_jpeg: bytes) -> None:
+    for name in names:
+        (photo.parent / name).write_bytes(tiny_jpeg)
+
+    for _run in ("first", "second"):
+        assert run("predict", photo, "-o", photo.parent).exit_code == 0
+
+    assert {name: (photo.parent / name).read_bytes() for name in names} == dict.fromkeys(names, tiny_jpeg)
+    assert files(photo.parent) == names | {photo.name, f"photo_faces_{len(names) + 1}.jpg"}
+
+
+def test_a_link_in_place_of_an_annotated_image_is_kept(photo: Path, tmp_path: Path) -> None:
+    link = tmp_path / "photo_faces.jpg"
+    link.symlink_to(tmp_path / "nowhere")
+
+    run("predict", photo, "-o", tmp_path)
+
+    assert link.is_symlink()
+    assert (tmp_path / "photo_faces_2.jpg").is_file()
+
+
+def test_json_has_the_path_of_the_annotated_image(tmp_path: Path, tiny_png: bytes) -> None:
+    photos = [write(tmp_path / folder / "photo.png", tiny_png) for folder in ("a", "b")]
+
+    result = run("predict", *photos, "-o", tmp_path / "out", "--json")
+
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    annotated = [str(tmp_path / "out" / name) for name in ("photo_faces.jpg", "photo_faces_2.jpg")]
+    assert [(line["photo"], line["annotated"]) for line in lines] == list(zip(map(str, photos), annotated, strict=True))
 
 
 def test_one_bad_photo_fails_alone(photo: Path, tmp_path: Path) -> None:
@@ -238,6 +270,35 @@ def test_an_interrupt_is_deferred_until_a_photo_is_reported(photo: Path, monkeyp
     assert result.stdout.startswith(f"{copies[0]}: 3 faces")
     assert str(copies[1]) not in result.stdout
     assert "Stopped. 1 of 10 photos are done." in result.stderr
+
+
+def test_an_output_directory_that_is_not_writable_is_rejected(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("visage.cli.output_directory.os.access", lambda *_: False)
+
+    result = run("predict", photo, "-o", tmp_path / "out")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{tmp_path / 'out'} cannot be written to" in result.stderr
+
+
+def test_a_full_disk_stops_the_run(photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    syncs: list[int] = []
+
+    def fail(descriptor: int) -> None:
+        syncs.append(descriptor)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    copies = [write(tmp_path / f"{index}.png", photo.read_bytes()) for index in range(20)]
+    monkeypatch.setattr("visage.cli.files.os.fsync", fail)
+    result = run("predict", *copies, "-o", tmp_path / "out", "--jobs", 1)
+
+    assert result.exit_code == 1
+    assert result.stderr.endswith(
+        f"Error: The disk of {tmp_path / 'out'} is full. Free some space, then run the same command again.\n"
+    )
+    assert len(syncs) < 5
 
 
 def test_an_output_directory_below_a_file_is_rejected(photo: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.helpers import run, write
+from tests.cli.helpers import files, run, write
 
 pytestmark = pytest.mark.usefixtures("plain_environment")
 
@@ -70,10 +70,37 @@ def test_annotated_images_in_the_directory_are_no_photos(folder: Path, tiny_png:
     assert "a_faces" not in result.stdout
 
 
-def test_a_directory_without_photos_has_nothing_to_report(folder: Path) -> None:
-    result = run("predict", folder)
+def test_annotated_images_may_lie_beside_the_photos(folder: Path, tiny_png: bytes) -> None:
+    photo = write(folder / "a.png", tiny_png)
+
+    first, second = run("predict", folder, "-o", folder), run("predict", folder, "-o", folder)
+
+    assert first.stdout.startswith(f"{photo}: 3 faces\n")
+    assert second.stdout == first.stdout
+    assert "1 annotated image of an earlier run skipped.\n" in second.stderr
+    assert files(folder) == {"a.png", "a_faces.jpg"}
+
+
+def test_the_current_directory_may_be_that_of_the_annotated_images(
+    folder: Path, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder / "a.png", tiny_png)
+    monkeypatch.chdir(folder)
+
+    result = run("predict", ".", "-o", ".")
+
+    assert result.stdout.startswith("a.png: 3 faces\n")
+    assert files(folder) == {"a.png", "a_faces.jpg"}
+
+
+@pytest.mark.parametrize("command", ["predict", "anonymize", "enhance"])
+def test_a_directory_without_photos_is_reported(folder: Path, out: Path, command: str) -> None:
+    write(folder / "notes.txt", b"Milk")
+
+    result = run(command, folder, "-o", out)
 
     assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "No photos found.\n1 file skipped: not images, or links to directories.\n"
 
 
 def test_a_table_has_a_row_for_each_face(folder: Path, tiny_png: bytes) -> None:

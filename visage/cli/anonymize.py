@@ -29,7 +29,7 @@ from visage.cli.files import read_photo, write_atomically
 from visage.cli.interrupts import COPIES_CONTINUE, interrupts_explained
 from visage.cli.jobs import run_jobs
 from visage.cli.output_directory import opened_output_directory
-from visage.cli.plan import Copy, Plan, existing_copies_skipped, files_skipped, plan_copies
+from visage.cli.plan import Copy, Plan, plan_copies, summary
 from visage.cli.streams import STREAM, is_streamed, read_source, stream_errors_reported, write_stream
 from visage.cores import available_cores
 from visage.faces.search import Detail
@@ -187,11 +187,8 @@ def _make_copy(engine: Engine, copy: Copy, anonymize_options: AnonymizeOptions) 
 
 
 def _print_summary(plan: Plan, tally: _Tally) -> None:
-    lines = [f"{count(tally.photos, 'photo')} done, {count(tally.faces, 'face')} anonymized."]
-    if plan.existing:
-        lines.append(existing_copies_skipped(plan))
-    if plan.skipped:
-        lines.append(files_skipped(plan.skipped))
+    done = f"{count(tally.photos, 'photo')} done, {count(tally.faces, 'face')} anonymized."
+    lines = [*([] if plan.is_empty else [done]), *summary(plan)]
     if tally.failures:
         lines.append(f"{count(len(tally.failures), 'file')} failed and have no copy:")
     for line in [*lines, *(f"  {source}: {reason}" for source, reason in tally.failures)]:

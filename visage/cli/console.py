@@ -27,10 +27,10 @@ class CannotRun(click.ClickException):
 
 
 class DiskFull(click.ClickException):
-    """The disk that holds the directory `output` is full, so no further copy can be written."""
+    """The disk that holds the directory `output` is full, so nothing more can be written there."""
 
     def __init__(self, output: Path) -> None:
-        super().__init__(f"The disk of {output} is full. Free some space, then run the same command to continue.")
+        super().__init__(f"The disk of {output} is full. Free some space, then run the same command again.")
 
 
 @contextmanager

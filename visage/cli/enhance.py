@@ -20,7 +20,7 @@ from visage.cli.console import (
 from visage.cli.files import read_photo, write_atomically
 from visage.cli.interrupts import COPIES_CONTINUE, interrupts_explained
 from visage.cli.output_directory import opened_output_directory
-from visage.cli.plan import Copy, Plan, existing_copies_skipped, plan_copies
+from visage.cli.plan import Copy, Plan, plan_copies, summary
 from visage.cli.streams import is_streamed, read_source, stream_errors_reported, write_stream
 from visage.cores import available_cores
 from visage.enhance.results import SCALES, Enhanced, EnhanceOptions
@@ -65,8 +65,8 @@ def enhance(
         enhancer = Enhancer(settings)
         with opened_output_directory(output, plan.directories), interrupts_explained(COPIES_CONTINUE):
             failed = _make_copies(enhancer, enhance_options, plan, output, json_lines)
-    if plan.existing:
-        print_line(existing_copies_skipped(plan), to_stderr=True)
+    for line in summary(plan):
+        print_line(line, to_stderr=True)
     if failed:
         print_line(f"{count(failed, 'file')} failed.", to_stderr=True)
         sys.exit(1)

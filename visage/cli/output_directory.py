@@ -24,6 +24,20 @@ def require_output_directory(output: Path) -> None:
             raise SetupError(f"{output} has other files; choose a new or an empty directory for the copies with -o.")
 
 
+def make_output_directory(output: Path) -> None:
+    """Make the directory `output` if it is missing.
+
+    Raises:
+        SetupError: it cannot be made, or is not writable.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_be_made(output, error) from None
+    if not os.access(output, os.W_OK | os.X_OK):
+        raise SetupError(f"{output} cannot be written to; choose another directory with -o.")
+
+
 @contextmanager
 def opened_output_directory(output: Path, directories: Iterable[Path]) -> Iterator[None]:
     """Make the directory `output`, and remove the temporary files of killed runs from `directories` in it.
@@ -33,19 +47,21 @@ def opened_output_directory(output: Path, directories: Iterable[Path]) -> Iterat
     Raises:
         SetupError: the directory cannot be made, or is not writable.
     """
+    make_output_directory(output)
     try:
-        output.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(output, os.O_RDONLY)
     except OSError as error:
-        raise SetupError(f"{output} cannot be made: {error.strerror}. Choose another directory with -o.") from None
+        raise _cannot_be_made(output, error) from None
     try:
-        if not os.access(output, os.W_OK | os.X_OK):
-            raise SetupError(f"{output} cannot be written to; choose another directory with -o.")
         (output / _MARKER).touch()
         _remove_temporary_files(descriptor, directories)
         yield
     finally:
         os.close(descriptor)
+
+
+def _cannot_be_made(output: Path, error: OSError) -> SetupError:
+    return SetupError(f"{output} cannot be made: {error.strerror}. Choose another directory with -o.")
 
 
 def _remove_temporary_files(descriptor: int, directories: Iterable[Path]) -> None:

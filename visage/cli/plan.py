@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from visage.cli.annotated import is_annotated
 from visage.cli.console import count
 from visage.cli.files import begins_as_picture, converted_suffix, file_identity, is_temporary
 from visage.cli.output_directory import require_output_directory
@@ -25,6 +26,10 @@ _MORE_PICTURES = re.compile(
 
 # Names of files whose copies may have another format. Others are not opened for that.
 _CONVERTED = (".heic", ".heif", ".hif", ".avif", ".tif", ".tiff")
+
+
+# The line of a command's summary if directories hold no image.
+NO_PHOTOS = "No photos found."
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,11 @@ class Plan:
     skipped: int
     listing_errors: tuple[OSError, ...]
     directories: frozenset[Path]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no photo was found, with a copy or without, and nothing failed."""
+        return not (self.copies or self.existing or self.listing_errors)
 
 
 def plan_copies(paths: Sequence[Path], output: Path, *, again: bool) -> Plan:
@@ -85,20 +95,41 @@ def plan_copies(paths: Sequence[Path], output: Path, *, again: bool) -> Plan:
 
 @dataclass(frozen=True)
 class Found:
-    """The `photos` of some paths. `skipped` and `listing_errors` are as in `Plan`."""
+    """The `photos` of some paths. `skipped` and `listing_errors` are as in `Plan`.
+
+    `annotated` is the number of annotated images of earlier runs, which are no photos.
+    """
 
     photos: tuple[Path, ...]
+    annotated: int
     skipped: int
     listing_errors: tuple[OSError, ...]
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do and nothing failed."""
+        return not (self.photos or self.listing_errors)
+
 
 def find_photos(paths: Sequence[Path], output: Path | None) -> Found:
-    """Return `paths`, with the images in the tree of a directory in its place. `output` is not searched."""
-    search = _Search(file_identity(output) if output else None)
+    """Return `paths`, with the images in the tree of a directory in its place.
+
+    `output` is searched only if it is one of the directories. Annotated images of earlier runs are left out of these.
+    """
+    output_identity = file_identity(output) if output else None
+    search = _Search(output_identity if output_identity not in map(file_identity, paths) else None)
     photos: dict[Path, None] = {}
+    annotated: set[Path] = set()
     for path in paths:
-        photos |= dict.fromkeys(map(Path, search.pictures(path)) if path.is_dir() else [path])
-    return Found(tuple(photos), search.skipped, tuple(search.listing_errors))
+        if not path.is_dir():
+            photos[path] = None
+            continue
+        for picture in map(Path, search.pictures(path)):
+            if is_annotated(picture):
+                annotated.add(picture)
+            else:
+                photos[picture] = None
+    return Found(tuple(photos), len(annotated), search.skipped, tuple(search.listing_errors))
 
 
 def files_skipped(number: int) -> str:
@@ -106,10 +137,15 @@ def files_skipped(number: int) -> str:
     return f"{count(number, 'file')} skipped: not images, or links to directories."
 
 
-def existing_copies_skipped(plan: Plan) -> str:
-    """The line of a command's summary that counts the existing copies."""
-    copies, them = ("copy", "it") if plan.existing == 1 else ("copies", "them")
-    return f"{plan.existing} existing {copies} skipped; --again replaces {them}."
+def summary(plan: Plan) -> list[str]:
+    """Return the lines of a command's summary about files that need no copy."""
+    lines = [NO_PHOTOS] if plan.is_empty else []
+    if plan.existing:
+        copies, them = ("copy", "it") if plan.existing == 1 else ("copies", "them")
+        lines.append(f"{plan.existing} existing {copies} skipped; --again replaces {them}.")
+    if plan.skipped:
+        lines.append(files_skipped(plan.skipped))
+    return lines
 
 
 def _resolved(path: Path) -> Path:

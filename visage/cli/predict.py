@@ -3,7 +3,7 @@
 import itertools
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from enum import Enum
@@ -12,14 +12,23 @@ from pathlib import Path
 import click
 
 from visage.cli import options
-from visage.cli.console import CannotRun, count, print_failure, print_line, setup_errors_reported
+from visage.cli.annotated import marked, plan_targets
+from visage.cli.console import (
+    CannotRun,
+    DiskFull,
+    count,
+    is_disk_full,
+    print_failure,
+    print_line,
+    setup_errors_reported,
+)
 from visage.cli.files import write_atomically
 from visage.cli.interrupts import Interrupted
 from visage.cli.jobs import run_jobs
-from visage.cli.plan import files_skipped, find_photos
+from visage.cli.output_directory import make_output_directory
+from visage.cli.plan import NO_PHOTOS, Found, files_skipped, find_photos
 from visage.cli.streams import is_streamed, read_source, stream_errors_reported, write_stream
 from visage.cores import available_cores
-from visage.errors import SetupError
 from visage.faces.analyzer import MAX_FACES_RANGE, MIN_FACE_SIZE_RANGE, Options
 from visage.faces.face import Face
 from visage.faces.search import Detail
@@ -81,8 +90,10 @@ def predict(
         threads = max(1, min(len(found.photos), jobs or available_cores()))
         # One slot per thread, so that no thread waits for a slot.
         engine = Engine(replace(Settings.from_environment(), slots=threads))
-        targets = _plan_targets(found.photos, output)
-    printer = _Printer(form, engine.pack)
+        if output:
+            make_output_directory(output)
+        targets = plan_targets(found.photos, output) if output else {}
+    printer = _Printer(form, engine.pack, targets)
     for listing_error in found.listing_errors:
         printer.add_failure(str(listing_error.filename), listing_error)
 
@@ -95,11 +106,23 @@ def predict(
         )
     except KeyboardInterrupt:
         raise Interrupted(f"{printer.done} of {count(len(found.photos), 'photo')} are done.") from None
-    if found.skipped:
-        click.echo(files_skipped(found.skipped), err=True)
+    _print_summary(found, printer.failed)
+    if output and printer.disk_full:
+        raise DiskFull(output)
     if printer.failed:
-        click.echo(f"{printer.failed} of {len(found.photos) + len(found.listing_errors)} photos failed.", err=True)
         sys.exit(1)
+
+
+def _print_summary(found: Found, failed: int) -> None:
+    if found.is_empty:
+        print_line(NO_PHOTOS, to_stderr=True)
+    if found.annotated:
+        print_line(f"{count(found.annotated, 'annotated image')} of an earlier run skipped.", to_stderr=True)
+    if found.skipped:
+        print_line(files_skipped(found.skipped), to_stderr=True)
+    if failed:
+        total = len(found.photos) + len(found.listing_errors)
+        print_line(f"{failed} of {count(total, 'photo')} failed.", to_stderr=True)
 
 
 class _Form(Enum):
@@ -109,33 +132,40 @@ class _Form(Enum):
 
 
 class _Printer:
-    """Prints the faces of each photo. `done` and `failed` are the numbers of photos so far."""
+    """Prints the faces of each photo. `done` and `failed` are the numbers of photos so far.
 
-    def __init__(self, form: _Form, pack: Pack) -> None:
+    `targets` has the path of each annotated image, by photo.
+    """
+
+    def __init__(self, form: _Form, pack: Pack, targets: Mapping[Path, Path]) -> None:
         self._form = form
         self._pack = pack
+        self._targets = targets
         self.done = self.failed = 0
+        self.disk_full = False
         if form is _Form.CSV:
             self._print_rows(faces_table([]))
 
     def report(self, photo: Path, future: "Future[Analysis]") -> bool:
-        """Print what became of a photo. Returns whether other photos may start, which is always true."""
+        """Print what became of a photo. Returns whether other photos may start."""
         if error := future.exception():
             self.add_failure(str(photo), error)
         elif self._form is _Form.TEXT:
             _print_faces(photo, future.result())
         elif self._form is _Form.JSON:
-            print_line(json.dumps({"photo": str(photo)} | future.result().as_json(self._pack)))
+            annotated = {"annotated": str(self._targets[photo])} if photo in self._targets else {}
+            print_line(json.dumps({"photo": str(photo)} | annotated | future.result().as_json(self._pack)))
         else:
             # The header is above the first photo.
             self._print_rows(
                 itertools.islice(faces_table([(str(photo), future.result().as_json(self._pack))]), 1, None)
             )
         self.done += 1
-        return True
+        return not self.disk_full
 
     def add_failure(self, source: str, error: BaseException) -> None:
         self.failed += 1
+        self.disk_full |= is_disk_full(error)
         print_failure(source, error, json_lines=self._form is _Form.JSON)
 
     def _print_rows(self, rows: Iterable[bytes]) -> None:
@@ -148,34 +178,15 @@ def _annotate_stream(path: Path, face_options: Options) -> None:
     with stream_errors_reported(path):
         photo = read_source(path, engine.settings.max_image_pixels)
         analysis = engine.analyze(photo, face_options, annotated=True)
-        write_stream(analysis.annotated or b"")
+        write_stream(marked(analysis.annotated or b""))
 
 
 def _process_photo(engine: Engine, photo: Path, face_options: Options, target: Path | None) -> Analysis:
     content = read_source(photo, engine.settings.max_image_pixels)
     analysis = engine.analyze(content, face_options, annotated=target is not None)
     if target is not None and analysis.annotated is not None:
-        write_atomically(analysis.annotated, target, original=photo)
+        write_atomically(marked(analysis.annotated), target, original=photo)
     return replace(analysis, annotated=None)
-
-
-def _plan_targets(photos: tuple[Path, ...], output: Path | None) -> dict[Path, Path]:
-    """The path of each annotated image: never that of another image of this run, never that of a photo."""
-    if output is None:
-        return {}
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SetupError(f"{output} cannot be made: {error.strerror}. Choose another directory with -o.") from None
-    # The photos may include annotated images of an earlier run in the same directory.
-    taken = {photo.resolve() for photo in photos}
-    targets: dict[Path, Path] = {}
-    for photo in photos:
-        suffixes = itertools.chain([""], (f"_{number}" for number in itertools.count(2)))
-        candidates = (output / f"{photo.stem}_faces{suffix}.jpg" for suffix in suffixes)
-        targets[photo] = next(target for target in candidates if target.resolve() not in taken)
-        taken.add(targets[photo].resolve())
-    return targets
 
 
 def _print_faces(photo: Path, analysis: Analysis) -> None:
