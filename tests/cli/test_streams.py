@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.helpers import COMMAND, run, write
+from tests.cli.helpers import COMMAND, files, run, write
 from tests.support.paths import ROOT
 from visage.cli.files import read_stream
 from visage.errors import ImageTooLarge
@@ -42,6 +42,26 @@ def test_an_anonymized_photo_goes_through(tiny_png: bytes, redacted: bytes) -> N
     ended = pipe(tiny_png, "anonymize", "-", "-o", "-")
 
     assert ended.stdout == redacted
+
+
+@pytest.mark.parametrize("path", ["./-", "."])
+def test_a_file_of_the_name_of_standard_input_is_a_file(
+    folder: Path, tiny_png: bytes, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder / "-", tiny_png)
+    monkeypatch.chdir(folder)
+
+    assert run("predict", path).stdout.startswith(f"{folder / '-'}: 3 faces\n")
+
+
+def test_a_directory_of_the_name_of_standard_output_is_a_directory(
+    folder: Path, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder / "a.png", tiny_png)
+    monkeypatch.chdir(folder)
+
+    assert run("anonymize", "a.png", "-o", "./-").exit_code == 0
+    assert files(folder / "-") == {"a.png"}
 
 
 def test_a_photo_that_fails_leaves_standard_output_empty() -> None:
@@ -92,11 +112,21 @@ def test_a_video_is_not_read_whole(tmp_path: Path, command: str) -> None:
         (("predict", "-", "-o", "-", "--json"), "Standard output takes the picture or lines"),
         (("anonymize", "-", "-o", "folder"), "A photo from standard input has no name"),
         (("enhance", "-", "-o", "folder"), "A photo from standard input has no name"),
+        (("predict", ""), "An empty path names no file"),
+        (("predict", "one.jpg", "-o", ""), "An empty path names no file"),
+        (("anonymize", "", "-o", "folder"), "An empty path names no file"),
+        (("anonymize", "one.jpg", "-o", ""), "An empty path names no file"),
+        (("enhance", "", "-o", "folder"), "An empty path names no file"),
+        (("evaluate", ""), "An empty path names no file"),
     ],
 )
-def test_what_does_not_fit_a_stream_is_rejected(arguments: tuple[str, ...], sentence: str) -> None:
+def test_paths_that_cannot_be_used_are_rejected(
+    tmp_path: Path, arguments: tuple[str, ...], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
     result = run(*arguments)
 
     assert result.exit_code == 2
     assert sentence in result.stderr
-    assert not Path("folder").exists()
+    assert files(tmp_path) == set()

@@ -18,7 +18,7 @@ from visage.settings import Settings
 
 
 @click.command("evaluate")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=options.FilePath())
 @click.option(
     "--pack",
     "names",

@@ -1,16 +1,34 @@
 """The arguments and options that several commands share."""
 
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from visage.cli.streams import STREAM, file_path
 from visage.faces.search import Detail
 from visage.ranges import CONFIDENCE_RANGE, IntegerRange, NumberRange
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class FilePath(click.Path):
+    """A path, or `-` for standard input or output. An empty text, which Path takes for the current directory, is none.
+
+    click must not reject an unreadable photo: it fails alone, and the other files are processed.
+    """
+
+    def __init__(self, *, file_okay: bool = True) -> None:
+        super().__init__(file_okay=file_okay, readable=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if not os.fspath(value):
+            self.fail("An empty path names no file and no directory. Is a variable of the shell empty?", param, ctx)
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        return path if os.fspath(value) == str(STREAM) else file_path(path)
 
 
 class Number(click.FloatRange):
@@ -40,8 +58,7 @@ paths = click.argument(
     "paths",
     nargs=-1,
     required=True,
-    # click must not reject an unreadable path: it fails alone, and the other files are processed.
-    type=click.Path(readable=False, path_type=Path),
+    type=FilePath(),
     metavar="PATH...",
 )
 
@@ -49,7 +66,7 @@ output = click.option(
     "-o",
     "--output",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FilePath(file_okay=False),
     help="Write the copies to this directory.",
 )
 

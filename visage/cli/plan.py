@@ -13,6 +13,7 @@ from visage.cli.annotated import is_annotated
 from visage.cli.console import count
 from visage.cli.files import begins_as_picture, converted_suffix, file_identity, is_temporary
 from visage.cli.output_directory import require_output_directory
+from visage.cli.streams import file_path
 from visage.errors import SetupError
 
 # Names of images and videos that the tables of Python and of the system may lack: raw files of cameras, and formats of
@@ -124,7 +125,7 @@ def find_photos(paths: Sequence[Path], output: Path | None) -> Found:
         if not path.is_dir():
             photos[path] = None
             continue
-        for picture in map(Path, search.pictures(path)):
+        for picture in (file_path(Path(each)) for each in search.pictures(path)):
             if is_annotated(picture):
                 annotated.add(picture)
             else:

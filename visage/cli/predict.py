@@ -43,7 +43,7 @@ from visage.settings import Settings
 @click.option(
     "-o",
     "--output",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=options.FilePath(file_okay=False),
     help="Write annotated images to this directory.",
 )
 @options.json_lines

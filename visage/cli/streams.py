@@ -9,8 +9,13 @@ from visage.cli.console import CannotRun, print_failure
 from visage.cli.files import read_photo, read_stream
 from visage.errors import VisageError
 
-# As a path it stands for standard input, and as an output for standard output.
+# As a path it stands for standard input, and as an output for standard output. No file has this path: see `file_path`.
 STREAM = Path("-")
+
+
+def file_path(path: Path) -> Path:
+    """Return the path of a file or a directory in a form that is not `STREAM`. Path drops the dot of `./-`."""
+    return path.absolute() if path == STREAM else path
 
 
 def read_source(path: Path, max_pixels: int) -> bytes:
