@@ -118,7 +118,8 @@ def test_an_interrupt_is_deferred_until_the_threads_have_synchronized(
     completed_waits: list[bool] = []
 
     def wait_interrupted(*arguments: Any, **named: Any) -> Any:
-        signal.raise_signal(signal.SIGINT)
+        if not completed_waits:
+            signal.raise_signal(signal.SIGINT)
         completed_waits.append(True)
         return wait(*arguments, **named)
 
@@ -127,7 +128,7 @@ def test_an_interrupt_is_deferred_until_the_threads_have_synchronized(
 
     assert result.exit_code == 130
     assert "Stopped. Run the same command again to continue: it skips the copies that exist.\n" in result.output
-    assert completed_waits == [True]
+    assert completed_waits
     assert 0 < len(files(out)) < 10
 
 
@@ -153,6 +154,53 @@ def test_finished_photos_are_reported_before_an_interrupt_ends_the_run(monkeypat
 
 
 @pytest.mark.usefixtures("interrupts")
+def test_files_in_work_are_reported_after_an_interrupt() -> None:
+    interrupt_was_sent = Event()
+    finished: list[int] = []
+    reported: list[int] = []
+
+    def process(item: int) -> None:
+        if item == 1:
+            interrupt_was_sent.wait(60)
+        finished.append(item)
+
+    def report(item: int, _future: "Future[None]") -> bool:
+        reported.append(item)
+        if item == 0:
+            signal.raise_signal(signal.SIGINT)
+            interrupt_was_sent.set()
+        return True
+
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(range(100), process, report, threads=2, in_order=False, bar_hidden=True)
+
+    assert 1 in reported
+    assert sorted(reported) == sorted(finished)
+    assert len(finished) < 100
+
+
+@pytest.mark.usefixtures("interrupts")
+def test_photos_that_failed_before_an_interrupt_are_listed(
+    folder: Path, out: Path, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder / "0.png", b"no picture")
+    for index in range(1, 10):
+        write(folder / f"{index}.png", tiny_png)
+
+    def wait_interrupted(*arguments: Any, **named: Any) -> Any:
+        monkeypatch.setattr("visage.cli.jobs.wait", wait)
+        signal.raise_signal(signal.SIGINT)
+        return wait(*arguments, **named)
+
+    monkeypatch.setattr("visage.cli.jobs.wait", wait_interrupted)
+    result = anonymize(folder, "-o", out, "--jobs", 1)
+
+    assert result.exit_code == 130
+    assert f"1 file failed and has no copy:\n  {folder / '0.png'}: This kind of file" in result.stderr
+    assert len(result.stdout.splitlines()) == len(files(out))
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_a_second_interrupt_is_not_deferred() -> None:
     def interrupt_twice() -> None:
         for _ in range(2):
@@ -168,9 +216,9 @@ def test_a_second_interrupt_is_not_deferred() -> None:
 def test_ignored_interrupts_stay_ignored() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with interrupts_deferred() as raise_interrupt:
+        with interrupts_deferred() as interrupted:
             signal.raise_signal(signal.SIGINT)
-            raise_interrupt()
+            assert not interrupted()
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -256,6 +256,7 @@ def test_a_closed_output_pipe_stops_the_run(photo: Path, monkeypatch: pytest.Mon
 @pytest.mark.usefixtures("interrupts")
 def test_an_interrupt_is_deferred_until_a_photo_is_reported(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(self: "Future[Any]") -> BaseException | None:
+        monkeypatch.setattr(Future, "exception", exception)
         signal.raise_signal(signal.SIGINT)
         return exception(self)
 
@@ -268,8 +269,10 @@ def test_an_interrupt_is_deferred_until_a_photo_is_reported(photo: Path, monkeyp
 
     assert result.exit_code == 130
     assert result.stdout.startswith(f"{copies[0]}: 3 faces")
-    assert str(copies[1]) not in result.stdout
-    assert "Stopped. 1 of 10 photos are done." in result.stderr
+    # The thread may have begun with the second photo.
+    done = result.stdout.count(": 3 faces")
+    assert done <= 2
+    assert f"Stopped. {done} of 10 photos are done." in result.stderr
 
 
 def test_an_output_directory_that_is_not_writable_is_rejected(

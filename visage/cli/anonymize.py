@@ -26,7 +26,7 @@ from visage.cli.console import (
 )
 from visage.cli.face_boxes import boxes_by_source, boxes_of_photo, read_faces_file
 from visage.cli.files import read_photo, write_atomically
-from visage.cli.interrupts import COPIES_CONTINUE, interrupts_explained
+from visage.cli.interrupts import COPIES_CONTINUE, Interrupted, interrupts_explained
 from visage.cli.jobs import run_jobs
 from visage.cli.output_directory import opened_output_directory
 from visage.cli.plan import Copy, Plan, plan_copies, summary
@@ -96,8 +96,14 @@ def anonymize(
         # One slot per thread, so that no thread waits for a slot.
         threads = max(1, min(len(plan.copies), jobs or available_cores()))
         engine = Engine(replace(Settings.from_environment(), slots=threads), eager=False)
-        with opened_output_directory(output, plan.directories), interrupts_explained(COPIES_CONTINUE):
-            tally = _make_copies(engine, plan, anonymize_options, boxes, json_lines)
+        tally = _Tally(engine.pack, json_lines)
+        with opened_output_directory(output, plan.directories):
+            try:
+                with interrupts_explained(COPIES_CONTINUE):
+                    _make_copies(engine, plan, anonymize_options, boxes, tally)
+            except Interrupted:
+                _print_summary(plan, tally)
+                raise
     _print_summary(plan, tally)
     if tally.disk_full:
         raise DiskFull(output)
@@ -148,9 +154,8 @@ def _make_copies(
     plan: Plan,
     anonymize_options: AnonymizeOptions,
     boxes: Mapping[str, FaceBoxes],
-    json_lines: bool,
-) -> _Tally:
-    tally = _Tally(engine.pack, json_lines)
+    tally: _Tally,
+) -> None:
     for listing_error in plan.listing_errors:
         tally.add_failure(str(listing_error.filename), listing_error)
 
@@ -173,7 +178,6 @@ def _make_copies(
         in_order=False,
         bar_hidden=not plan.copies,
     )
-    return tally
 
 
 def _make_copy(engine: Engine, copy: Copy, anonymize_options: AnonymizeOptions) -> Anonymized:
@@ -190,6 +194,7 @@ def _print_summary(plan: Plan, tally: _Tally) -> None:
     done = f"{count(tally.photos, 'photo')} done, {count(tally.faces, 'face')} anonymized."
     lines = [*([] if plan.is_empty else [done]), *summary(plan)]
     if tally.failures:
-        lines.append(f"{count(len(tally.failures), 'file')} failed and have no copy:")
+        have = "has" if len(tally.failures) == 1 else "have"
+        lines.append(f"{count(len(tally.failures), 'file')} failed and {have} no copy:")
     for line in [*lines, *(f"  {source}: {reason}" for source, reason in tally.failures)]:
         print_line(line, to_stderr=True)

@@ -47,10 +47,10 @@ def interrupts_explained(how_to_go_on: str) -> Iterator[None]:
 
 
 @contextmanager
-def interrupts_deferred() -> Iterator[Callable[[], None]]:
-    """Yield a function that raises KeyboardInterrupt if Ctrl-C was pressed meanwhile. A second Ctrl-C raises at once.
+def interrupts_deferred() -> Iterator[Callable[[], bool]]:
+    """Yield a function that tells whether Ctrl-C was pressed meanwhile. A second one raises KeyboardInterrupt at once.
 
-    Without this, Python raises KeyboardInterrupt between any two bytecodes, and can leave a lock of the thread pool
+    Without this, Python raises it between any two bytecodes, and can leave a lock of the thread pool
     held. A process that ignores SIGINT continues to ignore it.
     """
     interrupted = False
@@ -63,15 +63,14 @@ def interrupts_deferred() -> Iterator[Callable[[], None]]:
         # A signal handler must not wait for the lock of a stream.
         os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, _FINISHING)
 
-    def raise_deferred() -> None:
-        if interrupted:
-            raise KeyboardInterrupt
+    def is_interrupted() -> bool:
+        return interrupted
 
     if previous is not signal.default_int_handler:
-        yield raise_deferred
+        yield is_interrupted
         return
     signal.signal(signal.SIGINT, defer)
     try:
-        yield raise_deferred
+        yield is_interrupted
     finally:
         signal.signal(signal.SIGINT, previous)

@@ -30,12 +30,15 @@ def run_jobs(
 ) -> None:
     """Process `items` in `threads` threads, and report each in this thread: in the order of `items`, or as they finish.
 
-    `report` returns whether further items may start. Items that are already running are finished and reported. An
-    exception from `report`, or an interrupt, cancels every item that has not started.
+    `report` returns whether further items may start. After that, and after an interrupt, items that are already running
+    are finished and reported, and the others are cancelled. An exception from `report` cancels them too.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed.
     """
     remaining = iter(items)
     with (
-        interrupts_deferred() as raise_interrupt,
+        interrupts_deferred() as interrupted,
         ThreadPoolExecutor(threads) as pool,
         progress_bar(hidden=bar_hidden, total=len(items), unit="photo") as bar,
     ):
@@ -54,7 +57,7 @@ def run_jobs(
                 for future in list(_reportable(unreported, in_order)):
                     go_on &= report(unreported.pop(future), future)
                     bar.update()
-                raise_interrupt()
+                go_on &= not interrupted()
                 if go_on:
                     submitted = submit(
                         min(
@@ -70,6 +73,8 @@ def run_jobs(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+        if interrupted():
+            raise KeyboardInterrupt
 
 
 def _reportable(futures: "dict[Future[Result], Item]", in_order: bool) -> "Iterator[Future[Result]]":
