@@ -155,3 +155,18 @@ def test_an_output_directory_that_is_not_writable_is_rejected(
 
     assert result.exit_code == 2
     assert "cannot be written to" in result.stderr
+
+
+def test_a_disk_that_is_full_before_the_first_copy_is_reported(
+    folder: Path, out: Path, tiny_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder / "a.png", tiny_png)
+
+    def fail(path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(Path, "touch", fail)
+    result = anonymize(folder, "-o", out)
+
+    assert result.exit_code == 2
+    assert f"Error: {out} cannot be written to: No space left on device." in result.stderr

@@ -84,6 +84,32 @@ def test_standard_input_that_is_no_photo_is_not_read_to_its_end(arguments: tuple
     assert error.startswith(b"-: This kind of file is not accepted")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("predict", "photo.png"),
+        ("predict", "photo.png", "--json"),
+        ("predict", "photo.png", "--csv"),
+        *((each, "photo.png", "-o", "-") for each in ("predict", "anonymize")),
+        ("settings",),
+        ("--help",),
+    ],
+    ids=" ".join,
+)
+def test_a_full_disk_for_standard_output_ends_a_command_with_a_sentence(
+    photo: Path, arguments: tuple[str, ...]
+) -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-c", COMMAND, *arguments]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        ended = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, check=False, cwd=photo.parent, env=environment
+        )
+
+    assert ended.stderr == b"Error: Standard output cannot be written: No space left on device.\n"
+    assert ended.returncode == 1
+
+
 def test_a_stream_that_is_longer_than_any_accepted_photo_is_not_read_to_its_end(tiny_png: bytes) -> None:
     stream = BytesIO(tiny_png + bytes(80 * 2**20))
 

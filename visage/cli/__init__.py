@@ -7,7 +7,7 @@ import click
 
 from visage import __version__
 from visage.cli import anonymize, enhance, evaluate, models, predict, serve, settings
-from visage.cli.interrupts import Commands
+from visage.cli.commands import Commands
 
 
 @click.group(cls=Commands)

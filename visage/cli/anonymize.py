@@ -119,7 +119,8 @@ def _anonymize_stream(path: Path, anonymize_options: AnonymizeOptions) -> None:
     engine = Engine(replace(Settings.from_environment(), slots=1), eager=False)
     with stream_errors_reported(path):
         photo = read_source(path, engine.settings.max_redacted_pixels)
-        write_stream(engine.anonymize(photo, anonymize_options).picture)
+        picture = engine.anonymize(photo, anonymize_options).picture
+    write_stream(picture)
 
 
 @dataclass

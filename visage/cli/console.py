@@ -91,6 +91,8 @@ def print_line(line: str, *, to_stderr: bool = False) -> None:
     # A file name may hold bytes that are not text, or letters that the terminal's encoding lacks.
     encoding = stream.encoding or "utf-8"
     tqdm.write(line.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+    # Python would write the last lines at exit, where an error ends in a traceback.
+    stream.flush()
 
 
 def progress_bar(*, hidden: bool = False, **arguments: Any) -> "tqdm[Any]":

@@ -59,7 +59,8 @@ def enhance(
             enhancer = Enhancer(settings)
             with stream_errors_reported(paths[0]):
                 photo = read_source(paths[0], enhancer.max_pixels(min(SCALES)))
-                write_stream(enhancer.enhance(photo, options=enhance_options).picture)
+                picture = enhancer.enhance(photo, options=enhance_options).picture
+            write_stream(picture)
             return
         plan = plan_copies(tuple(dict.fromkeys(paths)), output, again=again)
         enhancer = Enhancer(settings)

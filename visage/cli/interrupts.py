@@ -28,15 +28,6 @@ class Interrupted(click.ClickException):
         click.echo(f"Stopped. {self.message}".rstrip(), file=file, err=True)
 
 
-class Commands(click.Group):
-    """A group whose commands end with a sentence and the status 130 when they are interrupted."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run a command."""
-        with interrupts_explained(""):
-            return super().invoke(ctx)
-
-
 @contextmanager
 def interrupts_explained(how_to_go_on: str) -> Iterator[None]:
     """Turn an interrupt into a sentence and the status 130."""
@@ -50,8 +41,8 @@ def interrupts_explained(how_to_go_on: str) -> Iterator[None]:
 def interrupts_deferred() -> Iterator[Callable[[], bool]]:
     """Yield a function that tells whether Ctrl-C was pressed meanwhile. A second one raises KeyboardInterrupt at once.
 
-    Without this, Python raises it between any two bytecodes, and can leave a lock of the thread pool
-    held. A process that ignores SIGINT continues to ignore it.
+    Without this, Python raises it between any two bytecodes, and can leave a lock of the thread pool held. A process
+    that ignores SIGINT continues to ignore it.
     """
     interrupted = False
     previous = signal.getsignal(signal.SIGINT)

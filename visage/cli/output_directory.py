@@ -53,11 +53,20 @@ def opened_output_directory(output: Path, directories: Iterable[Path]) -> Iterat
     except OSError as error:
         raise _cannot_be_made(output, error) from None
     try:
-        (output / _MARKER).touch()
+        _mark(output)
         _remove_temporary_files(descriptor, directories)
         yield
     finally:
         os.close(descriptor)
+
+
+def _mark(output: Path) -> None:
+    try:
+        (output / _MARKER).touch()
+    except OSError as error:
+        raise SetupError(
+            f"{output} cannot be written to: {error.strerror}. Free some space, or choose another directory with -o."
+        ) from None
 
 
 def _cannot_be_made(output: Path, error: OSError) -> SetupError:

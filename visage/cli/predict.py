@@ -178,7 +178,7 @@ def _annotate_stream(path: Path, face_options: Options) -> None:
     with stream_errors_reported(path):
         photo = read_source(path, engine.settings.max_image_pixels)
         analysis = engine.analyze(photo, face_options, annotated=True)
-        write_stream(marked(analysis.annotated or b""))
+    write_stream(marked(analysis.annotated or b""))
 
 
 def _process_photo(engine: Engine, photo: Path, face_options: Options, target: Path | None) -> Analysis:
