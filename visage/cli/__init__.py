@@ -6,23 +6,26 @@ Exit status: 0 if everything succeeded, 1 if a photo or a file failed, 2 if the 
 import click
 
 from visage import __version__
-from visage.cli import anonymize, enhance, evaluate, models, predict, serve, settings
-from visage.cli.commands import Commands
+from visage.cli.commands import Commands, ImportedCommands
 
 
-@click.group(cls=Commands)
+@click.group(
+    cls=Commands,
+    commands=ImportedCommands(
+        {
+            "predict": "visage.cli.predict:predict",
+            "anonymize": "visage.cli.anonymize:anonymize",
+            "enhance": "visage.cli.enhance:enhance",
+            "serve": "visage.cli.serve:serve",
+            "settings": "visage.cli.settings:show_settings",
+            "evaluate": "visage.cli.evaluate:evaluate_packs",
+            "models": "visage.cli.models:models",
+        }
+    ),
+)
 @click.version_option(__version__, prog_name="visage")
 def main() -> None:
     """Find the faces in photos with their gender and age group, make them unrecognizable, or enlarge images.
 
     `visage serve` does the same over HTTP, with a page.
     """
-
-
-main.add_command(predict.predict)
-main.add_command(anonymize.anonymize)
-main.add_command(enhance.enhance)
-main.add_command(serve.serve)
-main.add_command(settings.show_settings)
-main.add_command(evaluate.evaluate_packs)
-main.add_command(models.models)

@@ -2,13 +2,27 @@
 
 import os
 import sys
+from collections import UserDict
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 import click
 
 from visage.cli.console import is_disk_full
 from visage.cli.interrupts import interrupts_explained
+
+
+class ImportedCommands(UserDict[str, Any]):
+    """Commands by name, given as texts such as `package.module:function` and imported when they are looked up.
+
+    The import of OpenCV takes most of a command's first second. In `Commands.invoke`, Ctrl-C has its status then too.
+    """
+
+    def __getitem__(self, name: str) -> click.Command:
+        module, function = super().__getitem__(name).split(":")
+        command: click.Command = getattr(import_module(module), function)
+        return command
 
 
 class Commands(click.Group):
