@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.helpers import run
+from tests.cli.helpers import run, write
 from tests.support.tiny_pack import write_tiny_pack
 
 pytestmark = pytest.mark.usefixtures("plain_environment")
@@ -23,6 +23,20 @@ def test_packs_are_listed_with_their_missing_files(monkeypatch: pytest.MonkeyPat
 
     assert "tiny 1 (complete)" in result.stdout
     assert "1 of 6 files missing" in result.stdout
+
+
+def test_a_pack_that_cannot_be_read_is_listed_beside_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_tiny_pack(tmp_path / "tiny")
+    write(tmp_path / "odd" / "pack.toml", b"garbage")
+    monkeypatch.setenv("VISAGE_MODELS_DIR", str(tmp_path))
+
+    result = run("models", "list")
+
+    assert result.exit_code == 1
+    assert "odd (cannot be used)\n    " in result.stdout
+    assert "tiny 1 (complete)" in result.stdout
 
 
 def test_a_correct_pack_is_verified_file_by_file() -> None:

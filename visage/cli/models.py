@@ -21,13 +21,22 @@ def models() -> None:
 def list_packs() -> None:
     """Show the installed packs and whether they are complete."""
     with setup_errors_reported():
-        packs = [read_pack(folder) for folder in pack_folders(Settings.from_environment().models_dir)]
-    for pack in packs:
+        folders = pack_folders(Settings.from_environment().models_dir)
+    failed = 0
+    for folder in folders:
+        try:
+            pack = read_pack(folder)
+        except PackError as error:
+            failed += 1
+            click.echo(f"{folder.name} (cannot be used)\n    {error}")
+            continue
         missing = sum(not file.path.is_file() for file in pack.files)
         state = (
             f"{missing} of {len(pack.files)} files missing: visage models fetch {pack.name}" if missing else "complete"
         )
         click.echo(f"{pack.name} {pack.version} ({state})\n    {pack.description}")
+    if failed:
+        sys.exit(1)
 
 
 @models.command()
