@@ -138,8 +138,9 @@ class BodyTooLarge(RequestError):
 
 
 class Limit(Enum):
-    """What settings limit of an image."""
+    """What settings limit of an image: the pixels of any, those of one to anonymize or enhance, or the memory."""
 
+    IMAGE_PIXELS = "image pixels"
     PIXELS = "pixels"
     MEMORY = "memory"
 

@@ -134,7 +134,12 @@ def test_lines_of_json_and_a_table_exclude_each_other(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("command", "setting"),
-    [("predict", "VISAGE_MAX_IMAGE_PIXELS"), ("anonymize", "VISAGE_MAX_ANONYMIZE_PIXELS")],
+    [
+        ("predict", "VISAGE_MAX_IMAGE_PIXELS"),
+        ("anonymize", "VISAGE_MAX_ANONYMIZE_PIXELS"),
+        ("anonymize", "VISAGE_MAX_IMAGE_PIXELS"),
+        ("enhance", "VISAGE_MAX_IMAGE_PIXELS"),
+    ],
 )
 def test_the_error_for_a_large_photo_names_the_setting(
     folder: Path, out: Path, tiny_png: bytes, command: str, setting: str, monkeypatch: pytest.MonkeyPatch

@@ -12,9 +12,11 @@ from tqdm import tqdm
 
 from visage.errors import DISK_FULL_ERRNOS, ImageTooLarge, Limit, SetupError, VisageError
 
-# The setting that limits the pixels of an image, by command.
+# The settings that limit every image.
+_SETTINGS = {Limit.IMAGE_PIXELS: "VISAGE_MAX_IMAGE_PIXELS", Limit.MEMORY: "VISAGE_MAX_DECODE_BYTES"}
+
+# The settings that limit the pixels of an image further, by command.
 _PIXEL_SETTINGS = {
-    "predict": "VISAGE_MAX_IMAGE_PIXELS",
     "anonymize": "VISAGE_MAX_ANONYMIZE_PIXELS",
     "enhance": "VISAGE_MAX_ENHANCE_PIXELS",
 }
@@ -61,7 +63,7 @@ def _setting_of(error: VisageError) -> str:
     context = click.get_current_context(silent=True)
     if not isinstance(error, ImageTooLarge) or error.limit is None or context is None:
         return ""
-    setting = "VISAGE_MAX_DECODE_BYTES" if error.limit is Limit.MEMORY else _PIXEL_SETTINGS.get(context.info_name or "")
+    setting = _SETTINGS.get(error.limit) or _PIXEL_SETTINGS.get(context.info_name or "")
     return f" {setting} changes this limit." if setting else ""
 
 

@@ -90,7 +90,7 @@ def inspect(data: bytes, max_pixels: int, max_bytes: int | None = None, min_side
         raise ImageTooLarge(
             f"The image has {header.width} x {header.height} pixels; at most {max_pixels:,} in all are accepted. "
             "Send a smaller version.",
-            limit=Limit.PIXELS,
+            limit=Limit.IMAGE_PIXELS,
         )
     needed = header.reduced_decoding_bytes(_reduction(header, min_side))
     if max_bytes is not None and needed > max_bytes:

@@ -23,6 +23,7 @@ from visage.anonymize.results import Anonymized
 from visage.directories import BUNDLED_MODELS
 from visage.enhance.results import Enhanced, EnhanceOptions
 from visage.enhance.steps import Progress, Steps, no_progress
+from visage.errors import ImageTooLarge, Limit
 from visage.faces.analyzer import Analyzer, Options, decode_for, inspect_for
 from visage.faces.annotation import annotate
 from visage.faces.face import Face
@@ -167,7 +168,7 @@ class Engine:
             BusyError: every slot is held, and the queue is full or the wait was too long.
         """
         options = options or AnonymizeOptions()
-        header = inspect(data, self.settings.max_redacted_pixels, max_bytes=self.settings.max_decode_bytes)
+        header = self._inspect_to_redact(data)
         with self._slot() as (analyzer, waited):
             timings = Timings()
             photo = decode(data, header)
@@ -202,6 +203,15 @@ class Engine:
     def enhance_in_steps(self, data: bytes, options: EnhanceOptions | None = None) -> Steps[Enhanced]:
         """Enhance an image as `Enhancer.enhance_in_steps` does, in the slots of this engine."""
         return self.enhancer.enhance_in_steps(data, options)
+
+    def _inspect_to_redact(self, data: bytes) -> ImageHeader:
+        settings = self.settings
+        try:
+            return inspect(data, settings.max_redacted_pixels, max_bytes=settings.max_decode_bytes)
+        except ImageTooLarge as error:
+            if error.limit is Limit.IMAGE_PIXELS and settings.max_anonymize_pixels < settings.max_image_pixels:
+                error.limit = Limit.PIXELS
+            raise
 
     def _analyze_in_slot(self, data: bytes, header: ImageHeader, options: Options, *, annotated: bool) -> Analysis:
         with self._slot() as (analyzer, waited):
