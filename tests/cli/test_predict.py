@@ -126,6 +126,22 @@ def test_json_has_the_path_of_the_annotated_image(tmp_path: Path, tiny_png: byte
     assert [(line["photo"], line["annotated"]) for line in lines] == list(zip(map(str, photos), annotated, strict=True))
 
 
+def test_control_characters_of_file_names_are_escaped(tmp_path: Path, tiny_png: bytes) -> None:
+    photo = write(tmp_path / "a\n\x1b[31m\x9b.png", tiny_png)
+    missing = tmp_path / "gone\r.png"
+
+    result = run("predict", photo, missing)
+
+    assert f"{tmp_path}/a\\n\\x1b[31m\\x9b.png: 3 faces\n" in result.stdout
+    assert f"{tmp_path}/gone\\r.png: cannot be read" in result.stderr
+
+
+def test_control_characters_are_escaped_in_the_error_of_a_command_that_cannot_run(photo: Path) -> None:
+    result = run("predict", photo, "-o", photo / "be\nlow")
+
+    assert "be\\nlow cannot be made" in result.stderr
+
+
 def test_one_bad_photo_fails_alone(photo: Path, tmp_path: Path) -> None:
     bad, missing = tmp_path / "notes.jpg", tmp_path / "missing.jpg"
     bad.write_text("not a picture")

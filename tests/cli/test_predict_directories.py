@@ -2,6 +2,7 @@
 
 import csv
 import os
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,14 @@ def test_a_table_has_a_row_for_each_face(folder: Path, tiny_png: bytes) -> None:
     assert [Path(row["file"]).name for row in rows] == ["a.png"] * 3 + ["b.png"] * 3
     assert [row["face"] for row in rows] == ["1", "2", "3"] * 2
     assert {row["gender"] for row in rows} <= {"Male", "Female"}
+
+
+def test_a_table_keeps_the_line_breaks_of_file_names(folder: Path, tiny_png: bytes) -> None:
+    write(folder / "a\nb.png", tiny_png)
+
+    rows = list(csv.DictReader(StringIO(run("predict", folder, "--csv").stdout)))
+
+    assert [row["file"] for row in rows] == [str(folder / "a\nb.png")] * 3
 
 
 def test_a_table_has_file_names_that_are_not_text(folder: Path, tiny_png: bytes) -> None:

@@ -1,6 +1,7 @@
 """Shared by the commands: error messages, output lines and the progress bar."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,17 +23,27 @@ _PIXEL_SETTINGS = {
 }
 
 
+# Characters that move the cursor, change colours or break lines on a terminal: Unicode's category Cc and its separators
+# of lines and paragraphs.
+_CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
 class CannotRun(click.ClickException):
     """The command cannot run with these arguments or settings."""
 
     exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_controls(message))
 
 
 class DiskFull(click.ClickException):
     """The disk that holds the directory `output` is full, so nothing more can be written there."""
 
     def __init__(self, output: Path) -> None:
-        super().__init__(f"The disk of {output} is full. Free some space, then run the same command again.")
+        super().__init__(
+            without_controls(f"The disk of {output} is full. Free some space, then run the same command again.")
+        )
 
 
 @contextmanager
@@ -87,8 +98,18 @@ def count(number: int, noun: str) -> str:
     return f"1 {noun}" if number == 1 else f"{number or 'no'} {noun}s"
 
 
+def without_controls(text: str) -> str:
+    r"""Return a line with escapes such as `\n` in place of control characters, which file names may hold."""
+    return _CONTROL_CHARACTERS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def print_line(line: str, *, to_stderr: bool = False) -> None:
-    """Print a line above the progress bar, if one is shown."""
+    """Print a line above the progress bar, if one is shown, without control characters."""
+    print_row(without_controls(line), to_stderr=to_stderr)
+
+
+def print_row(line: str, *, to_stderr: bool = False) -> None:
+    """Print a line as `print_line`, with its control characters: a quoted field of a table may hold line breaks."""
     stream = sys.stderr if to_stderr else sys.stdout
     # A file name may hold bytes that are not text, or letters that the terminal's encoding lacks.
     encoding = stream.encoding or "utf-8"

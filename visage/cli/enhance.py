@@ -16,6 +16,7 @@ from visage.cli.console import (
     print_line,
     progress_bar,
     setup_errors_reported,
+    without_controls,
 )
 from visage.cli.files import read_photo, write_atomically
 from visage.cli.interrupts import COPIES_CONTINUE, interrupts_explained
@@ -98,7 +99,7 @@ def _make_copies(
 
 def _make_copy(enhancer: Enhancer, copy: Copy, enhance_options: EnhanceOptions) -> Enhanced:
     source = Path(copy.source)
-    with progress_bar(desc=source.name, unit="tile", leave=False) as bar:
+    with progress_bar(desc=without_controls(source.name), unit="tile", leave=False) as bar:
 
         def progress(done: int, tiles: int) -> None:
             if done == 0:

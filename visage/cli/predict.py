@@ -20,6 +20,7 @@ from visage.cli.console import (
     is_disk_full,
     print_failure,
     print_line,
+    print_row,
     setup_errors_reported,
 )
 from visage.cli.files import write_atomically
@@ -170,7 +171,7 @@ class _Printer:
 
     def _print_rows(self, rows: Iterable[bytes]) -> None:
         for row in rows:
-            print_line(row.decode().removesuffix("\r\n"))
+            print_row(row.decode().removesuffix("\r\n"))
 
 
 def _annotate_stream(path: Path, face_options: Options) -> None:
