@@ -15,7 +15,7 @@ from visage.errors import (
     BatchNotFound,
     UnsupportedType,
 )
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import AnalyzeOptions
 from visage.logs import logger
 
 
@@ -74,7 +74,7 @@ def test_a_batch_that_is_abandoned_while_it_arrives_is_deleted(workshop: Worksho
 
 def test_a_batch_without_files_cannot_be_submitted(local: Workshop) -> None:
     with pytest.raises(ValueError, match="one file"), local.batches.create() as new:
-        new.submit(Options())
+        new.submit(AnalyzeOptions())
 
     assert local.kept() == ([], {})
 

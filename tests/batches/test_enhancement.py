@@ -18,7 +18,7 @@ from visage.batches.consumer import consuming
 from visage.batches.state_machine import MAX_ATTEMPTS, State
 from visage.enhance.results import Enhanced, EnhanceOptions
 from visage.enhance.steps import Progress
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import AnalyzeOptions
 from visage.runtime.engine import Engine
 from visage.settings import Settings
 
@@ -59,7 +59,7 @@ class TileHookedEngine:
 
 def test_other_batches_continue_during_an_enhancement(workshop: Workshop, tiny_png: bytes) -> None:
     enhanced = workshop.submit(IMAGE, IMAGE, options=EnhanceOptions())
-    analyzed = workshop.submit(tiny_png, tiny_png, options=Options())
+    analyzed = workshop.submit(tiny_png, tiny_png, options=AnalyzeOptions())
     seen: list[tuple[list[str], list[str]]] = []
 
     def process_other_batches() -> None:
@@ -97,7 +97,7 @@ def test_other_batches_are_finished_while_a_stopped_image_is_enhanced_again(
     workshop.submit(IMAGE, options=EnhanceOptions())
     first = workshop.worker(engine=TileHookedEngine(workshop.engine, lambda: first.stop()))  # noqa: PLW0108
     workshop.process(first, most=1)
-    analyzed = workshop.submit(tiny_png, options=Options())
+    analyzed = workshop.submit(tiny_png, options=AnalyzeOptions())
     seen: list[State] = []
 
     def process_other_batches() -> None:

@@ -59,7 +59,7 @@ def test_a_batch_that_fails_deletes_its_photos_to_make_room_for_its_end(
 def test_a_full_disk_rejects_a_new_batch_and_keeps_nothing_of_it(tmp_path: Path, tiny_png: bytes) -> None:
     # In a process with its own file system, so that the disk of this process stays usable.
     code = (
-        "import sys; from pathlib import Path; from visage.faces.analyzer import Options;"
+        "import sys; from pathlib import Path; from visage.faces.analyzer import AnalyzeOptions;"
         "from visage.settings import Settings;"
         "from visage.errors import StorageFull; from visage.batches import open_batches;"
         "batches = open_batches(Settings(state_dir=Path(sys.argv[1]), batch_storage_bytes=2**30))\n"

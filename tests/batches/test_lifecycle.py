@@ -17,7 +17,7 @@ from visage.errors import (
     BatchNotFound,
     UnsupportedType,
 )
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import AnalyzeOptions
 from visage.log_format import JsonFormatter
 from visage.logs import logger
 
@@ -41,7 +41,7 @@ def test_a_batch_is_waiting_then_running_then_done(workshop: Workshop, tiny_png:
 
 
 def test_analyses_are_json_in_the_order_of_the_files(workshop: Workshop, tiny_png: bytes) -> None:
-    batch_id = workshop.submit(tiny_png, GIF, tiny_png, options=Options(max_faces=2))
+    batch_id = workshop.submit(tiny_png, GIF, tiny_png, options=AnalyzeOptions(max_faces=2))
 
     workshop.process(workshop.worker())
 
@@ -78,7 +78,7 @@ def test_a_file_rejected_on_arrival_keeps_its_place_among_the_results(workshop: 
     with workshop.batches.create() as new:
         new.add_failed("letter.pdf", UnsupportedType("PDF is not accepted."))
         new.add("photo.png", tiny_png)
-        batch_id = new.submit(Options()).id
+        batch_id = new.submit(AnalyzeOptions()).id
 
     workshop.process(workshop.worker())
 
@@ -91,7 +91,7 @@ def test_a_file_rejected_on_arrival_keeps_its_place_among_the_results(workshop: 
 def test_a_batch_of_rejected_files_becomes_done(workshop: Workshop) -> None:
     with workshop.batches.create() as new:
         new.add_failed("letter.pdf", UnsupportedType("PDF is not accepted."))
-        batch_id = new.submit(Options()).id
+        batch_id = new.submit(AnalyzeOptions()).id
 
     workshop.process(workshop.worker())
 
@@ -193,7 +193,7 @@ def test_a_batch_that_is_still_arriving_is_not_found_and_not_started(local: Work
 
     with pytest.raises(BatchNotFound):
         local.batches.progress(new.id)
-    new.submit(Options())
+    new.submit(AnalyzeOptions())
     local.process(local.worker())
     assert local.batches.progress(new.id).state is State.DONE
 

@@ -27,7 +27,7 @@ def test_sqlite_does_not_wait_for_the_disk_at_every_step(local: Workshop) -> Non
 
 def test_forked_processes_share_the_batches(tmp_path: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from visage.faces.analyzer import Options;"
+        "import os, sys; from pathlib import Path; from visage.faces.analyzer import AnalyzeOptions;"
         "from visage.errors import EmptyImage; from visage.settings import Settings;"
         "from visage.batches import open_batches;"
         "batches = open_batches(Settings(state_dir=Path(sys.argv[1])))\n"
@@ -35,7 +35,7 @@ def test_forked_processes_share_the_batches(tmp_path: Path) -> None:
         "    if not os.fork():\n"
         "        with batches.create() as new:\n"
         "            new.add_failed('photo', EmptyImage('It is empty.'))\n"
-        "            new.submit(Options())\n"
+        "            new.submit(AnalyzeOptions())\n"
         "        os._exit(0)\n"
         "print([os.wait()[1] for _ in range(3)], len(batches.queue.queued() & set(batches.store.ids())))"
     )

@@ -15,7 +15,7 @@ from visage.batches.quota import FILE_BYTES, Quota, Room
 from visage.batches.state_machine import State
 from visage.enhance.results import EnhanceOptions
 from visage.errors import StorageFull, UnsupportedType
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import AnalyzeOptions
 from visage.settings import Settings
 
 PHOTO = bytes(100_000)
@@ -26,7 +26,7 @@ def reserved(workshop: Workshop) -> int:
 
 
 @pytest.mark.parametrize(
-    ("options", "factor"), [(Options(), 1), (AnonymizeOptions(), 2), (EnhanceOptions(), 10)], ids=str
+    ("options", "factor"), [(AnalyzeOptions(), 1), (AnonymizeOptions(), 2), (EnhanceOptions(), 10)], ids=str
 )
 def test_a_batch_reserves_what_its_task_may_need(workshop: Workshop, options: BatchOptions, factor: int) -> None:
     workshop.submit(PHOTO, PHOTO, options=options)
@@ -176,7 +176,7 @@ def submit_many(settings: Settings, accepted: Any) -> None:
         try:
             with batches.create(Task.PREDICT) as new:
                 new.add("photo.png", PHOTO)
-                new.submit(Options())
+                new.submit(AnalyzeOptions())
         except StorageFull:
             continue
         accepted.release()

@@ -21,7 +21,7 @@ from visage.batches.result_archive import result_archive
 from visage.batches.results import Done, Failure, Result
 from visage.batches.store import output_key
 from visage.errors import BatchesUnavailable, BatchNotDone, BatchNotFound, EmptyImage
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import AnalyzeOptions
 from visage.runtime.engine import Engine
 from visage.settings import Settings
 
@@ -51,7 +51,7 @@ def batches(tmp_path: Path) -> Batches:
     return open_batches(Settings(state_dir=tmp_path))
 
 
-def finished(batches: Batches, options: Options | AnonymizeOptions, *files: tuple[str, bytes | Failure]) -> str:
+def finished(batches: Batches, options: AnalyzeOptions | AnonymizeOptions, *files: tuple[str, bytes | Failure]) -> str:
     """Create a done batch with these files and outcomes; return its ID."""
     with batches.create() as new:
         for name, _ in files:
@@ -73,7 +73,7 @@ def anonymized(batches: Batches, *files: tuple[str, bytes | Failure]) -> str:
 
 
 def analyzed(batches: Batches, *files: tuple[str, bytes | Failure]) -> str:
-    return finished(batches, Options(), *files)
+    return finished(batches, AnalyzeOptions(), *files)
 
 
 def unpacked(batches: Batches, batch_id: str) -> dict[str, bytes]:
@@ -278,7 +278,7 @@ def test_an_unknown_batch_raises_before_the_stream_begins(batches: Batches, batc
 def test_a_batch_that_is_not_done_raises_before_the_stream_begins(batches: Batches) -> None:
     with batches.create() as new:
         new.add("a.jpg", b"photo")
-        batch_id = new.submit(Options()).id
+        batch_id = new.submit(AnalyzeOptions()).id
 
     with pytest.raises(BatchNotDone):
         result_archive(batches, batch_id)

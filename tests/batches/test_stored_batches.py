@@ -14,7 +14,7 @@ from visage.batches import open_batches
 from visage.batches.batch import Batch, BatchOptions, Entry, batch_from_json, batch_to_json, new_id
 from visage.batches.results import Failure
 from visage.enhance.results import EnhanceOptions
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import AnalyzeOptions
 from visage.faces.search import Detail
 from visage.images.boxes import Box
 from visage.settings import Settings
@@ -25,7 +25,7 @@ def test_no_file_name_of_a_client_becomes_a_path(local: Workshop, tiny_png: byte
     with local.batches.create() as new:
         for name in names:
             new.add(name, tiny_png)
-        batch_id = new.submit(Options()).id
+        batch_id = new.submit(AnalyzeOptions()).id
 
     local.process(local.worker())
 
@@ -46,12 +46,12 @@ def test_only_the_owner_can_read_the_state_directory(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        Options(0.5, 7, 20, Detail.FAST),
+        AnalyzeOptions(0.5, 7, 20, Detail.FAST),
         AnonymizeOptions(Mask(Method.MOSAIC, Shape.BOX, 2.0), 0.25, (Box(1, 2, 30, 40),), Detail.AUTO),
         AnonymizeOptions(cover=(Box(5, 6, 7, 8),), detect=False),
     ],
 )
-def test_a_batch_survives_serialization(options: Options | AnonymizeOptions) -> None:
+def test_a_batch_survives_serialization(options: AnalyzeOptions | AnonymizeOptions) -> None:
     entries = (
         Entry("été.png"),
         Entry("letter.pdf", Failure("PDF is not accepted.", "unsupported_type")),
@@ -68,7 +68,7 @@ def test_a_batch_survives_serialization(options: Options | AnonymizeOptions) -> 
         (
             "predict",
             {"min_confidence": 0.5, "max_faces": 7, "min_face_size": 20, "detail": "fast", "enhance_faces": False},
-            Options(0.5, 7, 20, Detail.FAST),
+            AnalyzeOptions(0.5, 7, 20, Detail.FAST),
         ),
         (
             "anonymize",
@@ -107,7 +107,7 @@ def test_the_store_may_be_outside_the_state_directory(local: Workshop, tmp_path:
 
     with batches.create() as new:
         new.add("photo.png", tiny_png)
-        batch_id = new.submit(Options()).id
+        batch_id = new.submit(AnalyzeOptions()).id
 
     assert (elsewhere / batch_id / "batch.json").exists()
     assert not (tmp_path / "state" / "batches").exists()

@@ -17,7 +17,7 @@ from tests.cli.helpers import files, run, write
 from tests.support.paths import ROOT
 from tests.support.tiny_pack import TINY_FACES
 from tests.support.waiting import cancellation_event
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import AnalyzeOptions
 from visage.runtime.engine import Analysis, Engine
 
 pytestmark = pytest.mark.usefixtures("plain_environment")
@@ -233,7 +233,7 @@ def test_an_unexpected_error_fails_its_photo_alone(
     other.write_bytes(tiny_jpeg)
     analyze = Engine.analyze
 
-    def fail_on_jpeg(self: Engine, data: bytes, options: Options, *, annotated: bool) -> Analysis:
+    def fail_on_jpeg(self: Engine, data: bytes, options: AnalyzeOptions, *, annotated: bool) -> Analysis:
         if data.startswith(b"\xff\xd8"):
             raise MemoryError
         return analyze(self, data, options, annotated=annotated)
@@ -250,7 +250,7 @@ def test_a_closed_output_pipe_stops_the_run(photo: Path, monkeypatch: pytest.Mon
     analyzed: list[bytes] = []
     cancelled = cancellation_event(monkeypatch, "visage.cli.jobs")
 
-    def slowly(self: Engine, data: bytes, options: Options, *, annotated: bool) -> Analysis:
+    def slowly(self: Engine, data: bytes, options: AnalyzeOptions, *, annotated: bool) -> Analysis:
         analyzed.append(data)
         if len(analyzed) > 1:
             cancelled.wait(60)

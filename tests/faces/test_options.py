@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from visage.errors import BadParameter
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import AnalyzeOptions
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from visage.faces.analyzer import Options
 )
 def test_an_impossible_value_is_rejected_with_what_is_possible(option: str, value: Any) -> None:
     with pytest.raises(BadParameter, match=f"^{option} is {value!r}; it must be "):
-        Options(**{option: value})
+        AnalyzeOptions(**{option: value})
 
 
 @pytest.mark.parametrize(
@@ -37,4 +37,4 @@ def test_an_impossible_value_is_rejected_with_what_is_possible(option: str, valu
     [("min_confidence", 0.01), ("min_confidence", 1), ("min_confidence", np.float32(0.5)), ("max_faces", np.int64(3))],
 )
 def test_a_number_of_any_type_is_accepted(option: str, value: Any) -> None:
-    assert getattr(Options(**{option: value}), option) == value
+    assert getattr(AnalyzeOptions(**{option: value}), option) == value

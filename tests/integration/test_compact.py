@@ -17,7 +17,7 @@ from PIL import Image
 from tests.support.paths import ROOT
 from tests.support.pictures import encode
 from tests.support.service import Service, serving
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import AnalyzeOptions
 from visage.faces.search import Detail
 from visage.images.boxes import intersection_over_union
 from visage.nets.classifier import Classifier
@@ -111,7 +111,7 @@ def test_the_annotated_image_has_a_box_around_the_astronauts_face(
 def test_every_face_of_a_crowd_is_found_once(
     compact_engine: Engine, astronaut: Pixels, columns: int, cell: int, detail: Detail
 ) -> None:
-    faces = compact_engine.analyze(tiled(astronaut, columns, cell), Options(detail=detail)).faces
+    faces = compact_engine.analyze(tiled(astronaut, columns, cell), AnalyzeOptions(detail=detail)).faces
 
     cells = {((face.box.x1 + face.box.x2) // 2 // cell, (face.box.y1 + face.box.y2) // 2 // cell) for face in faces}
     assert len(faces) == columns * columns

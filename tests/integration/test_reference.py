@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.support.service import Service
-from visage.faces.analyzer import Analyzer, Options, decode_for
+from visage.faces.analyzer import AnalyzeOptions, Analyzer, decode_for
 from visage.faces.face import Face
 from visage.faces.search import Detail
 from visage.images.decoding import decode, inspect
@@ -52,7 +52,7 @@ def iou(face: Face, marked: tuple[int, int, int, int]) -> float:
 
 @pytest.mark.parametrize("name", MEN)
 def test_detail_fast_finds_each_man_once_and_nothing_else(engine: Engine, photos: Path, name: str) -> None:
-    faces = engine.analyze((photos / name).read_bytes(), Options(detail=Detail.FAST)).faces
+    faces = engine.analyze((photos / name).read_bytes(), AnalyzeOptions(detail=Detail.FAST)).faces
 
     assert len(faces) == len(MEN[name])
     for marked in MEN[name]:
@@ -60,7 +60,7 @@ def test_detail_fast_finds_each_man_once_and_nothing_else(engine: Engine, photos
 
 
 def test_the_thorough_search_finds_a_girl_in_the_background(engine: Engine, photos: Path) -> None:
-    faces = engine.analyze((photos / "obama_and_biden.jpg").read_bytes(), Options(detail=Detail.HIGH)).faces
+    faces = engine.analyze((photos / "obama_and_biden.jpg").read_bytes(), AnalyzeOptions(detail=Detail.HIGH)).faces
 
     assert len(faces) == 3
     assert iou(faces[2], GIRL) > 0.6
@@ -97,7 +97,7 @@ def tight_portrait(photos: Path) -> bytes:
 
 @pytest.mark.parametrize("detail", list(Detail))
 def test_a_tight_portrait_is_one_face(engine: Engine, photos: Path, detail: Detail) -> None:
-    assert len(engine.analyze(tight_portrait(photos), Options(detail=detail)).faces) == 1
+    assert len(engine.analyze(tight_portrait(photos), AnalyzeOptions(detail=detail)).faces) == 1
 
 
 def test_the_official_prior_steps_find_two_faces_in_a_tight_portrait(
@@ -128,7 +128,9 @@ def test_finer_detection_passes_find_small_faces(engine: Engine, photos: Path) -
     picture = io.BytesIO()
     Image.fromarray(collage(photos, columns=8, cell=100)).save(picture, "PNG")
 
-    counts = {detail.value: len(engine.analyze(picture.getvalue(), Options(detail=detail)).faces) for detail in Detail}
+    counts = {
+        detail.value: len(engine.analyze(picture.getvalue(), AnalyzeOptions(detail=detail)).faces) for detail in Detail
+    }
 
     assert counts == {"fast": 0, "auto": 64, "high": 64}
 

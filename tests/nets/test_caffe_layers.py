@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from training.caffe import CaffeNet
-from visage.faces.analyzer import Analyzer, Options
+from visage.faces.analyzer import AnalyzeOptions, Analyzer
 from visage.faces.face import Face
 from visage.images.decoding import decode, inspect
 from visage.nets.caffe_layers import use_fast_layers
@@ -109,7 +109,7 @@ def test_layers_with_other_parameters_are_not_replaced(layer: str) -> None:
 
 def faces_of(pack: Path, data: bytes) -> tuple[Face, ...]:
     pixels = decode(data, inspect(data, 50_000_000))
-    return Analyzer(read_pack(pack)).analyze(pixels, Options(), Timings())
+    return Analyzer(read_pack(pack)).analyze(pixels, AnalyzeOptions(), Timings())
 
 
 def test_faces_in_real_photos_are_the_same_without_replaced_layers(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tests.support.tiny_pack import BLUISH, MAGENTA, TINY_FACES, draw
 from visage.errors import EmptyImage, ImageTooLarge, QueueFull
-from visage.faces.analyzer import MIN_DECODED_SIDE, Options, original_box
+from visage.faces.analyzer import MIN_DECODED_SIDE, AnalyzeOptions, original_box
 from visage.faces.face import Face
 from visage.faces.search import Detail
 from visage.images.boxes import Box
@@ -58,7 +58,7 @@ def test_the_age_range_is_that_of_the_most_probable_group(engine: Engine, tiny_p
 def test_the_largest_face_comes_first(engine: Engine) -> None:
     photo = png(draw(faces={(260, 260, 308, 308): MAGENTA, (48, 48, 144, 144): MAGENTA}))
 
-    faces = engine.analyze(photo, Options(detail=Detail.HIGH, min_confidence=0.99)).faces
+    faces = engine.analyze(photo, AnalyzeOptions(detail=Detail.HIGH, min_confidence=0.99)).faces
 
     areas = [face.box.area for face in faces]
     assert len(set(areas)) > 1
@@ -75,17 +75,17 @@ def test_a_photo_without_faces_gives_an_empty_list_and_an_image(engine: Engine) 
 def test_max_faces_keeps_the_largest(engine: Engine, tiny_png: bytes) -> None:
     all_faces = engine.analyze(tiny_png).faces
 
-    assert engine.analyze(tiny_png, Options(max_faces=2)).faces == all_faces[:2]
+    assert engine.analyze(tiny_png, AnalyzeOptions(max_faces=2)).faces == all_faces[:2]
 
 
 def test_faces_below_the_minimum_size_are_dropped(engine: Engine, tiny_png: bytes) -> None:
-    assert len(engine.analyze(tiny_png, Options(min_face_size=96)).faces) == 3
-    assert len(engine.analyze(tiny_png, Options(min_face_size=97)).faces) == 0
+    assert len(engine.analyze(tiny_png, AnalyzeOptions(min_face_size=96)).faces) == 3
+    assert len(engine.analyze(tiny_png, AnalyzeOptions(min_face_size=97)).faces) == 0
 
 
 def test_a_higher_confidence_threshold_keeps_a_subset_of_the_faces(engine: Engine, tiny_png: bytes) -> None:
-    all_faces = engine.analyze(tiny_png, Options(min_confidence=0.01)).faces
-    strict = engine.analyze(tiny_png, Options(min_confidence=0.999)).faces
+    all_faces = engine.analyze(tiny_png, AnalyzeOptions(min_confidence=0.01)).faces
+    strict = engine.analyze(tiny_png, AnalyzeOptions(min_confidence=0.999)).faces
 
     assert 0 < len(strict) < len(all_faces)
     assert set(map(corners, strict)) < set(map(corners, all_faces))
@@ -122,8 +122,8 @@ def test_a_large_photo_is_decoded_smaller_and_its_boxes_refer_to_the_original(en
 def test_high_detail_decodes_a_large_photo_at_full_size(engine: Engine) -> None:
     photo = cv2.imencode(".jpg", draw(2 * MIN_DECODED_SIDE, 100))[1].tobytes()
 
-    assert engine.analyze(photo, Options(detail=Detail.AUTO)).annotated_scale == 0.5
-    assert engine.analyze(photo, Options(detail=Detail.HIGH)).annotated_scale == 1
+    assert engine.analyze(photo, AnalyzeOptions(detail=Detail.AUTO)).annotated_scale == 0.5
+    assert engine.analyze(photo, AnalyzeOptions(detail=Detail.HIGH)).annotated_scale == 1
 
 
 def test_boxes_stay_inside_the_original_image() -> None:
@@ -191,5 +191,5 @@ def test_order_and_minimum_size_apply_to_the_boxes_in_the_result(engine: Engine)
     photo = png(draw(501, 333, {(20, 30, 150, 160): MAGENTA, (200, 60, 330, 190): BLUISH}))
 
     assert areas == sorted(areas, reverse=True)
-    assert len(engine.analyze(photo, Options(min_face_size=least)).faces) == len(faces)
-    assert len(engine.analyze(photo, Options(min_face_size=least + 1)).faces) < len(faces)
+    assert len(engine.analyze(photo, AnalyzeOptions(min_face_size=least)).faces) == len(faces)
+    assert len(engine.analyze(photo, AnalyzeOptions(min_face_size=least + 1)).faces) < len(faces)

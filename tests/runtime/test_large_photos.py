@@ -11,7 +11,7 @@ from tests.support.pictures import Pixels, encode
 from tests.support.tall_jpeg import STRIP_ROWS, photo_of_squares
 from tests.support.tiny_pack import MAGENTA
 from visage.errors import ImageTooLarge
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import AnalyzeOptions
 from visage.faces.search import Detail
 from visage.images.headers import read_header
 from visage.images.jpeg import jpeg_segments
@@ -93,14 +93,14 @@ def test_a_large_photo_is_not_decoded_at_full_size(engine: Engine) -> None:
     photo = photo_of_squares(*SIZES[0], {})
 
     with pytest.raises(ImageTooLarge, match=r"takes 649 MB .* With another detail than high, this one is accepted"):
-        engine.analyze(photo, Options(detail=Detail.HIGH))
+        engine.analyze(photo, AnalyzeOptions(detail=Detail.HIGH))
 
 
 def test_a_photo_that_is_too_large_at_every_detail_gets_no_other_advice(engine: Engine) -> None:
     photo = resized(encode(PIXELS, "JPEG", progressive=True, subsampling=0), *SIZES[0])
 
     with pytest.raises(ImageTooLarge, match=r"one scan\.$"):
-        engine.analyze(photo, Options(detail=Detail.HIGH))
+        engine.analyze(photo, AnalyzeOptions(detail=Detail.HIGH))
 
 
 def test_the_limit_of_pixels_to_find_faces_is_200_million(engine: Engine) -> None:

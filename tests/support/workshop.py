@@ -20,7 +20,7 @@ from visage.batches.results import Result
 from visage.batches.state_machine import Counts, LeaseOwner
 from visage.batches.store import Store
 from visage.errors import BatchesUnavailable, StorageFull
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import AnalyzeOptions
 from visage.runtime.engine import Engine
 from visage.settings import Settings
 
@@ -73,7 +73,7 @@ class Workshop:
         with self.batches.create() as new:
             for number, photo in enumerate(photos, 1):
                 new.add(f"photo{number}.png", photo)
-            self.submitted.append(new.submit(options or Options()).id)
+            self.submitted.append(new.submit(options or AnalyzeOptions()).id)
         return self.submitted[-1]
 
     def limit_storage(self, max_bytes: int) -> None:

@@ -17,7 +17,7 @@ from visage.anonymize.masks import Method, Shape
 from visage.anonymize.options import AnonymizeOptions
 from visage.batches.batch import Task
 from visage.errors import BatchError, RequestError, VisageError
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import AnalyzeOptions
 from visage.faces.search import Detail
 from visage.web.openapi import document
 from visage.web.parameters import Format, PictureFormat
@@ -163,8 +163,8 @@ def test_described_defaults_are_those_of_the_code() -> None:
     fields = CONTRACT["components"]["schemas"]["PhotoForm"]["properties"]
     task = CONTRACT["components"]["schemas"]["BatchForm"]["properties"]["task"]
 
-    assert default_of(fields["detail"]) == Options().detail.value
-    assert default_of(fields["min_face_size"]) == Options().min_face_size
+    assert default_of(fields["detail"]) == AnalyzeOptions().detail.value
+    assert default_of(fields["min_face_size"]) == AnalyzeOptions().min_face_size
     assert fields["format"]["enum"] == [each.value for each in Format]
     assert values_and_default(task) == described(Task, Task.ANONYMIZE)
 

@@ -9,9 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from visage.errors import BadParameter, NotAcceptable
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import AnalyzeOptions
 from visage.faces.search import Detail
-from visage.web.parameters import Format, ResponseOptions, read_options, read_response_options
+from visage.web.parameters import Format, ResponseOptions, read_analyze_options, read_response_options
 
 NAMES = ("min_confidence", "max_faces", "min_face_size", "detail", "format", "annotated")
 
@@ -40,7 +40,7 @@ app = Flask(__name__)
 class Parsed:
     """All parameters of a request to `/predict`."""
 
-    options: Options
+    options: AnalyzeOptions
     response: ResponseOptions
 
 
@@ -48,7 +48,7 @@ def parse(**arguments: Any) -> Parsed | str:
     """Return the parameters of a request, or the message of the error."""
     with app.test_request_context("/predict", method="POST", **arguments):
         try:
-            return Parsed(read_options(request), read_response_options(request, Format.JSON))
+            return Parsed(read_analyze_options(request), read_response_options(request, Format.JSON))
         except (BadParameter, NotAcceptable) as error:
             return str(error)
 
@@ -103,7 +103,7 @@ def test_every_number_in_range_is_used_unchanged(min_confidence: float, max_face
     result = parse(query_string=numbers)
 
     assert isinstance(result, Parsed)
-    assert result.options == Options(**numbers)  # type: ignore[arg-type]
+    assert result.options == AnalyzeOptions(**numbers)  # type: ignore[arg-type]
 
 
 @properties

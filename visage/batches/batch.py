@@ -16,7 +16,7 @@ from visage.batches.results import Failure, Result
 from visage.batches.state_machine import State
 from visage.enhance.results import EnhanceOptions
 from visage.errors import BadParameter
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import AnalyzeOptions
 from visage.faces.search import Detail
 from visage.images.boxes import Box
 
@@ -37,8 +37,8 @@ class Task(Enum):
 
 
 # The type of the options determines the task.
-BatchOptions = Options | AnonymizeOptions | EnhanceOptions
-_TASKS = {AnonymizeOptions: Task.ANONYMIZE, Options: Task.PREDICT, EnhanceOptions: Task.ENHANCE}
+BatchOptions = AnalyzeOptions | AnonymizeOptions | EnhanceOptions
+_TASKS = {AnonymizeOptions: Task.ANONYMIZE, AnalyzeOptions: Task.PREDICT, EnhanceOptions: Task.ENHANCE}
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def _options_from_json(task: Task, plain: Mapping[str, Any]) -> BatchOptions:
         return EnhanceOptions(**plain)
     detail = Detail(plain["detail"])
     if task is Task.PREDICT:
-        return Options(**{**plain, "detail": detail})
+        return AnalyzeOptions(**{**plain, "detail": detail})
     mask = Mask(Method(plain["mask"]["method"]), Shape(plain["mask"]["shape"]), plain["mask"]["scale"])
     boxes = {name: tuple(Box(**box) for box in plain.get(name, ())) for name in ("keep", "cover")}
     return AnonymizeOptions(**{**plain, "detail": detail, "mask": mask, **boxes})

@@ -13,7 +13,7 @@ from visage.batches.quota import Quota, most_bytes
 from visage.batches.results import Failure
 from visage.batches.store import Store, description_key, input_key
 from visage.errors import BadParameter, BatchError, StorageFull, VisageError
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import AnalyzeOptions
 from visage.logs import cause, logger
 
 # Bytes that are reserved ahead while files arrive, so that not every file needs a transaction. `submit` returns them.
@@ -53,7 +53,7 @@ class NewBatch:
         try:
             store.make(self.id)
             # With this description the batch expires even if this process dies; without files no client finds it.
-            self._write(Batch(self.id, Options(), created, ()))
+            self._write(Batch(self.id, AnalyzeOptions(), created, ()))
         except BatchError:
             self._delete()
             raise

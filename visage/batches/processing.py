@@ -18,7 +18,7 @@ from visage.batches.state_machine import MAX_ATTEMPTS, End, Lease, LeaseOwner
 from visage.batches.store import input_key, output_key
 from visage.enhance.results import Enhanced, EnhanceOptions
 from visage.errors import BatchError, BatchesUnavailable, BatchNotFound, RequestError, StorageFull, VisageError
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import AnalyzeOptions
 from visage.logs import cause, logger
 from visage.runtime.engine import RECYCLE_AFTER_PHOTOS, Engine
 
@@ -206,7 +206,7 @@ class Processor:
                 anonymized = engine.anonymize(photo, options)
                 done = Done(len(anonymized.faces), lease.attempt, len(anonymized.cover), converted_to(anonymized))
                 return anonymized.picture, done
-            case Options() as options:
+            case AnalyzeOptions() as options:
                 analysis = engine.analyze(photo, options, annotated=False)
                 return json.dumps(analysis.as_json(engine.pack)).encode(), Done(len(analysis.faces), lease.attempt)
             case EnhanceOptions() as options:

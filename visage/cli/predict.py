@@ -30,7 +30,7 @@ from visage.cli.output_directory import make_output_directory
 from visage.cli.plan import NO_PHOTOS, Found, files_skipped, find_photos
 from visage.cli.streams import is_streamed, read_source, stream_errors_reported, write_stream
 from visage.cores import available_cores
-from visage.faces.analyzer import MAX_FACES_RANGE, MIN_FACE_SIZE_RANGE, Options
+from visage.faces.analyzer import MAX_FACES_RANGE, MIN_FACE_SIZE_RANGE, AnalyzeOptions
 from visage.faces.face import Face
 from visage.faces.search import Detail
 from visage.faces.tables import faces_table
@@ -57,7 +57,7 @@ from visage.settings import Settings
 @click.option(
     "--min-face-size",
     type=options.integer_in(MIN_FACE_SIZE_RANGE),
-    default=Options.min_face_size,
+    default=AnalyzeOptions.min_face_size,
     help="Minimum length of a face's shorter side, in pixels.",
 )
 @click.option("--enhance-faces", is_flag=True, help="Enlarge small faces before gender and age are estimated.")
@@ -82,7 +82,7 @@ def predict(
     if json_lines and csv_rows:
         raise CannotRun("Choose --json or --csv.")
     form = _Form.JSON if json_lines else _Form.CSV if csv_rows else _Form.TEXT
-    face_options = Options(min_confidence, max_faces, min_face_size, Detail(detail), enhance_faces)
+    face_options = AnalyzeOptions(min_confidence, max_faces, min_face_size, Detail(detail), enhance_faces)
     with setup_errors_reported():
         if is_streamed(paths, output, tables=form is not _Form.TEXT):
             _annotate_stream(paths[0], face_options)
@@ -174,7 +174,7 @@ class _Printer:
             print_row(row.decode().removesuffix("\r\n"))
 
 
-def _annotate_stream(path: Path, face_options: Options) -> None:
+def _annotate_stream(path: Path, face_options: AnalyzeOptions) -> None:
     engine = Engine(replace(Settings.from_environment(), slots=1))
     with stream_errors_reported(path):
         photo = read_source(path, engine.settings.max_image_pixels)
@@ -182,7 +182,7 @@ def _annotate_stream(path: Path, face_options: Options) -> None:
     write_stream(marked(analysis.annotated or b""))
 
 
-def _process_photo(engine: Engine, photo: Path, face_options: Options, target: Path | None) -> Analysis:
+def _process_photo(engine: Engine, photo: Path, face_options: AnalyzeOptions, target: Path | None) -> Analysis:
     content = read_source(photo, engine.settings.max_image_pixels)
     analysis = engine.analyze(content, face_options, annotated=target is not None)
     if target is not None and analysis.annotated is not None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from visage.errors import LabelsError, RequestError
 from visage.evaluation.labels import LabelledFace, LabelledPhoto
 from visage.evaluation.yunet import MIN_CONFIDENCE, YuNet
-from visage.faces.analyzer import Analyzer, Options, decode_for
+from visage.faces.analyzer import AnalyzeOptions, Analyzer, decode_for
 from visage.faces.face import Face
 from visage.faces.search import Detail, find_faces
 from visage.images.boxes import intersection_over_union
@@ -172,7 +172,7 @@ def _evaluate_photo(
 
     timings = Timings()
     found = find_faces(analyzer.detector, pack.face, photo.pixels, detail)
-    chosen = analyzer.choose(found, photo, Options(detail=detail))
+    chosen = analyzer.choose(found, photo, AnalyzeOptions(detail=detail))
     timings.record("detect")
     detected = analyzer.describe(photo, chosen)
     timings.record("attributes")

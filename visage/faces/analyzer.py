@@ -37,7 +37,7 @@ MIN_FACE_SIZE_RANGE = IntegerRange(0, 100_000)
 
 
 @dataclass(frozen=True)
-class Options:
+class AnalyzeOptions:
     """The options of an analysis.
 
     `min_confidence` is the confidence threshold for faces (0..1); None stands for that of the pack. `max_faces` limits
@@ -80,7 +80,7 @@ class Analyzer:
         if eager:
             _ = self._classifiers
 
-    def analyze(self, photo: Photo, options: Options, timings: Timings) -> tuple[Face, ...]:
+    def analyze(self, photo: Photo, options: AnalyzeOptions, timings: Timings) -> tuple[Face, ...]:
         """Return the faces in `photo`, largest first; record the stages `detect` and `attributes` in `timings`."""
         found = find_faces(self.detector, self.pack.face, photo.pixels, options.detail)
         chosen = self.choose(found, photo, options)
@@ -161,7 +161,7 @@ class Analyzer:
             reason = error.err.splitlines()[0]
             raise PackError(f"The nets in {self.pack.folder} do not fit their manifest: {reason}.") from None
 
-    def choose(self, found: Detections, photo: Photo, options: Options) -> Detections:
+    def choose(self, found: Detections, photo: Photo, options: AnalyzeOptions) -> Detections:
         """Apply the confidence threshold, `min_face_size` and `max_faces` of `options`; sort, largest first."""
         threshold = self.pack.face.min_confidence if options.min_confidence is None else options.min_confidence
         confident = found.select(found.confidences >= threshold)

@@ -20,7 +20,7 @@ from visage.anonymize.results import Anonymized
 from visage.cores import available_cores
 from visage.enhance.results import Enhanced, EnhanceOptions
 from visage.errors import VisageError
-from visage.faces.analyzer import Options as AnalyzeOptions
+from visage.faces.analyzer import AnalyzeOptions
 from visage.faces.face import Face
 from visage.faces.results import Analysis
 from visage.faces.search import Detail

@@ -24,7 +24,7 @@ from visage.directories import BUNDLED_MODELS
 from visage.enhance.results import Enhanced, EnhanceOptions
 from visage.enhance.steps import Progress, Steps, no_progress
 from visage.errors import ImageTooLarge, Limit
-from visage.faces.analyzer import Analyzer, Options, decode_for, inspect_for
+from visage.faces.analyzer import AnalyzeOptions, Analyzer, decode_for, inspect_for
 from visage.faces.annotation import annotate
 from visage.faces.face import Face
 from visage.faces.results import Analysis
@@ -130,7 +130,7 @@ class Engine:
             self._released = since
             release_memory()
 
-    def analyze(self, data: bytes, options: Options | None = None, *, annotated: bool = True) -> Analysis:
+    def analyze(self, data: bytes, options: AnalyzeOptions | None = None, *, annotated: bool = True) -> Analysis:
         """Find and describe the faces in an encoded photo. With `annotated`, also draw them.
 
         A cached result needs no slot.
@@ -139,7 +139,7 @@ class Engine:
             RequestError: the bytes are not an image, damaged, or the image is too large.
             BusyError: every slot is held, and the queue is full or the wait was too long.
         """
-        options = options or Options()
+        options = options or AnalyzeOptions()
         # Checked before the cache, whose results may come from a worker with other limits.
         limits = self.settings
         header = inspect_for(options.detail, data, limits.max_image_pixels, limits.max_decode_bytes)
@@ -213,7 +213,9 @@ class Engine:
                 error.limit = Limit.PIXELS
             raise
 
-    def _analyze_in_slot(self, data: bytes, header: ImageHeader, options: Options, *, annotated: bool) -> Analysis:
+    def _analyze_in_slot(
+        self, data: bytes, header: ImageHeader, options: AnalyzeOptions, *, annotated: bool
+    ) -> Analysis:
         with self._slot() as (analyzer, waited):
             timings = Timings()
             photo = decode_for(options.detail, data, header)

@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 
 from visage import __version__
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import AnalyzeOptions
 from visage.faces.face import Face, Landmarks
 from visage.faces.results import Analysis
 from visage.images.boxes import Box
@@ -55,7 +55,7 @@ class ResultCache:
             )
         )
 
-    def key(self, photo: bytes, options: Options, *, annotated: bool) -> str:
+    def key(self, photo: bytes, options: AnalyzeOptions, *, annotated: bool) -> str:
         """The key of the result for the encoded `photo`: a SHA-256 in hexadecimal."""
         digest = self._common.copy()
         digest.update(_key_json({"options": asdict(options), "annotated": annotated}))

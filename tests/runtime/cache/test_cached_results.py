@@ -10,7 +10,7 @@ import pytest
 from tests.runtime.cache.caching import DictStore, caching_engine, without_timings
 from tests.support.contract import CONTRACT, check
 from visage.errors import QueueFull
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import AnalyzeOptions
 from visage.runtime.engine import Engine
 from visage.settings import Settings
 from visage.web import create_app
@@ -29,9 +29,9 @@ def test_a_cached_result_is_identical_to_the_first(caching: Engine, tiny_png: by
 
 
 def test_a_result_without_faces_is_cached(caching: Engine, astronaut_png: bytes) -> None:
-    first = caching.analyze(astronaut_png, Options(min_face_size=5000))
+    first = caching.analyze(astronaut_png, AnalyzeOptions(min_face_size=5000))
 
-    second = caching.analyze(astronaut_png, Options(min_face_size=5000))
+    second = caching.analyze(astronaut_png, AnalyzeOptions(min_face_size=5000))
 
     assert second.cached
     assert second.faces == ()
@@ -54,7 +54,7 @@ def test_a_cached_result_needs_no_slot_and_no_place_in_the_queue(tiny_pack: Path
     with engine.admission.slot():
         assert len(engine.analyze(tiny_png).faces) == 3
         with pytest.raises(QueueFull):
-            engine.analyze(tiny_png, Options(max_faces=1))
+            engine.analyze(tiny_png, AnalyzeOptions(max_faces=1))
 
 
 def test_engines_on_other_machines_share_results(

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.runtime.cache.caching import DictStore, without_timings
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import AnalyzeOptions
 from visage.runtime.engine import Engine
 
 
@@ -46,7 +46,7 @@ def test_a_truncated_result_is_ignored(caching: Engine, store: DictStore, tiny_p
 
 def test_a_result_under_another_key_is_ignored(caching: Engine, store: DictStore, tiny_png: bytes) -> None:
     caching.analyze(tiny_png)
-    caching.analyze(tiny_png, Options(max_faces=1))
+    caching.analyze(tiny_png, AnalyzeOptions(max_faces=1))
     one, other = store.contents
     store.contents[one], store.contents[other] = store.contents[other], store.contents[one]
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.runtime.cache.caching import ENHANCE, DictStore, caching_engine, without_timings
 from visage.errors import EmptyImage, ImageTooLarge, UndecodableImage
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import AnalyzeOptions
 from visage.faces.search import Detail
 from visage.packs.files import PackFile
 from visage.packs.pack import NetSpec, Pack
@@ -18,7 +18,7 @@ from visage.runtime.engine import Engine
 from visage.runtime.result_cache import ResultCache
 from visage.settings import Settings
 
-# For every field of Options, a value that changes the result for the tiny photo. Add new fields here.
+# For every field of AnalyzeOptions, a value that changes the result for the tiny photo. Add new fields here.
 OTHER_OPTIONS = {
     "min_confidence": 0.999,
     "max_faces": 1,
@@ -59,7 +59,7 @@ def pack(engine: Engine) -> Pack:
 
 
 def test_every_option_is_covered_by_these_tests() -> None:
-    assert set(OTHER_OPTIONS) == {field.name for field in fields(Options)}
+    assert set(OTHER_OPTIONS) == {field.name for field in fields(AnalyzeOptions)}
 
 
 def test_every_setting_is_listed_here_as_part_of_the_key_or_not() -> None:
@@ -70,7 +70,7 @@ def test_every_setting_is_listed_here_as_part_of_the_key_or_not() -> None:
 def test_a_result_is_not_returned_for_other_options(
     caching: Engine, engine: Engine, tiny_png: bytes, name: str
 ) -> None:
-    other = Options(**{name: OTHER_OPTIONS[name]})  # type: ignore[arg-type]
+    other = AnalyzeOptions(**{name: OTHER_OPTIONS[name]})  # type: ignore[arg-type]
     caching.analyze(tiny_png)
 
     answer = caching.analyze(tiny_png, other)
@@ -82,11 +82,11 @@ def test_a_result_is_not_returned_for_other_options(
 def test_different_options_have_different_keys(caching: Engine) -> None:
     assert caching.cache is not None
     choices = [
-        Options(),
-        *(Options(min_confidence=value) for value in (0.1, 0.01, 1.0)),
-        *(Options(max_faces=value) for value in (1, 2, 10)),
-        *(Options(min_face_size=value) for value in (1, 2, 10)),
-        *(Options(detail=value) for value in (Detail.FAST, Detail.HIGH)),
+        AnalyzeOptions(),
+        *(AnalyzeOptions(min_confidence=value) for value in (0.1, 0.01, 1.0)),
+        *(AnalyzeOptions(max_faces=value) for value in (1, 2, 10)),
+        *(AnalyzeOptions(min_face_size=value) for value in (1, 2, 10)),
+        *(AnalyzeOptions(detail=value) for value in (Detail.FAST, Detail.HIGH)),
     ]
 
     keys = {
@@ -147,7 +147,7 @@ def test_a_result_of_another_pack_has_another_key(pack: Pack, change: Callable[[
     one = ResultCache(DictStore(), pack, ENHANCE, 90)
     other = ResultCache(DictStore(), change(pack), ENHANCE, 90)
 
-    assert one.key(b"photo", Options(), annotated=True) != other.key(b"photo", Options(), annotated=True)
+    assert one.key(b"photo", AnalyzeOptions(), annotated=True) != other.key(b"photo", AnalyzeOptions(), annotated=True)
 
 
 @pytest.mark.parametrize("name", ["FORMAT", "__version__"])
@@ -156,7 +156,7 @@ def test_a_result_of_another_version_has_another_key(pack: Pack, monkeypatch: py
     monkeypatch.setattr(result_cache, name, "other")
     other = ResultCache(DictStore(), pack, ENHANCE, 90)
 
-    assert one.key(b"photo", Options(), annotated=True) != other.key(b"photo", Options(), annotated=True)
+    assert one.key(b"photo", AnalyzeOptions(), annotated=True) != other.key(b"photo", AnalyzeOptions(), annotated=True)
 
 
 @pytest.mark.parametrize("package", ["pillow", "pi-heif"])
@@ -175,14 +175,14 @@ def test_a_result_with_another_version_of_a_decoder_or_without_it_has_another_ke
     monkeypatch.setattr("importlib.metadata.version", other_version)
     other = ResultCache(DictStore(), pack, ENHANCE, 90)
 
-    assert one.key(b"photo", Options(), annotated=True) != other.key(b"photo", Options(), annotated=True)
+    assert one.key(b"photo", AnalyzeOptions(), annotated=True) != other.key(b"photo", AnalyzeOptions(), annotated=True)
 
 
 def test_a_result_of_another_net_that_enlarges_small_faces_has_another_key(pack: Pack) -> None:
     one = ResultCache(DictStore(), pack, ENHANCE, 90)
     other = ResultCache(DictStore(), pack, replace(ENHANCE, weights=altered(ENHANCE.weights)), 90)
 
-    assert one.key(b"photo", Options(), annotated=True) != other.key(b"photo", Options(), annotated=True)
+    assert one.key(b"photo", AnalyzeOptions(), annotated=True) != other.key(b"photo", AnalyzeOptions(), annotated=True)
 
 
 def test_the_cache_of_an_engine_knows_the_net_that_enlarges_small_faces(tiny_pack: Path) -> None:
@@ -190,7 +190,9 @@ def test_the_cache_of_an_engine_knows_the_net_that_enlarges_small_faces(tiny_pac
     other = ResultCache(DictStore(), engine.pack, ENHANCE, engine.settings.jpeg_quality)
 
     assert engine.cache is not None
-    assert engine.cache.key(b"photo", Options(), annotated=True) == other.key(b"photo", Options(), annotated=True)
+    assert engine.cache.key(b"photo", AnalyzeOptions(), annotated=True) == other.key(
+        b"photo", AnalyzeOptions(), annotated=True
+    )
 
 
 def test_the_pixel_limit_applies_to_cached_photos(tiny_pack: Path, store: DictStore, tiny_png: bytes) -> None:
@@ -214,4 +216,4 @@ def test_a_value_that_a_key_cannot_contain_raises(caching: Engine) -> None:
     assert caching.cache is not None
 
     with pytest.raises(TypeError, match="cannot be part of a key"):
-        caching.cache.key(b"photo", Options(enhance_faces=object()), annotated=True)  # type: ignore[arg-type]
+        caching.cache.key(b"photo", AnalyzeOptions(enhance_faces=object()), annotated=True)  # type: ignore[arg-type]

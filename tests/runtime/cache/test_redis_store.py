@@ -14,7 +14,7 @@ import redis
 from tests.runtime.cache.caching import Clock, caching_engine
 from tests.support.redis_server import needs_redis, running_redis
 from tests.support.service import free_port, serving
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import AnalyzeOptions
 from visage.runtime import cache_stores
 from visage.runtime.cache_stores import RedisStore
 
@@ -101,7 +101,7 @@ def test_a_photo_is_processed_if_redis_returns_an_error(redis_url: str, tiny_pac
         engine = caching_engine(tiny_pack, RedisStore(redis_url, 2**20, 60), jpeg_quality=61)
         assert engine.cache is not None
         # A list in place of a string: Redis returns an error.
-        key = engine.cache.key(tiny_png, Options(), annotated=True)
+        key = engine.cache.key(tiny_png, AnalyzeOptions(), annotated=True)
         client.lpush(cache_stores.REDIS_PREFIX + key, "foreign")
 
     assert len(engine.analyze(tiny_png).faces) == 3

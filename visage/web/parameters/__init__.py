@@ -8,12 +8,12 @@ from visage.web.parameters.formats import Format, PictureFormat
 from visage.web.parameters.options import (
     check_correction_query,
     include_files,
+    read_analyze_options,
     read_anonymize_options,
     read_batch_options,
     read_batch_task,
     read_correction_options,
     read_enhance_options,
-    read_options,
     thumbnail_side,
 )
 from visage.web.parameters.response_options import (
@@ -32,6 +32,7 @@ __all__ = [
     "ResponseOptions",
     "check_correction_query",
     "include_files",
+    "read_analyze_options",
     "read_anonymize_options",
     "read_anonymize_response_options",
     "read_batch_options",
@@ -39,7 +40,6 @@ __all__ = [
     "read_correction_options",
     "read_enhance_options",
     "read_enhance_response_options",
-    "read_options",
     "read_response_options",
     "thumbnail_side",
     "without_parameters",

@@ -9,7 +9,7 @@ from visage.anonymize.options import AnonymizeOptions
 from visage.batches.batch import BatchOptions, Task
 from visage.enhance.results import EnhanceOptions
 from visage.errors import BadParameter
-from visage.faces.analyzer import Options
+from visage.faces.analyzer import AnalyzeOptions
 from visage.web.parameters import table
 from visage.web.parameters.values import ParameterValues
 
@@ -17,9 +17,9 @@ from visage.web.parameters.values import ParameterValues
 _OF_SINGLE_PHOTOS = (table.KEEP, table.COVER, table.DETECT)
 
 
-def read_options(request: Request) -> Options:
+def read_analyze_options(request: Request) -> AnalyzeOptions:
     """Return the options of `/predict` and `/analyze`."""
-    return _options(ParameterValues(table.ANALYSIS, request.args, request.form))
+    return _analyze_options(ParameterValues(table.ANALYSIS, request.args, request.form))
 
 
 def read_anonymize_options(request: Request) -> AnonymizeOptions:
@@ -70,7 +70,7 @@ def read_batch_options(query: MultiDict[str, str], form: MultiDict[str, str]) ->
         case Task.ANONYMIZE:
             return _anonymize_options(values)
         case Task.PREDICT:
-            return _options(values)
+            return _analyze_options(values)
         case Task.ENHANCE:
             return _enhance_options(values)
 
@@ -109,8 +109,8 @@ def thumbnail_side(request: Request) -> int | None:
     return ParameterValues(table.BATCH_FILE, request.args).read(table.SIZE)
 
 
-def _options(values: ParameterValues) -> Options:
-    return Options(
+def _analyze_options(values: ParameterValues) -> AnalyzeOptions:
+    return AnalyzeOptions(
         min_confidence=values.read(table.MIN_CONFIDENCE),
         max_faces=values.read(table.MAX_FACES),
         min_face_size=values.read(table.MIN_FACE_SIZE),

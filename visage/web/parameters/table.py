@@ -14,7 +14,7 @@ from visage.anonymize.masks import MASK_SCALE_RANGE, Mask, Method, Shape
 from visage.anonymize.options import AnonymizeOptions
 from visage.batches.batch import Task
 from visage.enhance.results import SCALES, EnhanceOptions
-from visage.faces.analyzer import MAX_FACES_RANGE, MIN_FACE_SIZE_RANGE, Options
+from visage.faces.analyzer import MAX_FACES_RANGE, MIN_FACE_SIZE_RANGE, AnalyzeOptions
 from visage.faces.search import Detail
 from visage.images.boxes import Box
 from visage.ranges import CONFIDENCE_RANGE, IntegerRange
@@ -71,16 +71,16 @@ MAX_FACES = Parameter("max_faces", integer(MAX_FACES_RANGE), None, "Return at mo
 MIN_FACE_SIZE = Parameter(
     "min_face_size",
     integer(MIN_FACE_SIZE_RANGE),
-    Options.min_face_size,
+    AnalyzeOptions.min_face_size,
     "Smallest shorter side of a face's box, in pixels of the original.",
 )
-DETAIL = Parameter("detail", choice(Detail), Options.detail, _DETAIL)
+DETAIL = Parameter("detail", choice(Detail), AnalyzeOptions.detail, _DETAIL)
 FORMAT = Parameter("format", choice(Format), None, "Format of the response; overrides `Accept`.")
 ANNOTATED = Parameter("annotated", BOOLEAN, True, "`false` omits the picture from JSON.")  # noqa: FBT003
 ENHANCE_FACES = Parameter(
     "enhance_faces",
     BOOLEAN,
-    Options.enhance_faces,
+    AnalyzeOptions.enhance_faces,
     "`true` enhances small faces by super-resolution before gender and age are estimated; this takes a few "
     "milliseconds for each face.",
 )

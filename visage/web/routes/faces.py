@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response
 
-from visage.web.parameters import Format, read_options, read_response_options
+from visage.web.parameters import Format, read_analyze_options, read_response_options
 from visage.web.photo_request import this_engine, this_request
 from visage.web.request_kinds import Kind, of_kind
 from visage.web.responses import analysis_response
@@ -28,7 +28,7 @@ def analyze() -> Response:
 def _analyze(default: Format) -> Response:
     engine, request = this_engine(), this_request()
     photo = read_photo(request)
-    options = read_options(request)
+    options = read_analyze_options(request)
     response_options = read_response_options(request, default)
     analysis = engine.analyze(photo, options, annotated=response_options.needs_picture)
     return analysis_response(analysis, engine.pack, response_options)
