@@ -1,6 +1,7 @@
 """`format=events` of `/enhance`: the progress as server-sent events, and the picture in the last of them."""
 
 import base64
+import gc
 import json
 import signal
 from collections.abc import Iterable, Iterator
@@ -99,6 +100,16 @@ def test_the_header_accept_asks_for_events_too(client: FlaskClient) -> None:
     assert response.mimetype == "text/event-stream"
     assert response.headers["Vary"] == "Accept"
     assert response.headers["X-Accel-Buffering"] == "no"
+
+
+def test_a_response_that_nobody_reads_holds_no_place_in_the_queue(client: FlaskClient) -> None:
+    gc.disable()
+    try:
+        client.post("/enhance", query_string={"format": "events"}, data=PICTURE)
+
+        assert enhance(client)[-1][0] == "end"
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

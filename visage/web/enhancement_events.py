@@ -45,9 +45,8 @@ def enhancement_events(steps: Steps[Enhanced], check: Progress, pack: Pack, *, p
         # Errors until here have their own status; after this the status is sent.
         first = next(steps)
         check(first.done, first.tiles)
-        response = ServiceResponse(content_type="text/event-stream")
-        report = _Report(request_id.get(), response)
-        response.response = _events(first, steps, check, report, pack, picture=picture)
+        report = _Report(request_id.get())
+        response = _EventStream(_events(first, steps, check, report, pack, picture=picture), report)
         response.call_on_close(stack.pop_all().close)
     response.headers["Vary"] = "Accept"
     # nginx would buffer events.
@@ -58,25 +57,39 @@ def enhancement_events(steps: Steps[Enhanced], check: Progress, pack: Pack, *, p
 class _Report:
     """How an enhancement ended, for the log, the metrics and the traces."""
 
-    def __init__(self, request: str, response: ServiceResponse) -> None:
+    def __init__(self, request: str) -> None:
         self.request_id = request
-        self._response = response
+        self.result: ResultSummary | None = None
+        self.error_code: str | None = None
         self._started = time.perf_counter()
         self._fields: dict[str, object] = {}
 
     def done(self, seconds: Mapping[str, float]) -> None:
         self._fields["stages"] = {stage: _milliseconds(each) for stage, each in seconds.items()}
-        self._response.result = ResultSummary(seconds)
-        metrics.count_late(self._response.result)
+        self.result = ResultSummary(seconds)
+        metrics.count_late(self.result)
 
     def failed(self, code: str) -> None:
-        self._fields["code"] = self._response.error_code = code
+        self._fields["code"] = self.error_code = code
         metrics.count_late(code=code)
 
     def log(self) -> None:
         """Write a line, which has neither `stages` nor `code` if the client left."""
         milliseconds = _milliseconds(time.perf_counter() - self._started)
         logger.info("enhancement_ended", extra={"fields": {"milliseconds": milliseconds, **self._fields}})
+
+
+class _EventStream(ServiceResponse):
+    """The response with the events. It has its result, or its error code, when it is closed."""
+
+    def __init__(self, events: Iterator[bytes], report: _Report) -> None:
+        super().__init__(events, content_type="text/event-stream")
+        # The report does not know the response: one that nobody reads is freed at once, and the steps with it.
+        self._report = report
+
+    def close(self) -> None:
+        self.result, self.error_code = self._report.result, self._report.error_code
+        super().close()
 
 
 def _events(
