@@ -51,6 +51,8 @@ class Crop:
 def read_heif_header(data: bytes) -> ImageHeader:
     still = read_still(data)
     name = format_of(still)
+    if any(_is_deep_grey(data, item) for item in still.colours.coded):
+        raise _unsupported(name, "more than 8 bits of grey")
     size = read_size(data, still.colours.item)
     if still.alpha and read_size(data, still.alpha.item) != size:
         raise _unsupported(name, "transparency of another size")
@@ -142,6 +144,20 @@ def _plane_bytes(data: bytes, picture: Picture) -> float:
     else:
         raise UndecodableImage(DAMAGED)
     return _VALUES[chroma] * (2 if is_deep else 1)
+
+
+def _is_deep_grey(data: bytes, item: Item) -> bool:
+    """Whether a coded HEVC image says that it has no colours, and more than 8 bits.
+
+    libheif 1.23 with pi-heif 1.4 writes beyond its memory if that is not true of the coded data, which have a header of
+    their own. With colours it converts them by that header.
+    """
+    box = item.property(b"hvcC")
+    return (
+        box is not None
+        and data[box.start + 16] & 3 == 0
+        and any(each & 7 for each in data[box.start + 17 : box.start + 19])
+    )
 
 
 def _transformations(item: Item) -> list[Box]:
