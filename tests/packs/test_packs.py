@@ -9,7 +9,7 @@ from tests.support.enhance_packs import write_edsr_pack, write_luma_pack
 from tests.support.tiny_pack import write_tiny_pack
 from visage.errors import PackError
 from visage.packs.files import PackFile
-from visage.packs.pack import find_pack, pack_folders, read_pack
+from visage.packs.pack import FaceSpec, find_pack, pack_folders, read_pack
 
 
 @pytest.fixture
@@ -168,14 +168,18 @@ def test_a_models_directory_hides_the_bundled_pack_of_the_same_name(tmp_path: Pa
     assert find_pack("classic", tmp_path).folder == own
 
 
+def face_with(line: str, tiny_pack: Path, folder: Path) -> FaceSpec:
+    """The face net of the tiny pack with a further line in its table of the manifest."""
+    manifest = (tiny_pack / "pack.toml").read_text().replace("min_confidence = 0.5", f"min_confidence = 0.5\n{line}")
+    (folder / "pack.toml").write_text(manifest)
+    return read_pack(folder).face
+
+
 @pytest.mark.parametrize(("line", "expected"), [("", 8), ("smallest_face = 14", 14), ("smallest_face = 10.5", 10.5)])
 def test_the_smallest_face_is_a_twelfth_of_the_input_by_default(
     tiny_pack: Path, tmp_path: Path, line: str, expected: float
 ) -> None:
-    manifest = (tiny_pack / "pack.toml").read_text().replace("min_confidence = 0.5", f"min_confidence = 0.5\n{line}")
-    (tmp_path / "pack.toml").write_text(manifest)
-
-    assert read_pack(tmp_path).face.smallest_face == expected
+    assert face_with(line, tiny_pack, tmp_path).smallest_face == expected
 
 
 @pytest.mark.parametrize(
@@ -184,20 +188,13 @@ def test_the_smallest_face_is_a_twelfth_of_the_input_by_default(
 def test_faces_are_redacted_from_half_of_the_confidence_threshold_by_default(
     tiny_pack: Path, tmp_path: Path, line: str, expected: float
 ) -> None:
-    manifest = (tiny_pack / "pack.toml").read_text().replace("min_confidence = 0.5", f"min_confidence = 0.5\n{line}")
-    (tmp_path / "pack.toml").write_text(manifest)
-
-    assert read_pack(tmp_path).face.redaction_confidence == expected
+    assert face_with(line, tiny_pack, tmp_path).redaction_confidence == expected
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "97", "true", '"small"'])
 def test_an_invalid_smallest_face_is_rejected(tiny_pack: Path, tmp_path: Path, value: str) -> None:
-    manifest = (tiny_pack / "pack.toml").read_text()
-    wrong = manifest.replace("min_confidence = 0.5", f"min_confidence = 0.5\nsmallest_face = {value}")
-    (tmp_path / "pack.toml").write_text(wrong)
-
     with pytest.raises(PackError, match=r"\[face\] smallest_face is .*; it must be a number above 0 and at most 96"):
-        read_pack(tmp_path)
+        face_with(f"smallest_face = {value}", tiny_pack, tmp_path)
 
 
 def test_a_pack_may_have_a_super_resolution_net_only(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from visage.errors import BadParameter
 from visage.images.boxes import Box
 from visage.images.decoding import MAX_SIDE
-from visage.strict_json import load_json
+from visage.strict_json import count_values, load_json
 
 # The name of the file that has the boxes for each photo of a batch or a directory.
 FACES_FILE = "faces.json"
@@ -51,7 +51,7 @@ class FacesBudget:
             BadParameter: there is not enough left.
         """
         self.bytes_left -= len(content)
-        self.values_left -= sum(map(content.count, (b",", b"[", b"{")))
+        self.values_left -= count_values(content)
         if self.bytes_left < 0 or self.values_left < 0:
             raise BadParameter(f"{source} has too many boxes for one batch; send several batches.")
 

@@ -13,7 +13,7 @@ from visage.enhance.net import EnhanceNet
 from visage.enhance.small_faces import FaceEnhancer, are_small
 from visage.errors import ImageTooLarge, PackError
 from visage.faces.face import Face, Landmarks
-from visage.faces.search import Detail, base_size, find_faces
+from visage.faces.search import Detail, find_faces
 from visage.images.boxes import Box, box_inside
 from visage.images.decoding import Photo, decode, inspect
 from visage.images.headers import ImageHeader
@@ -141,16 +141,15 @@ class Analyzer:
     def warm_up(self) -> None:
         """Run every net as for an ordinary photo, so that the first one is not slow.
 
-        Only the base pass runs. Memory for the finer passes is allocated when a photo needs it.
+        The detector runs at the input size of its manifest. Memory for finer passes is allocated when a photo needs it.
 
         Raises:
             PackError: the nets do not run as their manifest says.
         """
-        side = max(self.pack.face.input)
-        grey = np.full((2 * side, 3 * side, 3), 127, np.uint8)
+        grey = np.full((2, 2, 3), 127, np.uint8)
         with self._opencv_errors_as_pack_errors():
-            self.detector.detect(grey, base_size(self.pack.face, 3 * side, 2 * side))
-            classify_by_all(self._classifiers, grey, np.array([[0, 0, side, side]], np.float32))
+            self.detector.prepare()
+            classify_by_all(self._classifiers, grey, np.array([[0, 0, 2, 2]], np.float32))
 
     @contextmanager
     def _opencv_errors_as_pack_errors(self) -> Iterator[None]:

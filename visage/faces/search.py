@@ -112,11 +112,6 @@ def find_candidates(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.u
     return found.select(np.argsort(-found.confidences, kind="stable")[:_MAX_BOXES])
 
 
-def base_size(spec: FaceSpec, width: int, height: int) -> tuple[int, int]:
-    """Return the size (width, height) in net pixels at which the base pass shows a photo of `width` x `height`."""
-    return _scaled(width, height, _base_scale(spec, width, height))
-
-
 def _search(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail) -> list[Detections]:
     """Return the boxes of every pass, in pixels of the photo."""
     upright = _View(detector, spec, pixels)

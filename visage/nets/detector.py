@@ -70,6 +70,16 @@ class FaceDetector:
         covered = (blob.shape[3] * covered_width / size[0], blob.shape[2] * covered_height / size[1])
         return self._postprocess(self._infer(blob), covered, (width, height))
 
+    def prepare(self) -> None:
+        """Run the net at the input size of its manifest. The first detection does so, too.
+
+        OpenCV 4.12 never uses Winograd's transform in a layer whose first maps had a side below 12. So the size of the
+        first photo would decide how long later ones take, and, by rounding, what their boxes are.
+        """
+        self._is_prepared = True
+        width, height = self._spec.input
+        self._infer(np.zeros((1, 3, height, width), np.uint8))
+
     def check(self) -> None:
         """Run the net once on a minimal input, then read it again.
 
@@ -101,11 +111,7 @@ class FaceDetector:
     def _infer(self, blob: NDArray[np.uint8]) -> Detections:
         """Return what the net finds, in 0..1 of the blob's sides."""
         if not self._is_prepared:
-            # OpenCV 4.12 never uses Winograd's transform in a layer whose first maps had a side below 12. So the size
-            # of the first photo would decide how long later ones take, and, by rounding, what their boxes are.
-            self._is_prepared = True
-            width, height = self._spec.input
-            self._infer(np.zeros((1, 3, height, width), np.uint8))
+            self.prepare()
         set_input(self._net, blob, self._spec)
         return self._infer_cells(*blob.shape[2:]) if self._cell_layers else self._infer_ssd()
 

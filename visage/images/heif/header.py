@@ -135,8 +135,7 @@ def _plane_bytes(data: bytes, picture: Picture) -> float:
     """Return the bytes of each pixel of a coded image, which the configuration of its decoder tells."""
     item = picture.coded[0]
     if box := item.property(b"hvcC"):
-        # ISO/IEC 14496-15, 8.3.3.1.
-        chroma, is_deep = data[box.start + 16] & 3, data[box.start + 17] & 7 > 0
+        chroma, is_deep = _hevc_planes(data, box)
     elif box := item.property(b"av1C"):
         # AV1 Codec ISO Media File Format Binding, 2.3: high bit depth, 12 bits, grey, halved across, halved down.
         flags = data[box.start + 2]
@@ -153,11 +152,14 @@ def _is_deep_grey(data: bytes, item: Item) -> bool:
     their own. With colours it converts them by that header.
     """
     box = item.property(b"hvcC")
-    return (
-        box is not None
-        and data[box.start + 16] & 3 == 0
-        and any(each & 7 for each in data[box.start + 17 : box.start + 19])
-    )
+    return box is not None and _hevc_planes(data, box) == (0, True)
+
+
+def _hevc_planes(data: bytes, box: Box) -> tuple[int, bool]:
+    """The chroma format, and whether there are more than 8 bits, by a decoder's configuration (ISO/IEC 14496-15,
+    8.3.3.1).
+    """
+    return data[box.start + 16] & 3, any(each & 7 for each in data[box.start + 17 : box.start + 19])
 
 
 def _transformations(item: Item) -> list[Box]:
