@@ -80,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--source", choices=features.SOURCES, required=True)
-    parser.add_argument("--teacher", type=Path, default=Path("training/teacher.pt"))
+    parser.add_argument("--teacher", type=Path, default=Path("runs/teacher.pt"), help="the second teacher's checkpoint")
     parser.add_argument("--pack", type=Path, help="a pack of ours that answers too")
     parser.add_argument("--shares", type=float, nargs="+", default=[2, 1, 1], help="of heads, teacher and pack")
     parser.add_argument("--limit", type=int, help="the number of chips; by default all")
