@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from training import caffe, models, resampling, tracing
 from training.attributes import MEAN, SCALE, SIDE, to_tensor
 from training.detection import export as detection
-from training.detection.net import STRIDES, FaceNet
+from training.detection.net import LARGE, STRIDES, FaceNet
 from training.enhance import luma
 from training.faces import AGE_RANGES, AGES, CROP_SCALE, CROP_SHIFT, GENDERS, plain_crops, read_faces
 from training.run import load_means
@@ -183,7 +183,7 @@ def export_enhance(state: dict[str, Tensor], planes: Sequence[NDArray[np.uint8]]
 
 def export_detector(state: dict[str, Tensor], photos: list[NDArray[np.uint8]], folder: Path) -> None:
     """Export the face detector, and compare it with torch on `photos` (h, w, 3) uint8 BGR."""
-    net = FaceNet()
+    net = FaceNet(LARGE)
     net.load_state_dict(state)
     caffe.write(folder, "face", detection.trace(net, LOGIT_SHIFT))
     worst = detection.difference(net, folder, photos, LOGIT_SHIFT)

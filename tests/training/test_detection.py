@@ -203,7 +203,7 @@ def test_a_perfect_box_loses_nothing() -> None:
 
 def test_the_loss_falls_when_the_net_learns_one_picture(tmp_path: Path) -> None:
     torch.manual_seed(3)
-    run = Run({"face": net.FaceNet()}, tmp_path / "face.pt", 400, 2e-3, adaptive=True)
+    run = Run({"face": net.FaceNet(net.LARGE)}, tmp_path / "face.pt", 400, 2e-3, adaptive=True)
     labelled = picture((40, 40, 88, 88))
     blob = torch.zeros(1, 3, SIDE, SIDE)
     blob[:, :, 40:88, 40:88] = 1
@@ -220,7 +220,7 @@ def test_the_loss_falls_when_the_net_learns_one_picture(tmp_path: Path) -> None:
 def settled() -> net.FaceNet:
     """A net whose layers all do something, and whose scores differ from place to place."""
     torch.manual_seed(5)
-    face_net = net.FaceNet()
+    face_net = net.FaceNet(net.LARGE)
     for module in face_net.modules():
         if isinstance(module, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="needs torch: make test-training ins
 from tests.support.paths import ROOT  # noqa: E402
 from training import export, models  # noqa: E402
 from training.attributes import SIDE  # noqa: E402
-from training.detection.net import FaceNet  # noqa: E402
+from training.detection import net  # noqa: E402
 from training.enhance import luma  # noqa: E402
 from training.resampling import SCALE  # noqa: E402
 from visage.faces.analyzer import Analyzer  # noqa: E402
@@ -28,7 +28,7 @@ def test_the_analyzer_runs_an_exported_pack(tmp_path: Path) -> None:
     crops = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
     photos = [np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)]
     export.export_attributes(models.student().state_dict(), crops, tmp_path)
-    export.export_detector(FaceNet().state_dict(), photos, tmp_path)
+    export.export_detector(net.FaceNet(net.LARGE).state_dict(), photos, tmp_path)
     (tmp_path / "pack.toml").write_text(export.manifest(tmp_path))
 
     Analyzer(read_pack(tmp_path)).warm_up()

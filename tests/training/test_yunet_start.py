@@ -36,7 +36,7 @@ def read_astronaut() -> NDArray[np.uint8]:
 def test_the_best_box_and_landmarks_are_those_of_yunet(yunet: Path) -> None:
     photo = read_astronaut()
     height, width = photo.shape[:2]
-    face_net = net.FaceNet()
+    face_net = net.FaceNet(net.LARGE)
 
     start_from_yunet(face_net, yunet)
 
@@ -56,7 +56,7 @@ def test_the_best_box_and_landmarks_are_those_of_yunet(yunet: Path) -> None:
 def test_scores_are_the_mean_of_both_logits_of_yunet(yunet: Path) -> None:
     """Nearly: beyond the border YuNet sees black, our net the mean, and that reaches far through the coarse maps."""
     photo = read_astronaut()
-    face_net = net.FaceNet()
+    face_net = net.FaceNet(net.LARGE)
 
     start_from_yunet(face_net, yunet)
 
@@ -78,4 +78,4 @@ def test_another_file_is_an_error(tmp_path: Path) -> None:
     path.write_bytes(b"other")
 
     with pytest.raises(ValueError, match="SHA-256"):
-        start_from_yunet(net.FaceNet(), path)
+        start_from_yunet(net.FaceNet(net.LARGE), path)

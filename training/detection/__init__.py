@@ -1,1 +1,1 @@
-"""Train a face detector by distillation: photos, the labels of several teachers, a net without anchors."""
+"""Train the face net: photos, the labels of other detectors, a large net, and a small one that learns from it."""

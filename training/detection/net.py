@@ -1,11 +1,16 @@
-"""The face net: the shape of YuNet (Wu et al., 2023), with more layers where the maps are small.
+"""The face nets: the shape of YuNet (Wu et al., 2023), with plain convolutions where the maps are small.
 
 Each cell of the maps at strides 8, 16 and 32 gives one score, one box and five landmarks, all relative to the centre
 of the cell and in units of the stride. There are no batch norms: training starts from YuNet's weights
 (`training.detection.yunet`), in which they are folded.
+
+The large net, which is served, learns from labels (`training.detection.train`). The small one learns from the large one
+(`training.detection.distil`).
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -46,22 +51,54 @@ class Plain(nn.Module):
         return result
 
 
-class Refinement(nn.Module):
-    """A residual block (He et al., 2015) that does nothing at first, so that a net with it starts as one without."""
+def fuse(point: Tensor, point_bias: Tensor, depth: Tensor, depth_bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight (out, in, 3, 3) and bias of the one convolution that does what the two of a `Separable` do in turn.
 
-    def __init__(self, channels: int) -> None:
+    `point` is (out, in, 1, 1), `depth` (out, 1, 3, 3). Both differ at the border only, where the second one sees zeros
+    in place of the bias of the first.
+    """
+    return depth * point[:, :, 0, 0][:, :, None, None], depth_bias + point_bias * depth.sum((1, 2, 3))
+
+
+class Refinement(nn.Module):
+    """A residual block (He et al., 2015) that does nothing at first, so that a net with it starts as one without.
+
+    `inner` is the number of channels between its two convolutions.
+    """
+
+    def __init__(self, channels: int, inner: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.first = nn.Conv2d(channels, inner, 3, padding=1)
+        self.second = nn.Conv2d(inner, channels, 3, padding=1)
         self.relu = nn.ReLU()
         self.out = nn.ReLU()
         nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
         for values in (self.first.bias, self.second.weight, self.second.bias):
             nn.init.zeros_(values)
 
-    def forward(self, maps: Tensor) -> Tensor:
-        result: Tensor = self.out(maps + self.second(self.relu(self.first(maps))))
+    def inside(self, maps: Tensor) -> Tensor:
+        """What its second convolution sees."""
+        result: Tensor = self.relu(self.first(maps))
         return result
+
+    def forward(self, maps: Tensor) -> Tensor:
+        result: Tensor = self.out(maps + self.second(self.inside(maps)))
+        return result
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Channels of the first convolution, of the last maps at stride 4, and inside the blocks at strides 16 and 32."""
+
+    stem: int
+    quarter: int
+    sixteenth: int
+    last: int
+
+
+# The net that learns from labels, and the one that learns from it. docs/decisions.md has their time and precision.
+LARGE = Widths(stem=16, quarter=WIDTH, sixteenth=WIDTH, last=WIDTH)
+SMALL = Widths(stem=12, quarter=60, sixteenth=32, last=16)
 
 
 class FaceNet(nn.Module):
@@ -70,16 +107,22 @@ class FaceNet(nn.Module):
     YuNet's units at stride 32 are plain convolutions here, and one `Refinement` is added at stride 16 and two at 32.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, widths: Widths) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU(), Separable(16, 16), _halve())
+        self.stem = nn.Sequential(nn.Conv2d(3, widths.stem, 3, 2, 1), nn.ReLU(), Separable(widths.stem, 16), _halve())
         self.quarter = nn.Sequential(
-            Separable(16, 16), Separable(16, 32), Separable(32, 32), Separable(32, WIDTH), _halve()
+            Separable(16, 16), Separable(16, 32), Separable(32, 32), Separable(32, widths.quarter), _halve()
         )
-        self.eighth = nn.Sequential(Separable(WIDTH, WIDTH), Separable(WIDTH, WIDTH))
-        self.sixteenth = nn.Sequential(_halve(), Separable(WIDTH, WIDTH), Separable(WIDTH, WIDTH), Refinement(WIDTH))
+        self.eighth = nn.Sequential(Separable(widths.quarter, WIDTH), Separable(WIDTH, WIDTH))
+        self.sixteenth = nn.Sequential(
+            _halve(), Separable(WIDTH, WIDTH), Separable(WIDTH, WIDTH), Refinement(WIDTH, widths.sixteenth)
+        )
         self.last = nn.Sequential(
-            _halve(), Plain(WIDTH, WIDTH), Plain(WIDTH, WIDTH), Refinement(WIDTH), Refinement(WIDTH)
+            _halve(),
+            Plain(WIDTH, WIDTH),
+            Plain(WIDTH, WIDTH),
+            Refinement(WIDTH, widths.last),
+            Refinement(WIDTH, widths.last),
         )
         self.laterals = nn.ModuleList([Separable(WIDTH, WIDTH), Separable(WIDTH, WIDTH), Plain(WIDTH, WIDTH)])
         self.upsample = UpsampleLike()
@@ -96,11 +139,15 @@ class FaceNet(nn.Module):
         first = self.laterals[0](eighth + self.upsample(middle, eighth))
         return [first, middle, last]
 
-    def forward(self, pictures: Tensor) -> list[Tensor]:
+    def heads(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        """The score, box and landmark maps for the maps of `levels`."""
         outputs = []
-        for index, maps in enumerate(self.levels(pictures)):
+        for index, maps in enumerate(levels):
             outputs += [heads[index](maps) for heads in (self.scores, self.boxes, self.landmarks)]
         return outputs
+
+    def forward(self, pictures: Tensor) -> list[Tensor]:
+        return self.heads(self.levels(pictures))
 
     def units(self) -> list[Separable | Plain]:
         """The units that have weights in YuNet, in the order of its file."""

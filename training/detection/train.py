@@ -1,4 +1,6 @@
-"""Train the face net from YuNet's weights: `python -m training.detection.train --photos DIR --yunet FILE`.
+"""Train the large face net from YuNet's weights.
+
+    python -m training.detection.train --photos DIR --yunet FILE
 
 A run saves itself after every round into `--out` and goes on from there. Pictures of several sizes alternate: many
 small ones, and fewer ones as large as what the service shows to the net.
@@ -8,7 +10,8 @@ import argparse
 import json
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -18,7 +21,7 @@ from torch import Tensor
 
 from training.attributes import to_tensor
 from training.detection import net as face_net
-from training.detection.labels import read_photos
+from training.detection.labels import LabelledPhoto, read_photos
 from training.detection.loss import losses
 from training.detection.pictures import Composer, Picture
 from training.detection.yunet import start_from_yunet
@@ -37,25 +40,28 @@ STAGES = ("stem", "quarter", "eighth", "sixteenth", "last")
 ROUND = 50
 
 Batch = tuple[Tensor, list[Picture]]
+ReadPhotos = Callable[[], list[LabelledPhoto]]
 
 
-def compose(photos: Path, labels: Path, first: int, step: int, batches: "multiprocessing.Queue[list[Picture]]") -> None:
+def compose(
+    read: ReadPhotos, seed: int, first: int, step: int, batches: "multiprocessing.Queue[list[Picture]]"
+) -> None:
     """Put the pictures of batch `first`, `first + step`, ... into `batches`: what a process does."""
     cv2.setNumThreads(1)
-    composer = Composer(read_photos(photos, labels))
+    composer = Composer(read())
     number = first
     while True:
         side, count = BATCHES[number % len(BATCHES)]
-        batches.put(composer.pictures(count, side, np.random.default_rng((SEED, number))))
+        batches.put(composer.pictures(count, side, np.random.default_rng((seed, number))))
         number += step
 
 
-def stream(photos: Path, labels: Path, first: int, workers: int) -> Iterator[Batch]:
-    """Batches without end, from number `first` on."""
+def stream(read: ReadPhotos, seed: int, first: int, workers: int) -> Iterator[Batch]:
+    """Batches without end, from number `first` on; the same ones for the same `seed` and photos."""
     context = multiprocessing.get_context("spawn")
     queues: list[multiprocessing.Queue[list[Picture]]] = [context.Queue(4) for _ in range(workers)]
     for worker, queue in enumerate(queues):
-        arguments = (photos, labels, first + worker, workers, queue)
+        arguments = (read, seed, first + worker, workers, queue)
         context.Process(target=compose, args=arguments, daemon=True).start()
     number = first
     while True:
@@ -69,7 +75,7 @@ def train(arguments: argparse.Namespace) -> None:
     torch.manual_seed(SEED)
     samples_a_turn = sum(count for _, count in BATCHES)
     steps = arguments.samples * len(BATCHES) // samples_a_turn
-    net = face_net.FaceNet()
+    net = face_net.FaceNet(face_net.LARGE)
     if arguments.yunet:
         start_from_yunet(net, arguments.yunet)
     else:
@@ -77,7 +83,8 @@ def train(arguments: argparse.Namespace) -> None:
     for name in arguments.freeze:
         getattr(net, name).requires_grad_(requires_grad=False)
     run = Run({"face": net}, arguments.out / "face.pt", steps, PEAK_RATE, adaptive=True)
-    batches = stream(arguments.photos, arguments.labels, run.steps, arguments.workers)
+    read = partial(read_photos, arguments.photos, arguments.labels)
+    batches = stream(read, SEED, run.steps, arguments.workers)
     while run.steps < steps:
         began = time.monotonic()
         run.train()

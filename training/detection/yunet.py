@@ -18,7 +18,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from training.attributes import MEAN
-from training.detection.net import STRIDES, FaceNet, Plain
+from training.detection.net import STRIDES, FaceNet, Plain, fuse
 
 SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 
@@ -33,7 +33,7 @@ class _Kernel:
 
 
 def start_from_yunet(net: FaceNet, path: Path) -> None:
-    """Give `net` the weights of YuNet in the ONNX file `path`.
+    """Give `net`, a large one, the weights of YuNet in the ONNX file `path`.
 
     Raises:
         ValueError: the file is another one.
@@ -69,9 +69,7 @@ def _read_kernels(path: Path) -> Iterator[_Kernel]:
 
 
 def _plain(point: _Kernel, depth: _Kernel) -> _Kernel:
-    """The 3 x 3 convolution that does what both do one after the other, but for the padding of the bias."""
-    weight = depth.weight * point.weight[:, :, 0, 0][:, :, None, None]
-    return _Kernel(weight, depth.bias + point.bias * depth.weight.sum((1, 2, 3)))
+    return _Kernel(*fuse(point.weight, point.bias, depth.weight, depth.bias))
 
 
 def _moved(kernel: _Kernel, values: int) -> _Kernel:
