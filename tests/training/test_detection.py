@@ -13,6 +13,7 @@ pytest.importorskip("onnxruntime", reason="needs onnxruntime: make test-training
 
 from torch import Tensor  # noqa: E402
 
+from tests.training.torch_nets import randomize_face_net  # noqa: E402
 from training import caffe  # noqa: E402
 from training.attributes import to_tensor  # noqa: E402
 from training.detection import export, labels, loss, net  # noqa: E402
@@ -221,16 +222,10 @@ def settled() -> net.FaceNet:
     """A net whose layers all do something, and whose scores differ from place to place."""
     torch.manual_seed(5)
     face_net = net.FaceNet(net.LARGE)
-    for module in face_net.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            torch.nn.init.normal_(module.bias, 0, 0.1)
-    for head in (*face_net.scores, *face_net.boxes, *face_net.landmarks):
-        torch.nn.init.normal_(head.weight, 0, 0.02)
-        torch.nn.init.zeros_(head.bias)
+    randomize_face_net(face_net)
     for score in face_net.scores:
         torch.nn.init.constant_(score.bias, -4)
-    return face_net.eval()
+    return face_net
 
 
 def test_cv2_answers_as_torch_does_in_scores_boxes_and_landmarks(settled: net.FaceNet, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch", reason="needs torch: make test-training ins
 
 from torch import Tensor  # noqa: E402
 
+from tests.training.torch_nets import randomize_face_net  # noqa: E402
 from training.detection import net  # noqa: E402
 from training.detection.distil import errors, start_from_large  # noqa: E402
 from training.run import Run  # noqa: E402
@@ -24,17 +25,12 @@ def large() -> net.FaceNet:
     """Its layers all do something, its confidences are from 0 to 1, and only `TELLING` says what a picture shows."""
     torch.manual_seed(7)
     large = net.FaceNet(net.LARGE)
-    for module in large.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            torch.nn.init.normal_(module.bias, 0, 0.1)
-    for head in (*large.scores, *large.boxes, *large.landmarks):
-        torch.nn.init.normal_(head.weight, 0, 0.02)
+    randomize_face_net(large)
     constant = [channel for channel in range(16) if channel not in TELLING]
     with torch.no_grad():
         large.stem[0].weight[constant] = 0
         large.stem[0].bias[constant] = 1
-    return large.eval()
+    return large
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from training.caffe import CaffeNet
+from training.detection.net import FaceNet
 
 
 def random_images(count: int, height: int, width: int) -> NDArray[np.float32]:
@@ -23,6 +24,18 @@ def randomize_batch_norms(net: torch.nn.Module) -> None:
             torch.nn.init.normal_(module.bias)
             module.running_mean.normal_()
             module.running_var.uniform_(0.3, 3)
+    net.eval()
+
+
+def randomize_face_net(net: FaceNet) -> None:
+    """Give all layers of `net` weights that do something, its heads small ones, and switch it to inference."""
+    for module in net.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            torch.nn.init.normal_(module.bias, 0, 0.1)
+    for head in (*net.scores, *net.boxes, *net.landmarks):
+        torch.nn.init.normal_(head.weight, 0, 0.02)
+        torch.nn.init.zeros_(head.bias)
     net.eval()
 
 

@@ -9,9 +9,7 @@ there.
 """
 
 import argparse
-import json
 import math
-import time
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -26,7 +24,7 @@ from training.attributes import to_tensor
 from training.detection.labels import read_photos
 from training.detection.net import LARGE, SMALL, FaceNet, Refinement
 from training.detection.pictures import Composer
-from training.detection.train import BATCHES, ROUND, stream
+from training.detection.train import BATCHES, Batch, count_steps, stream, train_in_rounds
 from training.run import Run, load_means, read_arguments
 
 PEAK_RATE = 4e-4
@@ -157,7 +155,6 @@ def _narrow(small: nn.Conv2d, large: nn.Conv2d, maps: Tensor) -> list[int]:
 
 def train(arguments: argparse.Namespace) -> None:
     """Train until `--samples` pictures were seen."""
-    steps = arguments.samples * len(BATCHES) // sum(count for _, count in BATCHES)
     large = FaceNet(LARGE)
     large.load_state_dict(load_means(arguments.large, "face"))
     large = large.to(memory_format=torch.channels_last).eval()
@@ -168,19 +165,14 @@ def train(arguments: argparse.Namespace) -> None:
     else:
         pictures = Composer(read()).pictures(_FIRST_PICTURES, BATCHES[0][0], np.random.default_rng(SEED))
         start_from_large(small, large, to_tensor(np.stack([picture.pixels for picture in pictures])))
+    steps = count_steps(arguments.samples)
     run = Run({"face": small}, arguments.out / "distilled_face.pt", steps, PEAK_RATE, adaptive=True)
-    batches = stream(read, SEED, run.steps, arguments.workers)
-    while run.steps < steps:
-        began = time.monotonic()
-        run.train()
-        parts = []
-        for _ in range(ROUND):
-            each = errors(small, large, next(batches)[0])
-            run.step(each.total)
-            parts.append([each.maps.item(), each.scores.item(), each.places.item()])
-        run.save()
-        named = dict(zip(("maps", "scores", "places"), np.mean(parts, axis=0).round(4).tolist(), strict=True))
-        print(json.dumps({"step": run.steps, "seconds": round(time.monotonic() - began), **named}), flush=True)
+
+    def parts_of_loss(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        each = errors(small, large, batch[0])
+        return each.total, {"maps": each.maps, "scores": each.scores, "places": each.places}
+
+    train_in_rounds(run, stream(read, SEED, run.steps, arguments.workers), parts_of_loss)
 
 
 def main() -> None:

@@ -70,11 +70,35 @@ def stream(read: ReadPhotos, seed: int, first: int, workers: int) -> Iterator[Ba
         number += 1
 
 
+def count_steps(samples: int) -> int:
+    """The number of batches that have about so many pictures."""
+    return samples * len(BATCHES) // sum(count for _, count in BATCHES)
+
+
+def train_in_rounds(
+    run: Run, batches: Iterator[Batch], parts_of_loss: Callable[[Batch], tuple[Tensor, dict[str, Tensor]]]
+) -> None:
+    """Train to the last step of `run`; save it and print the mean parts of the loss after each round.
+
+    `parts_of_loss` returns the loss of a batch, and the parts to print.
+    """
+    while run.steps < run.total_steps:
+        began = time.monotonic()
+        run.train()
+        printed: dict[str, list[float]] = {}
+        for _ in range(ROUND):
+            loss, parts = parts_of_loss(next(batches))
+            run.step(loss)
+            for name, value in parts.items():
+                printed.setdefault(name, []).append(value.item())
+        run.save()
+        means = {name: round(float(np.mean(values)), 4) for name, values in printed.items()}
+        print(json.dumps({"step": run.steps, "seconds": round(time.monotonic() - began), **means}), flush=True)
+
+
 def train(arguments: argparse.Namespace) -> None:
     """Train until `--samples` pictures were seen."""
     torch.manual_seed(SEED)
-    samples_a_turn = sum(count for _, count in BATCHES)
-    steps = arguments.samples * len(BATCHES) // samples_a_turn
     net = face_net.FaceNet(face_net.LARGE)
     if arguments.yunet:
         start_from_yunet(net, arguments.yunet)
@@ -82,22 +106,15 @@ def train(arguments: argparse.Namespace) -> None:
         net.load_state_dict(load_means(arguments.start, "face"))
     for name in arguments.freeze:
         getattr(net, name).requires_grad_(requires_grad=False)
-    run = Run({"face": net}, arguments.out / "face.pt", steps, PEAK_RATE, adaptive=True)
+    run = Run({"face": net}, arguments.out / "face.pt", count_steps(arguments.samples), PEAK_RATE, adaptive=True)
     read = partial(read_photos, arguments.photos, arguments.labels)
-    batches = stream(read, SEED, run.steps, arguments.workers)
-    while run.steps < steps:
-        began = time.monotonic()
-        run.train()
-        parts = []
-        for _ in range(ROUND):
-            blob, pictures = next(batches)
-            grid = face_net.cells(*blob.shape[2:])
-            each = losses(run.nets["face"](blob), pictures, *grid)
-            run.step(each.total)
-            parts.append([float(each.scores), float(each.boxes), float(each.landmarks)])
-        run.save()
-        named = dict(zip(("scores", "boxes", "landmarks"), np.mean(parts, axis=0).round(3).tolist(), strict=True))
-        print(json.dumps({"step": run.steps, "seconds": round(time.monotonic() - began), **named}), flush=True)
+
+    def parts_of_loss(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        blob, pictures = batch
+        each = losses(run.nets["face"](blob), pictures, *face_net.cells(*blob.shape[2:]))
+        return each.total, {"scores": each.scores, "boxes": each.boxes, "landmarks": each.landmarks}
+
+    train_in_rounds(run, stream(read, SEED, run.steps, arguments.workers), parts_of_loss)
 
 
 def main() -> None:
