@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.support.tiny_pack import MAGENTA, TINY_FACES, draw
+from tests.support import tiny_pack as tiny_pack_module
+from tests.support.tiny_pack import MAGENTA, TINY_FACES, draw, write_tiny_pack
 from visage.directories import BUNDLED_MODELS
 from visage.errors import PackError
+from visage.images.boxes import intersection_over_union
 from visage.nets import classifier
 from visage.nets.classifier import CROPS_PER_BATCH, Classifier, classify_by_all
 from visage.nets.crops import square_crop
+from visage.nets.detections import MAX_IOU
 from visage.nets.detector import FaceDetector, correct_prior_steps
 from visage.packs.pack import read_pack
 
@@ -52,6 +55,20 @@ def test_boxes_are_clamped_to_the_image(detector: FaceDetector) -> None:
     assert len(found.boxes) > 0
     assert found.boxes.min() >= 0
     assert found.boxes.max() <= 384
+
+
+def test_a_net_that_suppresses_less_gives_one_box_for_each_face_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loose = tiny_pack_module.FACE_PROTOTXT.replace("nms_threshold: 0.45", "nms_threshold: 0.9")
+    monkeypatch.setattr(tiny_pack_module, "FACE_PROTOTXT", loose.replace("min_size: 24", "min_size: 64"))
+    detector = FaceDetector(read_pack(write_tiny_pack(tmp_path)).face)
+
+    found = detector.detect(draw(faces=TINY_FACES), (96, 96))
+
+    overlaps = intersection_over_union(found.boxes, found.boxes)
+    assert len(found.boxes) > 1
+    assert np.triu(overlaps, 1).max() <= MAX_IOU
 
 
 def test_degenerate_boxes_are_dropped(detector: FaceDetector) -> None:

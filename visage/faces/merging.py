@@ -9,9 +9,6 @@ from visage.images.boxes import areas, intersection_over_area
 from visage.nets.detections import Detections, suppress
 from visage.nets.voting import vote
 
-# Two boxes are one face above this intersection over union.
-_MAX_IOU = 0.45
-
 # A box is contained in a larger one above this intersection over its own area. res10 finds boxes around chin and
 # forehead within the box of a tight portrait.
 _CONTAINED = 0.7
@@ -26,7 +23,12 @@ _BLOCK = 256
 
 def merge(*passes: Detections) -> Detections:
     """Merge the boxes of all `passes`: one box for each face, most confident first."""
-    return _by_confidence(_merge_contained(_suppress(_by_confidence(Detections.concatenate(passes)))))
+    return merge_contained(_suppress(_by_confidence(Detections.concatenate(passes))))
+
+
+def merge_contained(found: Detections) -> Detections:
+    """Merge the boxes of a single pass, which has no other boxes of one face than contained ones."""
+    return _by_confidence(_merge_contained(_by_confidence(found)))
 
 
 def _by_confidence(found: Detections) -> Detections:
@@ -36,9 +38,9 @@ def _by_confidence(found: Detections) -> Detections:
 
 def _suppress(found: Detections) -> Detections:
     """Non-maximum suppression with voting: of boxes that overlap the first stays, at the mean of those of its face."""
-    kept = suppress(found.boxes, found.confidences, _MAX_IOU)
+    kept = suppress(found.boxes, found.confidences)
     if len(kept) == len(found.boxes):
-        # Each box is the only one of its face, as after a single pass.
+        # Each box is the only one of its face.
         return found.select(kept)
     return vote(found, kept)
 

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from visage.faces.merging import merge
+from visage.faces.merging import merge, merge_contained
 from visage.images.boxes import longer_sides
 from visage.images.tiles import Tile, cut
 from visage.nets.detections import Detections
@@ -99,7 +99,9 @@ def find_faces(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8]
     Boxes of every confidence that the net gives are returned, and of a photo turned the wrong way those from the
     confidence threshold of the pack on; the caller applies its own. There are at most 4,000.
     """
-    return merge(find_candidates(detector, spec, pixels, detail))
+    passes = _search(detector, spec, pixels, detail)
+    found = _most_confident(passes)
+    return merge(found) if len(passes) > 1 else merge_contained(found)
 
 
 def find_candidates(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.uint8], detail: Detail) -> Detections:
@@ -108,7 +110,11 @@ def find_candidates(detector: FaceDetector, spec: FaceSpec, pixels: NDArray[np.u
     Most faces have several boxes; `merge` reduces them to one each. For callers to whom a missed face is worse than a
     false positive.
     """
-    found = Detections.concatenate(_search(detector, spec, pixels, detail))
+    return _most_confident(_search(detector, spec, pixels, detail))
+
+
+def _most_confident(passes: list[Detections]) -> Detections:
+    found = Detections.concatenate(passes)
     return found.select(np.argsort(-found.confidences, kind="stable")[:_MAX_BOXES])
 
 
@@ -166,14 +172,14 @@ class _View:
 
     def shows_only_large_faces(self, coarse: Detections) -> bool:
         """Whether the coarse pass found large faces and nothing else that may be a face."""
-        possible = merge(coarse.select(coarse.confidences >= _UNLIKELY * self.spec.min_confidence))
+        possible = merge_contained(coarse.select(coarse.confidences >= _UNLIKELY * self.spec.min_confidence))
         are_sure = possible.confidences >= self.spec.min_confidence
         return len(possible.boxes) > 0 and bool((self._are_large(possible, _COARSE) & are_sure).all())
 
     def may_have_small_faces(self, coarse: Detections) -> bool:
         """Whether the coarse pass found something small that may be a face."""
         possible = coarse.select(coarse.confidences >= _POSSIBLE * self.spec.min_confidence)
-        return bool(self._are_small(merge(possible), self._limited(_COARSE)).any())
+        return bool(self._are_small(merge_contained(possible), self._limited(_COARSE)).any())
 
     def large_faces(self, coarse: Detections, scale: float) -> Detections:
         """Return the boxes of a coarse pass at `scale` that count."""

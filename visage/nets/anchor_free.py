@@ -29,10 +29,6 @@ _MIN_LOGIT = math.log(_MIN_CONFIDENCE / (1 - _MIN_CONFIDENCE))
 # At most this many boxes, the most confident, enter non-maximum suppression, whose time grows with their square.
 _CANDIDATES = 2000
 
-# Two boxes are one face above this intersection over union: the best of 0.3 (OpenCV's YuNet), 0.45 and 0.6 in average
-# precision (docs/decisions.md).
-_MAX_IOU = 0.45
-
 # From the first confidence on, landmarks are the mean of those of all cells that answer for a face: boxes below it are
 # rarely shown, and there are many. Cells vote from the second confidence on; others weigh little. On the validation
 # photos of WIDER FACE that lowers the error of the landmarks from 5.1 to 4.7 % of the width of a face.
@@ -56,7 +52,7 @@ def decode_maps(maps: Sequence[Maps], strides: Sequence[int]) -> Detections:
     """
     found = _decode(maps, strides)
     found = found.select(np.argsort(-found.confidences, kind="stable")[:_CANDIDATES])
-    kept = suppress(found.boxes, found.confidences, _MAX_IOU)
+    kept = suppress(found.boxes, found.confidences)
     likely = int((found.confidences[kept] >= _LIKELY).sum())
     # The first cells vote, so the indices stay the same. The mean of the boxes gains nothing (docs/decisions.md).
     voted = vote_on_landmarks(found.select(found.confidences >= _VOTING), kept[:likely])
@@ -67,18 +63,19 @@ def _decode(maps: Sequence[Maps], strides: Sequence[int]) -> Detections:
     """Return one detection for each cell of `maps` that is confident enough, in pixels of the net's input."""
     values, places, sizes = [], [], []
     for level, stride in zip(maps, strides, strict=True):
-        rows, columns = np.nonzero(level[0, 0] > _MIN_LOGIT)
-        values.append(level[0, :, rows, columns])
-        places.append(np.stack([columns, rows], axis=1))
-        sizes.append(np.full(len(rows), stride, np.float32))
+        cells = level[0].reshape(CELL_VALUES, -1)
+        indices = np.flatnonzero(cells[0] > _MIN_LOGIT)
+        values.append(cells[:, indices])
+        places.append(np.divmod(indices, level.shape[3]))
+        sizes.append(np.full(len(indices), stride, np.float32))
     # All levels at once: numpy takes longer to begin an operation than for the few cells of a level.
-    cells, units = np.concatenate(values), np.concatenate(sizes)[:, None]
-    centres = np.concatenate(places).astype(np.float32) + np.float32(0.5)
-    middles = centres + cells[:, 1:3]
-    halves = np.exp(np.clip(cells[:, 3:5], *SIDE_LOGS)) / 2
-    points = centres[:, None] + cells[:, 5:].reshape(-1, LANDMARKS, 2)
+    chosen, units = np.concatenate(values, axis=1).T, np.concatenate(sizes)[:, None]
+    centres = np.concatenate(places, axis=1)[::-1].T.astype(np.float32) + np.float32(0.5)
+    middles = centres + chosen[:, 1:3]
+    halves = np.exp(np.clip(chosen[:, 3:5], *SIDE_LOGS)) / 2
+    points = centres[:, None] + chosen[:, 5:].reshape(-1, LANDMARKS, 2)
     return Detections(
-        (np.hstack([middles - halves, middles + halves]) * units).astype(np.float32, copy=False),
-        (1 / (1 + np.exp(-cells[:, 0]))).astype(np.float32, copy=False),
+        np.concatenate([middles - halves, middles + halves], axis=1) * units,
+        1 / (1 + np.exp(-chosen[:, 0])),
         points * units[:, None],
     )

@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 # pair the one that is on the left in the picture of an upright face comes first, which is the person's right.
 LANDMARKS = 5
 
+# Two boxes are one face above this intersection over union: the best of 0.3 (OpenCV's YuNet), 0.45 and 0.6 in average
+# precision (docs/decisions.md).
+MAX_IOU = 0.45
+
 
 @dataclass(frozen=True)
 class Detections:
@@ -66,7 +70,9 @@ class Detections:
         return Detections(boxes, self.confidences, points)
 
 
-def suppress(boxes: NDArray[np.float32], confidences: NDArray[np.float32], max_iou: float) -> NDArray[np.intp]:
+def suppress(
+    boxes: NDArray[np.float32], confidences: NDArray[np.float32], max_iou: float = MAX_IOU
+) -> NDArray[np.intp]:
     """Non-maximum suppression: return the indices of `boxes` (n, 4) that stay, most confident first.
 
     A box stays unless its intersection over union with a more confident one that stays is above `max_iou`.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from visage.errors import PackError
 from visage.nets.anchor_free import CELL_VALUES, decode_maps, layer_names
-from visage.nets.detections import Detections
+from visage.nets.detections import Detections, suppress
 from visage.nets.net import read_net, set_input, to_blob
 from visage.packs.pack import FaceSpec
 
@@ -55,9 +55,8 @@ class FaceDetector:
     def detect(self, pixels: NDArray[np.uint8], size: tuple[int, int]) -> Detections:
         """Detect faces in (h, w, 3) uint8 BGR `pixels`, resized to `size` (width, height) for the net.
 
-        Boxes are in pixels of `pixels` and clamped to them. They have every confidence and may overlap as much as the
-        net's own non-maximum suppression allows. Without a face the arrays are empty. Nets without anchors give
-        landmarks.
+        Boxes are in pixels of `pixels` and clamped to them: one for each face, of every confidence. Without a face the
+        arrays are empty. Nets without anchors give landmarks.
 
         Raises:
             PackError: the net has another output than its manifest says.
@@ -133,7 +132,9 @@ class FaceDetector:
             raise PackError(f"{self._spec.prototxt.path} is no SSD: its output has the shape {output.shape}.")
         # The rows of `DetectionOutput`: image, class, confidence, x1, y1, x2, y2.
         rows = output[0, 0]
-        return Detections(rows[:, 3:7], rows[:, 2])
+        found = Detections(rows[:, 3:7], rows[:, 2])
+        # The net's own non-maximum suppression may leave more.
+        return found.select(suppress(found.boxes, found.confidences))
 
     def _postprocess(self, found: Detections, covered: tuple[float, float], size: tuple[int, int]) -> Detections:
         scaled = found.scaled(*covered)
