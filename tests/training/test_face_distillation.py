@@ -61,6 +61,23 @@ def test_a_block_keeps_the_channels_that_do_something(large: net.FaceNet, pictur
         torch.testing.assert_close(small.sixteenth[3](maps), large.sixteenth[3](maps), atol=1e-3, rtol=1e-3)
 
 
+def test_the_heads_at_stride_8_keep_the_channels_that_do_something(large: net.FaceNet, pictures: Tensor) -> None:
+    small = net.FaceNet(net.SMALL).eval()
+    silent = slice(net.SMALL.eighth - 4, None)
+    with torch.no_grad():
+        large.laterals[0].depth.weight[silent] = 0
+        large.laterals[0].depth.bias[silent] = 0
+    inputs: list[Tensor] = []
+    large.laterals[0].register_forward_pre_hook(lambda _, maps: inputs.append(maps[0]))
+
+    start_from_large(small, large, pictures.repeat(8, 1, 1, 1) * torch.linspace(0.2, 1, 16)[:, None, None, None])
+
+    with torch.no_grad():
+        maps = [each.laterals[0](inputs[0]) for each in (small, large)]
+        for heads, goals in ((small.scores, large.scores), (small.boxes, large.boxes)):
+            torch.testing.assert_close(heads[0](maps[0]), goals[0](maps[1]), atol=1e-2, rtol=1e-2)
+
+
 def test_the_small_net_takes_over_layers_of_the_same_shape(large: net.FaceNet, pictures: Tensor) -> None:
     small = net.FaceNet(net.SMALL).eval()
 
@@ -69,7 +86,7 @@ def test_the_small_net_takes_over_layers_of_the_same_shape(large: net.FaceNet, p
     maps = torch.randn(1, net.WIDTH, 12, 12)
     with torch.no_grad():
         torch.testing.assert_close(small.eighth[1](maps), large.eighth[1](maps))
-        torch.testing.assert_close(small.laterals[0](maps), large.laterals[0](maps))
+        torch.testing.assert_close(small.laterals[1](maps), large.laterals[1](maps))
 
 
 def test_one_convolution_does_what_two_of_a_unit_do_in_turn() -> None:

@@ -2,14 +2,15 @@
 
     python -m training.detection.distil --photos DIR --large runs/face.pt
 
-It learns the maps of the large net at the strides 8, 16 and 32 ("FitNets": Romero et al., 2015), its confidences
-(Hinton et al., 2015) and, where the large net believes in a face, its boxes and landmarks. The labels only choose which
+It learns the maps of the large net at the strides 16 and 32 ("FitNets": Romero et al., 2015), its confidences (Hinton
+et al., 2015) and, where the large net believes in a face, its boxes and landmarks. The labels only choose which
 parts of photos are shown. A run saves itself after every round into distilled_face.pt in `--out`, and goes on from
 there.
 """
 
 import argparse
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -50,7 +51,8 @@ _FIRST_PICTURES, _MOST_ROWS = 96, 20_000
 class Errors:
     """How far the small net is from the large one; each value is a scalar.
 
-    `maps` is the mean squared difference of the maps in parts of the variance of their channel. `scores` is the
+    `maps` is the mean squared difference of the maps in parts of the variance of their channel, at the strides where
+    both nets have the same channels. `scores` is the
     Kullback-Leibler divergence of the confidences, summed over the cells of a picture. `places` is the mean absolute
     difference of the 14 values of boxes and landmarks, in strides and in logarithms of sides. Each stride counts alike.
     """
@@ -72,7 +74,11 @@ def errors(small: FaceNet, large: FaceNet, pictures: Tensor) -> Errors:
     with torch.autocast("cpu", torch.bfloat16):
         levels = small.levels(pictures)
         outputs = [values.float() for values in small.heads(levels)]
-    maps = [_relative_error(level.float(), goal.float()) for level, goal in zip(levels, goal_levels, strict=True)]
+    maps = [
+        _relative_error(level.float(), goal.float())
+        for level, goal in zip(levels, goal_levels, strict=True)
+        if level.shape == goal.shape
+    ]
     scores, places = [], []
     for first in range(0, len(outputs), 3):
         (score, box, points), (goal_score, goal_box, goal_points) = (
@@ -104,18 +110,23 @@ def start_from_large(small: FaceNet, large: FaceNet, pictures: Tensor) -> None:
         quarter = large.quarter(large.stem(pictures))
         sixteenth = large.sixteenth[:3](large.eighth(quarter))
         last = large.last[:3](large.sixteenth(large.eighth(quarter)))
-        kept = _narrow(small.stem[2].point, large.stem[2].point, first)
+        eighth = large.levels(pictures)[0]
+        kept = _narrow([small.stem[2].point], [large.stem[2].point], first)
         _keep(small.stem[0], large.stem[0], kept)
-        kept = _narrow(small.eighth[0].point, large.eighth[0].point, quarter)
+        kept = _narrow([small.eighth[0].point], [large.eighth[0].point], quarter)
         _keep(small.quarter[3].point, large.quarter[3].point, kept)
         _keep(small.quarter[3].depth, large.quarter[3].depth, kept)
+        heads, goals = ([net.scores[0], net.boxes[0], net.landmarks[0]] for net in (small, large))
+        kept = _narrow(heads, goals, eighth)
+        _keep(small.laterals[0].point, large.laterals[0].point, kept)
+        _keep(small.laterals[0].depth, large.laterals[0].depth, kept)
         _start_block(small.sixteenth[3], large.sixteenth[3], sixteenth)
         _start_block(small.last[3], large.last[3], last)
         _start_block(small.last[4], large.last[4], large.last[3](last))
 
 
 def _start_block(small: Refinement, large: Refinement, maps: Tensor) -> None:
-    _keep(small.first, large.first, _narrow(small.second, large.second, large.inside(maps)))
+    _keep(small.first, large.first, _narrow([small.second], [large.second], large.inside(maps)))
 
 
 def _keep(small: nn.Conv2d, large: nn.Conv2d, kept: list[int]) -> None:
@@ -123,16 +134,18 @@ def _keep(small: nn.Conv2d, large: nn.Conv2d, kept: list[int]) -> None:
     small.load_state_dict({"weight": large.weight[kept], "bias": large.bias[kept]})
 
 
-def _narrow(small: nn.Conv2d, large: nn.Conv2d, maps: Tensor) -> list[int]:
-    """Return the input channels of `large` that predict its output for `maps` best, as many as `small` takes.
+def _narrow(small: Sequence[nn.Conv2d], large: Sequence[nn.Conv2d], maps: Tensor) -> list[int]:
+    """Return the channels of `maps` that predict the outputs of `large` for them best, as many as `small` takes.
 
-    They are found by backward elimination. `small` gets the weights of the prediction, by least squares.
+    They are found by backward elimination. Each layer of `small` gets the weights of the prediction, by least squares.
     """
-    taps = large.weight[0, 0].numel()
-    patches = functional.unfold(maps, large.kernel_size, padding=large.padding).transpose(1, 2).flatten(0, 1)
+    kernel, padding = large[0].kernel_size, large[0].padding
+    weights, biases = (torch.cat([getattr(layer, name) for layer in large]) for name in ("weight", "bias"))
+    taps = weights[0, 0].numel()
+    patches = functional.unfold(maps, kernel, padding=padding).transpose(1, 2).flatten(0, 1)
     patches = patches[:: math.ceil(len(patches) / _MOST_ROWS)]
     rows = torch.cat([patches, patches.new_ones(len(patches), 1)], 1).double()
-    targets = rows[:, :-1] @ large.weight.flatten(1).T.double()
+    targets = rows[:, :-1] @ weights.flatten(1).T.double()
     # A little of the identity, because channels may be zero everywhere.
     normal = rows.T @ rows + 1e-6 * torch.eye(rows.shape[1], dtype=torch.double)
     products = rows.T @ targets
@@ -144,12 +157,15 @@ def _narrow(small: nn.Conv2d, large: nn.Conv2d, maps: Tensor) -> list[int]:
         solution = torch.linalg.solve(normal[columns][:, columns], products[columns])
         return solution, (solution * products[columns]).sum()
 
-    kept = list(range(large.in_channels))
-    while len(kept) > small.in_channels:
+    kept = list(range(maps.shape[1]))
+    while len(kept) > small[0].in_channels:
         kept = max(map(list, combinations(kept, len(kept) - 1)), key=lambda channels: float(fit(channels)[1]))
     solution, _ = fit(kept)
-    weight = solution[:-1].T.reshape(small.weight.shape)
-    small.load_state_dict({"weight": weight.float(), "bias": large.bias + solution[-1].float()})
+    found = solution[:-1].T.float().unflatten(1, (len(kept), *kernel))
+    sizes = [layer.out_channels for layer in small]
+    biases = biases + solution[-1].float()
+    for layer, weight, bias in zip(small, found.split(sizes), biases.split(sizes), strict=True):
+        layer.load_state_dict({"weight": weight, "bias": bias})
     return kept
 
 

@@ -20,7 +20,7 @@ from visage.nets.anchor_free import SIDE_LOGS
 
 STRIDES = (8, 16, 32)
 
-# The channels of all maps from stride 8 on, as in YuNet.
+# The channels of all maps from stride 8 on, as in YuNet; a small net has fewer in the last ones at stride 8.
 WIDTH = 64
 
 
@@ -88,17 +88,18 @@ class Refinement(nn.Module):
 
 @dataclass(frozen=True)
 class Widths:
-    """Channels of the first convolution, of the last maps at stride 4, and inside the blocks at strides 16 and 32."""
+    """Channels of the first convolution, of the last maps at strides 4 and 8, and inside the blocks at 16 and 32."""
 
     stem: int
     quarter: int
+    eighth: int
     sixteenth: int
     last: int
 
 
 # The net that learns from labels, and the one that learns from it. docs/decisions.md has their time and precision.
-LARGE = Widths(stem=16, quarter=WIDTH, sixteenth=WIDTH, last=WIDTH)
-SMALL = Widths(stem=12, quarter=60, sixteenth=32, last=16)
+LARGE = Widths(stem=16, quarter=WIDTH, eighth=WIDTH, sixteenth=WIDTH, last=WIDTH)
+SMALL = Widths(stem=12, quarter=60, eighth=60, sixteenth=32, last=16)
 
 
 class FaceNet(nn.Module):
@@ -124,14 +125,15 @@ class FaceNet(nn.Module):
             Refinement(WIDTH, widths.last),
             Refinement(WIDTH, widths.last),
         )
-        self.laterals = nn.ModuleList([Separable(WIDTH, WIDTH), Separable(WIDTH, WIDTH), Plain(WIDTH, WIDTH)])
+        self.laterals = nn.ModuleList([Separable(WIDTH, widths.eighth), Separable(WIDTH, WIDTH), Plain(WIDTH, WIDTH)])
         self.upsample = UpsampleLike()
         self.scores, self.boxes, self.landmarks = (
-            nn.ModuleList(nn.Conv2d(WIDTH, values, 3, padding=1) for _ in STRIDES) for values in (1, 4, 10)
+            nn.ModuleList(nn.Conv2d(channels, values, 3, padding=1) for channels in (widths.eighth, WIDTH, WIDTH))
+            for values in (1, 4, 10)
         )
 
     def levels(self, pictures: Tensor) -> list[Tensor]:
-        """The maps at strides 8, 16 and 32, `WIDTH` channels each, with a top-down path (Lin et al., 2016)."""
+        """The maps at strides 8, 16 and 32, with a top-down path (Lin et al., 2016)."""
         eighth = self.eighth(self.quarter(self.stem(pictures)))
         sixteenth = self.sixteenth(eighth)
         last = self.laterals[2](self.last(sixteenth))
