@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +14,8 @@ from visage.errors import LabelsError, PackError
 from visage.evaluation.evaluation import Evaluation, evaluate, match
 from visage.evaluation.labels import LabelledFace, LabelledPhoto
 from visage.evaluation.scores import breakdown, score, table
+from visage.faces.analyzer import Analyzer
+from visage.faces.face import Face
 from visage.faces.search import Detail
 from visage.packs.pack import read_pack
 
@@ -53,6 +56,26 @@ def test_faces_in_their_ground_truth_boxes_are_found(tiny_pack: Path, picture: P
 
     assert (score(evaluation.on_detections).found, score(evaluation.on_detections).faces) == (2, 2)
     assert evaluation.false_positives == 0
+
+
+def test_another_pack_comes_first_on_each_photo_because_the_first_one_takes_longer(
+    tiny_pack: Path, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packs = [replace(read_pack(tiny_pack), name=name) for name in ("first", "second")]
+    turns = []
+
+    def remember(analyzer: Analyzer, *arguments: Any, **options: Any) -> tuple[Face, ...]:
+        turns.append(analyzer.pack.name)
+        return describe(analyzer, *arguments, **options)
+
+    describe = Analyzer.describe
+    monkeypatch.setattr(Analyzer, "describe", remember)
+
+    evaluations = evaluate(packs, [LabelledPhoto(picture, (labelled(WOMAN),))] * 3, Detail.FAST)
+
+    # Each describes the labelled face and what its detector found.
+    assert turns[::2] == ["first", "second", "second", "first", "first", "second"]
+    assert [evaluation.name for evaluation in evaluations] == [f"{pack.name} {pack.version}" for pack in packs]
 
 
 @pytest.mark.parametrize("box", [(9000, 9000, 9900, 9900), (-50, 10, 0, 60), (10, 384, 60, 400)])
