@@ -71,6 +71,16 @@ def test_a_net_that_suppresses_less_gives_one_box_for_each_face_too(
     assert np.triu(overlaps, 1).max() <= MAX_IOU
 
 
+def test_a_box_with_a_nan_hides_no_other(tiny_pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [[0, 1, 0.9, np.nan, 0.1, 0.5, 0.5], [0, 1, 0.8, 0.25, 0.25, 0.75, 0.75]]
+    net = Mock(**{"getLayerNames.return_value": [], "forward.return_value": np.array([[rows]], np.float32)})
+    monkeypatch.setattr("visage.nets.detector.read_net", lambda *_: net)
+
+    found = FaceDetector(read_pack(tiny_pack).face).detect(draw(), (96, 96))
+
+    assert found.boxes.tolist() == [[96, 96, 288, 288]]
+
+
 def test_degenerate_boxes_are_dropped(detector: FaceDetector) -> None:
     thin = draw(width=1, height=384, faces={(0, 0, 1, 384): MAGENTA})
 

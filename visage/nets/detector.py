@@ -67,7 +67,9 @@ class FaceDetector:
         # The area that the blob covers, padding included, in pixels of the image.
         covered_height, covered_width = (factor * side for side in halved.shape[:2])
         covered = (blob.shape[3] * covered_width / size[0], blob.shape[2] * covered_height / size[1])
-        return self._postprocess(self._infer(blob), covered, (width, height))
+        found = self._postprocess(self._infer(blob), covered, (width, height))
+        # The non-maximum suppression of an SSD may leave several boxes for a face.
+        return found if self._cell_layers else found.select(suppress(found.boxes, found.confidences))
 
     def prepare(self) -> None:
         """Run the net at the input size of its manifest. The first detection does so, too.
@@ -132,9 +134,7 @@ class FaceDetector:
             raise PackError(f"{self._spec.prototxt.path} is no SSD: its output has the shape {output.shape}.")
         # The rows of `DetectionOutput`: image, class, confidence, x1, y1, x2, y2.
         rows = output[0, 0]
-        found = Detections(rows[:, 3:7], rows[:, 2])
-        # The net's own non-maximum suppression may leave more.
-        return found.select(suppress(found.boxes, found.confidences))
+        return Detections(rows[:, 3:7], rows[:, 2])
 
     def _postprocess(self, found: Detections, covered: tuple[float, float], size: tuple[int, int]) -> Detections:
         scaled = found.scaled(*covered)
