@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch: make test-training installs it")
 
-from torch import Tensor  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 
 from tests.training.torch_nets import randomize_face_net  # noqa: E402
 from training.detection import net  # noqa: E402
@@ -38,6 +38,16 @@ def pictures() -> Tensor:
     return torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(1)).clamp(-1, 1)
 
 
+def start_without(large: net.FaceNet, silent: nn.Conv2d, kept: int, pictures: Tensor) -> net.FaceNet:
+    """The small net that starts from `large`, in which the layer `silent` gives nothing after `kept` channels."""
+    small = net.FaceNet(net.SMALL).eval()
+    with torch.no_grad():
+        silent.weight[kept:] = 0
+        silent.bias[kept:] = 0
+    start_from_large(small, large, pictures.repeat(8, 1, 1, 1) * torch.linspace(0.2, 1, 16)[:, None, None, None])
+    return small
+
+
 def test_the_small_net_keeps_the_channels_that_tell_something(large: net.FaceNet, pictures: Tensor) -> None:
     small = net.FaceNet(net.SMALL).eval()
 
@@ -48,13 +58,7 @@ def test_the_small_net_keeps_the_channels_that_tell_something(large: net.FaceNet
 
 
 def test_a_block_keeps_the_channels_that_do_something(large: net.FaceNet, pictures: Tensor) -> None:
-    small = net.FaceNet(net.SMALL).eval()
-    silent = slice(net.SMALL.sixteenth - 4, None)
-    with torch.no_grad():
-        large.sixteenth[3].first.weight[silent] = 0
-        large.sixteenth[3].first.bias[silent] = 0
-
-    start_from_large(small, large, pictures.repeat(8, 1, 1, 1) * torch.linspace(0.2, 1, 16)[:, None, None, None])
+    small = start_without(large, large.sixteenth[3].first, net.SMALL.sixteenth - 4, pictures)
 
     with torch.no_grad():
         maps = large.sixteenth[:3](large.eighth(large.quarter(large.stem(pictures))))
@@ -62,15 +66,10 @@ def test_a_block_keeps_the_channels_that_do_something(large: net.FaceNet, pictur
 
 
 def test_the_heads_at_stride_8_keep_the_channels_that_do_something(large: net.FaceNet, pictures: Tensor) -> None:
-    small = net.FaceNet(net.SMALL).eval()
-    silent = slice(net.SMALL.eighth - 4, None)
-    with torch.no_grad():
-        large.laterals[0].depth.weight[silent] = 0
-        large.laterals[0].depth.bias[silent] = 0
     inputs: list[Tensor] = []
     large.laterals[0].register_forward_pre_hook(lambda _, maps: inputs.append(maps[0]))
 
-    start_from_large(small, large, pictures.repeat(8, 1, 1, 1) * torch.linspace(0.2, 1, 16)[:, None, None, None])
+    small = start_without(large, large.laterals[0].depth, net.SMALL.eighth - 4, pictures)
 
     with torch.no_grad():
         maps = [each.laterals[0](inputs[0]) for each in (small, large)]

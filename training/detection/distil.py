@@ -25,7 +25,7 @@ from training.attributes import to_tensor
 from training.detection.labels import read_photos
 from training.detection.net import LARGE, SMALL, FaceNet, Refinement
 from training.detection.pictures import Composer
-from training.detection.train import BATCHES, Batch, count_steps, stream, train_in_rounds
+from training.detection.train import BATCHES, Batch, count_steps, parser_with_photos, stream, train_in_rounds
 from training.run import Run, load_means, read_arguments
 
 PEAK_RATE = 4e-4
@@ -192,12 +192,9 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", type=Path, required=True)
-    parser.add_argument("--labels", type=Path, default=Path("runs/labels"))
+    parser = parser_with_photos(__doc__, samples=100_000)
     parser.add_argument("--large", type=Path, default=Path("runs/face.pt"), help="checkpoint of the large net")
     parser.add_argument("--start", type=Path, help="checkpoint whose averaged weights a new run starts from")
-    parser.add_argument("--samples", type=int, default=100_000)
     train(read_arguments(parser))
 
 

@@ -117,19 +117,24 @@ def train(arguments: argparse.Namespace) -> None:
     train_in_rounds(run, stream(read, SEED, run.steps, arguments.workers), parts_of_loss)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parser_with_photos(description: str | None, samples: int) -> argparse.ArgumentParser:
+    """The options of a run on photos: where they and their labels are, and how many pictures it sees."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--labels", type=Path, default=Path("runs/labels"))
+    parser.add_argument("--samples", type=int, default=samples)
+    return parser
+
+
+def main() -> None:
+    parser = parser_with_photos(__doc__, samples=400_000)
     start = parser.add_mutually_exclusive_group(required=True)
     start.add_argument("--yunet", type=Path, help="ONNX file of YuNet whose weights a new run starts from")
     start.add_argument("--start", type=Path, help="checkpoint whose averaged weights a new run starts from")
     parser.add_argument(
         "--freeze", nargs="*", choices=STAGES, default=("stem", "quarter"), help="stages that keep their weights"
     )
-    parser.add_argument("--samples", type=int, default=400_000)
-    arguments = read_arguments(parser)
-    train(arguments)
+    train(read_arguments(parser))
 
 
 if __name__ == "__main__":
